@@ -1,0 +1,1 @@
+"""Where rows come from: one module per source, each yields one batch a period, oldest first."""

@@ -1,0 +1,42 @@
+"""The `perenne` command: thin, and quick to start, because heavy imports wait until they are used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A Git-native machine-learning pipeline that keeps a released model true.",
+)
+
+
+@app.callback()
+def perenne() -> None:
+    """Make Typer name the commands, even while there is only one."""
+
+
+@app.command()
+def use(
+    case: Annotated[str, typer.Argument(help="A folder under data/cases/.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Lose changes that no commit holds.")] = False,
+) -> None:
+    """Make a case current: its params become those of the root."""
+    from stages.cases import current
+
+    typer.echo(current.use(case, force=force))
+
+
+def main() -> None:
+    """Run the command: bad input ends in one line and exit status 1."""
+    from stages.common.errors import run
+
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, params, contract, periods, files and the model file."""

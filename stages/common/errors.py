@@ -1,0 +1,39 @@
+"""One base class for everything a user can mend, and the one line that says how."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Never
+
+
+class PerenneError(Exception):
+    """Bad input: the message names the file, the key or row, the value, and what would do."""
+
+
+def hint(name: object, valid: Iterable[object]) -> str:
+    """Say what would have been accepted instead of `name`, the nearest first.
+
+    >>> hint("windw", ["window", "holdout"])
+    "did you mean 'window'? Valid: holdout, window"
+    >>> hint("xyz", ["window"])
+    'valid: window'
+    """
+    options = sorted(map(str, valid))
+    listed = ", ".join(options)
+    nearest = get_close_matches(str(name), options, n=1)
+    return f"did you mean {nearest[0]!r}? Valid: {listed}" if nearest else f"valid: {listed}"
+
+
+def fail(message: str) -> Never:
+    """Raise `PerenneError`: lets an expression end in an error."""
+    raise PerenneError(message)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage: bad input ends in one line on stderr and exit status 1, a bug in a traceback."""
+    try:
+        main()
+    except PerenneError as error:
+        sys.exit(f"error: {error}")

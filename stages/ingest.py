@@ -1,0 +1,71 @@
+"""Ingest: bring in the batches, one Parquet file a period, up to `ingest.through`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from stages.cases import files, flights, retirement
+from stages.common import batches, contract, params, periods
+from stages.common.contract import Contract
+from stages.common.errors import PerenneError, hint, run
+
+RAW = Path("data/raw")
+
+
+def _retirement(source, rows):
+    start, through = (
+        periods.parse(t, rows.period, n)
+        for t, n in ((source.start, "ingest.start"), (source.through, "ingest.through"))
+    )
+    law = periods.parse(source.law, rows.period, "ingest.law") if source.law else None
+    yield from retirement.simulate(start, through, seed=source.seed, scale=source.scale, law=law)
+
+
+Batch = tuple[pd.Period, pd.DataFrame]
+SOURCES: dict[str, Callable[[Any, Contract], Iterator[Batch]]] = {
+    "files": files.batches,
+    "flights": flights.batches,
+    "retirement": _retirement,
+}
+
+
+def ingest(source: params.Retirement | params.Flights | params.Files, rows: Contract) -> Iterator[Batch]:
+    """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
+
+    Sorted, so that a batch keeps its bytes when the same rows come in another order or in other files.
+    """
+    periods.parse(source.through, rows.period, "params.yaml: ingest.through")
+    for period, frame in SOURCES[source.source](source, rows):
+        missing = [name for name in rows.columns if name not in frame]
+        if missing:
+            raise PerenneError(
+                f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
+            )
+        yield period, frame[list(rows.columns)].sort_values([rows.time, *rows.entity], kind="stable")
+
+
+def table(frame: pd.DataFrame, rows: Contract) -> pa.Table:
+    """The batch in the contract's types, or as it came if a row does not fit: `validate` says which."""
+    try:
+        return batches.to_table(frame, batches.schema(rows))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return batches.to_table(frame)
+
+
+def main() -> None:
+    """Write `data/raw/`, all of it or nothing."""
+    p = params.load("ingest")
+    rows = contract.load(p.case)
+    with batches.replacing(RAW) as folder:
+        for period, frame in tqdm(ingest(p.ingest, rows), desc="ingest", unit="batch", disable=None):
+            batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, rows))
+
+
+if __name__ == "__main__":
+    run(main)
