@@ -18,20 +18,11 @@ from stages.common.errors import PerenneError, hint, run
 RAW = Path("data/raw")
 
 
-def _retirement(source, rows):
-    start, through = (
-        periods.parse(t, rows.period, n)
-        for t, n in ((source.start, "ingest.start"), (source.through, "ingest.through"))
-    )
-    law = periods.parse(source.law, rows.period, "ingest.law") if source.law else None
-    yield from retirement.simulate(start, through, seed=source.seed, scale=source.scale, law=law)
-
-
 Batch = tuple[pd.Period, pd.DataFrame]
 SOURCES: dict[str, Callable[[Any, Contract], Iterator[Batch]]] = {
     "files": files.batches,
     "flights": flights.batches,
-    "retirement": _retirement,
+    "retirement": retirement.batches,
 }
 
 
@@ -41,6 +32,7 @@ def ingest(source: params.Retirement | params.Flights | params.Files, rows: Cont
     Sorted, so that a batch keeps its bytes when the same rows come in another order or in other files.
     """
     periods.parse(source.through, rows.period, "params.yaml: ingest.through")
+    period = None
     for period, frame in SOURCES[source.source](source, rows):
         missing = [name for name in rows.columns if name not in frame]
         if missing:
@@ -48,14 +40,24 @@ def ingest(source: params.Retirement | params.Flights | params.Files, rows: Cont
                 f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
             )
         yield period, frame[list(rows.columns)].sort_values([rows.time, *rows.entity], kind="stable")
+    if period is None:
+        raise PerenneError(
+            f"params.yaml: ingest.through: {source.through!r} lies before the first batch of {source.source}"
+        )
 
 
 def table(frame: pd.DataFrame, rows: Contract) -> pa.Table:
-    """The batch in the contract's types, or as it came if a row does not fit: `validate` says which."""
-    try:
-        return batches.to_table(frame, batches.schema(rows))
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return batches.to_table(frame)
+    """The batch in the contract's types; a column with a value of another type stays as it came.
+
+    Which value that is, `validate` says.
+    """
+    columns = {}
+    for name, column in rows.columns.items():
+        read = batches.typed(frame[name], column)
+        fits = not (read.isna() & frame[name].notna()).any()
+        like, values = (batches.schema(rows, [name]), read) if fits else (None, frame[name])
+        columns[name] = batches.to_table(values.to_frame(name), like)[name]
+    return pa.table(columns)
 
 
 def main() -> None:

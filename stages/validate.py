@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from stages.common import batches, contract, params
 from stages.common.contract import Column, Contract
-from stages.common.errors import PerenneError, run
+from stages.common.errors import PerenneError, hint, run
 
 RAW, CLEAN, QUARANTINE = Path("data/raw"), Path("data/clean"), Path("data/quarantine")
 REPORT = Path("data/reports/validation.json")
@@ -36,57 +36,43 @@ class Checked(NamedTuple):
 def validate(raw: pd.DataFrame, period: pd.Period, rows: Contract, *, matured: bool) -> Checked:
     """Check a batch against its contract. `matured`: its labels have come, so a missing one is a fault."""
     raw = raw.reset_index(drop=True)
-    frame = pd.DataFrame({name: typed(raw[name], column) for name, column in rows.columns.items()})
+    frame = pd.DataFrame({name: batches.typed(raw[name], column) for name, column in rows.columns.items()})
     unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in rows.columns]
     # What could not be read is now missing as well: of one cell the first rule counts, and types come first.
-    broken = pd.concat(
-        [*unread, _contradictions(frame, _schema(period, rows, matured=matured), rows)], ignore_index=True
-    )
+    broken = pd.concat([*unread, _contradictions(frame, _schema(period, rows, matured=matured))])
     broken = broken.drop_duplicates(["row", "column"])
+    # Only then duplicates: a bad row does not displace a good one.
+    good = frame[~frame.index.isin(broken["row"])]
+    broken = pd.concat([broken, _duplicates(good, rows)], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(frame.drop(index=rules.index), raw.loc[rules.index].assign(broken_rules=rules), broken)
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
 
 
-def typed(values: pd.Series, column: Column) -> pd.Series:
-    """The values in the contract's type; what cannot be read as that type becomes missing."""
-    match column.type:
-        case "integer":
-            numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
-            return numbers.where(numbers % 1 == 0).astype("Int64")
-        case "number":
-            numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-            return numbers.where(numbers.abs() < float("inf"))
-        case "boolean":
-            words = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-            if values.dtype == bool:
-                return values.astype("boolean")
-            return values.astype("str").str.lower().map(words).astype("boolean")
-        case "datetime":
-            times = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
-            return times.dt.tz_localize(None).astype("datetime64[us]")
-        case _:
-            return values.astype("str")
-
-
-def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema, rows: Contract) -> pd.DataFrame:
-    """What pandera finds: range, category, missing, duplicate, outside its period, in the future."""
+def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.DataFrame:
+    """What pandera finds: range, category, missing, outside its period, in the future."""
     try:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
-        # pandera's own names of its two built-in rules; the others are named in `_checks`.
-        rule = cases["check"].replace({"not_nullable": "missing", "multiple_fields_uniqueness": "duplicate"})
         return pd.DataFrame(
             {
                 "row": cases["index"].astype("int64"),
-                "column": cases["column"].where(rule != "duplicate", "+".join([*rows.entity, rows.time])),
-                "rule": rule,
+                "column": cases["column"],
+                "rule": cases["check"].replace({"not_nullable": "missing"}),  # the others: see `_checks`
                 "value": cases["failure_case"].astype("str"),
             }
         )
     return pd.DataFrame(columns=["row", "column", "rule", "value"])
+
+
+def _duplicates(frame: pd.DataFrame, rows: Contract) -> pd.DataFrame:
+    """The rows whose entity and time another row before them has; without an entity, none."""
+    key = [*rows.entity, rows.time]
+    again = frame[frame.duplicated(key)] if rows.entity else frame[:0]
+    value = ["; ".join(map(str, row)) for row in again[key].itertuples(index=False)]
+    return pd.DataFrame({"row": again.index, "column": "+".join(key), "rule": "duplicate", "value": value})
 
 
 def _schema(period: pd.Period, rows: Contract, *, matured: bool) -> pandera.DataFrameSchema:
@@ -97,8 +83,7 @@ def _schema(period: pd.Period, rows: Contract, *, matured: bool) -> pandera.Data
         )
         for name, column in rows.columns.items()
     }
-    key = [*rows.entity, rows.time] if rows.entity else None
-    return pandera.DataFrameSchema(columns, unique=key, report_duplicates="exclude_first")
+    return pandera.DataFrameSchema(columns)
 
 
 def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera.Check]:
@@ -111,7 +96,8 @@ def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera
     if column.range:
         checks.append(pandera.Check.in_range(*column.range, error="range"))
     if column.values:
-        checks.append(pandera.Check.isin(column.values, error="category"))
+        values = map(str, column.values) if column.type == "category" else column.values
+        checks.append(pandera.Check.isin(list(values), error="category"))
     return checks
 
 
@@ -143,7 +129,10 @@ def main() -> None:
     through, report = max(files), {}
     with batches.replacing(CLEAN) as clean, batches.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
-            raw = batches.read_parquet(path)
+            raw = batches.read_parquet(path, nullable=True)
+            absent = [name for name in rows.columns if name not in raw]
+            if absent:
+                raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
             checked = validate(raw, period, rows, matured=period + rows.label_delay <= through)
             problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:

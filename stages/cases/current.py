@@ -18,25 +18,37 @@ def use(case: str, *, force: bool = False) -> str:
     The case that the last commit uses comes back as it was committed, tuned params included, so that going
     to another case and back leaves no Git diff. Params that are kept nowhere else are not overwritten.
     """
-    cases = sorted(p.parent.name for p in CASES.glob("*/params.yaml"))
-    if case not in cases:
-        raise PerenneError(f"{CASES}: no case {case!r}; {hint(case, cases)}")
+    starting = {p.parent.name: p.read_bytes() for p in CASES.glob("*/params.yaml")}
+    if not starting:
+        raise PerenneError(f"{CASES}: no case in {Path.cwd()}; run this in the project's own folder")
+    if case not in starting:
+        raise PerenneError(f"{CASES}: no case {case!r}; {hint(case, starting)}")
     committed = _committed()
-    now = PARAMS.read_text(encoding="utf-8") if PARAMS.exists() else None
-    starting = {name: (CASES / name / "params.yaml").read_text(encoding="utf-8") for name in cases}
+    now = PARAMS.read_bytes() if PARAMS.exists() else None
     if not force and now not in (None, committed, *starting.values()):
         raise PerenneError(
             f"{PARAMS}: its changes are in no commit and would be lost; commit them, or use --force"
         )
-    comes_back = committed is not None and strict_yaml.loads(committed, f"HEAD:{PARAMS}").get("case") == case
-    text = committed if comes_back and committed is not None else starting[case]
+    text, source = starting[case], str(CASES / case / "params.yaml")
+    if committed is not None and _case(committed) == case:
+        text, source = committed, "the last commit"
+    if _case(text) != case:
+        raise PerenneError(f"{source}: case: found {_case(text)!r}, must be {case!r}, the name of its folder")
     with replacing(PARAMS) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    source = "the last commit" if comes_back else CASES / case / "params.yaml"
+        temporary.write_bytes(text)
     return f"{PARAMS} is now that of {case}, from {source}; dvc repro runs it"
 
 
-def _committed() -> str | None:
+def _case(text: bytes) -> object:
+    """The case that params name; None if they are in no state to name one."""
+    try:
+        found = strict_yaml.loads(text.decode("utf-8"))
+    except (PerenneError, UnicodeDecodeError):
+        return None
+    return found.get("case") if isinstance(found, dict) else None
+
+
+def _committed() -> bytes | None:
     """The params of the last commit, None where there is none."""
     found = subprocess.run(  # noqa: S603 -- constant arguments
         ["git", "show", f"HEAD:./{PARAMS}"],  # noqa: S607 -- the user's own git
@@ -44,4 +56,4 @@ def _committed() -> str | None:
         check=False,
         cwd=Path.cwd(),
     )
-    return found.stdout.decode("utf-8") if found.returncode == 0 else None
+    return found.stdout if found.returncode == 0 else None

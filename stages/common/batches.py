@@ -1,4 +1,7 @@
-"""Files: one Parquet file a period, JSON that is the same on every machine, and nothing half-written."""
+"""Files: one Parquet file a period, JSON that is the same on every machine, and nothing half-written.
+
+And how a value is read as a type of the contract, the same way wherever it comes from.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common import periods
-from stages.common.contract import Contract
+from stages.common.contract import Column, Contract
 from stages.common.errors import PerenneError
 
 ARROW = {
@@ -26,6 +29,9 @@ ARROW = {
     "datetime": pa.timestamp("us"),
     "text": pa.string(),
 }
+
+EXACT = 2**53  # a float holds every integer below it
+BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 @contextmanager
@@ -69,6 +75,51 @@ def _canonical(value: Any) -> Any:
     return value
 
 
+def typed(values: pd.Series, column: Column) -> pd.Series:
+    """The values in the contract's type, shape (n,); what cannot be read as that type becomes missing.
+
+    >>> typed(pd.Series([" 12", "3.0", "3.5", "1,5"]), Column(type="integer", role="ignored")).tolist()
+    [12, 3, <NA>, <NA>]
+    """
+    if pd.api.types.is_datetime64_any_dtype(values) and column.type in ("integer", "number", "boolean"):
+        values = pd.Series(None, index=values.index, dtype="float64")  # pandas would count since 1970
+    match column.type:
+        case "integer":
+            return _integers(values)
+        case "number":
+            numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+            return numbers.where(numbers.abs() < math.inf)
+        case "boolean":
+            if pd.api.types.is_bool_dtype(values):
+                return values.astype("boolean")
+            return values.astype("str").str.lower().map(BOOLEANS).astype("boolean")
+        case "datetime":
+            return periods.times(values)
+        case _:
+            text = values.astype("str")
+            return text.str.removesuffix(".0") if pd.api.types.is_float_dtype(values) else text
+
+
+def _integers(values: pd.Series) -> pd.Series:
+    """Exact beyond 2**53 as well, where a float is not: identifiers may be that large."""
+    numbers = pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
+    if not pd.api.types.is_float_dtype(numbers) and numbers.dtype != "UInt64":
+        return numbers.astype("Int64")
+    size = numbers.abs().fillna(0)
+    whole = numbers.where((size < EXACT) & (numbers % 1 == 0)).astype("Int64")
+    large = values[(size >= EXACT).astype(bool)]
+    return whole.fillna(pd.Series([_exact(value) for value in large], index=large.index, dtype="Int64"))
+
+
+def _exact(value: object) -> int | None:
+    """An integer of 64 bits from its digits; None for what a float has rounded."""
+    try:
+        number = None if isinstance(value, float) else int(str(value))
+    except ValueError:
+        return None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
 def schema(contract: Contract, names: list[str] | None = None) -> pa.Schema:
     """The Arrow schema of valid rows: the same in every batch, whatever is missing in it."""
     chosen = names or list(contract.columns)
@@ -76,8 +127,22 @@ def schema(contract: Contract, names: list[str] | None = None) -> pa.Schema:
 
 
 def to_table(frame: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
-    """A frame as an Arrow table without pandas' notes, whose text changes from version to version."""
+    """A frame as an Arrow table without pandas' notes, whose text changes from version to version.
+
+    Without `like`, a column that mixes types is written as text.
+    """
+    if like is None:
+        mixed = [name for name in frame if frame[name].dtype == object and not _arrow_takes(frame[name])]
+        frame = frame.astype(dict.fromkeys(mixed, "str"))
     return pa.Table.from_pandas(frame, schema=like, preserve_index=False).replace_schema_metadata(None)
+
+
+def _arrow_takes(values: pd.Series) -> bool:
+    try:
+        pa.array(values, from_pandas=True)
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
@@ -86,10 +151,14 @@ def write_parquet(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet file; one that cannot be read is a `PerenneError` that names it."""
+def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
+    """Read a Parquet file; one that cannot be read is a `PerenneError` that names it.
+
+    `nullable`: an integer stays one beside a missing value, where pandas would make floats of the column.
+    """
+    types = {pa.int64(): pd.Int64Dtype()}.get if nullable else None
     try:
-        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(types_mapper=types)
     except FileNotFoundError as error:
         raise PerenneError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
@@ -101,5 +170,5 @@ def listed(folder: Path, contract: Contract) -> dict[pd.Period, Path]:
     """The batches in a folder, oldest first."""
     files = {periods.from_stem(p.stem, contract.period, str(p)): p for p in folder.glob("*.parquet")}
     if not files:
-        raise PerenneError(f"{folder}: no batch, expected one Parquet file a {contract.period}")
+        raise PerenneError(f"{folder}: no batch, must hold one Parquet file a {contract.period}")
     return dict(sorted(files.items()))

@@ -17,7 +17,21 @@ CASES = Path("data/cases")
 
 Type = Literal["integer", "number", "boolean", "category", "datetime", "text"]
 Role = Literal["feature", "target", "time", "entity", "block", "slice", "ignored"]
-Roles = Annotated[tuple[Role, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
+Roles = Annotated[
+    tuple[Role, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(strict=False)
+]
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"found {value!r}, must be a string or an integer")  # noqa: TRY004 -- pydantic's way
+    return value
+
+
+# YAML has lists where Python has tuples, hence not strict; what is in them is.
+Values = Annotated[tuple[Annotated[str | int, BeforeValidator(_value)], ...], Field(strict=False)]
+Range = Annotated[tuple[float, float], Field(strict=False)]
+Bins = Annotated[tuple[float, ...], Field(strict=False, min_length=2)]
 
 
 class Column(Model):
@@ -29,10 +43,10 @@ class Column(Model):
 
     type: Type
     role: Roles
-    range: tuple[float, float] | None = None
-    values: tuple[str | int, ...] | None = None
+    range: Range | None = None
+    values: Values | None = None
     missing: bool = False
-    bins: tuple[float, ...] | None = None
+    bins: Bins | None = None
     unit: str = ""
     about: str = ""
 
@@ -43,7 +57,17 @@ class Column(Model):
         if self.range and self.range[0] > self.range[1]:
             raise ValueError(f"the range {list(self.range)} is empty")
         if self.values and self.type not in ("category", "integer"):
-            raise ValueError(f"a {self.type} has no list of values; use range")
+            raise ValueError(f"a {self.type} has no list of values")
+        if self.values == ():
+            raise ValueError("the list of values is empty; leave it out to allow any")
+        if self.values and self.type == "integer" and any(isinstance(v, str) for v in self.values):
+            raise ValueError(f"the values {list(self.values)} of an integer are not all integers")
+        if self.bins and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} has no bins; it is sliced by its values")
+        if self.bins and list(self.bins) != sorted(set(self.bins)):
+            raise ValueError(f"the bins {list(self.bins)} do not rise")
+        if "ignored" in self.role and len(self.role) > 1:
+            raise ValueError(f"the role ignored stands alone, found {list(self.role)}")
         if self.type == "text" and "feature" in self.role:
             raise ValueError("a text cannot be a feature; call it a category, or give it the role ignored")
         if (
@@ -66,6 +90,14 @@ class Headline(Model):
     last: float
     step: float = Field(gt=0)
     about: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.first >= self.last:
+            raise ValueError(
+                f"last: found {self.last:g}, must be greater than first, which is {self.first:g}"
+            )
+        return self
 
 
 class Contract(Model):
@@ -91,10 +123,20 @@ class Contract(Model):
             raise ValueError(
                 f"columns.{self.target}: the target of a {self.task} task is {' or '.join(allowed)}"
             )
+        target = self.columns[self.target]
+        if self.task == "binary" and target.type == "integer" and set(target.values or ()) != {0, 1}:
+            raise ValueError(
+                f"columns.{self.target}: an integer target of a binary task needs values: [0, 1]"
+            )
+        if self.columns[self.time].missing:
+            raise ValueError(f"columns.{self.time}: the time cuts rows into periods and cannot be missing")
         if not self.features:
             raise ValueError("columns: at least one has the role feature")
-        if self.headline and self.headline.along not in self.features:
-            raise ValueError(f"headline.along: {hint(self.headline.along, self.features)}")
+        if self.headline:
+            along = self.headline.along
+            numbers = [n for n in self.features if self.columns[n].type in ("integer", "number")]
+            if along not in numbers:
+                raise ValueError(f"headline.along: {along!r} is no numeric feature; {hint(along, numbers)}")
         return self
 
     def named(self, role: Role | str) -> list[str]:

@@ -21,6 +21,8 @@ def hint(name: object, valid: Iterable[object]) -> str:
     'valid: window'
     """
     options = sorted(map(str, valid))
+    if not options:
+        return "there is none"
     listed = ", ".join(options)
     nearest = get_close_matches(str(name), options, n=1)
     return f"did you mean {nearest[0]!r}? Valid: {listed}" if nearest else f"valid: {listed}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,21 +29,29 @@ SECONDS_A_DAY = 24 * 60 * 60
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 
 # What scikit-learn's estimators are made of beyond what skops trusts by itself: seen by storing every one
-# of them (tests/common/test_model.py does). A partial is only as trusted as the function in it, which skops
-# checks too.
+# of them (tests/common/test_model.py does, and shows who needs each). A partial is only as trusted as the
+# function in it, which skops checks too.
 TRUSTED = (
     "functools.partial",
+    "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
     "sklearn.gaussian_process.kernels.ConstantKernel",
     "sklearn.gaussian_process.kernels.Product",
     "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
 )
@@ -88,29 +95,55 @@ def dumps(pipeline: Pipeline) -> bytes:
     """
     with zipfile.ZipFile(io.BytesIO(sio.dumps(pipeline))) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    text = members.pop("schema.json").decode()
-    addresses = dict.fromkeys(re.findall(r'"__id__": (\d+)|"file": "(\d+)\.', text))
-    order: dict[str, str] = {}
-    for pair in addresses:
-        order.setdefault(pair[0] or pair[1], str(len(order)))
-    text = re.sub(r'("__id__": |"file": ")(\d+)', lambda m: m[1] + order[m[2]], text)
-    renamed = {re.sub(r"^\d+", lambda m: order[m[0]], name): data for name, data in members.items()}
+    numbers: dict[str | int, int] = {}
+    schema = _numbered(json.loads(members.pop("schema.json")), numbers)
+    renamed = {_member(name, numbers): data for name, data in members.items()}
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in [("schema.json", text.encode()), *sorted(renamed.items())]:
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in [("schema.json", json.dumps(schema, indent=2).encode()), *sorted(renamed.items())]:
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def _numbered(node: Any, numbers: dict[str | int, int]) -> Any:
+    """A part of skops' tree with numbers for addresses, which are added to `numbers` as they appear.
+
+    The tree is walked, not its text searched: a category may be called `"__id__": 5`. Plain values lose
+    their address: which equal strings are one object is the interpreter's affair.
+    """
+    if isinstance(node, list):
+        return [_numbered(item, numbers) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = node.get("__loader__") == "JsonNode"
+    numbered: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "file" and isinstance(value, str):
+            numbered[key] = _member(value, numbers)
+        elif key != "__id__" or not isinstance(value, int):
+            numbered[key] = _numbered(value, numbers)
+        elif not plain:
+            numbered[key] = numbers.setdefault(value, len(numbers))
+    return numbered
+
+
+def _member(name: str, numbers: dict[str | int, int]) -> str:
+    """The name of a member of the zip: a number, and the ending it had."""
+    return f"{numbers.setdefault(name, len(numbers))}{Path(name).suffix}"
 
 
 def loads(data: bytes, name: str) -> Pipeline:
     """The pipeline in a skops file; a `PerenneError` names types that it may not hold."""
     try:
         strange = sorted(set(sio.get_untrusted_types(data=data)) - set(TRUSTED))
-        if strange:
-            raise PerenneError(f"{name}: holds types that are not trusted: {', '.join(strange)}")
-        return sio.loads(data, trusted=list(TRUSTED))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise PerenneError(f"{name}: not a model file: {error}") from error
+        pipeline = None if strange else sio.loads(data, trusted=list(TRUSTED))
+    except Exception as error:  # what is no model file can fail in any way
+        raise PerenneError(f"{name}: not a model file: {' '.join(str(error).split())}") from error
+    if strange:
+        raise PerenneError(f"{name}: holds types that are not trusted: {', '.join(strange)}")
+    if not isinstance(pipeline, Pipeline):
+        raise PerenneError(f"{name}: holds a {type(pipeline).__name__}, not a model")
+    return pipeline
 
 
 def save(pipeline: Pipeline, card: dict[str, Any], path: Path = MODEL, beside: Path = CARD) -> None:
@@ -131,6 +164,7 @@ def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, A
     except json.JSONDecodeError as error:
         raise PerenneError(f"{beside}: not valid JSON: {error}") from error
     found = hashlib.sha256(data).hexdigest()
-    if found != card.get("sha256"):
-        raise PerenneError(f"{path}: its sha256 is {found}, but {beside} says {card.get('sha256')}")
+    said = card.get("sha256") if isinstance(card, dict) else None
+    if found != said:
+        raise PerenneError(f"{path}: its sha256 is {found}, but {beside} says {said}")
     return loads(data, str(path)), card

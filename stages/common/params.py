@@ -25,7 +25,7 @@ class Retirement(Model):
     through: str
     law: str | None
     seed: int = Field(ge=0)
-    scale: float = Field(gt=0)
+    scale: float = Field(ge=0.002)  # of the company; less leaves nobody
 
 
 class Flights(Model):

@@ -37,7 +37,7 @@ def parse(text: str, unit: Unit, name: str) -> pd.Period:
         period = pd.Period(text, freq=FREQUENCY[unit])
     except ValueError:
         period = None
-    if period is None or str(period) != text:
+    if not isinstance(period, pd.Period) or str(period) != text:  # of "NaT" pandas makes no period
         raise PerenneError(f"{name}: {text!r} is not a {unit}; write it like {EXAMPLE[unit]}")
     return period
 
@@ -59,6 +59,23 @@ def from_stem(text: str, unit: Unit, name: str) -> pd.Period:
     """
     written = {"hour": f"{text.replace('T', ' ')}:00", "week": text.replace("_", "/")}.get(unit, text)
     return parse(written, unit, name)
+
+
+def times(values: pd.Series) -> pd.Series:
+    """Values as times without a zone, shape (n,); NaT for what is missing or is no time.
+
+    Dates and times are read as ISO 8601 writes them. One with a time zone counts in UTC. A number is no time
+    (which epoch, which unit?), nor are words such as `now`, which pandas would read.
+
+    >>> times(pd.Series(["2013-05-17", "2013-05-17T23:30:00-05:00", "now", "17/05/2013"])).tolist()
+    [Timestamp('2013-05-17 00:00:00'), Timestamp('2013-05-18 04:30:00'), NaT, NaT]
+    """
+    if pd.api.types.is_numeric_dtype(values):
+        values = pd.Series(pd.NaT, index=values.index)
+    elif not pd.api.types.is_datetime64_any_dtype(values):
+        values = values.where(values.astype("str").str.match(r"\s*[0-9]", na=False))
+    read = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
+    return read.dt.tz_localize(None).astype("datetime64[us]")
 
 
 def of(times: pd.Series, unit: Unit) -> pd.Series:

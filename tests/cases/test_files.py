@@ -1,0 +1,335 @@
+"""One's own files: read whatever their kind, cut by period, and refused by name, row and value."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages import ingest
+from stages.cases import files
+from stages.common import batches, params
+from stages.common.contract import Contract
+from stages.common.errors import PerenneError
+from tests import tiny
+from tests.tiny import HEADER, MONTHS, row, table
+
+
+@pytest.fixture(autouse=True)
+def incoming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty `data/incoming/` in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/incoming").mkdir(parents=True)
+    return Path("data/incoming")
+
+
+def write(name: str, content: str | bytes | pa.Table) -> None:
+    """Write a file as its ending says."""
+    path = files.INCOMING / name
+    if isinstance(content, pa.Table):
+        pq.write_table(content, path)
+    else:
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def bring(rows: Contract | None = None, through: str = "2021-04", glob: str = "*") -> dict[str, pa.Table]:
+    """Return the batches as `ingest` would write them, by period."""
+    rows = rows or tiny.contract()
+    source = params.Files(source="files", through=through, glob=glob)
+    return {str(period): ingest.table(frame, rows) for period, frame in ingest.ingest(source, rows)}
+
+
+def refused(**more: str) -> str:
+    """Return the line that says what is wrong."""
+    with pytest.raises(PerenneError) as caught:
+        bring(**more)  # type: ignore[arg-type]  # only texts are given
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def parquet(text: str) -> pa.Table:
+    """Return the rows of a CSV in the types of the contract."""
+    return ingest.table(tiny.frame(text), tiny.contract())
+
+
+def test_rows_are_cut_by_period() -> None:
+    """Each month gets its rows, in the contract's types, and every row is somewhere."""
+    write("visits.csv", table(*MONTHS, rows=20))
+    found = bring()
+    assert list(found) == list(MONTHS)
+    for month, batch in found.items():
+        assert batch.schema == batches.schema(tiny.contract())
+        assert batch["id"].to_pylist() == sorted(range(20), key=lambda n: (n % 28, n))
+        assert {str(time)[:7] for time in batch["seen"].to_pylist()} == {month}
+
+
+def test_rows_after_through_are_left_out() -> None:
+    """`ingest.through` is the last period that comes in, though the files know more."""
+    write("visits.csv", table(*MONTHS))
+    assert list(bring(through="2021-02")) == ["2021-01", "2021-02"]
+
+
+def sliced(lines: list[str], cuts: list[int]) -> None:
+    """Write rows into several files, each with a header."""
+    for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(lines)], strict=True)):
+        write(f"{number}.csv", "\n".join([HEADER, *lines[start:stop], ""]))
+
+
+def test_order_of_rows_and_files_changes_nothing(incoming: Path) -> None:
+    """Shuffled, cut into files, with equal keys: the batches are the same to the last row."""
+    same_key = row(5, "2021-01").replace("red", "blue").replace("blue", "red")
+    lines = [*table(*MONTHS).splitlines()[1:], same_key, row(5, "2021-01").replace(",0", ",1", 1)]
+    sliced(lines, [])
+    straight = bring()
+    random.Random(1).shuffle(lines)  # noqa: S311 -- no secret
+    sliced(lines, [7, 7, 50])
+    assert len(list(incoming.iterdir())) == 4
+    shuffled = bring()
+    assert all(shuffled[month].equals(straight[month]) for month in MONTHS)
+
+
+def test_later_rows_leave_earlier_batches_alone() -> None:
+    """A period that did not change keeps its bytes when another file arrives."""
+    write("a.csv", table(*MONTHS[:3]))
+    before = bring()
+    write("b.csv", table(MONTHS[3]))
+    after = bring()
+    assert list(after) == list(MONTHS)
+    assert all(after[month].equals(batch) for month, batch in before.items())
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_size_of_the_pieces_changes_nothing(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file read a few rows at a time, missing values among them, gives the same batches."""
+    text = table(*MONTHS).replace(",3.5,", ",,").replace("7,2021", "9007199254740993,2021")
+    write(f"visits.{ending}", parquet(text) if ending == "parquet" else text)
+    whole = bring()
+    monkeypatch.setattr(files, "PIECE", 300)
+    pieces = bring()
+    assert list(pieces) == list(whole)
+    assert all(pieces[month].equals(whole[month]) for month in MONTHS)
+    assert 9007199254740993 in whole["2021-01"]["id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", table(*MONTHS)),
+        ("A.CSV", table(*MONTHS)),
+        ("a.csv", "\ufeff" + table(*MONTHS)),
+        ("a.csv", table(*MONTHS).replace("\n", "\r\n")),
+        ("a.csv", table(*MONTHS).rstrip("\n")),
+        ("a.csv", table(*MONTHS).replace("red", '"red"').replace("\n", "\n\n")),
+        ("a.csv", table(*MONTHS).replace(",true,", ",TRUE,").replace(",true,", ",1,")),
+        ("a.csv", "\n".join(f'"a, ""b""\nc",{line}' for line in table(*MONTHS).splitlines())),
+    ],
+    ids=[
+        "gzip",
+        "upper case",
+        "byte order mark",
+        "CRLF",
+        "no last newline",
+        "quotes, blank lines",
+        "TRUE",
+        "text",
+    ],
+)
+def test_csv_as_others_write_it(name: str, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways to write the same rows; also where a piece ends within quotes."""
+    write("a.csv", table(*MONTHS))
+    plain = bring()
+    (files.INCOMING / "a.csv").unlink()
+    monkeypatch.setattr(files, "PIECE", 400)
+    write(name, content)
+    found = bring()
+    assert all(found[month].equals(plain[month]) for month in MONTHS)
+
+
+def test_parquet_of_any_plain_type_is_the_same_batch() -> None:
+    """Narrow integers, nanoseconds with a zone, dates, dictionaries: what matters is the value."""
+    write("a.parquet", parquet(table("2021-01")))
+    plain = bring()["2021-01"]
+    other = {
+        "id": pa.int16(),
+        "seen": pa.timestamp("ns", "UTC"),
+        "size": pa.float32(),
+        "colour": pa.dictionary(pa.int8(), pa.string()),
+        "member": pa.date32(),
+        "won": pa.uint8(),
+    }
+    narrow = parquet(table("2021-01"))
+    for name, kind in other.items():
+        column = narrow[name].dictionary_encode() if name == "colour" else narrow[name].cast(kind)
+        narrow = narrow.set_column(narrow.schema.get_field_index(name), name, column)
+    write("a.parquet", narrow)
+    assert bring()["2021-01"].equals(plain)
+
+
+def test_missing_values_change_no_neighbour() -> None:
+    """A large identifier beside a missing one is no float; a column all missing is one of missing values."""
+    whole = parquet(table("2021-01", rows=2))
+    whole = whole.set_column(0, "id", pa.array([2**53 + 1, None])).set_column(2, "size", pa.nulls(2))
+    write("a.parquet", whole)
+    write("b.parquet", parquet(table("2021-01", rows=1)))
+    batch = bring()["2021-01"]
+    assert batch.schema == batches.schema(tiny.contract())
+    assert set(batch["id"].to_pylist()) == {2**53 + 1, None, 0}
+    assert batch["size"].null_count == 2
+
+
+def test_files_may_disagree_on_a_type() -> None:
+    """One file has numbers where another has text: the rows meet, and each value is read for itself."""
+    write("a.parquet", parquet(table("2021-01", rows=3)))
+    write("b.csv", f"{HEADER}\n{row(3, '2021-01')}\n")
+    assert bring()["2021-01"]["id"].to_pylist() == [0, 1, 2, 3]
+
+
+def test_column_that_does_not_fit_stays_as_it_came() -> None:
+    """One bad cell makes text of its own column, for `validate` to name; the others are typed."""
+    write("a.csv", table("2021-01").replace(",2.5,", ",big,"))
+    batch = bring()["2021-01"]
+    assert {"big", "0.5"} <= set(batch["size"].to_pylist())
+    assert batch["id"].type == pa.int64()
+
+
+def test_row_in_which_nothing_fits_is_brought_in() -> None:
+    """However bad a row is, it is for `validate` to say so, as long as its time is known."""
+    write("a.csv", f"{HEADER}\nx,2021-01-05T09:00,x,7,x,x,x\n")
+    assert bring()["2021-01"].to_pylist()[0]["id"] == "x"
+
+
+def test_numbers_in_a_time_column_are_not_times() -> None:
+    """Nor is any number quietly taken for nanoseconds since 1970."""
+    whole = parquet(table("2021-01"))
+    write("a.parquet", whole.set_column(5, "member", pa.array([20201231] * 20)))
+    assert bring()["2021-01"]["member"].type == pa.int64()
+    write("a.parquet", whole.set_column(1, "seen", pa.array([20210101] * 20)))
+    assert refused() == (
+        "data/incoming/a.parquet: row 1: seen = 20210101 is not a date; write it like 2021-09-30"
+    )
+
+
+def test_columns_that_the_contract_does_not_name_are_ignored() -> None:
+    """Whatever they are, and in whatever encoding."""
+    text = "\n".join(f"{line},n\xe9e" for line in table("2021-01").splitlines())
+    write("a.csv", text.replace("won,n\xe9e", "won,note").encode("latin-1"))
+    assert len(bring()["2021-01"]) == 20
+
+
+def test_header_alone_is_a_month_without_visits() -> None:
+    """It adds nothing and breaks nothing, unless there is nothing else."""
+    write("a.csv", HEADER)
+    write("b.csv", f"{HEADER}\n")
+    assert refused() == "data/incoming/*: no row in or before 2021-04 (ingest.through)"
+    write("c.csv", table("2021-01"))
+    assert len(bring()["2021-01"]) == 20
+
+
+GOOD = table("2021-01", rows=3)
+LINES = GOOD.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "", "a.csv: is empty; must hold at least the columns id, seen, size, colour, adult, membe"),
+        ("a.csv.gz", "", "a.csv.gz: "),
+        ("a.parquet", b"", "a.parquet: not a readable Parquet file (truncated, or another format?): "),
+        ("a.csv", GOOD + "7,2021-01-02\n", "a.csv: line 5: 2 fields, must be 7 (id, seen, size, colour, adu"),
+        ("a.csv", GOOD.replace("1.5", "1,5"), "a.csv: line 3: 8 fields, must be 7 (id, seen, size, colour,"),
+        ("a.csv.gz", GOOD + "7,2021-01-02\n", "a.csv.gz: line 5: 2 fields, must be 7"),
+        ("a.csv", GOOD.replace("1.5", '"1.5'), "a.csv: line 3: unexpected end of data; is a quote not close"),
+        ("a.csv", GOOD.replace("blue", "bl\xfc").encode("latin-1"), "a.csv: line 3: not UTF-8: byte 0xfc in"),
+        ("a.csv", GOOD.replace("size", "\xdf").encode("latin-1"), "a.csv: line 1: not UTF-8: byte 0xdf in b"),
+        ("a.csv", GOOD.encode("utf-16"), "a.csv: line 1: not UTF-8: byte 0xff"),
+        ("a.csv", GOOD.replace("size", "szie"), "a.csv: no column 'size'; did you mean 'szie'? Valid: adult"),
+        ("a.csv", GOOD.replace("size", "id"), "a.csv: 2 columns have the name 'id'; keep one"),
+        ("a.csv", GOOD.replace(",", ";"), "a.csv: no column 'id'; valid: id;seen;size;colour;adult;member;w"),
+        ("a.csv", GOOD.replace("2021-01-02", "02/01/2021"), "a.csv: row 2: seen = '02/01/2021' is not a dat"),
+        ("a.csv", GOOD.replace("2021-01-02", "2021-02-30"), "a.csv: row 2: seen = '2021-02-30' is not a dat"),
+        ("a.csv", GOOD.replace("2021-01-02", "now"), "a.csv: row 2: seen = 'now' is not a date; write it li"),
+        ("a.csv", GOOD.replace("2021-01-02", ""), "a.csv: row 2: seen is missing; write it like 2021-09-30"),
+        ("a.txt", GOOD, "a.txt: not a file this reads; use .csv, .csv.gz, .parquet"),
+        ("a.parquet", GOOD, "a.parquet: not a readable Parquet file (truncated, or another format?): "),
+        ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
+        ("a.csv", gzip.compress(b"a"), "a.csv: holds .csv.gz by its first bytes; give it that ending"),
+        ("a.parquet", pa.table({"id": [1]}), "a.parquet: no column 'seen'; valid: id"),
+    ],
+)  # fmt: skip
+def test_bad_file_is_one_line(name: str, content: str | bytes | pa.Table, said: str) -> None:
+    """The line names the file, the line or row, the value and what would do."""
+    write(name, content)
+    assert refused().startswith(f"data/incoming/{said}")
+
+
+def test_row_is_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row in the message is the file's, however it was read."""
+    monkeypatch.setattr(files, "PIECE", 200)
+    write("a.csv", table("2021-01", rows=28) + row(1, "2021-01").replace("2021-01-02", "yesterday"))
+    assert refused().startswith("data/incoming/a.csv: row 29: seen = 'yesterday' is not a date")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])
+def test_truncated_file_is_named(name: str) -> None:
+    """A download that stopped half-way gives no half of a batch."""
+    write(name, parquet(table(*MONTHS)) if name.endswith("parquet") else table(*MONTHS, rows=999))
+    path = files.INCOMING / name
+    path.write_bytes(path.read_bytes()[:-40])
+    assert refused().startswith(f"data/incoming/{name}: ")
+    assert "runcated" in refused()
+
+
+def test_nested_column_is_named() -> None:
+    """A list is no value of a contract's type."""
+    whole = parquet(table("2021-01"))
+    write("a.parquet", whole.set_column(3, "colour", pa.array([[{"a": 1}]] * 20)))
+    assert refused().startswith("data/incoming/a.parquet: column 'colour': is list<")
+
+
+@pytest.mark.parametrize(
+    ("glob", "said"),
+    [
+        ("visit.csv", "nothing matches 'visit.csv' in data/incoming; did you mean 'visits.csv'? Valid: visi"),
+        ("/tmp/*.csv", "'/tmp/*.csv': Non-relative patterns are unsupported; write it like \"*.csv\""),  # noqa: S108
+        ("", "'': "),
+    ],
+)
+def test_glob_that_finds_nothing(glob: str, said: str) -> None:
+    """The line names the key, the pattern and the files that are there."""
+    write("visits.csv", GOOD)
+    assert refused(glob=glob).startswith(f"params.yaml: ingest.glob: {said}")
+
+
+def test_through_before_everything() -> None:
+    """No batch at all is an error, not an empty folder."""
+    write("visits.csv", GOOD)
+    assert refused(through="2020-12") == "data/incoming/*: no row in or before 2020-12 (ingest.through)"
+    assert "'2020' is not a month; write it like 2013-05" in refused(through="2020")
+
+
+def test_hours_across_a_change_of_zone() -> None:
+    """A time with a zone counts in UTC, here in the next month."""
+    write("a.csv", GOOD.replace("2021-01-02", "2021-01-31T23:30:00-05:00"))
+    assert {month: len(batch) for month, batch in bring().items()} == {"2021-01": 2, "2021-02": 1}
+
+
+def test_without_an_entity_rows_still_have_one_order() -> None:
+    """A contract may name no entity; then equal times are ordered by what the rows hold."""
+    rows = tiny.contract("role: entity", "role: ignored")
+    write("a.csv", GOOD)
+    straight = bring(rows)
+    write("a.csv", "\n".join([LINES[0], *reversed(LINES[1:])]))
+    assert bring(rows)["2021-01"].equals(straight["2021-01"])
+
+
+def test_pandas_is_not_asked_what_a_text_means() -> None:
+    """Leading zeros and words are kept in a category; only empty and NA-like values are missing."""
+    rows = tiny.contract("[feature, slice], values: [red, blue]", "feature, missing: true")
+    text = GOOD.replace("red", "007").replace("blue", "NA")
+    write("a.csv", text)
+    assert bring(rows)["2021-01"]["colour"].to_pylist() == ["007", None, "007"]

@@ -1,0 +1,90 @@
+"""The contract: what it may say, what it means, and how it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.common import contract
+from stages.common.errors import PerenneError
+from tests import tiny
+from tests.project import ROOT
+
+HEADLINE = "headline: {{figure: period_age, along: {}, first: 1, last: {}, step: 1}}\ncolumns:"
+
+
+@pytest.mark.parametrize("case", ["retirement", "flights"])
+def test_contracts_of_the_cases_are_good(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come with the project."""
+    monkeypatch.chdir(ROOT)
+    assert contract.load(case).target in contract.load(case).columns
+
+
+def test_roles_name_columns() -> None:
+    """A role is one word or a list of them."""
+    rows = tiny.contract()
+    assert rows.features == ["size", "colour", "adult", "member"]
+    assert (rows.target, rows.time, rows.entity, rows.slices) == ("won", "seen", ["id"], ["colour"])
+    assert rows.block is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("period: month", "perod: month", "perod: unknown key; did you mean 'period'? Valid: columns, headl"),
+        ("period: month", "period: year", "period: found 'year', must be 'hour', 'day', 'week', 'month' or"),
+        ("label_delay: 0", "label_delay: -1", "label_delay: found -1, must be greater than or equal to 0"),
+        ("label_delay: 0", "label_delay: 0.5", "label_delay: found 0.5, must be an integer"),
+        ("task: binary", "task: ranking", "task: found 'ranking', must be 'binary' or 'regression'"),
+        ("type: number", "type: float", "columns.size.type: found 'float', must be 'integer', 'number', 'bo"),
+        ("range: [0", "rnage: [0", "columns.size.rnage: unknown key; did you mean 'range'? Valid: about, bi"),
+        ("[0, 100]", "[0]", "columns.size.range.1: missing"),
+        ("[0, 100]", "[0, x]", "columns.size.range.1: found 'x', must be a number"),
+        ("[0, 100]", "[0, .inf]", "columns.size.range.1: found inf, must be a finite number"),
+        ("[0, 100]", "100", "columns.size.range: found 100, must be a list such as [a, b]"),
+        ("[0, 100]", "[100, 0]", "columns.size: the range [100.0, 0.0] is empty"),
+        ("[red, blue]", "[red, true]", "columns.colour.values.1: found True, must be a string or an integer"),
+        ("[red, blue]", "[]", "columns.colour: the list of values is empty; leave it out to allow any"),
+        ("[feature, slice]", "[feature, slcie]", "columns.colour.role.1: found 'slcie', must be 'feature',"),
+        ("missing: true}\n  colour", "missing: yes}\n  colour", "columns.size.missing: found 'yes', must be"),
+        ("type: boolean, ", "type: boolean, range: [0, 1], ", "columns.adult: a boolean has no range; use v"),
+        ("type: boolean, ", "type: boolean, values: [0, 1], ", "columns.adult: a boolean has no list of val"),
+        ("values: [0, 1]", "values: [no, yes]", "columns.won: the values ['no', 'yes'] of an integer are no"),
+        ("values: [0, 1]", "values: [0, 1, 2]", "columns.won: an integer target of a binary task needs valu"),
+        ("role: target", "role: [target, feature]", "columns.won: the target cannot be a feature of itself"),
+        ("role: target", "role: ignored", "columns: exactly one has the role target, found none"),
+        ("role: entity", "role: time", "columns: exactly one has the role time, found ['id', 'seen']"),
+        ("datetime, role: time", "category, role: time", "columns.seen: the time must be a datetime"),
+        ("role: time", "role: time, missing: true", "columns.seen: the time cuts rows into periods and cann"),
+        ("role: entity", "role: [entity, ignored]", "columns.id: the role ignored stands alone, found ['ent"),
+        ("range: [0, 100]", "bins: [9, 1]", "columns.size: the bins [9.0, 1.0] do not rise"),
+        ("number, role: feature", "number, role: slice", "columns.size: a number that is a slice needs bins"),
+        ("number, role: feature, range: [0, 100]", "text, role: feature", "columns.size: a text cannot be a"),
+        ("columns:", HEADLINE.format("sizes", 9), "headline.along: 'sizes' is no numeric feature; did"),
+        ("columns:", HEADLINE.format("size", 1), "headline: last: found 1, must be greater than first"),
+    ],
+)  # fmt: skip
+def test_mistake_is_one_line(old: str, new: str, line: str) -> None:
+    """The line names the file, the key, the value and what would do."""
+    with pytest.raises(PerenneError) as caught:
+        tiny.contract(old, new)
+    assert str(caught.value).startswith(f"contract.yaml: {line}")
+    assert "\n" not in str(caught.value)
+
+
+def test_contract_needs_a_feature() -> None:
+    """Nothing can be learned from nothing."""
+    text = "\n".join(line for line in tiny.CONTRACT.splitlines() if "feature" not in line)
+    with pytest.raises(PerenneError, match="columns: at least one has the role feature"):
+        tiny.contract(text=text)
+
+
+def test_unknown_case_names_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names the file that says so, the case, and those that exist."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/cases/tiny").mkdir(parents=True)
+    (tmp_path / "data/cases/tiny/contract.yaml").write_text(tiny.CONTRACT, encoding="utf-8")
+    assert contract.load("tiny") == tiny.contract()
+    with pytest.raises(PerenneError, match=r"params\.yaml: case: 'tny' .*did you mean 'tiny'"):
+        contract.load("tny")

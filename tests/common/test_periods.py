@@ -1,0 +1,128 @@
+"""Periods: written one way, read back the same, and never guessed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import get_args
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common import periods
+from stages.common.errors import PerenneError
+from stages.common.periods import Unit
+
+UNITS = st.sampled_from(get_args(Unit))
+
+
+@given(unit=UNITS, moment=st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31)))
+def test_every_period_survives_text_and_file_name(unit: Unit, moment: datetime) -> None:
+    """All five units go to text and back, and to the name of a file and back."""
+    period = pd.Period(moment, freq=periods.FREQUENCY[unit])
+    assert periods.parse(str(period), unit, "as_of") == period
+    assert periods.from_stem(periods.stem(period), unit, "data/raw") == period
+    assert not set("/: ") & set(periods.stem(period))
+
+
+@pytest.mark.parametrize("unit", get_args(Unit))
+def test_example_in_the_error_would_do(unit: Unit) -> None:
+    """What an error tells people to write is accepted."""
+    example = periods.EXAMPLE[unit]
+    assert str(periods.parse(example, unit, "as_of")) == example
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("2021", "quarter"),
+        ("2021-02", "quarter"),
+        ("2021q3", "quarter"),
+        ("2021Q5", "quarter"),
+        ("2021-13", "month"),
+        ("2021-2", "month"),
+        ("2021-02-30", "day"),
+        ("17/05/2013", "day"),
+        ("2013-05-17", "week"),
+        ("2013-05-14/2013-05-20", "week"),
+        ("2013-05-17T14", "hour"),
+        ("2013-05-17 14:30", "hour"),
+        ("", "month"),
+        ("NaT", "month"),
+        ("nan", "day"),
+        ("now", "day"),
+        ("99999-01", "month"),
+    ],
+)
+def test_what_pandas_would_guess_is_refused(text: str, unit: Unit) -> None:
+    """The line names the key, the value, and how to write it."""
+    with pytest.raises(PerenneError) as caught:
+        periods.parse(text, unit, "params.yaml: split.as_of")
+    assert str(caught.value) == (
+        f"params.yaml: split.as_of: {text!r} is not a {unit}; write it like {periods.EXAMPLE[unit]}"
+    )
+
+
+@given(text=st.text(max_size=12) | st.from_regex(r"[0-9QW:/ -]{1,12}", fullmatch=True), unit=UNITS)
+def test_no_text_is_a_traceback(text: str, unit: Unit) -> None:
+    """Text is what pandas would write for a period, or it is refused."""
+    said = ""
+    try:
+        period = periods.parse(text, unit, "as_of")
+    except PerenneError as error:
+        said = str(error)
+    assert repr(text) in said if said else str(period) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2013-05-17", "2013-05-17"),
+        ("20130517", "2013-05-17"),
+        ("2013-05-17 23:30", "2013-05-17T23:30"),
+        ("2013-05-17T23:30:00.5", "2013-05-17T23:30:00.5"),
+        ("2013-05-17T23:30:00-05:00", "2013-05-18T04:30"),
+        ("2013-05-17T01:00:00Z", "2013-05-17T01:00"),
+        ("now", None),
+        ("today", None),
+        ("17/05/2013", None),
+        ("2013-02-29", None),
+        ("12", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_times_are_iso_8601_in_utc(value: str | None, time: str | None) -> None:
+    """A zone is taken into account, a word or another order of day and month is not guessed."""
+    found = periods.times(pd.Series([value, "2000-01-01"], dtype="str"))
+    assert found.dtype == "datetime64[us]"
+    assert found[0] is pd.NaT if time is None else found[0] == pd.Timestamp(time)
+
+
+@pytest.mark.parametrize("values", [[20130517, 2013], [1368748800.0, None], [True, False]])
+def test_number_is_no_time(values: list[object]) -> None:
+    """Pandas would take it for nanoseconds since 1970, and the row for half a century old."""
+    assert periods.times(pd.Series(values)).isna().all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series(pd.to_datetime(["2013-05-17 01:00"]).tz_localize("America/New_York")),
+        pd.Series([date(2013, 5, 17)], dtype=object),
+        pd.Series([datetime(2013, 5, 17, 5)], dtype="datetime64[ns]"),
+    ],
+    ids=["zone", "date", "nanoseconds"],
+)
+def test_times_of_other_types_become_the_same(values: pd.Series) -> None:
+    """Whatever a Parquet file holds: a time in UTC without a zone."""
+    moment = periods.times(values)[0]
+    assert moment - pd.Timestamp("2013-05-17 05:00") in (timedelta(0), timedelta(hours=-5))
+    assert moment.tz is None
+
+
+def test_last_moment_of_a_period_is_in_it() -> None:
+    """A period ends where the next begins."""
+    edge = pd.Series(pd.to_datetime(["2013-05-31 23:59:59.999999", "2013-06-01 00:00:00.0"]))
+    assert periods.of(edge, "month").astype("str").tolist() == ["2013-05", "2013-06"]

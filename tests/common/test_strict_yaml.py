@@ -1,0 +1,96 @@
+"""YAML means what its author sees, or it is refused in one line that says where."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from stages.common import strict_yaml
+from stages.common.errors import PerenneError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 100000.0),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("+12", 12),
+        ("0123", 123),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("2013-05-17", "2013-05-17"),
+        ("2021Q3", "2021Q3"),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("NO", "NO"),
+        ("TRUE", True),
+        ("~", None),
+        ("", None),
+        ("-.INF", -math.inf),
+        ("'12'", "12"),
+        ("<<", "<<"),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    """A value has the type that YAML 1.2 gives it, which is also what DVC sees."""
+    found = strict_yaml.loads(f"key: {text}")["key"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan_is_a_number() -> None:
+    """The one value that does not equal itself."""
+    assert math.isnan(strict_yaml.loads("key: .NAN")["key"])
+
+
+def test_scalars_may_be_keys() -> None:
+    """The weights of classes have integers for keys."""
+    assert strict_yaml.loads("class_weight: {0: 1, 1: 5}") == {"class_weight": {0: 1, 1: 5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", 3, "the key 'a' is there twice"),
+        ("a:\n  b: 1\n  b: 2", 3, "the key 'b' is there twice"),
+        ("a: {b: 1, b: 1}", 1, "the key 'b' is there twice"),
+        ("a: 1\n[b]: 2", 2, "['b'] is a key"),
+        ("{{a: 1}: 2}", 1, "{'a': 1} is a key"),
+        ("a: 1\n\tb: 2", 2, "cannot start any token"),
+        ("a: [1, 2", 1, "expected ',' or ']'"),
+        ("a: *b", 1, "undefined alias 'b'"),
+        ("a: &a [*a]", 1, "recursive"),
+        ("a: 1\n---\nb: 2", 2, "another document"),
+        ("a: !!python/object/apply:os.system [ls]", 1, "could not determine a constructor"),
+    ],
+)
+def test_what_is_no_yaml_is_named_by_its_line(text: str, line: int, said: str) -> None:
+    """A mistake is one line, with the file, the line and what is wrong there."""
+    with pytest.raises(PerenneError) as caught:
+        strict_yaml.loads(text, "params.yaml")
+    assert str(caught.value).startswith(f"params.yaml:{line}: not valid YAML: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: \x07", "a: !!int abc", "a: !!timestamp 5", "!!map [1]"])
+def test_rarer_mistakes_are_one_line_too(text: str) -> None:
+    """Neither PyYAML's own exceptions nor its long messages come through."""
+    with pytest.raises(PerenneError, match=r"^f\.yaml: not valid YAML: [^\n]+$"):
+        strict_yaml.loads(text, "f.yaml")
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """A missing file and one in another encoding."""
+    path = tmp_path / "params.yaml"
+    with pytest.raises(PerenneError, match=r"params\.yaml: no such file"):
+        strict_yaml.load(path)
+    path.write_bytes("a: é".encode("latin-1"))
+    with pytest.raises(PerenneError, match=r"params\.yaml: not UTF-8 at byte 3"):
+        strict_yaml.load(path)
