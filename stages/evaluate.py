@@ -77,11 +77,16 @@ def blocks(rows: pd.DataFrame, what: Contract) -> npt.NDArray[Any]:
 
 
 def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
-    """The places, among the rows, of each slice: the largest slices of a column, by name."""
+    """The places, among the rows, of each slice: the largest slices of a column, by name.
+
+    Rows whose value is missing, or outside the bins, are a slice as well: nobody is left out unseen.
+    """
     by = pd.cut(values, list(bins), right=False) if bins else values
-    counts = by.value_counts()
-    largest = counts[counts > 0].index[:MOST_SLICES]
-    return {value: np.flatnonzero(by == value) for value in sorted(largest)}
+    found = dict(by.groupby(by, observed=True).indices)
+    if by.isna().any():
+        found["none"] = np.flatnonzero(by.isna())
+    largest = sorted(found, key=lambda value: -len(found[value]))[:MOST_SLICES]
+    return {value: np.asarray(found[value]) for value in found if value in largest}
 
 
 def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, what: Contract) -> dict[str, Any]:
@@ -103,7 +108,8 @@ def told_by(rows: pd.DataFrame, scores: Array, what: Contract) -> dict[str, Call
 
 def weighted_mean(values: Array) -> Callable[[Array], float]:
     """From weights to the weighted mean."""
-    return lambda weights: float(weights @ values / weights.sum())
+    # Not `weights @ values`: BLAS may use threads, which cost time here and change the last digits.
+    return lambda weights: float((weights * values).sum() / weights.sum())
 
 
 def timeline(rows: pd.DataFrame, scores: Array, what: Contract) -> pd.DataFrame:
@@ -118,21 +124,33 @@ def timeline(rows: pd.DataFrame, scores: Array, what: Contract) -> pd.DataFrame:
 
 
 def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
-    """Mean prediction and mean outcome in equally large groups of rows, ordered by prediction."""
-    group = np.argsort(np.argsort(scores, kind="stable"), kind="stable") * bins // len(scores)
+    """Mean prediction and mean outcome in equally large groups of rows, ordered by prediction.
+
+    Rows of equal prediction are never parted: which of them came first says nothing about the model.
+    """
+    rank = pd.Series(scores).rank().to_numpy() - 0.5
+    group = rank * bins // len(scores)
     frame = pd.DataFrame({"predicted": scores, "observed": y}).groupby(group).mean()
-    return frame.assign(ideal=frame["predicted"])
+    return frame.assign(perfect=frame["predicted"])
 
 
 def curve(y: Array, scores: Array, bins: int, *, binary: bool) -> pd.DataFrame:
     """The ROC curve, or the mean residual by prediction, beside that of no, or of a perfect, model."""
     if binary:
-        x, tpr, _ = roc_curve(y, scores)
         at = np.linspace(0, 1, CURVE_POINTS)
-        return pd.DataFrame({"x": at, "y": np.interp(at, x, tpr), "reference": at})
+        return pd.DataFrame({"x": at, "model": true_positive_rate(y, scores, at), "reference": at})
     frame = reliability(y, scores, bins)
     residual = frame["observed"] - frame["predicted"]
-    return pd.DataFrame({"x": frame["predicted"], "y": residual, "reference": 0.0})
+    return pd.DataFrame({"x": frame["predicted"], "model": residual, "reference": 0.0})
+
+
+def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
+    """The share of positives found at each false positive rate; NaN where a class is absent."""
+    if not 0 < y.mean() < 1:
+        return np.full(len(at), np.nan)
+    false_positive, true_positive, _ = roc_curve(y, scores)
+    found: Array = np.interp(at, false_positive, true_positive)
+    return found
 
 
 def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, what: Contract) -> pd.DataFrame:
@@ -168,14 +186,13 @@ def flat(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_slice(report: dict[str, Any]) -> pd.DataFrame:
-    """One row a slice: its rows and its metrics, of which the first is the loss."""
+    """One row a slice: its rows, and its loss, which is the first of its metrics."""
     found = [
-        {"slice": f"{column}={value}", "rows": part["rows"]}
-        | {n: m["value"] for n, m in part["metrics"].items()}
+        (f"{column}={value}", part["rows"], next(iter(part["metrics"].values()))["value"])
         for column, parts in report["slices"].items()
         for value, part in parts.items()
     ]
-    return pd.DataFrame(found, columns=None if found else ["slice", "rows", "loss"])
+    return pd.DataFrame(found, columns=["slice", "rows", "loss"])
 
 
 def main() -> None:

@@ -34,37 +34,42 @@ def train(rows: pd.DataFrame, spec: Train, what: Contract) -> Pipeline:
         raise PerenneError(
             f"{TRAIN}: every row has {what.target} = {y[0]}; a binary target needs both classes"
         )
-    pipeline = build(spec, what)
+    X = model.inputs(rows, what)
+    # A column without any value teaches nothing, and histograms cannot be made of it.
+    names = [name for name in what.features if X[name].notna().any()]
+    pipeline = build(spec, what, names)
     try:
         # One BLAS thread: how many there are decides in which order sums are taken, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
-            pipeline.fit(model.inputs(rows, what), y)
+            pipeline.fit(X, y)
     except ValueError as error:
         raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
     forget_threads(pipeline["model"])
     return pipeline
 
 
-def build(spec: Train, what: Contract) -> Pipeline:
-    """The unfitted pipeline: encoder, then estimator."""
+def build(spec: Train, what: Contract, names: list[str]) -> Pipeline:
+    """The unfitted pipeline on some features: encoder, then estimator."""
     estimator = configured(spec, what)
+    categories = [name for name in names if what.columns[name].type == "category"]
+    numbers = [name for name in names if name not in categories]
     native = "categorical_features" in estimator.get_params()
     if native:
-        categories = [name for name in what.features if what.columns[name].type == "category"]
         estimator.set_params(categorical_features=list(range(len(categories))))
-    return Pipeline([("encode", encoder(what, estimator, native=native)), ("model", estimator)])
+    return Pipeline(
+        [("encode", encoder(categories, numbers, estimator, native=native)), ("model", estimator)]
+    )
 
 
-def encoder(what: Contract, estimator: BaseEstimator, *, native: bool) -> ColumnTransformer:
+def encoder(
+    categories: list[str], numbers: list[str], estimator: BaseEstimator, *, native: bool
+) -> ColumnTransformer:
     """Columns to numbers: categories first, then the rest.
 
     Unseen and missing categories become NaN where the estimator treats categories itself, zeros where they
     are spread over columns. Missing numbers are left to an estimator that takes NaN; for others the median
     stands in, beside a column that says so.
     """
-    names = what.features
-    categories = [name for name in names if what.columns[name].type == "category"]
-    numbers = [name for name in names if name not in categories]
     ordinal = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
@@ -72,9 +77,7 @@ def encoder(what: Contract, estimator: BaseEstimator, *, native: bool) -> Column
         max_categories=MOST_CATEGORIES,
     )
     spread = OneHotEncoder(handle_unknown="ignore", max_categories=MOST_CATEGORIES, sparse_output=False)
-    filled = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
-    )
+    filled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     takes_nan = get_tags(estimator).input_tags.allow_nan
     return ColumnTransformer(
         [
@@ -89,20 +92,11 @@ def configured(spec: Train, what: Contract) -> BaseEstimator:
     cls = imported(spec.estimator)
     try:
         estimator = cls()
-    except TypeError as error:
+        kinds = is_classifier(estimator), is_regressor(estimator)
+    except (TypeError, AttributeError) as error:
         raise PerenneError(
-            f"params.yaml: train.estimator: {spec.estimator} cannot stand alone: {error}"
+            f"params.yaml: train.estimator: {spec.estimator} cannot stand alone: it takes other estimators"
         ) from error
-    suits = (
-        is_classifier(estimator) and hasattr(cls, "predict_proba")
-        if what.task == "binary"
-        else is_regressor(estimator)
-    )
-    if not suits:
-        needed = "a classifier with probabilities" if what.task == "binary" else "a regressor"
-        raise PerenneError(
-            f"params.yaml: train.estimator: a {what.task} task needs {needed}, not {spec.estimator}"
-        )
     valid = estimator.get_params(deep=False)
     for name in spec.params:
         if name not in valid:
@@ -110,7 +104,17 @@ def configured(spec: Train, what: Contract) -> BaseEstimator:
                 f"params.yaml: train.params.{name}: unknown to {cls.__name__}; {hint(name, valid)}"
             )
     seed = {"random_state": spec.seed} if "random_state" in valid else {}
-    return estimator.set_params(**seed | spec.params)
+    estimator.set_params(**seed | spec.params)
+    # Whether a classifier gives probabilities may depend on its parameters.
+    needed, suits = {
+        "binary": ("a classifier with probabilities", kinds[0] and hasattr(estimator, "predict_proba")),
+        "regression": ("a regressor", kinds[1]),
+    }[what.task]
+    if not suits:
+        raise PerenneError(
+            f"params.yaml: train.estimator: a {what.task} task needs {needed}, not {spec.estimator}"
+        )
+    return estimator
 
 
 def imported(path: str) -> type[BaseEstimator]:
@@ -118,7 +122,7 @@ def imported(path: str) -> type[BaseEstimator]:
     name, _, attribute = path.rpartition(".")
     if not name.startswith("sklearn."):
         raise PerenneError(
-            f"params.yaml: train.estimator: {path!r} is outside scikit-learn; "
+            f"params.yaml: train.estimator: {path!r} is no estimator of scikit-learn; "
             "write it like sklearn.ensemble.HistGradientBoostingClassifier"
         )
     try:
