@@ -34,7 +34,7 @@ class Project:
 
     def out(self, command: str, **env: str) -> str:
         """Run a command and return what it prints."""
-        return self.run(command, **env).stdout
+        return self.run(command, status=0, **env).stdout
 
     def read(self, file: str) -> str:
         """Return a file's text."""

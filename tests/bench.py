@@ -1,0 +1,119 @@
+"""`make bench`: the tables of speed and memory. Each figure comes beside what it is compared with.
+
+Run on a quiet machine: everything compared is measured within one run, one thing after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from tests import bench_bootstrap
+from tests.project import Project, clone, environment
+
+STAGES = ["ingest", "validate", "split", "train", "evaluate"]
+ROWS_AT_SCALE_1 = 303_000  # 2013Q1 to 2020Q4
+SIZES = {"default": 1.0} | {f"{rows:.0e}": rows / ROWS_AT_SCALE_1 for rows in (1e5, 5e5, 5e6)}
+
+# Imports first: what is timed is the work, not the start of Python.
+WARM = """
+import importlib, json, sys, time
+stages = [importlib.import_module(f"stages.{name}") for name in sys.argv[1:]]
+times = {}
+for stage in stages:
+    start = time.perf_counter()
+    stage.main()
+    times[stage.__name__.split(".")[1]] = time.perf_counter() - start
+print(json.dumps(times))
+"""
+
+
+class Measured(NamedTuple):
+    """One size: rows ingested, seconds of a forced `dvc repro`, seconds and peak MB of each stage."""
+
+    rows: int
+    repro: float
+    warm: dict[str, float]
+    peak: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """How much longer the pipeline takes than its work."""
+        return self.repro / sum(self.warm.values())
+
+
+def measure(scale: float) -> Measured:
+    """Run the pipeline at a scale in a repository of its own, in three ways."""
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        project = clone(Path(folder) / "project")
+        project.edit(r"^  scale: .*", f"  scale: {scale!r}")
+        start = time.perf_counter()
+        project.repro("--force")
+        repro = time.perf_counter() - start
+        warm = json.loads(project.run(f"python -c '{WARM}' {' '.join(STAGES)}").stdout)
+        peak = {stage: peak_memory(project, stage) for stage in STAGES}
+        rows = json.loads(project.read("data/reports/validation.json"))["total"]["rows"]
+    return Measured(rows, repro, warm, peak)
+
+
+def peak_memory(project: Project, stage: str) -> float:
+    """Return the most memory, in MB, that a stage's process held."""
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    process = subprocess.Popen(
+        command, cwd=project.path, env=environment(project.path), stderr=subprocess.PIPE
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"{stage} failed"
+    assert process.stderr
+    process.stderr.close()
+    return usage.ru_maxrss / 1024
+
+
+def exponent(sizes: list[Measured], stage: str | None = None) -> float:
+    """Return how time grows with rows, as the power of rows, from the smallest size to the largest."""
+    if len(sizes) < 2:
+        return math.nan
+    first, last = min(sizes), max(sizes)
+    seconds = [m.warm[stage] if stage else m.repro for m in (first, last)]
+    return math.log(seconds[1] / seconds[0]) / math.log(last.rows / first.rows)
+
+
+def table(found: dict[str, Measured]) -> str:
+    """Return the table of all sizes."""
+    grown = list(found.values())
+    head = f"{'':10}" + "".join(f"{name:>12}" for name in found) + f"{'exponent':>12}"
+    lines = [head, f"{'rows':10}" + "".join(f"{m.rows:12,}" for m in found.values())]
+    lines.append(
+        f"{'repro, s':10}" + "".join(f"{m.repro:12.1f}" for m in found.values()) + f"{exponent(grown):12.2f}"
+    )
+    lines.append(f"{'warm, s':10}" + "".join(f"{sum(m.warm.values()):12.1f}" for m in found.values()))
+    lines.append(f"{'ratio':10}" + "".join(f"{m.ratio:12.2f}" for m in found.values()))
+    for stage in STAGES:
+        cells = "".join(f"{m.warm[stage]:12.2f}" for m in found.values())
+        lines.append(f"{stage:10}{cells}{exponent(grown, stage):12.2f}")
+    lines.append("peak MB")
+    lines += [f"{stage:10}" + "".join(f"{m.peak[stage]:12.0f}" for m in found.values()) for stage in STAGES]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    names = sys.argv[1:] or list(SIZES)
+    found = {name: measure(SIZES[name]) for name in tqdm(names, desc="bench", unit="size")}
+    print("The pipeline: a forced dvc repro against the same stages in one warm process")
+    print(table(found))
+    print()
+    print(bench_bootstrap.table())
+
+
+if __name__ == "__main__":
+    main()
