@@ -428,7 +428,7 @@ def test_another_object_is_no_model(saved: Saved) -> None:
         (subprocess.CompletedProcess("true", 0), "subprocess.CompletedProcess"),
         (Path, "pathlib.Path"),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_foreign_type_is_refused(saved: Saved, value: Any, named: str) -> None:
     """Bare or inside the trusted `functools.partial`, it is named."""
