@@ -19,7 +19,7 @@ repro: $(RUN)   ## reproduce the pipeline
 	dvc repro
 
 test: $(DEV)    ## run the tests
-	python -m pytest -n auto
+	python -m pytest -n auto --dist worksteal
 
 lint: $(DEV)    ## ruff and mypy
 	ruff check . && ruff format --check . && mypy
