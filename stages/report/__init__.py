@@ -1,0 +1,1 @@
+"""Pages for people: what the statistics decided, in words first, and then in pictures."""
