@@ -27,8 +27,8 @@ lint: $(DEV)    ## ruff and mypy
 format: $(DEV)  ## let ruff mend what it can
 	ruff check --fix . && ruff format .
 
-bench: $(DEV)   ## print the tables of speed and memory
-	python -m tests.bench
+bench: $(DEV)   ## print the tables of speed, memory and error rates: all, or TABLES="pipeline months"
+	python -m tests.bench $(TABLES)
 
 venv: $(RUN)    ## make .venv with what the pipeline needs
 dev: $(DEV)     ## make .venv with what development needs

@@ -27,10 +27,10 @@ def test_second_repro_runs_nothing(project: Project) -> None:
 
 
 def test_new_batches_leave_the_model_untouched(project: Project) -> None:
-    """Batches after `as_of` are brought in, checked and cut, and reach no model: only `as_of` retrains."""
+    """Batches after `as_of` are brought in, checked and watched, but reach no model: `as_of` retrains."""
     before = sha256(project, "data/model/*", "data/reports/metrics.json", "data/raw/2019Q4.parquet")
     project.edit("through: 2020Q4", "through: 2021Q2")
-    assert project.repro() == ["ingest", "validate", "split"]
+    assert project.repro() == ["ingest", "validate", "split", "drift"]
     assert sha256(project, "data/model/*", "data/reports/metrics.json", "data/raw/2019Q4.parquet") == before
     assert (project.path / "data/raw/2021Q2.parquet").exists()
 
@@ -39,7 +39,7 @@ def test_moving_as_of_retrains(project: Project) -> None:
     """Retraining is a one-line Git diff: `as_of` moves."""
     before = project.read("data/model/model.json")
     project.edit("as_of: 2019Q4", "as_of: 2020Q2")
-    assert project.repro() == ["split", "train", "evaluate"]
+    assert project.repro() == ["split", "train", "evaluate", "drift"]
     assert project.read("data/model/model.json") != before
     assert project.out("git diff --stat -- params.yaml").strip().endswith("1 insertion(+), 1 deletion(-)")
 
@@ -47,7 +47,7 @@ def test_moving_as_of_retrains(project: Project) -> None:
 def test_hyperparameters_rerun_only_from_train(project: Project) -> None:
     """A change of hyperparameters leaves the data alone, and changing it back costs nothing."""
     project.edit(r"learning_rate: [0-9.]+", "learning_rate: 0.3")
-    assert project.repro() == ["train", "evaluate"]
+    assert project.repro() == ["train", "evaluate", "drift"]
     project.run("git checkout -q params.yaml")
     assert project.repro() == []
     assert project.out("git status --porcelain") == ""

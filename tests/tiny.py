@@ -42,6 +42,7 @@ train:
   params: {C: 1.0}
   seed: 0
 evaluate: {resamples: 100, confidence: 0.95, bins: 2, importance_rows: 9, importance_repeats: 1, seed: 0}
+drift: {false_discovery_rate: 0.05, min_effect: 0.05, periods_per_false_alarm: 160, report_rows: 100, seed: 0}
 """
 HEADER = "id,seen,size,colour,adult,member,won"
 MONTHS = ("2021-01", "2021-02", "2021-03", "2021-04")

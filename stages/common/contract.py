@@ -76,6 +76,8 @@ class Column(Model):
             and not (self.bins or self.values)
         ):
             raise ValueError(f"a {self.type} that is a slice needs bins, such as [60, 62, 65, 70]")
+        if self.missing and "block" in self.role:
+            raise ValueError("a block cannot be missing: it says which rows belong together")
         if "feature" in self.role and "target" in self.role:
             raise ValueError("the target cannot be a feature of itself")
         return self

@@ -76,6 +76,16 @@ class Evaluate(Model):
     seed: int = Field(ge=0)
 
 
+class Drift(Model):
+    """What counts as drift, and how rarely chance may raise an alarm."""
+
+    false_discovery_rate: float = Field(gt=0, lt=1)
+    min_effect: Share
+    periods_per_false_alarm: int = Field(ge=2)
+    report_rows: PositiveInt
+    seed: int = Field(ge=0)
+
+
 class Params(Model):
     """The whole file. `validation` is `validate` in the file: pydantic keeps that name for itself."""
 
@@ -85,6 +95,7 @@ class Params(Model):
     split: Split
     train: Train
     evaluate: Evaluate
+    drift: Drift
 
     def __getattr__(self, name: str) -> Any:
         """Only reached for what `load` left out."""

@@ -57,6 +57,7 @@ def test_roles_name_columns() -> None:
         ("role: entity", "role: time", "columns: exactly one has the role time, found ['id', 'seen']"),
         ("datetime, role: time", "category, role: time", "columns.seen: the time must be a datetime"),
         ("role: time", "role: time, missing: true", "columns.seen: the time cuts rows into periods and cann"),
+        ("role: entity", "role: block, missing: true", "columns.id: a block cannot be missing: it says"),
         ("role: entity", "role: [entity, ignored]", "columns.id: the role ignored stands alone, found ['ent"),
         ("range: [0, 100]", "bins: [9, 1]", "columns.size: the bins [9.0, 1.0] do not rise"),
         ("number, role: feature", "number, role: slice", "columns.size: a number that is a slice needs bins"),
