@@ -61,7 +61,8 @@ def measure(scale: float) -> Measured:
         start = time.perf_counter()
         project.repro("--force")
         repro = time.perf_counter() - start
-        warm = json.loads(project.run(f"python -c '{WARM}' {' '.join(STAGES)}").stdout)
+        said = project.out(f"python -c '{WARM}' {' '.join(STAGES)}")
+        warm = json.loads(said.splitlines()[-1])  # the line after what the stages say
         peak = {stage: peak_memory(project, stage) for stage in STAGES}
         rows = json.loads(project.read("data/reports/validation.json"))["total"]["rows"]
     return Measured(rows, repro, warm, peak)
