@@ -34,8 +34,9 @@ venv: $(RUN)    ## make .venv with what the pipeline needs
 dev: $(DEV)     ## make .venv with what development needs
 
 lock: .venv/uv-$(UV)  ## resolve the dependencies again and write both locks
-	$(COMPILE) pyproject.toml --output-file requirements.txt $(LOCK_FLAGS)
-	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file tests/requirements.txt $(LOCK_FLAGS)
+	# The larger one first: what a user adds with an extra must fit what runs without it.
+	$(COMPILE) pyproject.toml --extra dev --extra s3 --output-file tests/requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
 
 clean:          ## remove the environment
 	rm -rf .venv

@@ -1,0 +1,42 @@
+"""`dvc.lock` of a commit, of the real project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.common import locked, model
+from stages.common.errors import PerenneError
+from tests.project import Project
+
+
+def test_path_of_the_model_is_the_one_that_train_writes() -> None:
+    """It is written down twice to keep the registry quick to start."""
+    assert locked.MODEL == model.MODEL
+
+
+def test_model_is_found_with_its_hash(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the working tree and of any commit; the hash is that of the file."""
+    monkeypatch.chdir(project.path)
+    md5 = project.out(f"md5sum {model.MODEL}").split()[0]
+    assert locked.load().out(model.MODEL).md5 == locked.load("HEAD").out(model.MODEL).md5 == md5
+    assert locked.load().out(model.MODEL).size == (project.path / model.MODEL).stat().st_size
+
+
+def test_stages_behind_the_model_are_those_it_is_made_by(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What measures or watches the model does not make it."""
+    monkeypatch.chdir(project.path)
+    assert locked.load().behind(model.MODEL) == ["ingest", "validate", "split", "train"]
+    assert locked.load().stages["split"]["params"]["split.as_of"] == "2019Q4"
+
+
+def test_output_that_is_not_there_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what there is instead."""
+    monkeypatch.chdir(project.path)
+    with pytest.raises(
+        PerenneError, match=r"no output data/model/model.json5; did you mean 'data/model/model.json'"
+    ):
+        locked.load("HEAD").out(Path("data/model/model.json5"))
