@@ -1,0 +1,189 @@
+"""A value with its standard error over blocks, and bounds that heed how skewed the blocks are.
+
+Student's t is too sure where losses are rare and large: with 30 blocks of skewness -2 a lower bound at a
+nominal .05 is too high in .10 of all cases. A bound is therefore the more careful of Student's and of Hall's,
+whose cubic takes the skewness out of t. Hall's alone would trust a skewness that 30 blocks tell badly, and
+err more often than Student's where tails are long to both sides, as those of real days are.
+
+How often the lower bound is above the truth, as a multiple of the nominal level, by Student's t -> by ours
+(`tests/bench_gate.py`; real: of six differences in log loss between models of flights, the worst):
+
+    blocks  level   normal           skewed days      skewness -2      real days
+        30   .05    1.0 -> 1.0       1.7 -> 1.2       2.0 -> 1.2       1.4 -> 1.3
+        30   .025   1.0 -> 0.9       2.1 -> 1.4       2.6 -> 1.3       1.7 -> 1.5
+        30   .005   1.1 -> 0.9       4.0 -> 2.2       5.5 -> 1.7       2.3 -> 2.2
+       100   .05    1.0 -> 1.0       1.3 -> 1.0       1.5 -> 1.1       1.2 -> 1.1
+       100   .025   1.0 -> 0.9       1.5 -> 1.0       1.8 -> 1.1       1.3 -> 1.1
+       100   .005   1.1 -> 0.9       2.4 -> 1.3       3.2 -> 1.4       1.7 -> 1.5
+     1,000   .05    1.0 -> 1.0       1.1 -> 1.0       1.2 -> 1.0
+     1,000   .025   1.0 -> 1.0       1.2 -> 1.0       1.3 -> 1.1
+     1,000   .005   0.9 -> 0.9       1.2 -> 0.8       1.3 -> 0.9
+
+The price: at the level .05 a true gain of three standard errors is found in .89 instead of .90 of all cases
+with 30 normal blocks, in .78 instead of .86 with 30 skewed days or 30 of the worst real ones, in .86 instead
+of .89 with 100 of these. Few blocks at a small level stay too sure: 30 skewed ones at .005 err twice as
+often.
+
+References
+----------
+Student 1908, The probable error of a mean, Biometrika 6, 1-25. Johnson 1978, Modified t tests and confidence
+intervals for asymmetrical populations, JASA 73, 536-544. Hall 1992, On the removal of skewness by
+transformation, JRSS B 54, 221-228.
+
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from scipy import optimize, special
+
+MOST_BLOCKS = 1e12  # if that many do not decide, the value is at the threshold, up to rounding
+
+Bounds: TypeAlias = tuple[float, float]
+
+
+class Estimate(NamedTuple):
+    """A value, its standard error over blocks, how many there are, and how skewed their sums are.
+
+    With fewer than two blocks the error is NaN, and so are the bounds.
+    """
+
+    value: float
+    error: float
+    blocks: int
+    skewness: float = 0.0
+
+    def bounds(self, alpha: float) -> Bounds:
+        """Return the lower and the upper bound: each has the true value beyond it with a chance of alpha.
+
+        Without any alpha they are infinite.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 0.5).
+
+        Examples
+        --------
+        >>> [round(bound, 4) for bound in Estimate(0.02, 0.01, blocks=30).bounds(0.05)]
+        [0.003, 0.037]
+        >>> [round(bound, 4) for bound in Estimate(0.02, 0.01, blocks=30, skewness=-1).bounds(0.05)]
+        [0.0005, 0.037]
+
+        """
+        return self.foreseen(alpha, self.blocks)
+
+    def foreseen(self, alpha: float, blocks: float) -> Bounds:
+        """Return the bounds that so many blocks of the same kind would give."""
+        if not 0 <= alpha < 0.5:
+            raise ValueError(f"expected alpha in [0, 0.5), received {alpha}")
+        if math.isnan(self.error):
+            return math.nan, math.nan
+        if not alpha:
+            return -math.inf, math.inf
+        error = self.error * math.sqrt(self.blocks / blocks)
+        t = -float(special.stdtrit(blocks - 1, alpha))
+        skewness = self.skewness / math.sqrt(blocks)
+        return self.value - error * _reach(t, skewness), self.value + error * _reach(t, -skewness)
+
+    def blocks_to_decide(self, threshold: float, alpha: float) -> float:
+        """Return about how many blocks in all would put a bound past the threshold, going by those seen.
+
+        With so many, the chance that it gets there is about one half. Infinite if the value is at the
+        threshold or there is no alpha, NaN without an error.
+
+        >>> round(Estimate(0.02, 0.02, blocks=100).blocks_to_decide(0, alpha=0.05))
+        272
+        """
+        return _blocks_to_decide(self, threshold, alpha)
+
+
+class Nearer(NamedTuple):
+    """How much nearer to the best value one model is than another, where both may miss it to either side.
+
+    With the deviations o of the old model and n of the new, |o| - |n| is the smaller of |o - n| and |o + n|,
+    above 0 if o - n and o + n have one sign. Chance moves both models together: two that miss by as much to
+    opposite sides then seem to miss to the same side, one of them by less, and that difference seems certain.
+    At the signs that are seen, a nominal 5 % can be 40 %. So the bounds go over all that those of ``apart``,
+    o - n, and ``both``, o + n, allow, each at half of alpha, for a model that does not miss may seem to miss
+    to either side.
+    """
+
+    apart: Estimate
+    both: Estimate
+
+    @property
+    def value(self) -> float:
+        """Return |o| - |n|."""
+        return _nearer(self.apart.value, self.both.value)
+
+    @property
+    def error(self) -> float:
+        """Return the standard error, given the sides that the models are seen to miss to."""
+        return min(self, key=lambda each: abs(each.value)).error
+
+    @property
+    def blocks(self) -> int:
+        """Return how many there are."""
+        return self.apart.blocks
+
+    def bounds(self, alpha: float) -> Bounds:
+        """Return the lower and the upper bound, as :meth:`Estimate.bounds`.
+
+        Two models expect too few events, by 10 and 8 in 100; then the same, but chance may have done it.
+
+        >>> apart = Estimate(0.02, 0.005, blocks=100)
+        >>> [round(bound, 3) for bound in Nearer(apart, Estimate(0.18, 0.02, 100)).bounds(0.05)]
+        [0.01, 0.03]
+        >>> [round(bound, 3) for bound in Nearer(apart, Estimate(0.18, 0.2, 100)).bounds(0.05)]
+        [-0.03, 0.03]
+        """
+        return self.foreseen(alpha, self.blocks)
+
+    def foreseen(self, alpha: float, blocks: float) -> Bounds:
+        """Return the bounds that so many blocks of the same kind would give."""
+        # Between the signs |o| - |n| rises or falls with each of the two: its extremes lie in the corners.
+        corners = [
+            _nearer(apart, both)
+            for apart in self.apart.foreseen(alpha / 2, blocks)
+            for both in self.both.foreseen(alpha / 2, blocks)
+        ]
+        return float(np.min(corners)), float(np.max(corners))
+
+    def blocks_to_decide(self, threshold: float, alpha: float) -> float:
+        """Return about how many blocks in all would put a bound past the threshold."""
+        return _blocks_to_decide(self, threshold, alpha)
+
+
+def _nearer(apart: float, both: float) -> float:
+    """Return |o| - |n| from o - n and o + n."""
+    return float(np.sign(apart) * np.sign(both)) * min(abs(apart), abs(both))
+
+
+def _reach(t: float, skewness: float) -> float:
+    """Return how many standard errors below the value its bound lies, if the mean's skewness is this.
+
+    Hall's transformation of t is 3 * y / (c^2 + c + 1), c the cube root of 1 + skewness * y and y = t -
+    skewness / 6. It is used only where it is the more careful one.
+    """
+    centred = t - skewness / 6
+    root = math.cbrt(1 + skewness * centred)
+    return max(t, 3 * centred / (root**2 + root + 1))
+
+
+def _blocks_to_decide(gained: Estimate | Nearer, threshold: float, alpha: float) -> float:
+    above = gained.value > threshold
+
+    def past(log_blocks: float) -> float:
+        low, high = gained.foreseen(alpha, math.exp(log_blocks))
+        return low - threshold if above else threshold - high
+
+    fewest, most = math.log(2), math.log(MOST_BLOCKS)
+    if math.isnan(past(most)):
+        return math.nan
+    if past(most) <= 0:
+        return math.inf
+    return 2.0 if past(fewest) > 0 else math.exp(optimize.brentq(past, fewest, most))

@@ -1,0 +1,93 @@
+"""Bounds are the more careful of Student's and Hall's, and say how many blocks would decide."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from stages.stats.estimate import Estimate, Nearer
+
+ALPHA = 0.05
+
+
+@given(
+    st.floats(1e-6, 0.4),
+    st.integers(2, 10_000),
+    st.floats(-1, 1).map(lambda share: share * 0.999),
+)
+def test_bounds_are_halls_or_students(alpha: float, count: int, share: float) -> None:
+    """The wider of the two: where it is not Student's, Hall's cubic of it is Student's quantile."""
+    skewness = share * math.sqrt(count)
+    t, shift = -stats.t.ppf(alpha, count - 1), skewness / (6 * math.sqrt(count))
+    slope = 2 * shift
+    for bound, sign in zip(Estimate(0, 1, count, skewness).bounds(alpha), (1, -1), strict=True):
+        u = abs(bound)
+        cubic = u + sign * slope * u**2 + slope**2 * u**3 / 3 + sign * shift
+        assert u >= t * (1 - 1e-12)
+        assert u == pytest.approx(t) or cubic == pytest.approx(t)
+        assert cubic > t * (1 - 1e-6)
+
+
+@given(*[st.floats(-3, 3)] * 2, *[st.floats(0, 1)] * 2, *[st.floats(-1, 1)] * 2)
+def test_nearer_covers_all_that_its_parts_allow(
+    apart: float, both: float, error: float, other: float, here: float, there: float
+) -> None:
+    """|o| - |n| of any o - n and o + n between their bounds is between its bounds."""
+    found = Nearer(Estimate(apart, error, 50), Estimate(both, other, 50))
+    (low, high), (least, largest) = (part.bounds(ALPHA / 2) for part in found)
+    difference = (low + high) / 2 + here * (high - low) / 2
+    total = (least + largest) / 2 + there * (largest - least) / 2
+    o, n = (total + difference) / 2, (total - difference) / 2
+    lower, upper = found.bounds(ALPHA)
+    assert lower - 1e-9 <= abs(o) - abs(n) <= upper + 1e-9
+
+
+@pytest.mark.parametrize(
+    "found", [Estimate(1, 0.5, 9), Estimate(1, 0, 9), Nearer(*[Estimate(1, 0.5, 9)] * 2)]
+)
+def test_without_alpha_nothing_is_told(found: Estimate | Nearer) -> None:
+    """A look that has nothing left to spend has infinite bounds, and no number of blocks changes that."""
+    assert found.bounds(0) == (-math.inf, math.inf)
+    assert found.blocks_to_decide(0, 0) == math.inf
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 0.5, 5, math.nan])
+def test_senseless_alphas_are_refused(alpha: float) -> None:
+    """Alpha in per cent, for one."""
+    with pytest.raises(ValueError, match=r"expected alpha in \[0, 0\.5\)"):
+        Estimate(1, 1, 9).bounds(alpha)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Estimate(0.3, 1, 30),
+        Estimate(0.3, 1, 30, -2),
+        Estimate(0.3, 1, 30, 2),
+        Nearer(Estimate(0.3, 1, 30), Estimate(0.5, 0.1, 30)),
+    ],
+)
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 0.4])
+def test_the_blocks_foretold_decide(found: Estimate | Nearer, threshold: float) -> None:
+    """With so many the bound is at the threshold, the lower one if the value is above it."""
+    count = found.blocks_to_decide(threshold, ALPHA)
+    low, high = found.foreseen(ALPHA, count)
+    assert (low if found.value > threshold else high) == pytest.approx(threshold, abs=1e-9)
+    assert found.foreseen(ALPHA, found.blocks) == found.bounds(ALPHA)
+
+
+def test_some_things_are_never_decided_and_some_at_once() -> None:
+    """A value at the threshold, and one without any spread."""
+    assert Estimate(0.2, 0.1, 30).blocks_to_decide(0.2, ALPHA) == math.inf
+    assert Estimate(0.2, 0, 30).blocks_to_decide(0, ALPHA) == 2
+
+
+def test_bounds_are_plain_floats() -> None:
+    """So that JSON can hold them."""
+    found = Nearer(Estimate(0.3, 0.1, 30), Estimate(0.5, 0.1, 30))
+    assert {type(bound) for bound in found.bounds(ALPHA) + found.apart.bounds(ALPHA)} == {float}
+    assert type(found.blocks_to_decide(0, ALPHA)) is float
