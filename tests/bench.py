@@ -17,7 +17,14 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from tests import bench_bootstrap, bench_covariates, bench_drift, bench_sequential
+from tests import (
+    bench_bootstrap,
+    bench_challengers,
+    bench_covariates,
+    bench_drift,
+    bench_gate,
+    bench_sequential,
+)
 from tests.project import Project, clone
 
 STAGES = ["ingest", "validate", "split", "train", "evaluate", "drift"]
@@ -118,6 +125,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "sequential": bench_sequential.table,
     "companies": bench_drift.companies,
     "months": bench_drift.months,
+    "gate": bench_gate.table,
+    "challengers": bench_challengers.months,
 }
 
 

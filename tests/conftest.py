@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.project import Project, clone
+from tests.project import Project, clone, environment
+
+Enter = Callable[[Project], None]
 
 SMALL = 0.02  # of the company: some 190 employees a quarter, every code path, a second a stage
 
@@ -27,3 +31,47 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(small: Project, tmp_path: Path) -> Project:
     """Return a copy of the small project, free to be changed."""
     return small.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def founded(small: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the small project with a bare origin and a first, poor model in prod. Shared: see `company`."""
+    project = small.copy(tmp_path_factory.mktemp("founded") / "ada")
+    project.run("git init -q --bare -b main ../origin.git && git remote add origin ../origin.git")
+    # What watches the model takes longer than all that makes it, and no release depends on it.
+    for file in ("dvc.yaml", "dvc.lock"):
+        project.edit(r"(?s)^  drift:\n.*?(?=^\S|\Z)", "", file)
+    # Some 230 employees prove little: enough to be let through where nothing is wrong.
+    project.edit(r"min_blocks: .*}", "min_blocks: 20}")
+    project.edit(r"slices: {margin: [0-9.]+", "slices: {margin: 2")
+    project.edit(r"tolerance: [0-9.]+", "tolerance: 0.9")
+    project.edit(r"floor: {min_gain: [0-9.]+", "floor: {min_gain: 0")
+    project.edit(r"latency: .*", "latency: {max_ratio: 50} # whatever else the machine does")
+    project.edit(r"size: .*", "size: {max_ratio: 50} # a model of three rounds is small")
+    # None of them is over 67, and a slice without a row is no pass.
+    project.edit(r"bins: \[60, 62, 65, 67, 70\]", "bins: [60, 62, 70]", "data/cases/retirement/contract.yaml")
+    project.edit(r"max_iter: .*", "max_iter: 3")
+    project.repro()
+    project.commit("a policy for a small company")
+    project.run("git push -q -u origin main")
+    project.run("perenne gate --push && perenne release --push")
+    return project
+
+
+@pytest.fixture
+def company(founded: Project, tmp_path: Path) -> Project:
+    """Return a copy of the released project, its origin and its remote beside it, free to be changed."""
+    shutil.copytree(founded.path.parent, tmp_path / "company", symlinks=True)
+    return Project(tmp_path / "company" / "ada")
+
+
+@pytest.fixture
+def enter(monkeypatch: pytest.MonkeyPatch) -> Enter:
+    """Return what makes a project the current folder of this process: quicker than a process a command."""
+
+    def go(project: Project) -> None:
+        monkeypatch.chdir(project.path)
+        for name, value in environment(project.path).items():
+            monkeypatch.setenv(name, value)
+
+    return go

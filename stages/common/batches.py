@@ -60,16 +60,17 @@ def write_json(path: Path, value: Any) -> None:
 
     Six digits, because the last ones of a sum depend on the width of the CPU's vectors.
     """
-    text = json.dumps(_canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
+    """The same value in JSON's own types: floats to 6 significant digits, what is not a number as None."""
     if isinstance(value, dict):
-        return {str(k): _canonical(v) for k, v in value.items()}
+        return {str(k): canonical(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(v) for v in value]
+        return [canonical(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

@@ -1,0 +1,204 @@
+"""Is this commit's model proven better than the one in production? Looked at, judged and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from stages import evaluate
+from stages.common import batches, git, locked, strict_yaml
+from stages.common.contract import Contract
+from stages.common.errors import PerenneError
+from stages.common.params import PARAMS, Params
+from stages.common.typed import parse
+from stages.evaluate import HOLDOUT
+from stages.gate import contenders, judge, ledger, policy
+from stages.gate.contenders import Loaded
+from stages.gate.evidence import Evidence
+from stages.gate.policy import Policy
+from stages.gate.rules import Finding, Intent
+from stages.registry import tags, workspace
+from stages.registry.change import Change, between, contract_of
+from stages.registry.tags import Version
+from stages.stats import metrics
+from stages.stats.influence import INFLUENCE
+
+Verdict = dict[str, Any]
+"""In JSON's own types: what `--json` writes, the ledger keeps and a release tag holds."""
+
+SCHEMA = 1
+STAGE = "prod"
+CONFIDENCE = 0.95  # of the intervals of the metrics; the rules' own bounds are at the alpha of the look
+
+
+def gate(
+    *,
+    base: str | None = None,
+    policy_from: str | None = None,
+    intent: Intent | None = None,
+    share: bool = False,
+    offline: bool = False,
+) -> Verdict:
+    """Judge the model of the working tree, and write down the look and the verdict.
+
+    Parameters
+    ----------
+    base
+        A commit whose model must be beaten as well, such as the branch that the change goes to.
+    policy_from
+        The commit whose params.yaml holds the policy; None: the working tree. A change must not be judged by
+        a policy that it brings along.
+    intent
+        Instead of the policy's.
+    share
+        Push what is written down.
+    offline
+        Do not ask the remote for its tags and looks.
+
+    Raises
+    ------
+    PerenneError
+        If there is nothing to judge by: stale results, a model that cannot be had, no rule, no alpha left.
+
+    """
+    p = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
+    what = contract_of(None, p.case)
+    rules = policy.load(policy_from, what.task)
+    workspace.reproduced()
+    if not offline:
+        tags.fetch()
+        ledger.fetch()
+    champion = tags.read(p.case).in_stage(STAGE)
+    challenger = contenders.here(what)
+    change = between(champion.commit, None, p.case) if champion else None
+    rows = batches.read_parquet(HOLDOUT)
+    verdict: Verdict = {
+        "schema": SCHEMA,
+        "case": p.case,
+        "challenger": {"sha256": challenger.sha256, "size": challenger.size},
+        "champion": champion.version if champion else None,
+        "base": git.commit(base) if base else None,
+        "intent": intent or _intent(rules, change),
+        "change": change._asdict() if change else None,
+        "policy": rules.model_dump(mode="json", exclude_none=True),
+        "policy_from": git.commit(policy_from) if policy_from else None,
+        "holdout": _described(rows, what),
+    }
+    opponents = list(_opponents(challenger, champion, base, p.case))
+    if champion and challenger.sha256 == opponents[0].sha256:
+        return verdict | {"answer": "rejected", "why": f"it is the model of {champion.version}", "rules": []}
+    return _judged(verdict, challenger, opponents, rows, what, rules, share=share)
+
+
+def _judged(
+    verdict: Verdict,
+    challenger: Loaded,
+    opponents: list[Loaded],
+    rows: pd.DataFrame,
+    what: Contract,
+    rules: Policy,
+    *,
+    share: bool,
+) -> Verdict:
+    """The look, and what it shows; both are written down."""
+    contender = contenders.contender(challenger, rows, what)
+    against = [contenders.contender(opponent, rows, what) for opponent in opponents]
+    at = {key: verdict[key] for key in ("case", "challenger", "intent", "policy")}
+    at |= {"against": [opponent.sha256 for opponent in opponents]}
+    look = ledger.look(verdict["holdout"]["batches"], at, rules.alpha, sharing=share)
+    if not look.alpha:
+        raise PerenneError(
+            f"{HOLDOUT}: earlier looks have spent all of alpha {rules.alpha:g}; move split.as_of"
+        )
+    seen = judge.evidence(
+        rows,
+        what,
+        contender,
+        against,
+        champion=verdict["champion"] is not None,
+        mean=challenger.card["mean_target"],
+        metric=rules.metric,
+        alpha=look.alpha,
+    )
+    answer, findings = judge.judge(seen, rules, verdict["intent"])
+    verdict = batches.canonical(
+        verdict
+        | {
+            "answer": answer,
+            "why": _why(answer, findings, verdict["champion"]),
+            "rules": [_finding(found) for found in findings],
+            "alpha": {"total": rules.alpha} | look._asdict(),
+            "metrics": _metrics(seen, what),
+        }
+    )
+    ledger.record(verdict, sharing=share)
+    return verdict
+
+
+def _opponents(challenger: Loaded, champion: Version | None, base: str | None, case: str) -> Iterator[Loaded]:
+    """The champion first, then the base's model if it is neither the champion's nor the challenger's."""
+    known = {challenger.sha256}
+    if champion:
+        if not champion.proof:
+            raise PerenneError(
+                f"{champion.name}@{champion.version}: the tag holds no proof, so it is no champion"
+            )
+        sha256 = champion.proof["model"]["sha256"]
+        yield contenders.of(champion.commit, f"{champion.version} in {STAGE}", case, sha256)
+        known.add(sha256)
+    if base:
+        loaded = contenders.of(base, f"base {git.commit(base)[:7]}", case)
+        if loaded.sha256 not in known:
+            yield loaded
+
+
+def _intent(rules: Policy, change: Change | None) -> Intent:
+    """The same recipe on newer data need only be as good; anything else must be better."""
+    if rules.intent != "auto":
+        return rules.intent
+    return "fresher" if change and change.kind == "patch" else "better"
+
+
+def _described(rows: pd.DataFrame, what: Contract) -> dict[str, Any]:
+    """Which holdout it is. A label that is missing is no label: it could be any."""
+    missing = rows[what.target].isna()
+    if missing.any():
+        raise PerenneError(f"{HOLDOUT}: row {int(missing.argmax())} has no {what.target}")
+    hashes = ledger.hashes(rows, what)
+    return {
+        "md5": locked.load().out(HOLDOUT).md5,
+        "batches": hashes,
+        "from": min(hashes),
+        "to": max(hashes),
+        "rows": len(rows),
+        "blocks": len(set(evaluate.blocks(rows, what))),
+    }
+
+
+def _why(answer: judge.Answer, findings: tuple[Finding, ...], champion: str | None) -> str:
+    """The answer's reason in a line."""
+    first = "" if champion else "; a first release, there is no champion to compare with"
+    if answer == "eligible":
+        return f"all rules pass{first}"
+    decisive = {"rejected": "fail", "undecided": "undecided"}[answer]
+    named = [found for found in findings if found.answer == decisive]
+    if not named:
+        return f"no rule has anything to judge{first}"
+    return "; ".join(f"{found.rule} against {found.against}" for found in named) + first
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return found._asdict() | {"parts": [_finding(part) for part in found.parts]}
+
+
+def _metrics(evidence: Evidence, what: Contract) -> dict[str, Any]:
+    """The metrics of the challenger with their intervals, measured here and now."""
+    family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
+    found = {}
+    for name in family.keys() & INFLUENCE.keys():
+        estimate = evidence.measured(name)
+        low, high = estimate.bounds((1 - CONFIDENCE) / 2)
+        found[name] = {"value": estimate.value, "low": low, "high": high}
+    return found

@@ -1,0 +1,184 @@
+"""The ledger of looks: in real repositories, with clones that look at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages.common.errors import PerenneError
+from stages.gate import ledger
+from stages.stats import spending
+from tests import tiny
+from tests.project import Project
+
+BATCHES = {"2021-03": "aaaa", "2021-04": "bbbb"}
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a clone of a bare origin, as the current folder."""
+    project = Project(tmp_path / "ada")
+    project.write("a file", "")
+    project.run("git init -q -b main && git init -q --bare -b main ../origin.git")
+    project.run("git remote add origin ../origin.git")
+    project.commit("first")
+    project.run("git push -q -u origin main")
+    monkeypatch.chdir(project.path)
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"):
+        monkeypatch.setenv(name, "Ada")
+    for name in ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "ada@example.org")
+    return project
+
+
+def look(challenger: str, batches: dict[str, str] = BATCHES, *, sharing: bool = False) -> ledger.Look:
+    """Look at some batches with some challenger."""
+    return ledger.look(batches, {"challenger": challenger}, 0.05, sharing=sharing)
+
+
+@pytest.mark.usefixtures("repository")
+def test_each_look_spends_its_share() -> None:
+    """The first, second and third challenger get what is theirs, and what is left adds up."""
+    looks = [look(name) for name in "abc"]
+    assert [found.number for found in looks] == [1, 2, 3]
+    assert [found.alpha for found in looks] == [0.05 * spending.share(k) for k in (1, 2, 3)]
+    assert looks[2].left == pytest.approx(0.05 - sum(found.alpha for found in looks))
+
+
+@pytest.mark.usefixtures("repository")
+def test_the_same_look_again_costs_nothing() -> None:
+    """And may do what it could the first time, also after others."""
+    first = look("a")
+    look("b")
+    again = look("a")
+    assert (again.number, again.alpha) == (first.number, first.alpha)
+    assert look("c").number == 3
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_shared_batch_is_a_shared_look() -> None:
+    """A holdout that overlaps with one looked at has less left; one that does not is new."""
+    look("a", {"2021-03": "aaaa", "2021-04": "bbbb"})
+    assert look("b", {"2021-04": "bbbb", "2021-05": "cccc"}).number == 2
+    assert look("c", {"2021-06": "dddd"}).number == 1
+
+
+@pytest.mark.usefixtures("repository")
+def test_alpha_is_never_overspent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looks there were, those at one batch spend no more than alpha together."""
+    monkeypatch.setattr(spending, "share", lambda _look: 0.4)
+    looks = [look(name) for name in "abcde"]
+    assert sum(found.alpha for found in looks) == pytest.approx(0.05)
+    assert looks[-1].alpha == 0
+
+
+def test_looks_of_two_clones_merge(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that looked without sharing count both once they meet, in both clones."""
+    repository.run("git clone -q ../origin.git ../grace")
+    look("a")
+    monkeypatch.chdir(repository.path.parent / "grace")
+    assert look("b").number == 1
+    ledger.share()
+    monkeypatch.chdir(repository.path)
+    ledger.fetch()
+    assert look("c").number == 3
+    ledger.share()
+    monkeypatch.chdir(repository.path.parent / "grace")
+    ledger.fetch()
+    assert look("d").number == 4
+
+
+def test_sharing_gives_no_number_twice(repository: Project) -> None:
+    """Clones that look at the same time take one number each, and no line is lost."""
+    names = [f"clone{i}" for i in range(4)]
+    for name in names:
+        repository.run(f"git clone -q ../origin.git ../{name}")
+    script = (
+        "from stages.gate import ledger\n"
+        f"print(ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=True).number)"
+    )
+    printed: list[str] = []
+
+    def run(name: str) -> None:
+        printed.append(
+            Project(repository.path.parent / name).out(
+                f'python -c "{script % name}"', PYTHONPATH=str(Path(ledger.__file__).parents[2])
+            )
+        )
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(int, printed)) == [1, 2, 3, 4]
+    ledger.fetch()
+    assert look("one more").number == 5
+
+
+def test_two_at_once_in_one_clone_lose_no_line(repository: Project) -> None:
+    """Git's notes alone would: the last to write would win."""
+    script = (
+        "from stages.gate import ledger\n"
+        f"ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=False)"
+    )
+    commands = " & ".join(f'python -c "{script % i}"' for i in range(4))
+    repository.run(f"{commands} & wait", PYTHONPATH=str(Path(ledger.__file__).parents[2]))
+    assert look("one more").number == 5
+
+
+def test_a_look_that_cannot_be_shared_is_none(repository: Project) -> None:
+    """Where the push fails, nothing is written down, and nothing may be compared."""
+    repository.run("git remote set-url origin ../nowhere.git")
+    with pytest.raises(PerenneError, match="nowhere"):
+        look("a", sharing=True)
+    assert look("b").number == 1
+
+
+def test_verdicts_stand_under_their_model(repository: Project) -> None:
+    """They are read again as they were written, for that model only."""
+    verdict = {"challenger": {"sha256": "feed"}, "answer": "eligible", "why": "é # <b>\n"}
+    ledger.record(verdict, sharing=True)
+    assert ledger.verdicts("feed") == [verdict]
+    assert ledger.verdicts("beef") == []
+    lines = repository.out("git ls-remote origin refs/notes/perenne")
+    assert lines.endswith("refs/notes/perenne\n")
+
+
+@pytest.mark.usefixtures("repository")
+def test_without_a_remote_there_is_nothing_to_fetch(repository: Project) -> None:
+    """A repository of one's own keeps a ledger as well."""
+    repository.run("git remote remove origin")
+    ledger.fetch()
+    assert look("a").number == 1
+
+
+def rows(text: str) -> pd.DataFrame:
+    """Return rows of the tiny case."""
+    frame = tiny.frame(text)
+    return frame.assign(seen=pd.to_datetime(frame["seen"]), won=frame["won"].astype(int))
+
+
+def test_a_batch_is_known_by_its_labels() -> None:
+    """Neither the order of rows nor another column makes a new holdout; another label does."""
+    what = tiny.contract()
+    frame = rows(tiny.table("2021-03", "2021-04"))
+    found = ledger.hashes(frame, what)
+    assert list(found) == ["2021-03", "2021-04"]
+    assert ledger.hashes(frame.sample(frac=1, random_state=1).assign(size="9"), what) == found
+    changed = ledger.hashes(frame.assign(won=[1 - frame["won"].iloc[0], *frame["won"].iloc[1:]]), what)
+    assert [changed[month] == found[month] for month in found] == [False, True]
+
+
+def test_lines_are_json(repository: Project) -> None:
+    """Whoever reads the notes by hand finds one JSON object a line."""
+    look("a")
+    notes = repository.out("git notes --ref=perenne list").split()
+    lines = [
+        json.loads(line) for line in repository.out(f"git cat-file blob {notes[0]}").splitlines() if line
+    ]
+    assert [line["challenger"] for line in lines] == ["a"]

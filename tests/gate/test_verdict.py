@@ -1,0 +1,230 @@
+"""The gate on real commits: what is compared with what, by whose policy, and what is written down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stages.common import locked
+from stages.common.errors import PerenneError
+from stages.gate import ledger, show
+from stages.gate.verdict import gate
+from tests.conftest import Enter
+from tests.project import Project
+
+GOOD = 60  # boosting rounds; the champion has 3
+
+
+@pytest.fixture
+def better(company: Project, enter: Enter) -> Project:
+    """Return a company whose commit has a better model than the one in prod, as the current folder."""
+    company.edit(r"max_iter: \d+", f"max_iter: {GOOD}")
+    company.repro()
+    company.commit("more rounds")
+    enter(company)
+    return company
+
+
+@pytest.fixture
+def inside(company: Project, enter: Enter) -> Project:
+    """Return the company as it was released, as the current folder."""
+    enter(company)
+    return company
+
+
+def rules(verdict: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the answer of each rule against each opponent."""
+    return {(rule["rule"], rule["against"]): rule["answer"] for rule in verdict["rules"]}
+
+
+@pytest.mark.usefixtures("better")
+def test_better_model_is_eligible() -> None:
+    """All rules pass, against the champion, which is scored from its own file."""
+    verdict = gate()
+    assert verdict["answer"] == "eligible"
+    assert (verdict["champion"], verdict["intent"]) == ("v1.0.0", "better")
+    assert rules(verdict) == {
+        ("floor", "the mean"): "pass",
+        ("improvement", "v1.0.0 in prod"): "pass",
+        ("slices", "v1.0.0 in prod"): "pass",
+        ("calibration", "observed / expected"): "pass",
+        ("latency", "v1.0.0 in prod"): "pass",
+        ("size", "v1.0.0 in prod"): "pass",
+    }
+
+
+def test_worse_model_is_rejected(inside: Project) -> None:
+    """A model that is proven worse fails, and the line says by which rule."""
+    inside.edit(r"max_iter: \d+", "max_iter: 1")
+    inside.repro()
+    verdict = gate()
+    assert verdict["answer"] == "rejected"
+    assert "improvement against v1.0.0 in prod" in verdict["why"]
+
+
+def test_the_champion_does_not_beat_itself(inside: Project) -> None:
+    """What changes no model is not eligible, and costs no look."""
+    inside.write("NEWS.md", "words\n")
+    inside.commit("words")
+    verdict = gate()
+    assert (verdict["answer"], verdict["why"]) == ("rejected", "it is the model of v1.0.0")
+    assert gate()["answer"] == "rejected"
+    assert "alpha" not in verdict
+
+
+def test_only_newer_data_need_only_be_as_good(inside: Project) -> None:
+    """Moving `as_of` asks for a model that is fresher; a hyperparameter as well asks for a better one."""
+    inside.edit("as_of: 2019Q4", "as_of: 2020Q1")
+    inside.repro()
+    assert gate()["intent"] == "fresher"
+    inside.edit(r"max_iter: \d+", "max_iter: 4")
+    inside.repro()
+    assert gate()["intent"] == "better"
+
+
+def test_first_model_has_no_champion(project: Project, enter: Enter) -> None:
+    """Only absolute rules apply to a first release, and the verdict says so."""
+    enter(project)
+    verdict = gate()
+    assert verdict["champion"] is None
+    assert {rule for rule, _ in rules(verdict)} == {"floor", "calibration"}
+    assert "a first release" in verdict["why"]
+
+
+def test_base_must_be_beaten_as_well(better: Project) -> None:
+    """A change that undoes the base's gain is better than prod, and still not eligible."""
+    better.edit(r"max_iter: \d+", "max_iter: 12")
+    better.repro()
+    assert gate()["answer"] == "eligible"
+    against_base = gate(base="HEAD")
+    assert against_base["answer"] != "eligible"
+    base = better.out("git rev-parse HEAD").strip()
+    assert against_base["base"] == base
+    assert rules(against_base)["improvement", f"base {base[:7]}"] != "pass"
+
+
+def test_policy_of_the_change_does_not_count(inside: Project) -> None:
+    """A change that loosens the gate is judged by the policy of the base; by its own it would pass."""
+    inside.edit(r"max_iter: \d+", "max_iter: 1")
+    inside.edit("intent: auto", "intent: fresher")
+    inside.edit(r"margin: 0.001", "margin: 5")
+    inside.repro()
+    assert gate()["answer"] == "eligible"
+    assert gate(policy_from="HEAD")["answer"] == "rejected"
+
+
+def test_committed_metrics_are_not_believed(better: Project) -> None:
+    """Forged metrics change nothing: models are scored again."""
+    honest = gate()
+    for file in ("metrics", "evaluation"):
+        better.write(f"data/reports/{file}.json", '{"log_loss": 0.0}\n')
+    better.run("dvc commit -f -q evaluate")
+    forged = gate()
+    assert forged["metrics"] == honest["metrics"]
+    assert rules(forged) == rules(honest)
+
+
+def test_looks_are_counted(better: Project) -> None:
+    """Another challenger on the same holdout is the next look; the same one again is not."""
+    assert gate()["alpha"]["number"] == 2, "the first release was the first look"
+    assert gate()["alpha"]["number"] == 2
+    better.edit(r"max_iter: \d+", "max_iter: 50")
+    better.repro()
+    third = gate()["alpha"]
+    assert third["number"] == 3
+    assert 0 < third["left"] < third["total"]
+
+
+def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter) -> None:
+    """Tags and looks are fetched first: else the gate would start again."""
+    better.run("git push -q && dvc push -q")
+    better.run(f"git clone -q --no-tags --depth 1 file://{better.path.parent}/origin.git ../grace")
+    grace = Project(better.path.parent / "grace")
+    grace.run("dvc pull")
+    enter(grace)
+    verdict = gate()
+    assert (verdict["champion"], verdict["answer"], verdict["alpha"]["number"]) == ("v1.0.0", "eligible", 2)
+
+
+def test_stale_results_cannot_be_judged(inside: Project) -> None:
+    """The model must be that of the params beside it."""
+    inside.edit(r"max_iter: \d+", "max_iter: 9")
+    with pytest.raises(PerenneError, match=r"train.*dvc repro"):
+        gate()
+
+
+def test_lost_champion_cannot_be_judged_against(better: Project) -> None:
+    """A champion whose file is nowhere is no champion that was beaten."""
+    md5 = locked.load("retirement@v1.0.0").out(locked.MODEL).md5
+    for place in (".dvc/cache", "../perenne-storage"):
+        (better.path / place / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    with pytest.raises(PerenneError, match=r"model\.skops of .*perenne restore"):
+        gate()
+
+
+def test_missing_policy_is_no_policy(inside: Project) -> None:
+    """Without rules nothing is ever eligible."""
+    text = inside.read("params.yaml")
+    inside.write("params.yaml", text[: text.index("gate:")])
+    with pytest.raises(PerenneError, match=r"params\.yaml: gate: missing"):
+        gate()
+    inside.write("params.yaml", text[: text.index("  rules:")] + "  rules: {}\n")
+    with pytest.raises(PerenneError, match=r"params\.yaml: gate\.rules: no rule is configured"):
+        gate()
+
+
+def test_champion_of_a_wider_contract_is_told(inside: Project) -> None:
+    """A column that the champion needs may go only after a model without it is in prod."""
+    contract = "data/cases/retirement/contract.yaml"
+    inside.edit(
+        "hardship:     {type: boolean, role: feature", "hardship:     {type: boolean, role: ignored", contract
+    )
+    inside.repro()
+    assert gate()["change"]["kind"] == "major"
+    inside.edit("  absence_days: .*\n", "", contract)
+    failed = inside.run("dvc repro && perenne gate", status=None)
+    assert failed.returncode == 2
+    assert "columns.absence_days: found none, but v1.0.0 in prod is scored with a number" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "metric: log_loss",
+            "metric: logloss",
+            "gate.metric: no paired test for 'logloss' in a binary task; did you",
+        ),
+        (
+            "tolerance: 0.9",
+            "tolerence: 0.9",
+            "gate.rules.calibration.tolerence: unknown key; did you mean 'tolerance'",
+        ),
+        ("alpha: 0.05", "alpha: 5", "gate.alpha: found 5, must be less than 0.5"),
+    ],
+)
+def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, line: str) -> None:
+    """It names file, key, value and what would do."""
+    inside.edit(old, new)
+    with pytest.raises(PerenneError) as caught:
+        gate()
+    assert str(caught.value).startswith(f"params.yaml: {line}")
+
+
+def test_command_prints_writes_and_exits(better: Project) -> None:
+    """A table, JSON, Markdown; 0 for eligible, 1 for rejected, 2 where it cannot judge, 3 for undecided."""
+    done = better.run("perenne gate --json verdict.json --markdown verdict.md")
+    assert done.stdout.startswith("retirement: eligible: all rules pass")
+    verdict = json.loads(better.read("verdict.json"))
+    assert verdict["answer"] == "eligible"
+    assert better.read("verdict.md") == show.markdown(verdict)
+    assert ledger.verdicts(verdict["challenger"]["sha256"]) == [verdict]
+    better.edit("improvement: {min_gain: 0,", "improvement: {min_gain: 0.01,")
+    better.edit(r"max_iter: \d+", "max_iter: 4")
+    better.repro()
+    assert better.run("perenne gate", status=None).returncode in (1, 3)
+    assert better.run("perenne gate --base nothing", status=2).stderr.startswith(
+        "error: 'nothing' names no commit"
+    )
