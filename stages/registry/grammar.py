@@ -1,0 +1,69 @@
+"""GTO's grammar of release tags: what a tag's name says, and which version is the higher.
+
+    retirement@v1.2.0       version v1.2.0 is registered, its proof in the tag's message
+    retirement@v1.2.0!      it is deregistered
+    retirement#prod#7       the version of that commit is put in the stage prod
+    retirement#prod!#8      it is taken out
+    retirement@deprecated   no version is in any stage, until one is registered again
+
+GTO itself is not imported: that takes half a second.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+Kind = Literal["register", "deregister", "assign", "unassign", "deprecate"]
+
+NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?"  # of a model, or of a stage
+NUMBER = r"(?:0|[1-9][0-9]*)"
+MARK = rf"(?:{NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+BUILD = r"[0-9a-zA-Z-]+"
+SEMVER = rf"{NUMBER}\.{NUMBER}\.{NUMBER}(?:-{MARK}(?:\.{MARK})*)?(?:\+{BUILD}(?:\.{BUILD})*)?"
+TAG = re.compile(
+    rf"(?P<model>{NAME})"
+    rf"(?:(?:@(?P<version>v{SEMVER})|#(?P<stage>{NAME}))(?P<cancel>!?)|@deprecated)"
+    r"(?:#(?P<counter>[0-9]+))?"
+)
+
+
+class Name(NamedTuple):
+    """What the name of a tag says: `what` is the version or the stage; without a counter it is 0."""
+
+    model: str
+    kind: Kind
+    what: str
+    counter: int
+
+
+def parse(tag: str) -> Name | None:
+    """What the name of a tag says; None if it is not of the grammar.
+
+    >>> parse("retirement#prod!#8")
+    Name(model='retirement', kind='unassign', what='prod', counter=8)
+    >>> parse("v1.2.0")
+    """
+    found = TAG.fullmatch(tag)
+    if not found:
+        return None
+    kinds: tuple[Kind, Kind] = ("register", "deregister") if found["version"] else ("assign", "unassign")
+    what = found["version"] or found["stage"]
+    kind = kinds[bool(found["cancel"])] if what else "deprecate"
+    return Name(found["model"], kind, what or "", int(found["counter"] or 0))
+
+
+def is_name(text: str) -> bool:
+    """Whether a model or a stage can be called so."""
+    return re.fullmatch(NAME, text) is not None
+
+
+def precedence(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
+    """What versions are sorted by, as semver.org has it. Ours are plain; those that others made may not be.
+
+    >>> sorted(["v1.0.0", "v1.10.0", "v1.9.0", "v1.9.0-rc.10", "v1.9.0-rc.9"], key=precedence)
+    ['v1.0.0', 'v1.9.0-rc.9', 'v1.9.0-rc.10', 'v1.9.0', 'v1.10.0']
+    """
+    core, _, marks = version.removeprefix("v").partition("+")[0].partition("-")
+    compared = ((False, int(m), "") if m.isdigit() else (True, 0, m) for m in marks.split(".") if m)
+    return tuple(map(int, core.split("."))), not marks, tuple(compared)

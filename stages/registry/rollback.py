@@ -1,0 +1,87 @@
+"""Roll back: put the version that was in a stage before there again, by new tags; none is taken away."""
+
+from __future__ import annotations
+
+from stages.common import git
+from stages.common.errors import PerenneError
+from stages.registry import tags
+from stages.registry.publish import Tag, assigned, publish
+from stages.registry.tags import Registry, Version
+
+
+def rollback(name: str, *, to: str | None, stage: str = "prod", reason: str, push: bool) -> str:
+    """Put a version in a stage, `to` or else the one that was there before; return what was done.
+
+    Every other version is taken out of the stage, and the new assignment is dated last: GTO's commands go
+    by dates, one of its functions by the highest version, DVC by the stage's last tag, and all agree then.
+
+    Raises
+    ------
+    PerenneError
+        If there is no such version, or the model is deprecated, or the tags cannot be published.
+
+    """
+    tags.fetch()
+    registry = tags.read(name)
+    if registry.deprecated:
+        raise PerenneError(
+            f"{name}: deprecated by {registry.deprecated.tag}; it takes a new version to put one in a stage"
+        )
+    present = registry.in_stage(stage)
+    target = registry.find(to) if to else before(registry, stage)
+    if present and present.version == target.version:
+        return f"{target.tag} is in {stage} already"
+    assignment = assigned(registry, stage, target.commit, reason)
+    new = [*_unassigned(registry, stage, target, reason), assignment]
+    publish(new, push=push)
+    was = f"instead of {present.version}" if present else "where nothing was"
+    names = " ".join(f"'{tag.name}'" for tag in new)
+    shared = "" if push else f"; git push --atomic {git.remote() or 'REMOTE'} {names} shares it"
+    return f"{target.tag} is in {stage} {was}, by {assignment.name}{shared}"
+
+
+def before(registry: Registry, stage: str) -> Version:
+    """The version that was in a stage before the present one, of those that can be used still.
+
+    Going back is followed like a visitor's way through rooms: who comes to a room again has left those
+    entered since. After v1, v2, v3 and a rollback to v2, the one before is v1.
+    """
+    if registry.in_stage(stage) is None:
+        raise PerenneError(
+            f"{registry.name}: nothing is in {stage}, so nothing was before it; name a version"
+        )
+    active = {version.version: version for version in registry.versions}
+    way: list[str] = []
+    for holder in _holders(registry, stage):
+        if holder in way:
+            del way[way.index(holder) + 1 :]
+        elif holder in active:
+            way.append(holder)
+    if len(way) < 2:
+        raise PerenneError(
+            f"{registry.name}: no version was in {stage} before {way[0]}; name one of {', '.join(active)}"
+        )
+    return active[way[-2]]
+
+
+def _holders(registry: Registry, stage: str) -> list[str]:
+    """The versions that were in a stage after each event, oldest first."""
+    moments = (
+        Registry(registry.name, registry.events[: n + 1], 0)
+        for n, event in enumerate(registry.events)
+        if event.what == stage or event.kind in ("register", "deregister", "deprecate")
+    )
+    return [holder.version for moment in moments if (holder := moment.in_stage(stage))]
+
+
+def _unassigned(registry: Registry, stage: str, target: Version, reason: str) -> list[Tag]:
+    """The tags that take every other version out of a stage, those assigned first to go first."""
+    others = [a for a in registry.history(stage) if a.active and a.version.version != target.version]
+    return [
+        Tag(
+            f"{registry.name}#{stage}!#{registry.next_counter + n}",
+            other.commit,
+            f"{other.version.version} out of {stage}\n\n{reason}\n",
+        )
+        for n, other in enumerate(others, start=1)
+    ]

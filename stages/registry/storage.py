@@ -1,0 +1,143 @@
+"""DVC's storage: all that a commit names is there before there is a tag, and comes back by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.common import locked
+from stages.common.errors import PerenneError
+
+if TYPE_CHECKING:
+    from dvc.data_cloud import Remote
+    from dvc.repo import Repo
+
+# Where DVC tells why a file was not transferred, which its own errors do not say.
+LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+MOST_TOLD = 200  # characters of a reason that a server gives
+
+
+def push() -> int:
+    """Push all that this commit has in DVC to the default remote; return how many files were not there yet.
+
+    DVC leaves out in silence what the cache has lost, so what is there is asked for by name afterwards: from
+    here on a tag may speak of it.
+
+    Raises
+    ------
+    PerenneError
+        If anything is not there: the remote, its address, and the reason.
+
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        remote = _remote(repo)
+        if remote is None:
+            raise PerenneError(".dvc/config: no default remote; dvc remote add --default NAME URL adds one")
+        needed = sorted({info.value for infos in repo.used_objs().values() for info in infos})
+        with _explained(remote):
+            sent = int(repo.push())
+            there = set(remote.odb.oids_exist(needed))
+        lost = [md5 for md5 in needed if md5 not in there]
+        if lost:
+            raise PerenneError(
+                f"{_named(remote)}: {len(lost)} of {len(needed)} files are neither there nor in the cache, "
+                f"{lost[0]} first; dvc repro makes them again"
+            )
+        return sent
+
+
+def obtain(rev: str, path: Path) -> bytes:
+    """The bytes of an output as `dvc.lock` of a commit names them, from DVC's cache or the default remote.
+
+    The working tree is neither read nor changed. What is not those bytes by their MD5 is not returned.
+
+    Raises
+    ------
+    PerenneError
+        If it is nowhere, or the remote cannot be asked.
+
+    """
+    from dvc.repo import Repo
+
+    md5 = locked.load(rev).out(path).md5
+    with Repo() as repo:
+        found = _read(repo.cache.local, md5)
+        remote = None if found else _remote(repo)
+        if remote:
+            with _explained(remote):
+                found = _read(remote.odb, md5)
+            if found:
+                repo.cache.local.add_bytes(md5, found)
+        if found:
+            return found
+    where = f"nor in {_named(remote)}" if remote else "and there is no remote"
+    raise PerenneError(f"{path} of {rev}: not in the cache {where}; perenne restore VERSION makes it again")
+
+
+def _read(odb: Any, md5: str) -> bytes | None:
+    """An object by its MD5; None if it is not there, or damaged."""
+    try:
+        data: bytes = odb.fs.cat_file(odb.oid_to_path(md5))
+    except FileNotFoundError:
+        return None
+    return data if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5 else None
+
+
+def _remote(repo: Repo) -> Remote | None:
+    from dvc.config import ConfigError, NoRemoteError
+
+    try:
+        return repo.cloud.get_remote()
+    except NoRemoteError:
+        return None
+    except ConfigError as error:
+        raise PerenneError(f".dvc/config: {error}") from error
+
+
+def _named(remote: Remote) -> str:
+    """The remote and where it is, without the secrets that its settings may hold."""
+    return f"the remote {remote.name!r} ({remote.fs.protocol}: {remote.path})"
+
+
+@contextmanager
+def _explained(remote: Remote) -> Iterator[None]:
+    """Turn what a remote can do wrong into one line that says why.
+
+    DVC reports that so many files failed, and logs the reasons: the first of them is the one to tell.
+    """
+    reasons = _Reasons()
+    for name in LOGGERS:
+        logging.getLogger(name).addHandler(reasons)
+    try:
+        yield
+    except Exception as error:  # whatever a file system or a server can raise
+        reason = reasons.first or error
+        raise PerenneError(f"{_named(remote)}: {_told(reason)}") from error
+    finally:
+        for name in LOGGERS:
+            logging.getLogger(name).removeHandler(reasons)
+
+
+def _told(error: BaseException) -> str:
+    """An error in a line; of a chain, what it began with."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # one of them is there
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:MOST_TOLD]}"
+
+
+class _Reasons(logging.Handler):
+    """Keeps the first exception that is logged."""
+
+    first: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it, and print nothing."""
+        if record.exc_info and not self.first:
+            self.first = record.exc_info[1]

@@ -1,0 +1,256 @@
+"""Verifying: what a commit says is what it makes, and its model never met the holdout."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from stages.common.errors import PerenneError
+from stages.registry import verify
+from stages.registry.reproduce import environment
+from tests.conftest import Enter
+from tests.project import Project
+from tests.registry.visits import visits
+
+METRICS = "data/reports/metrics.json"
+TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
+TRAINED_ON_ALL = """
+import pandas as pd
+from stages import train
+from stages.common import batches, contract, model, params
+p = params.load("train")
+what = contract.load(p.case)
+rows = pd.concat([batches.read_parquet(train.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
+model.save(train.train(rows, p.train, what), train.card(rows, p.train, what))
+"""
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a small project as it was reproduced and committed. Shared: see `project`."""
+    return visits(tmp_path_factory.mktemp("reproduced") / "project")
+
+
+@pytest.fixture
+def project(reproduced: Project, tmp_path: Path, enter: Enter) -> Project:
+    """Return a copy with its remote, free to be changed, as the current folder."""
+    shutil.copytree(reproduced.path.parent, tmp_path / "all", symlinks=True)
+    copy = Project(tmp_path / "all/project")
+    enter(copy)
+    return copy
+
+
+def told() -> list[str]:
+    """Return what is told of the last commit, line by line."""
+    with pytest.raises(PerenneError) as raised:
+        verify.verify()
+    return [line.strip() for line in str(raised.value).split("\n")]
+
+
+def test_what_reproduces_is_proven(project: Project) -> None:
+    """From its inputs in the remote alone; nothing here is changed by it."""
+    shutil.rmtree(project.path / ".dvc/cache")
+    project.write(METRICS, "this is not what is verified")
+    commit = project.out("git rev-parse --short=7 HEAD").strip()
+    assert verify.verify().startswith(f"HEAD ({commit}) is proven: it makes dvc.lock byte for byte")
+    assert not (project.path / ".dvc/cache").exists()
+    assert project.read(METRICS) == "this is not what is verified"
+
+
+def test_forged_metrics_are_told(project: Project) -> None:
+    """DVC takes them for what the stage made."""
+    project.edit(r"[0-9]\.[0-9]+", "0.001", METRICS)
+    project.run("dvc commit -q -f")
+    project.commit("better metrics")
+    assert project.repro() == []
+    assert told() == [f"evaluate: {METRICS} is not what the commit reproduces"]
+
+
+def test_model_made_by_hand_is_told(project: Project) -> None:
+    """It learned from the holdout; all that was measured with it is told as well."""
+    project.write("../forge.py", TRAINED_ON_ALL)
+    project.run("python ../forge.py && python -m stages.evaluate && dvc commit -q -f")
+    project.commit("a better model")
+    assert project.repro() == []
+    lines = told()
+    assert "train: data/model/model.skops is not what the commit reproduces" in lines
+    assert f"evaluate: {METRICS} is not what the commit reproduces" in lines
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "new", "what"),
+    [
+        ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml"),
+        ("stages/evaluate.py", r"\Z", "# changed\n", "evaluate: stages/evaluate.py"),
+        ("dvc.yaml", r"cmd: (.*stages.train)", r"cmd: \1 --fast", "train: cmd"),
+        ("dvc.yaml", r"(stages/train.py\n)", r"\1      - stages/cli.py\n", "train: stages/cli.py"),
+        ("dvc.yaml", r"^  split:", "  other: {cmd: 'true'}\n  split:", "other"),
+    ],
+)
+def test_lock_of_another_commit_is_told(
+    project: Project, file: str, pattern: str, new: str, what: str
+) -> None:
+    """Params, code, command, deps or stages that the lock does not know."""
+    project.edit(pattern, new, file)
+    env = environment(project.path)
+    assert verify.stale(project.path, env) == [f"{verify.STALE} ({what})"]
+
+
+def test_entry_of_no_stage_is_told(project: Project) -> None:
+    """It would prove itself, whatever it says of the model: DVC leaves it as it is, and so does dvc repro."""
+    forged = "{cmd: x, outs: [{path: data/model/model.skops, md5: 0123456789abcdef0123456789abcdef}]}"
+    project.edit(r"^  train:", f"  forged: {forged}\n  train:", "dvc.lock")
+    assert project.repro() == []
+    env = environment(project.path)
+    assert verify.stale(project.path, env) == [
+        "dvc.lock: forged is no stage of dvc.yaml any more; remove it there too"
+    ]
+
+
+@pytest.mark.parametrize("change", ["git rm -q dvc.lock", "sed -i 's/C: 1.0/C: 2.0/' params.yaml"])
+def test_nothing_is_run_for_a_stale_lock(
+    project: Project, change: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Or for none: what would do is told at once."""
+    project.run(change)
+    project.commit("forgot to reproduce")
+    assert told()[0].startswith("dvc.lock is not of this commit: run dvc repro and commit it")
+    assert "Running stage" not in capfd.readouterr().err
+
+
+def test_dep_that_only_the_lock_has_is_told(project: Project) -> None:
+    """DVC itself does not see that it is listed no more."""
+    project.edit(r"      - stages/common/model.py\n", "", "dvc.yaml")
+    before = project.read("dvc.lock").encode()
+    assert verify.stale(project.path, environment(project.path)) == []
+    project.repro("--force -s train")
+    assert verify.differences(before, project.read("dvc.lock").encode()) == [verify.STALE]
+
+
+@pytest.mark.parametrize(("key", "value"), [("frozen", "true"), ("wdir", "data")])
+def test_stage_that_cannot_be_verified_is_told(project: Project, key: str, value: str) -> None:
+    """A frozen stage is not run, so that metrics which Git keeps would stand; nor may files be elsewhere."""
+    assert verify.exempt(project.path) == []
+    project.edit(r"^  evaluate:", f"  evaluate:\n    {key}: {value}", "dvc.yaml")
+    assert verify.exempt(project.path) == [
+        f"dvc.yaml: evaluate: {key} exempts it from being verified; remove it"
+    ]
+
+
+@pytest.mark.parametrize("dep", [HOLDOUT, "data/clean", "data/incoming/visits.csv", "notes.txt"])
+def test_model_may_depend_on_no_other_data(project: Project, dep: str) -> None:
+    """Not on outputs of other stages, nor on inputs, nor on what Git does not keep."""
+    project.write("notes.txt", "in no commit")
+    project.edit(r"(stages.train\n    deps:\n)", rf"\1      - {dep}\n", "dvc.yaml")
+    project.run("dvc commit -q -f train")
+    assert verify.other_data(project.path, "HEAD") == [
+        f"dvc.yaml: train: the model may depend on no data but data/split/train.parquet, and not on {dep}"
+    ]
+
+
+def test_data_of_another_stage_may_not_look_like_code(project: Project) -> None:
+    """An output that Git keeps, in a folder of code, is data all the same."""
+    copy = "{cmd: cp data/split/holdout.parquet stages/rows, outs: [{stages/rows: {cache: false}}]}"
+    project.edit(r"^  train:", f"  copy: {copy}\n  train:", "dvc.yaml")
+    project.edit(r"(stages.train\n    deps:\n)", r"\1      - stages/rows\n", "dvc.yaml")
+    project.run("cp data/split/holdout.parquet stages/rows && dvc commit -q -f copy train")
+    project.commit("rows among the code")
+    (line,) = verify.other_data(project.path, "HEAD")
+    assert line.endswith("not on stages/rows")
+
+
+UNDECLARED = {
+    "plainly": ('pd.read_parquet("data/split/holdout.parquet")', "fails"),
+    "where it is": ('*map(pd.read_parquet, Path("data/clean").glob("*-04.parquet"))', "makes another"),
+}
+
+
+@pytest.mark.parametrize(("more", "what"), UNDECLARED.values(), ids=UNDECLARED)
+def test_training_that_reads_the_holdout_is_told(project: Project, more: str, what: str) -> None:
+    """It reproduces, and its lock is right; but without that file there is no such model."""
+    new = f"rows = pd.concat([batches.read_parquet(TRAIN), {more}])"
+    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/train.py")
+    assert project.repro("train") == ["train"]
+    project.commit("learn more")
+    assert verify.other_data(project.path, "HEAD") == []
+    clone = project.copy(project.path.parent / "clone").path
+    (line,) = verify.dependent(clone, environment(clone), "HEAD")
+    assert re.match(f"train: {what} .*where there is nothing but what it declares", line)
+
+
+def test_split_that_overlaps_is_told(project: Project) -> None:
+    """By the rows, though split.py itself says that all is well."""
+    assert verify.mixed(project.path) == []
+    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", "stages/split.py")
+    assert project.repro("split") == ["split"]
+    assert verify.mixed(project.path) == [
+        "data/split/train.parquet: goes to 2021-03, with labels 0 period(s) late; "
+        "the holdout begins after 2021-02"
+    ]
+
+
+def rows(project: Project, file: str, *months: str) -> None:
+    """Write the clean rows of some months into a part."""
+    files = [project.path / f"data/clean/{month}.parquet" for month in months]
+    pq.write_table(pa.concat_tables(map(pq.read_table, files)), project.path / file)
+
+
+@pytest.mark.parametrize(
+    ("train", "holdout", "delay", "what"),
+    [
+        (["2021-01"], ["2021-03"], 1, []),
+        (["2021-01", "2021-02"], ["2021-03"], 1, [f"{TRAIN}: goes to 2021-02, with labels 1"]),
+        (["2021-01"], ["2021-03", "2021-04"], 1, [f"{HOLDOUT}: goes to 2021-04, with labels 1"]),
+        (["2021-01"], ["2021-02", "2021-03"], 0, [f"{HOLDOUT}: begins in 2021-02, must begin after"]),
+        (["2021-04"], ["2021-03"], 0, [f"{TRAIN}: goes to 2021-04, with labels 0"]),
+    ],
+)
+def test_parts_are_apart_by_the_rows_own_time(
+    project: Project, train: list[str], holdout: list[str], delay: int, what: list[str]
+) -> None:
+    """The known ends two months before as_of; each part has its labels by its own end."""
+    project.edit("label_delay: 0", f"label_delay: {delay}", "data/cases/tiny/contract.yaml")
+    rows(project, TRAIN, *train)
+    rows(project, HOLDOUT, *holdout)
+    found = verify.mixed(project.path)
+    assert [line[: len(start)] for line, start in zip(found, what, strict=True)] == what
+
+
+def moved(table: pa.Table) -> pa.Table:
+    """Return the rows as if they were of the month before."""
+    earlier = pc.subtract(table["seen"], pa.scalar(31 * 24 * 60 * 60 * 10**6, pa.duration("us")))
+    return table.set_column(table.column_names.index("seen"), "seen", earlier)
+
+
+def without_time(table: pa.Table) -> pa.Table:
+    """Return the rows, one without its time."""
+    times = pa.array([None, *table["seen"].to_pylist()[1:]], pa.timestamp("us"))
+    return table.set_column(table.column_names.index("seen"), "seen", times)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (moved, "20 row(s) are not among those of their periods in data/clean"),
+        (without_time, "every row must have its seen, and one must be there"),
+        (lambda table: table.slice(0, 0), "every row must have its seen, and one must be there"),
+        (
+            lambda table: table.append_column("hint", table["won"]),
+            "its columns are not those of the contract",
+        ),
+    ],
+)
+def test_rows_must_be_those_of_their_time(
+    project: Project, change: Callable[[pa.Table], pa.Table], what: str
+) -> None:
+    """Rows of the holdout under another date, without any, or in a column of their own, are told."""
+    rows(project, TRAIN, "2021-03")
+    pq.write_table(change(pq.read_table(project.path / TRAIN)), project.path / TRAIN)
+    assert verify.mixed(project.path) == [f"{TRAIN}: {what}"]
