@@ -23,6 +23,7 @@ from tests import (
     bench_covariates,
     bench_drift,
     bench_gate,
+    bench_million,
     bench_sequential,
 )
 from tests.project import Project, clone
@@ -127,6 +128,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "months": bench_drift.months,
     "gate": bench_gate.table,
     "challengers": bench_challengers.months,
+    "million": bench_million.table,
 }
 
 

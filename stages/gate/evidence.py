@@ -86,8 +86,6 @@ class Evidence:
         if places is None:
             old = INFLUENCE[self.metric](self.y, opponent.scores)
             return paired.gain(self.metric, self._new, old, self.codes, self.count)
-        if not len(places):
-            return Estimate(np.nan, np.nan, 0)
         y = self.y[places]
         new, old = (INFLUENCE[self.metric](y, who.scores[places]) for who in (self.challenger, opponent))
         return paired.gain(self.metric, new, old, self.codes[places], self.count)

@@ -62,14 +62,15 @@ def write(verdict: Verdict, json: Path | None, page: Path | None) -> None:
 
 def notes(verdict: Verdict) -> Iterator[str]:
     """What is to be known beside the rules."""
-    intent = {"better": "must be better", "fresher": "must not be worse: only its data are newer"}
-    yield f"intent {verdict['intent']}: {intent[verdict['intent']]}"
+    intent = {"better": "must be better", "fresher": "need not be better: only its data are newer"}
+    if verdict["champion"]:
+        yield f"{verdict['policy']['metric']} {intent[verdict['intent']]}; a gain is how much better it is"
     held = verdict["holdout"]
     yield f"holdout {held['from']} to {held['to']}: {held['rows']:,} rows in {held['blocks']:,} blocks"
     if "alpha" in verdict:
         alpha = verdict["alpha"]
         yield (
-            f"alpha: look {alpha['number']} at this holdout spends {alpha['alpha']:.2g}; "
+            f"alpha: look {alpha['look']} at this holdout spends {alpha['spent']:.2g}; "
             f"of {alpha['total']:g}, {alpha['left']:.2g} is left"
         )
     if verdict["policy_from"]:

@@ -129,7 +129,7 @@ def _judged(
             "answer": answer,
             "why": _why(answer, findings, verdict["champion"]),
             "rules": [_finding(found) for found in findings],
-            "alpha": {"total": rules.alpha} | look._asdict(),
+            "alpha": {"look": look.number, "spent": look.alpha, "left": look.left, "total": rules.alpha},
             "metrics": _metrics(seen, what),
         }
     )

@@ -34,6 +34,7 @@ Y = (RNG.random(ROWS) < TRUTH).astype(float)
 BLOCKS = np.arange(ROWS) // 2
 GOOD = Contender("good", TRUTH)
 NOISY = Contender("noisy", np.clip(TRUTH + RNG.normal(0, 0.15, ROWS), 0.01, 0.99))
+SLIGHTLY = Contender("slightly worse", np.clip(TRUTH + RNG.normal(0, 0.02, ROWS), 0.01, 0.99))
 HALVES = {"half=a": np.arange(0, ROWS, 2), "half=b": np.arange(1, ROWS, 2)}
 
 
@@ -61,6 +62,13 @@ def test_better_is_proven_or_disproven_or_open(new: Contender, old: Contender, a
     assert found.low <= found.value <= found.high
 
 
+def test_worse_by_chance_is_not_proven_worse() -> None:
+    """A model that looks a little worse is undecided, as one that looks a little better is."""
+    found = only(Improvement(margin=0), evidence(SLIGHTLY, GOOD, alpha=1e-6))
+    assert found.value < 0
+    assert found.answer == "undecided"
+
+
 def test_fresher_need_not_be_better() -> None:
     """The model itself is not worse than itself, by any margin; without one it would have to be better."""
     assert only(Improvement(margin=0.001), evidence(GOOD, GOOD), "fresher").answer == "pass"
@@ -84,15 +92,14 @@ def test_every_opponent_must_be_beaten() -> None:
 
 def test_undecided_says_how_many_more_blocks_would_decide() -> None:
     """With that many blocks of the same kind in all it is decided, with fewer it is not."""
-    slightly = Contender("slightly worse", np.clip(TRUTH + RNG.normal(0, 0.02, ROWS), 0.01, 0.99))
-    found = only(Improvement(margin=0), evidence(GOOD, slightly, alpha=1e-6))
+    found = only(Improvement(margin=0), evidence(GOOD, SLIGHTLY, alpha=1e-6))
     assert found.answer == "undecided"
     times = (found.more_blocks + BLOCKS[-1] + 1) / (BLOCKS[-1] + 1)
 
     def again(times: int) -> Answer:
         rows = np.arange(times * ROWS) % ROWS
         blocks = np.arange(len(rows)) // 2
-        new, old = (Contender(c.name, c.scores[rows]) for c in (GOOD, slightly))
+        new, old = (Contender(c.name, c.scores[rows]) for c in (GOOD, SLIGHTLY))
         more = Evidence(
             Y[rows], blocks, new, (old,), champion=True, mean=0.5, slices={}, metric="log_loss", alpha=1e-6
         )
@@ -119,6 +126,12 @@ def test_a_slice_that_got_worse_is_found_under_a_better_whole() -> None:
     found = only(Slices(margin=0.01, min_blocks=30), seen)
     assert (found.answer, found.says) == ("fail", "worst of 2 slices: part=few")
     assert {part.against: part.answer for part in found.parts} == {"part=few": "fail", "part=rest": "pass"}
+
+
+def test_blocks_of_a_slice_are_its_own() -> None:
+    """A hundred rows of two a block are fifty blocks, wherever they are."""
+    for first in (0, 1000):
+        assert evidence(GOOD, NOISY).gain(NOISY, np.arange(first, first + 100)).blocks == 50
 
 
 def test_small_slices_are_named_but_not_judged() -> None:
@@ -149,11 +162,24 @@ def test_failing_is_corrected_for_the_number_of_slices() -> None:
     assert among.low == alone.low
 
 
-@pytest.mark.parametrize(("scale", "answer"), [(1.0, "pass"), (0.6, "fail"), (0.92, "undecided")])
-def test_calibration_is_proven_within_the_tolerance(scale: float, answer: Answer) -> None:
-    """Right in the large passes, far too few fails, near the edge is open; against no opponent."""
-    new = Contender("new", TRUTH * scale)
-    assert only(Calibration(tolerance=0.1), evidence(new)).answer == answer
+@pytest.mark.parametrize(
+    ("ratio", "answer"),
+    [
+        (1.0, "pass"),
+        (1.08, "undecided"),
+        (1.12, "undecided"),
+        (0.92, "undecided"),
+        (0.6, "fail"),
+        (1.5, "fail"),
+    ],
+)
+def test_calibration_is_proven_within_the_tolerance(ratio: float, answer: Answer) -> None:
+    """Right in the large passes, far off fails, near an edge is open, to either side of it."""
+    expected = Y.mean() / ratio
+    fewer, more = TRUTH * expected / TRUTH.mean(), 1 - (1 - TRUTH) * (1 - expected) / (1 - TRUTH.mean())
+    found = only(Calibration(tolerance=0.1), evidence(Contender("new", fewer if ratio > 1 else more)))
+    assert found.value == pytest.approx(ratio)
+    assert found.answer == answer
 
 
 def test_calibration_of_a_regression_is_its_bias() -> None:

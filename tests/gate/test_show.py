@@ -23,10 +23,12 @@ def verdict(*rules: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "case": "rain",
         "answer": "undecided",
         "why": "slices against v1.0.0 in prod",
+        "champion": "v1.0.0",
         "intent": "better",
+        "policy": {"metric": "rmse"},
         "policy_from": None,
         "holdout": {"from": "2025-09", "to": "2025-12", "rows": 12345, "blocks": 120},
-        "alpha": {"number": 2, "alpha": 0.0073, "left": 0.0092, "total": 0.05},
+        "alpha": {"look": 2, "spent": 0.0073, "left": 0.0092, "total": 0.05},
         "rules": list(rules),
     }
     found: dict[str, Any] = canonical(made | changes)

@@ -128,12 +128,12 @@ def test_committed_metrics_are_not_believed(better: Project) -> None:
 
 def test_looks_are_counted(better: Project) -> None:
     """Another challenger on the same holdout is the next look; the same one again is not."""
-    assert gate()["alpha"]["number"] == 2, "the first release was the first look"
-    assert gate()["alpha"]["number"] == 2
+    assert gate()["alpha"]["look"] == 2, "the first release was the first look"
+    assert gate()["alpha"]["look"] == 2
     better.edit(r"max_iter: \d+", "max_iter: 50")
     better.repro()
     third = gate()["alpha"]
-    assert third["number"] == 3
+    assert third["look"] == 3
     assert 0 < third["left"] < third["total"]
 
 
@@ -145,7 +145,7 @@ def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter)
     grace.run("dvc pull")
     enter(grace)
     verdict = gate()
-    assert (verdict["champion"], verdict["answer"], verdict["alpha"]["number"]) == ("v1.0.0", "eligible", 2)
+    assert (verdict["champion"], verdict["answer"], verdict["alpha"]["look"]) == ("v1.0.0", "eligible", 2)
 
 
 def test_stale_results_cannot_be_judged(inside: Project) -> None:
