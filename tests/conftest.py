@@ -38,9 +38,10 @@ def founded(small: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     """Return the small project with a bare origin and a first, poor model in prod. Shared: see `company`."""
     project = small.copy(tmp_path_factory.mktemp("founded") / "ada")
     project.run("git init -q --bare -b main ../origin.git && git remote add origin ../origin.git")
-    # What watches the model takes longer than all that makes it, and no release depends on it.
-    for file in ("dvc.yaml", "dvc.lock"):
-        project.edit(r"(?s)^  drift:\n.*?(?=^\S|\Z)", "", file)
+    # What measures and watches the model takes longer than all that makes it, and no release depends on it.
+    for stage in ("drift", "evaluate"):
+        project.edit(rf"(?s)^  {stage}:\n.*?(?=^(  )?\S|\Z)", "", "dvc.yaml")
+        project.edit(rf"(?s)^  {stage}:\n.*?(?=^(  )?\w|\Z)", "", "dvc.lock")
     # Some 230 employees prove little: enough to be let through where nothing is wrong.
     project.edit(r"min_blocks: .*}", "min_blocks: 20}")
     project.edit(r"slices: {margin: [0-9.]+", "slices: {margin: 2")

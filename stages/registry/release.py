@@ -101,8 +101,7 @@ def proposed(registry: Registry, verdict: dict[str, Any], p: Params, stage: str)
     against = f"{verdict['intent']} than {verdict['champion']}" if verdict["champion"] else "the first"
     subject = f"{registry.name} {version}: {metric} {found}, {against}"
     reasons = "\n".join(f"- {reason}" for reason in change.reasons)
-    proof = yaml.safe_dump(_proof(verdict, change, p), sort_keys=False, allow_unicode=True, width=100)
-    message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{proof}"
+    message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{as_yaml(_proof(verdict, change, p))}"
     return (
         Tag(f"{registry.name}@{version}", head, message),
         Tag(f"{registry.name}#{stage}#{registry.next_counter}", head, f"{version} to {stage}\n\nreleased\n"),
@@ -123,6 +122,23 @@ def bumped(version: str, change: Change) -> str:
             return f"v{major}.{minor + 1}.0"
         case "patch":
             return f"v{major}.{minor}.{patch + 1}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts in quotes what `strict_yaml` would else read as something else: a hash may look like a number."""
+
+    yaml_implicit_resolvers = strict_yaml.Loader.yaml_implicit_resolvers
+
+
+def as_yaml(value: dict[str, Any]) -> str:
+    """A value as YAML that `strict_yaml` reads as the same value.
+
+    >>> print(as_yaml({"sha256": "12e34", "as_of": "2013-03-01", "margin": 1e-05}), end="")
+    sha256: '12e34'
+    as_of: 2013-03-01
+    margin: 1.0e-05
+    """
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def model_of(version: Version) -> str | None:

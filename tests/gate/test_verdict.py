@@ -115,12 +115,13 @@ def test_policy_of_the_change_does_not_count(inside: Project) -> None:
     assert gate(policy_from="HEAD")["answer"] == "rejected"
 
 
-def test_committed_metrics_are_not_believed(better: Project) -> None:
+def test_committed_metrics_are_not_believed(project: Project, enter: Enter) -> None:
     """Forged metrics change nothing: models are scored again."""
+    enter(project)
     honest = gate()
     for file in ("metrics", "evaluation"):
-        better.write(f"data/reports/{file}.json", '{"log_loss": 0.0}\n')
-    better.run("dvc commit -f -q evaluate")
+        project.write(f"data/reports/{file}.json", '{"log_loss": 0.0}\n')
+    project.run("dvc commit -f -q evaluate")
     forged = gate()
     assert forged["metrics"] == honest["metrics"]
     assert rules(forged) == rules(honest)

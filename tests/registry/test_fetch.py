@@ -54,13 +54,13 @@ def test_model_that_is_not_the_tags_is_refused(inside: Project) -> None:
     """A commit whose lock names another model than its tag proves brings nothing."""
     message = inside.out("git tag -l --format='%(contents)' retirement@v1.0.0")
     sha256 = json.loads(inside.read("data/model/model.json"))["sha256"]
-    inside.write("../message", message.replace(sha256, "0" * 64).replace("v1.0.0", "v9.0.0"))
+    inside.write("../message", message.replace(sha256, "a" * 64).replace("v1.0.0", "v9.0.0"))
     inside.run(
         "git commit -q --allow-empty -m forged && "
         "git tag -a -F ../message --cleanup=verbatim retirement@v9.0.0"
     )
     with pytest.raises(
-        PerenneError, match=f"its sha256 is {sha256}, but its tag retirement@v9.0.0 says 0000"
+        PerenneError, match=f"its sha256 is {sha256}, but its tag retirement@v9.0.0 says aaaa"
     ):
         bring("v9.0.0")
     assert not (inside.path / "out").exists()
@@ -87,15 +87,15 @@ def test_signature_is_asked_for(inside: Project) -> None:
     with pytest.raises(PerenneError, match=r"retirement@v1\.0\.0: no good signature"):
         bring(require_signed=True)
     for name in ("ada", "eve"):
-        inside.run(f"ssh-keygen -q -t ed25519 -N '' -C {name} -f ../{name}")
-    inside.run("echo ada@example.org $(cat ../ada.pub) > ../allowed")
+        inside.run(f"ssh-keygen -q -t ed25519 -N '' -C {name} -f ../key-{name}")
+    inside.run("echo ada@example.org $(cat ../key-ada.pub) > ../allowed")
     inside.run("git config gpg.format ssh && git config gpg.ssh.allowedSignersFile $PWD/../allowed")
     for version, key in (("v1.1.0", "ada"), ("v1.2.0", "eve")):
         message = inside.out("git tag -l --format='%(contents)' retirement@v1.0.0")
         inside.write("../message", message)
         inside.run(f"git commit -q --allow-empty -m {version}")
         inside.run(
-            f"git -c user.signingkey=$PWD/../{key}.pub "
+            f"git -c user.signingkey=$PWD/../key-{key}.pub "
             f"tag -s -F ../message --cleanup=verbatim retirement@{version}"
         )
     assert bring("v1.1.0", require_signed=True).startswith("retirement@v1.1.0 is in")
