@@ -35,7 +35,7 @@ dev: $(DEV)     ## make .venv with what development needs
 
 lock: .venv/uv-$(UV)  ## resolve the dependencies again and write both locks
 	# The larger one first: what a user adds with an extra must fit what runs without it.
-	$(COMPILE) pyproject.toml --extra dev --extra s3 --output-file tests/requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml --extra dev --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
 
 clean:          ## remove the environment
