@@ -8,6 +8,7 @@ import typer
 
 from stages.gate import commands as gate
 from stages.registry import commands as registry
+from stages.review import commands as review
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +31,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, registry):
+for folder in (gate, review, registry):
     app.add_typer(folder.app)
 
 

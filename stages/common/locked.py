@@ -64,16 +64,16 @@ def _stage(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for kind in ("deps", "outs")
     }
     params = content.get("params", {}).get("params.yaml", {})
-    return files | {"params": _flat(params)}
+    return files | {"params": flat(params)}
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """A tree of params by dotted keys.
 
-    >>> _flat({"split": {"as_of": "2019Q4", "window": 20}})
+    >>> flat({"split": {"as_of": "2019Q4", "window": 20}})
     {'split.as_of': '2019Q4', 'split.window': 20}
     """
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

@@ -90,9 +90,15 @@ class Evidence:
         new, old = (INFLUENCE[self.metric](y, who.scores[places]) for who in (self.challenger, opponent))
         return paired.gain(self.metric, new, old, self.codes[places], self.count)
 
-    def measured(self, metric: str) -> Estimate:
-        """A metric of the challenger itself on all rows."""
-        return paired.estimate(INFLUENCE[metric](self.y, self.challenger.scores), self.codes, self.count)
+    def measured(self, metric: str, who: Contender | None = None) -> Estimate:
+        """A metric on all rows, of the challenger itself unless it is another's."""
+        scores = (who or self.challenger).scores
+        return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
+
+    def compared(self, metric: str, opponent: Contender) -> Gain:
+        """How much nearer to its best value a metric is than the opponent's: to be read, not decided by."""
+        new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
+        return paired.gain(metric, new, old, self.codes, self.count)
 
     def race(self, opponent: Contender) -> Array:
         """The challenger's latency for one row as a multiple of the opponent's, shape (races,).

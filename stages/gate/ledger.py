@@ -104,6 +104,23 @@ def verdicts(sha256: str) -> list[Line]:
     return _read("model", sha256)
 
 
+def record_costs(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
+    """Write down the seconds and the megabytes of each stage, under the `dvc.lock` that they made.
+
+    The first that is known of a lock stays: what is compared with it later is compared with the same.
+    """
+    name = _sha256(lock)
+    if costs and not _read("lock", name):
+        line = {stage: [float(f"{figure:.3g}") for figure in cost] for stage, cost in costs.items()}
+        _shared(lambda: _append("lock", name, line), sharing=False)
+
+
+def costs(lock: bytes) -> dict[str, tuple[float, float]]:
+    """The seconds and the megabytes of each stage when a `dvc.lock` was made, if it was noted."""
+    lines = _read("lock", _sha256(lock))
+    return {stage: (cost[0], cost[1]) for stage, cost in lines[0].items()} if lines else {}
+
+
 def fetch() -> None:
     """Merge the remote's lines into those that are here, if there is a remote and it has any."""
     with _locked():

@@ -40,15 +40,26 @@ def text(verdict: Verdict) -> str:
 
 def markdown(verdict: Verdict) -> str:
     """The same as Markdown, with all slices, folded."""
-    blocks = [f"{MARKS[verdict['answer']]} **{plain(headline(verdict))}**"]
-    if verdict["rules"]:
-        blocks.append(_table(verdict["rules"]))
-    for rule in verdict["rules"]:
-        if rule["parts"]:
-            summary = f"All slices against {plain(rule['against'])}"
-            blocks.append(f"<details><summary>{summary}</summary>\n\n{_table(rule['parts'])}\n\n</details>")
-    blocks.append("\n".join(f"- {plain(note)}" for note in notes(verdict)))
-    return "\n\n".join(blocks) + "\n"
+    blocks = [f"{MARKS[verdict['answer']]} **{plain(headline(verdict))}**", rules(verdict)]
+    blocks += [
+        f"<details><summary>{title}</summary>\n\n{table}\n\n</details>" for title, table in slices(verdict)
+    ]
+    blocks += ["\n".join(f"- {plain(note)}" for note in notes(verdict))]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def rules(verdict: Verdict) -> str:
+    """The rules one by one, as a table in Markdown."""
+    return _table(verdict["rules"]) if verdict["rules"] else ""
+
+
+def slices(verdict: Verdict) -> list[tuple[str, str]]:
+    """For each opponent a title, and all slices as a table in Markdown."""
+    return [
+        (f"All slices against {plain(rule['against'])}", _table(rule["parts"]))
+        for rule in verdict["rules"]
+        if rule["parts"]
+    ]
 
 
 def write(verdict: Verdict, json: Path | None, page: Path | None) -> None:

@@ -16,7 +16,7 @@ from stages.common.typed import parse
 from stages.evaluate import HOLDOUT
 from stages.gate import contenders, judge, ledger, policy
 from stages.gate.contenders import Loaded
-from stages.gate.evidence import Evidence
+from stages.gate.evidence import Contender, Evidence, Gain
 from stages.gate.policy import Policy
 from stages.gate.rules import Finding, Intent
 from stages.registry import tags, workspace
@@ -131,6 +131,7 @@ def _judged(
             "rules": [_finding(found) for found in findings],
             "alpha": {"look": look.number, "spent": look.alpha, "left": look.left, "total": rules.alpha},
             "metrics": _metrics(seen, what),
+            "opponents": [_opponent(seen, opponent, what) for opponent in seen.opponents],
         }
     )
     ledger.record(verdict, sharing=share)
@@ -195,10 +196,25 @@ def _finding(found: Finding) -> dict[str, Any]:
 
 def _metrics(evidence: Evidence, what: Contract) -> dict[str, Any]:
     """The metrics of the challenger with their intervals, measured here and now."""
+    return {name: _interval(evidence.measured(name)) for name in _names(what)}
+
+
+def _opponent(evidence: Evidence, opponent: Contender, what: Contract) -> dict[str, Any]:
+    """The metrics of an opponent on the same rows, and how much better the challenger's are."""
+    found = {
+        name: _interval(evidence.measured(name, opponent))
+        | {"gain": _interval(evidence.compared(name, opponent))}
+        for name in _names(what)
+    }
+    return {"name": opponent.name, "size": opponent.size, "metrics": found}
+
+
+def _names(what: Contract) -> list[str]:
+    """The metrics of a task that there is an interval for, in the order of the report."""
     family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
-    found = {}
-    for name in family.keys() & INFLUENCE.keys():
-        estimate = evidence.measured(name)
-        low, high = estimate.bounds((1 - CONFIDENCE) / 2)
-        found[name] = {"value": estimate.value, "low": low, "high": high}
-    return found
+    return [name for name in family if name in INFLUENCE]
+
+
+def _interval(found: Gain) -> dict[str, Any]:
+    low, high = found.bounds((1 - CONFIDENCE) / 2)
+    return {"value": found.value, "low": low, "high": high}

@@ -30,11 +30,11 @@ class Change(NamedTuple):
 def between(old: str, new: str | None, case: str) -> Change:
     """What changed from one commit to another, or to the working tree (None)."""
     before, after = locked.load(old), locked.load(new)
-    inputs = tuple(_inputs(contract_of(old, case), contract_of(new, case)))
+    asked = tuple(inputs(contract_of(old, case), contract_of(new, case)))
     recipe = tuple(_recipe(before, after))
     data = tuple(_params(before, after, of_data=True))
-    kind: Kind = "major" if inputs else "minor" if recipe else "patch"
-    return Change(kind, inputs + recipe + data)
+    kind: Kind = "major" if asked else "minor" if recipe else "patch"
+    return Change(kind, asked + recipe + data)
 
 
 def contract_of(rev: str | None, case: str) -> Contract:
@@ -46,7 +46,7 @@ def contract_of(rev: str | None, case: str) -> Contract:
     return parse(Contract, strict_yaml.loads(git.show(rev, path).decode(), name), name)
 
 
-def _inputs(old: Contract, new: Contract) -> list[str]:
+def inputs(old: Contract, new: Contract) -> list[str]:
     """What a caller of the model would notice."""
     found = [
         f"contract: {key} {getattr(old, key)} -> {getattr(new, key)}"

@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from stages.common import git
 from stages.common.errors import PerenneError
+from stages.registry.meter import Cost, Meter
 
 REQUIREMENTS = Path("requirements.txt")
 CACHE_HERE = "the-cache-it-was-cloned-from"  # the name that the clone knows this project's cache by
@@ -122,14 +123,26 @@ def _path(first: Path, own: Environment) -> str:
     return f"{first}{os.pathsep}{own.get('PATH', os.defpath)}"
 
 
-def run(folder: Path, env: Environment) -> None:
-    """Run every stage of a clone; a `PerenneError` says which failed, in its own words.
+def run(folder: Path, env: Environment) -> dict[str, Cost]:
+    """Run every stage of a clone and return what each cost; a `PerenneError` says which failed, in its words.
 
     Its results stay in the workspace: `dvc commit` would put them into the cache.
     """
-    lines = shown(["dvc", "repro", "--force", "--no-run-cache", "--no-commit"], folder, env)
+    meter = Meter()
+    # Unbuffered: a stage's line must come when the stage begins.
+    command = ["dvc", "repro", "--force", "--no-run-cache", "--no-commit"]
+    lines = shown(command, folder, env | {"PYTHONUNBUFFERED": "1"}, meter)
     if lines:
         raise PerenneError(_why(lines))
+    return meter.costs
+
+
+def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
+    """Put what a clone has made into this project's cache, and from there into its remote."""
+    configure(folder, own_cache=False)
+    dvc(folder, env, "commit", "--force")
+    if push:
+        dvc(folder, env, "push")
 
 
 def _why(lines: list[str]) -> str:
@@ -143,8 +156,9 @@ def _why(lines: list[str]) -> str:
     return f"{what}: {own.removeprefix('error: ')}"
 
 
-def shown(command: list[str], folder: Path, env: Environment) -> list[str]:
+def shown(command: list[str], folder: Path, env: Environment, meter: Meter | None = None) -> list[str]:
     """Run a command whose output is passed through to stderr: nothing if it succeeds, else its lines."""
+    meter = meter or Meter()
     # A session of its own, so that whatever it started can be ended with it.
     with subprocess.Popen(  # noqa: S603 -- no shell of ours
         command,
@@ -158,14 +172,18 @@ def shown(command: list[str], folder: Path, env: Environment) -> list[str]:
         start_new_session=True,
     ) as process:
         output, lines = cast("IO[str]", process.stdout), []
+        meter.start(process.pid)
         try:
             for line in output:
+                meter.line(line)
                 sys.stderr.write(line)
                 lines.append(line.rstrip())
         except BaseException:  # Ctrl-C first of all: the folder goes, so who writes to it must be gone
             os.killpg(process.pid, signal.SIGTERM)
             output.read()  # ends when the last of them has
             raise
+        finally:
+            meter.stop()
     if not process.returncode:
         return []
     return [line for line in lines if line] or [f"exit status {process.returncode}"]

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from stages.common import git
 from stages.common.errors import PerenneError
 from stages.common.locked import LOCK, MODEL
 from stages.registry import tags
-from stages.registry.reproduce import (
-    Environment,
-    checkout,
-    configure,
-    dvc,
-    environment,
-    has_remote,
-    run,
-)
+from stages.registry.reproduce import checkout, environment, has_remote, keep, run
 from stages.registry.tags import Version
 from stages.registry.verify import differences
 
@@ -47,7 +38,7 @@ def restore(name: str, version: str, *, push: bool) -> str:
         different = differences(git.show(found.commit, LOCK), (folder / LOCK).read_bytes())
         if different:
             raise PerenneError("\n       ".join([f"{found.tag}: nothing was restored", *different]))
-        _keep(folder, env, push=push)
+        keep(folder, env, push=push)
     where = "DVC's cache and its remote" if push else "DVC's cache; --push shares it"
     return f"{found.tag} is restored: its model (sha256 {made[:12]}) is in {where}"
 
@@ -61,11 +52,3 @@ def _sha256_in(version: Version) -> str:
             f"{version.tag}: its tag holds no sha256 of the model: nothing can be proven by it"
         )
     return sha256
-
-
-def _keep(folder: Path, env: Environment, *, push: bool) -> None:
-    """Put what a clone has made into this project's cache, and from there into its remote."""
-    configure(folder, own_cache=False)
-    dvc(folder, env, "commit", "--force")
-    if push:
-        dvc(folder, env, "push")

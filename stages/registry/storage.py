@@ -55,6 +55,18 @@ def push() -> int:
 def obtain(rev: str, path: Path) -> bytes:
     """The bytes of an output as `dvc.lock` of a commit names them, from DVC's cache or the default remote.
 
+    Raises
+    ------
+    PerenneError
+        If it is nowhere, or the remote cannot be asked.
+
+    """
+    return named(locked.load(rev).out(path).md5, f"{path} of {rev}")
+
+
+def named(md5: str, what: str) -> bytes:
+    """The bytes that DVC knows by an MD5; of a folder its listing: JSON with each file's `relpath` and `md5`.
+
     The working tree is neither read nor changed. What is not those bytes by their MD5 is not returned.
 
     Raises
@@ -65,7 +77,6 @@ def obtain(rev: str, path: Path) -> bytes:
     """
     from dvc.repo import Repo
 
-    md5 = locked.load(rev).out(path).md5
     with Repo() as repo:
         found = _read(repo.cache.local, md5)
         remote = None if found else _remote(repo)
@@ -77,7 +88,7 @@ def obtain(rev: str, path: Path) -> bytes:
         if found:
             return found
     where = f"nor in {_named(remote)}" if remote else "and there is no remote"
-    raise PerenneError(f"{path} of {rev}: not in the cache {where}; perenne restore VERSION makes it again")
+    raise PerenneError(f"{what}: not in the cache {where}; perenne restore VERSION makes it again")
 
 
 def _read(odb: Any, md5: str) -> bytes | None:
@@ -86,7 +97,7 @@ def _read(odb: Any, md5: str) -> bytes | None:
         data: bytes = odb.fs.cat_file(odb.oid_to_path(md5))
     except FileNotFoundError:
         return None
-    return data if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5 else None
+    return data if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5.removesuffix(".dir") else None
 
 
 def _remote(repo: Repo) -> Remote | None:

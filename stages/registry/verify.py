@@ -45,7 +45,7 @@ def verify(rev: str = "HEAD") -> str:
     commit = git.commit(rev)
     with checkout(commit) as folder:
         env = environment(folder)
-        _none(stale(folder, env) or [*exempt(folder), *other_data(folder, commit)])
+        _none([*stale(folder, env), *gone(folder, env)] or [*exempt(folder), *other_data(folder, commit)])
         run(folder, env)
         found = differences(git.show(commit, LOCK), (folder / LOCK).read_bytes()) + mixed(folder)
         _none(found + dependent(folder, env, commit))
@@ -72,10 +72,14 @@ def stale(folder: Path, env: Environment) -> list[str]:
                 found += [f"{stage}: {dep}" for dep, how in deps.items() if how != "deleted"]
             elif change == "changed command":
                 found.append(f"{stage}: cmd")
-    left = sorted(known.keys() - set(names))
-    # DVC keeps such an entry as it is: it would prove itself.
-    gone = [f"{LOCK}: {name} is no stage of {DAG} any more; remove it there too" for name in left]
-    return [f"{STALE} ({', '.join(found)})", *gone] if found else gone
+    return [f"{STALE} ({', '.join(found)})"] if found else []
+
+
+def gone(folder: Path, env: Environment) -> list[str]:
+    """The entries of the lock that no stage stands behind: DVC keeps them, so they would prove themselves."""
+    names = dvc(folder, env, "stage", "list", "--name-only").split() if (folder / LOCK).exists() else []
+    left = sorted(_locked(folder).keys() - set(names)) if names else []
+    return [f"{LOCK}: {name} is no stage of {DAG} any more; remove it there too" for name in left]
 
 
 def exempt(folder: Path) -> list[str]:
