@@ -5,59 +5,52 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 MOST = 24  # marks on an axis; more are too narrow to be read
+FIRST, SECOND = "blue", "orange"  # of the series: Mermaid draws no legend, so titles say it
+COLOURS = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#4c8bf5, #e8710a"}}}}%%'
+
+Series = tuple[Literal["bar", "line"], Sequence[float]]
 
 
-def bars(title: str, names: Sequence[str], values: Sequence[float], label: str) -> str:
-    """A bar for each name, lying, so that long names can be read.
-
-    >>> print(bars("Gain", ["a", "b"], [0.5, -0.25], "nats"))
-    ```mermaid
-    xychart-beta horizontal
-        title "Gain"
-        x-axis ["a", "b"]
-        y-axis "nats" -0.25 --> 0.5
-        bar [0.5, -0.25]
-    ```
-    <BLANKLINE>
-    """
-    return _chart("horizontal", title, names, label, [("bar", values)])
-
-
-def lines(title: str, names: Sequence[str], series: Sequence[Sequence[float]], label: str) -> str:
-    """One line for each series, over the same names."""
-    return _chart("", title, names, label, [("line", values) for values in series])
-
-
-def _chart(
-    direction: str,
-    title: str,
-    names: Sequence[str],
-    label: str,
-    series: Sequence[tuple[str, Sequence[float]]],
+def chart(
+    title: str, names: Sequence[str], label: str, series: Sequence[Series], *, lying: bool = False
 ) -> str:
-    """Nothing if a value is none: a chart cannot say that something is missing."""
+    """Bars and lines over the same names; nothing if there is no value, or one is none.
+
+    Bars begin at the least value of the axis, which is 0 for them: Mermaid cannot draw one below 0.
+
+    >>> print(chart("Loss", ["a", "b"], "nats", [("bar", [0.5, 0.25])]))
+    ```mermaid
+    %%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#4c8bf5, #e8710a"}}}}%%
+    xychart-beta
+        title "Loss"
+        x-axis ["a", "b"]
+        y-axis "nats" 0 --> 0.5
+        bar [0.5, 0.25]
+    ```
+    >>> chart("Loss", ["a"], "nats", [("bar", [-1.0])])
+    ''
+    """
     known = [value for _, values in series for value in values]
-    if not known or not all(map(math.isfinite, known)):
+    bars = any(kind == "bar" for kind, _ in series)
+    if not known or not all(map(math.isfinite, known)) or (bars and min(known) < 0):
         return ""
-    low, high = min(known), max(known)
-    if direction:  # bars begin at 0
-        low, high = min(low, 0.0), max(high, 0.0)
-    if low == high:
-        high = low + 1
+    low, high = (0.0 if bars else min(known)), max(known)
+    high = high if high > low else low + 1
     axis = ", ".join(f'"{_text(name)}"' for name in names[:MOST])
     drawn = [f"    {kind} [{', '.join(f'{v:.4g}' for v in values[:MOST])}]" for kind, values in series]
     return "\n".join(
         [
             "```mermaid",
-            f"xychart-beta {direction}".rstrip(),
+            COLOURS,
+            f"xychart-beta {'horizontal' * lying}".rstrip(),
             f'    title "{_text(title)}"',
             f"    x-axis [{axis}]",
             f'    y-axis "{_text(label)}" {low:.4g} --> {high:.4g}',
             *drawn,
             "```",
-            "",
         ]
     )
 

@@ -131,6 +131,7 @@ def _described(commits: Commits, run: Rerun) -> Review:
         "params": [changed._asdict() for changed in sides.params(old, new)],
         "contract": sides.contract(old, new, sides.case_of(new)),
         "data": [batch._asdict() for batch in found] if (found := sides.data(old, new)) is not None else None,
+        "plots": sides.plots(new),
         "drift": sides.drift(new),
         "drift_before": sides.drift(old),
         "files": git.git("diff", "--name-only", commits.fork, commits.head).splitlines(),

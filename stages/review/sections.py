@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tabulate import tabulate
@@ -15,6 +15,7 @@ from stages.review.review import Review
 from stages.review.sides import OUTSIDE
 
 MOST_ROWS = 40  # of a table; the rest is in review.json
+LOSSES = ("log_loss", "mae")  # what the plot of the slices is of, by task
 MOST_TEXT = 200  # characters of a text that comes from the change
 
 WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
@@ -72,7 +73,8 @@ def sections(found: Review) -> Iterator[Part]:
     yield "Params and contract", params(found), False
     yield "Drift", drift(found), False
     if judged:
-        yield "All slices", slices(judged), True
+        yield "All slices", slices(found), True
+        yield "Charts", plots(found), True
     yield "Time and memory of each stage", costs(found), True
 
 
@@ -116,17 +118,44 @@ def worse(judged: dict[str, Any]) -> str:
     return _table(head, rows) or "None." * measured
 
 
-def slices(judged: dict[str, Any]) -> str:
-    """Every slice against every opponent: a chart for the first, tables for all."""
-    told = []
-    for rule in judged["rules"]:
-        known = [part for part in rule["parts"] if part["answer"] != "not judged"]
-        known = [part for part in known if part["value"] is not None]
-        if known:
-            title = f"{judged['policy']['metric']} gained against {rule['against']}"
-            names, values = [part["against"] for part in known], [part["value"] for part in known]
-            told.append(charts.bars(title, names, values, "gain, above 0 is better"))
-    return _joined(*told, *(f"**{title}**\n\n{table}" for title, table in show.slices(judged)))
+def slices(found: Review) -> str:
+    """Every slice against every opponent, and the loss of each beside the first opponent's as a chart."""
+    judged = found["gate"]
+    tables = (f"**{title}**\n\n{table}" for title, table in show.slices(judged))
+    return _joined(_losses(found), *tables)
+
+
+def _losses(found: Review) -> str:
+    """The loss by slice; the opponent's is what was gained on it, where the gate's metric is that loss."""
+    judged = found["gate"]
+    first = next((rule for rule in judged["rules"] if rule["parts"]), None)
+    if not first or judged["policy"]["metric"] not in LOSSES:
+        return ""
+    gained = {p["against"]: p["value"] for p in first["parts"] if p["value"] is not None}
+    rows = [(name, float(loss)) for name, _, loss in found["plots"]["slices"] if name in gained]
+    title = f"{judged['policy']['metric']}: this change {charts.FIRST}, {first['against']} {charts.SECOND}"
+    mine, theirs = [loss for _, loss in rows], [loss + gained[name] for name, loss in rows]
+    names = [name for name, _ in rows]
+    return charts.chart(title, names, "less is better", [("bar", mine), ("line", theirs)], lying=True)
+
+
+def plots(found: Review) -> str:
+    """What happened beside what was predicted: by period, and by how likely it was said to be."""
+    drawn = []
+    by = f"observed {charts.FIRST}, predicted {charts.SECOND}"
+    timeline = found["plots"]["timeline"]
+    if len(timeline) > 1:
+        periods, *columns = zip(*timeline, strict=True)
+        series = [_numbers(column) for column in columns]
+        drawn.append(
+            charts.chart(f"By period: {by}", periods, "headline figure", [("line", s) for s in series])
+        )
+    reliability = found["plots"]["reliability"]
+    if reliability:
+        said, seen = (_numbers(column) for column in list(zip(*reliability, strict=True))[:2])
+        names = [f"{value:.3g}" for value in said]
+        drawn.append(charts.chart(f"Reliability: {by}", names, "share", [("bar", seen), ("line", said)]))
+    return _joined(*drawn)
 
 
 def data(found: Review) -> str:
@@ -210,6 +239,10 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
+
+
+def _numbers(texts: Iterable[str]) -> list[float]:
+    return [float(text) if text else math.nan for text in texts]
 
 
 def _bold(name: str, judged: dict[str, Any]) -> str:

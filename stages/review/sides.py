@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from stages.common.errors import PerenneError
 from stages.common.params import PARAMS
 from stages.registry import change, storage
 
-RAW = Path("data/raw")
+RAW, PLOTS = Path("data/raw"), Path("data/reports/plots")
 VALIDATION, DRIFT = Path("data/reports/validation.json"), Path("data/reports/drift.json")
 OUTSIDE = ("gate", "review", "serve", "loop")  # the sections of params.yaml that no stage reads
 NONE = "none"
@@ -97,6 +98,16 @@ def data(old: Side, new: Side) -> list[Batch] | None:
         for period in sorted(before.keys() | after.keys())
         if before.get(period) != after.get(period)
     ]
+
+
+def plots(side: Side) -> dict[str, list[list[str]]]:
+    """The rows, as text, of the plots of the working tree that charts are made of."""
+    found = {}
+    for name in ("reliability", "slices", "timeline"):
+        path = PLOTS / f"{name}.csv"
+        lines = side.read(path).decode().splitlines() if path.is_file() else []
+        found[name] = list(csv.reader(lines))[1:]
+    return found
 
 
 def drift(side: Side) -> dict[str, Any] | None:

@@ -1,0 +1,171 @@
+"""The page of a review: the verdict first, whatever the change has in it, and never too long for GitHub."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from stages.review import charts, page
+from stages.review.review import STATUS, Review
+
+GITHUB = 65_536  # characters that a comment may have
+HOSTILE = "<img src=x onerror=alert(1)>|`@everyone`\n# [link](javascript:x) ```"
+
+
+def finding(
+    rule: str, against: str, answer: str = "pass", value: float | None = 0.1, **more: Any
+) -> dict[str, Any]:
+    """Return what a rule found, as the gate's verdict has it."""
+    base = {"rule": rule, "against": against, "answer": answer, "value": value, "low": -0.1, "high": 0.2}
+    return base | {"needed": "> 0", "says": "", "more_blocks": 0.0, "parts": []} | more
+
+
+def interval(value: float) -> dict[str, float]:
+    """Return an estimate with its bounds."""
+    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+
+def made(slices: int = 2, name: str = "slice", **changed: Any) -> Review:
+    """Return a review of a better model with so many slices."""
+    parts = [finding("slices", f"{name}={i}", value=0.01 * (i - 1)) for i in range(slices)]
+    judged = {
+        "case": "rain",
+        "answer": "eligible",
+        "why": "all rules pass",
+        "intent": "better",
+        "champion": "v1.0.0",
+        "policy": {"metric": "log_loss"},
+        "policy_from": "0" * 40,
+        "holdout": {"from": "2020", "to": "2021", "rows": 10, "blocks": 5},
+        "alpha": {"look": 1, "spent": 0.03, "total": 0.05, "left": 0.02},
+        "rules": [finding("improvement", "v1.0.0"), finding("slices", "v1.0.0", parts=parts)],
+        "metrics": {"log_loss": interval(0.2)},
+        "opponents": [
+            {"name": "v1.0.0 in prod", "metrics": {"log_loss": interval(0.3) | {"gain": interval(0.1)}}}
+        ],
+    }
+    return {
+        "case": "rain",
+        "answer": "eligible",
+        "head": "a" * 40,
+        "base": "b" * 40,
+        "trust": "rerun",
+        "lock": "as committed",
+        "findings": [],
+        "costs": {"train": [1.0, 100.0]},
+        "costs_before": {"train": [2.0, 50.0]},
+        "params": [{"key": "train.seed", "before": "0", "after": "1"}],
+        "contract": [],
+        "data": [],
+        "plots": {
+            "reliability": [["0.1", "0.2", "0.1"]],
+            "slices": [[f"{name}={i}", "5", "0.5"] for i in range(slices)],
+            "timeline": [["2020", "1", "2"], ["2021", "2", "3"]],
+        },
+        "drift": {"level": "none", "reasons": ["nothing has changed"]},
+        "drift_before": {"level": "none", "reasons": ["nothing has changed"]},
+        "gate": judged,
+    } | changed
+
+
+def test_verdict_comes_first() -> None:
+    """One line that a manager understands."""
+    first = page.page(made()).splitlines()[0]
+    assert first == (
+        "## ✅ rain: can be merged: it is better than v1.0.0 in prod: log\\_loss 0.2 instead of 0.3"
+    )
+
+
+def test_every_answer_has_a_mark_and_a_status() -> None:
+    """Whatever a review can say ends in a status of its own."""
+    assert set(page.MARKS) == set(STATUS)
+
+
+def test_metrics_stand_beside_the_opponents_with_intervals() -> None:
+    """A gain whose interval leaves 0 out is marked."""
+    text = page.page(made())
+    assert re.search(r"\*\*log\\_loss\*\* +\| 0.2 \[0.19, 0.21\] +\| 0.3 +\| 0.1 \[0.09, 0.11\] ▲", text)
+
+
+def test_slices_that_got_worse_are_named_the_worst_first() -> None:
+    """Those that did not are in the folded table alone."""
+    open_part = page.page(made(slices=3)).split("### Slices that got worse")[1].split("###")[0]
+    assert "slice=0" in open_part
+    assert "slice=2" not in open_part
+    none = page.page(made(slices=0)).partition("### Slices that got worse")[1]
+    assert none == "", "without slices there is nothing to say"
+
+
+@pytest.mark.parametrize("slices", [0, 500, 5_000])
+def test_page_fits_in_a_comment(slices: int) -> None:
+    """However many columns: what does not fit is named, and the verdict is always there."""
+    text = page.page(made(slices, drift={"level": "look", "reasons": ["moved " * 9_000] * 500}))
+    assert len(text.encode()) < GITHUB - 4_000
+    assert text.startswith("## ✅ rain: can be merged")
+    assert "<sub>Commit aaaaaaa against bbbbbbb" in text
+    assert ("All slices: too long for a comment; it is in review.json" in text) == (slices > 1_000)
+
+
+def test_hostile_text_stays_text() -> None:
+    """What a change brings along cannot mention, link, embed, or end a table or a chart."""
+    text = page.page(
+        made(
+            name=HOSTILE,
+            findings=[HOSTILE],
+            params=[{"key": HOSTILE, "before": HOSTILE, "after": HOSTILE}],
+            contract=[HOSTILE],
+            data=[{"period": HOSTILE, "how": "added", "rows": 1, "quarantined": 0}],
+            drift={"level": "look", "reasons": [HOSTILE]},
+        )
+    )
+    prose, *charted = re.split(r"```mermaid\n.*?```", text, flags=re.DOTALL)
+    assert len(charted) == 3
+    assert "```" not in prose + "".join(charted), "every fence is ours"
+    assert not re.search(r"<img|@everyone|(?<!\\)\]\(", prose + "".join(charted))
+    assert "<" not in "".join(re.findall(r'"[^"]*"', text)), "nor is it HTML in a chart"
+
+
+def test_what_cannot_be_believed_is_said_loudly() -> None:
+    """A lock that is believed, a lock that was stale, and what could not be reproduced."""
+    assert "> [!WARNING]" in page.page(made(trust="lock"))
+    assert "> [!NOTE]" in page.page(made(lock="stale"))
+    bad = page.page(
+        made(answer="not reproducible", lock="not reproducible", findings=["train: forged"], gate=None)
+    )
+    assert "> [!CAUTION]\n> - train: forged" in bad
+    assert not re.search(r"> \[!", page.page(made()))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(120.0, "about 120 more blocks with labels would decide"), (None, "no number of labels would decide")],
+)
+def test_undecided_says_what_would_decide(more: float | None, said: str) -> None:
+    """By the rule that needs the most."""
+    found = made(answer="undecided")
+    found["gate"] |= {"answer": "undecided", "why": "improvement against v1.0.0"}
+    found["gate"]["rules"] = [
+        finding("floor", "the mean", "undecided", more_blocks=7.0),
+        finding("improvement", "v1.0.0", "undecided", more_blocks=more),
+    ]
+    assert said in page.headline(found)
+
+
+def test_drift_is_told_where_it_is_news() -> None:
+    """Nothing to say is not said."""
+    assert "### Drift" not in page.page(made())
+    text = page.page(made(drift={"level": "retrain", "reasons": ["the ranking is lost"]}))
+    assert "**retrain** (before: none)\n\n- the ranking is lost" in text
+
+
+def test_batches_that_cannot_be_told_are_not_taken_for_none() -> None:
+    """Unknown is not unchanged."""
+    assert "Which batches changed cannot be told" in page.page(made(data=None))
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")]])
+def test_chart_with_a_hole_is_not_drawn(values: list[float]) -> None:
+    """A chart cannot say that something is missing."""
+    assert charts.chart("a", ["b"] * len(values), "c", [("line", values)]) == ""

@@ -1,0 +1,214 @@
+"""A review of real commits: what is reproduced, what is judged, what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.common import git
+from stages.common.errors import PerenneError
+from stages.gate import ledger
+from stages.review import page, rerun
+from stages.review.review import Review, review
+from tests.conftest import Enter
+from tests.project import Project
+
+GOOD = 60  # boosting rounds; the champion has 3
+METRICS = "data/reports/validation.json"
+
+
+@pytest.fixture
+def topic(company: Project, enter: Enter) -> Project:
+    """Return the released company on a branch of its own, as the current folder."""
+    company.run("git checkout -q -b topic")
+    enter(company)
+    return company
+
+
+def rounds(project: Project, number: int, *, repro: bool = True) -> None:
+    """Commit another number of rounds."""
+    project.edit(r"max_iter: \d+", f"max_iter: {number}")
+    if repro:
+        project.repro()
+    project.commit(f"{number} rounds")
+
+
+def reviewed(base: str = "origin/main") -> Review:
+    """Return the review, which must be one that JSON holds and a page shows."""
+    found = review(base)
+    assert json.loads(json.dumps(found, allow_nan=False))
+    assert len(page.page(found)) > 100
+    return found
+
+
+def test_better_model_can_be_merged(topic: Project) -> None:
+    """Reproduced, judged against the model in prod, and measured with intervals beside it."""
+    rounds(topic, GOOD)
+    found = reviewed()
+    assert (found["answer"], found["lock"], found["trust"]) == ("eligible", "as committed", "rerun")
+    assert found["params"] == [{"key": "train.params.max_iter", "before": "3", "after": str(GOOD)}]
+    (opponent,) = found["gate"]["opponents"]
+    mine, theirs = found["gate"]["metrics"]["log_loss"]["value"], opponent["metrics"]["log_loss"]
+    assert theirs["gain"]["value"] == pytest.approx(theirs["value"] - mine, rel=1e-3)
+    assert found["data"] == []
+    assert page.headline(found).startswith(
+        "retirement: can be merged: it is better than v1.0.0 in prod: log_loss"
+    )
+    assert topic.out("git status --porcelain") == ""
+
+
+def test_worse_model_should_not_be_merged(topic: Project) -> None:
+    """The command says so by its exit status, and writes both files."""
+    rounds(topic, 1)
+    done = topic.run("perenne review --base origin/main", status=1)
+    assert "should not be merged" in done.stdout
+    assert topic.read("review/review.md").startswith("## ❌ retirement: should not be merged")
+    assert json.loads(topic.read("review/review.json"))["answer"] == "rejected"
+    assert topic.out("git status --porcelain") == "", "what a review writes is no change"
+
+
+def test_forged_results_are_not_reproducible(topic: Project) -> None:
+    """Nothing is judged, no look is spent, and the working tree is left as it was."""
+    rounds(topic, 1)
+    topic.edit(r'"kept": \d+', '"kept": 1', METRICS)
+    topic.run("dvc commit -q -f")
+    topic.commit("forged")
+    looks = git.git("for-each-ref", ledger.REF)
+    found = reviewed()
+    assert (found["answer"], found["gate"]) == ("not reproducible", None)
+    assert found["findings"] == [f"validate: {METRICS} is not what the commit reproduces"]
+    assert git.git("for-each-ref", ledger.REF) == looks
+    assert '"kept": 1,' in topic.read(METRICS)
+
+
+def test_stale_lock_is_reproduced(topic: Project) -> None:
+    """The model is judged all the same; the lock that has to be committed lies in the working tree."""
+    rounds(topic, GOOD, repro=False)
+    found = reviewed()
+    assert (found["answer"], found["lock"]) == ("eligible", "stale")
+    assert topic.out("git status --porcelain").split() == ["M", "dvc.lock"]
+    assert topic.repro() == [], "what was reproduced is here, and nothing runs again"
+    assert "run `dvc repro`" in page.page(found).lower()
+
+
+@pytest.mark.usefixtures("topic")
+def test_documentation_alone_runs_nothing(topic: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit whose lock is the base's, and not stale, has the base's model."""
+    topic.write("README.md", "new words\n")
+    topic.commit("words")
+    monkeypatch.setattr(rerun, "rerun", lambda _: pytest.fail("a stage would have run"))
+    found = reviewed()
+    assert (found["answer"], found["lock"]) == ("unchanged", "not run")
+    assert page.headline(found) == "retirement: the model is unchanged"
+
+
+def test_new_data_leave_the_model_unchanged(topic: Project) -> None:
+    """New batches alone never retrain; which came is told."""
+    topic.edit(r"through: \S+", "through: 2021Q1")
+    topic.repro()
+    topic.commit("a quarter")
+    found = reviewed()
+    assert (found["answer"], found["lock"]) == ("unchanged", "as committed")
+    told = [(batch["period"], batch["how"]) for batch in found["data"]]
+    # The labels of the quarter before come with it.
+    assert told == [("2020Q4", "changed"), ("2021Q1", "added")]
+    assert "2 batch(es) of data are new" in page.headline(found)
+
+
+def test_policy_of_the_base_counts(topic: Project) -> None:
+    """A change that loosens the gate is judged by the gate as it was; the page says when it will count."""
+    topic.edit(r"improvement: .*", "improvement: {min_gain: 0, margin: 9}")
+    topic.edit(r"alpha: [0-9.]+", "alpha: 0.4")
+    rounds(topic, 1)
+    found = reviewed()
+    assert found["answer"] == "rejected"
+    assert found["gate"]["policy_from"] == git.commit("origin/main")
+    assert "counts from the merge on" in page.page(found)
+
+
+def test_trust_of_the_base_counts(topic: Project) -> None:
+    """A change cannot ask to be believed."""
+    topic.write("params.yaml", topic.read("params.yaml") + "\nreview: {trust: lock}\n")
+    topic.edit(r'"kept": \d+', '"kept": 1', METRICS)
+    topic.run("dvc commit -q -f")
+    topic.commit("believe me")
+    assert reviewed()["answer"] == "not reproducible"
+
+
+def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
+    """Nothing is run, what the lock names is brought, and the page warns of it."""
+    topic.write("params.yaml", topic.read("params.yaml") + "\nreview: {trust: lock}\n")
+    topic.commit("trust")
+    topic.run("git push -q origin topic:main")
+    rounds(topic, GOOD)
+    topic.run("rm data/model/model.* data/split/*.parquet")
+    found = reviewed()
+    assert (found["answer"], found["trust"], found["costs"]) == ("eligible", "lock", {})
+    assert "> [!WARNING]" in page.page(found)
+
+
+def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
+    """What changed is told against the commit both share, but the model must beat the base's of today."""
+    topic.run("git checkout -q main")
+    rounds(topic, 40)
+    topic.run("git push -q origin main && git checkout -q topic && dvc checkout -q")
+    rounds(topic, 10)
+    found = reviewed()
+    assert found["fork"] != found["base"]
+    assert [change["before"] for change in found["params"]] == ["3"]
+    against = {r["against"]: r["answer"] for r in found["gate"]["rules"] if r["rule"] == "improvement"}
+    assert against["v1.0.0 in prod"] == "pass"
+    assert against[f"base {found['base'][:7]}"] != "pass"
+    assert found["answer"] in ("rejected", "undecided")
+
+
+def test_model_of_the_base_that_cannot_be_had_is_no_pass(topic: Project) -> None:
+    """What cannot be compared is not judged: exit status 2, and the page says what is missing."""
+    rounds(topic, GOOD)
+    topic.run("rm -rf .dvc/cache ../../perenne-storage ../perenne-storage")
+    done = topic.run("perenne review --base origin/main", status=2)
+    assert "could not be judged" in done.stdout
+    assert "not in the cache" in topic.read("review/review.md")
+
+
+def test_pipeline_that_fails_is_told_in_its_own_words(topic: Project) -> None:
+    """A commit that cannot be run is not reproducible."""
+    topic.edit(r"max_iter: \d+", "max_itre: 9")
+    topic.commit("a slip")
+    found = reviewed()
+    assert found["answer"] == "not reproducible"
+    assert found["findings"][0].startswith("the pipeline fails: ")
+    assert "max_itre" in found["findings"][0]
+
+
+def test_only_a_commit_is_reviewed(topic: Project) -> None:
+    """A working tree that no commit holds is refused, by the file's name."""
+    topic.edit(r"max_iter: \d+", "max_iter: 9")
+    with pytest.raises(PerenneError, match=r"params\.yaml: in no commit, as 1 file\(s\) are"):
+        review("origin/main")
+    assert topic.run("perenne review --base nowhere", status=2).stderr.startswith("error: params.yaml")
+
+
+def test_costs_are_told_beside_those_of_before(topic: Project) -> None:
+    """The first review of a lock writes down what its stages cost; a later one shows it."""
+    rounds(topic, GOOD)
+    first = reviewed()
+    assert set(first["costs"]) == {"ingest", "validate", "split", "train"}
+    assert all(seconds > 0 and megabytes > 50 for seconds, megabytes in first["costs"].values())
+    topic.run("git push -q origin topic:main")
+    rounds(topic, 80)
+    second = reviewed()
+    assert second["costs_before"] == {
+        stage: [pytest.approx(figure, rel=0.01) for figure in cost] for stage, cost in first["costs"].items()
+    }
+
+
+def test_page_is_the_same_wherever_it_is_made(topic: Project, tmp_path: Path) -> None:
+    """It is written from the review alone."""
+    rounds(topic, GOOD)
+    found = reviewed()
+    page.write(found, tmp_path)
+    assert json.loads((tmp_path / page.JSON).read_text())["answer"] == "eligible"
+    assert (tmp_path / page.MARKDOWN).read_text() == page.page(found)
