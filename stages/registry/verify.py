@@ -23,6 +23,7 @@ from stages.common.contract import Contract
 from stages.common.errors import PerenneError
 from stages.common.locked import LOCK, MODEL
 from stages.common.params import DAG
+from stages.gate import ledger
 from stages.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
@@ -46,9 +47,11 @@ def verify(rev: str = "HEAD") -> str:
     with checkout(commit) as folder:
         env = environment(folder)
         _none([*stale(folder, env), *gone(folder, env)] or [*exempt(folder), *other_data(folder, commit)])
-        run(folder, env)
-        found = differences(git.show(commit, LOCK), (folder / LOCK).read_bytes()) + mixed(folder)
+        costs = run(folder, env)
+        lock = git.show(commit, LOCK)
+        found = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
         _none(found + dependent(folder, env, commit))
+    ledger.record_costs(lock, costs)
     return f"{rev} ({commit[:7]}) is proven: it makes {LOCK} byte for byte, and {MODEL} of {TRAIN} alone"
 
 
