@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from stages.common import batches
-from stages.gate.verdict import Verdict
+
+if TYPE_CHECKING:  # it brings scikit-learn with it: two seconds
+    from stages.gate.verdict import Verdict
 
 HEAD = ("rule", "against", "answer", "measured", "bounds", "needed", "")
 MARKS = {

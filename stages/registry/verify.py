@@ -46,7 +46,9 @@ def verify(rev: str = "HEAD") -> str:
     commit = git.commit(rev)
     with checkout(commit) as folder:
         env = environment(folder)
-        _none([*stale(folder, env), *gone(folder, env)] or [*exempt(folder), *other_data(folder, commit)])
+        names = stages(folder, env)
+        _none([*stale(folder, env, names), *gone(folder, names)])
+        _none([*exempt(folder), *other_data(folder, commit)])
         costs = run(folder, env)
         lock = git.show(commit, LOCK)
         found = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
@@ -60,11 +62,15 @@ def _none(found: list[str]) -> None:
         raise PerenneError("\n       ".join(found))
 
 
-def stale(folder: Path, env: Environment) -> list[str]:
+def stages(folder: Path, env: Environment) -> list[str]:
+    """The stages of a clone by name, as DVC makes them of its `dvc.yaml`."""
+    return dvc(folder, env, "stage", "list", "--name-only").split()
+
+
+def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
     """What the stages are, do, or are told that is not what the commit's lock says; nothing is run for it."""
     if not (folder / LOCK).exists():
         return [STALE]
-    names = dvc(folder, env, "stage", "list", "--name-only").split()
     status = json.loads(dvc(folder, env, "status", "--json"))
     known = _locked(folder)
     found = [name for name in names if name not in known]
@@ -78,10 +84,9 @@ def stale(folder: Path, env: Environment) -> list[str]:
     return [f"{STALE} ({', '.join(found)})"] if found else []
 
 
-def gone(folder: Path, env: Environment) -> list[str]:
+def gone(folder: Path, names: list[str]) -> list[str]:
     """The entries of the lock that no stage stands behind: DVC keeps them, so they would prove themselves."""
-    names = dvc(folder, env, "stage", "list", "--name-only").split() if (folder / LOCK).exists() else []
-    left = sorted(_locked(folder).keys() - set(names)) if names else []
+    left = sorted(_locked(folder).keys() - set(names)) if (folder / LOCK).exists() else []
     return [f"{LOCK}: {name} is no stage of {DAG} any more; remove it there too" for name in left]
 
 

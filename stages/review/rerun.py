@@ -31,7 +31,8 @@ def current(commit: str) -> bool:
     """Whether the code, params and commands of a commit are those that its lock speaks of; runs no stage."""
     with checkout(commit) as folder:
         env = environment(folder)
-        return not verify.stale(folder, env) and not verify.gone(folder, env)
+        names = verify.stages(folder, env)
+        return not verify.stale(folder, env, names) and not verify.gone(folder, names)
 
 
 def rerun(commit: str) -> Rerun:
@@ -41,7 +42,8 @@ def rerun(commit: str) -> Rerun:
     """
     with checkout(commit) as folder:
         env = environment(folder)
-        stale = bool(verify.stale(folder, env))
+        names = verify.stages(folder, env)
+        stale = bool(verify.stale(folder, env, names))
         exempt = verify.exempt(folder)
         if exempt:
             return Rerun("not reproducible", tuple(exempt))
@@ -51,7 +53,7 @@ def rerun(commit: str) -> Rerun:
             return Rerun("not reproducible", (f"the pipeline fails: {error}",))
         made = (folder / LOCK).read_bytes()
         findings = [] if stale else verify.differences(git.show(commit, LOCK), made)
-        findings += verify.other_data(folder, commit) + verify.mixed(folder) + verify.gone(folder, env)
+        findings += verify.other_data(folder, commit) + verify.mixed(folder) + verify.gone(folder, names)
         if not findings:
             keep(folder, env)
             findings = verify.dependent(folder, env, commit)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from stages.common import git, locked
 from stages.common.errors import PerenneError
 from stages.common.locked import LOCK, MODEL
-from stages.gate import ledger, verdict
+from stages.gate import ledger
 from stages.registry import tags
 from stages.review import rerun, settings, sides
 from stages.review.rerun import Rerun
@@ -109,6 +109,8 @@ def _results(commits: Commits, trust: Trust) -> Rerun:
 
 def _judged(commits: Commits, case: str, *, push: bool) -> Review:
     """The gate's verdict, or why there is none: what cannot be judged does not pass."""
+    from stages.gate import verdict  # brings scikit-learn: two seconds that an unchanged model need not wait
+
     comparable = sides.case_of(Side(commits.base)) == case and _model(commits.base)
     try:
         judged = verdict.gate(

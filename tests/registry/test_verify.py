@@ -54,6 +54,12 @@ def told() -> list[str]:
     return [line.strip() for line in str(raised.value).split("\n")]
 
 
+def stale(project: Project) -> list[str]:
+    """Return what is told of a lock, without a run."""
+    env = environment(project.path)
+    return verify.stale(project.path, env, verify.stages(project.path, env))
+
+
 def test_what_reproduces_is_proven(project: Project) -> None:
     """From its inputs in the remote alone; nothing here is changed by it."""
     shutil.rmtree(project.path / ".dvc/cache")
@@ -99,8 +105,7 @@ def test_lock_of_another_commit_is_told(
 ) -> None:
     """Params, code, command, deps or stages that the lock does not know."""
     project.edit(pattern, new, file)
-    env = environment(project.path)
-    assert verify.stale(project.path, env) == [f"{verify.STALE} ({what})"]
+    assert stale(project) == [f"{verify.STALE} ({what})"]
 
 
 def test_entry_of_no_stage_is_told(project: Project) -> None:
@@ -108,8 +113,9 @@ def test_entry_of_no_stage_is_told(project: Project) -> None:
     forged = "{cmd: x, outs: [{path: data/model/model.skops, md5: 0123456789abcdef0123456789abcdef}]}"
     project.edit(r"^  train:", f"  forged: {forged}\n  train:", "dvc.lock")
     assert project.repro() == []
-    env = environment(project.path)
-    assert verify.stale(project.path, env) == [
+    names = verify.stages(project.path, environment(project.path))
+    assert stale(project) == []
+    assert verify.gone(project.path, names) == [
         "dvc.lock: forged is no stage of dvc.yaml any more; remove it there too"
     ]
 
@@ -129,7 +135,7 @@ def test_dep_that_only_the_lock_has_is_told(project: Project) -> None:
     """DVC itself does not see that it is listed no more."""
     project.edit(r"      - stages/common/model.py\n", "", "dvc.yaml")
     before = project.read("dvc.lock").encode()
-    assert verify.stale(project.path, environment(project.path)) == []
+    assert stale(project) == []
     project.repro("--force -s train")
     assert verify.differences(before, project.read("dvc.lock").encode()) == [verify.STALE]
 
