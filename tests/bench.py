@@ -24,6 +24,7 @@ from tests import (
     bench_drift,
     bench_gate,
     bench_million,
+    bench_review,
     bench_sequential,
 )
 from tests.project import Project, clone
@@ -129,6 +130,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gate": bench_gate.table,
     "challengers": bench_challengers.months,
     "million": bench_million.table,
+    "review": bench_review.table,
 }
 
 
