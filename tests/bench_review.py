@@ -32,7 +32,7 @@ def table() -> str:
             said,
             f"  model unchanged      {words:6.1f} s   (goal: 5 s or less)",
             f"  dvc repro --force    {repro:6.1f} s",
-            f"  smaller leaves       {leaves:6.1f} s   (goal: 1.5 times that and 15 s: {1.5 * repro + 15:.1f} s)",
+            f"  smaller leaves      {leaves:6.1f} s   (goal: 1.5 x that + 15 s: {1.5 * repro + 15:.1f} s)",
         ]
     )
 
