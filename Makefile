@@ -10,6 +10,8 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
           --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# uv would install into an environment that is active, and not into .venv.
+unexport VIRTUAL_ENV CONDA_PREFIX
 
 .PHONY: help venv dev repro test lint format bench lock clean
 help:           ## show this list
