@@ -130,7 +130,7 @@ def test_policy_of_the_base_counts(topic: Project) -> None:
 
 def test_trust_of_the_base_counts(topic: Project) -> None:
     """A change cannot ask to be believed."""
-    topic.write("params.yaml", topic.read("params.yaml") + "\nreview: {trust: lock}\n")
+    topic.edit("trust: rerun", "trust: lock")
     topic.edit(r'"kept": \d+', '"kept": 1', METRICS)
     topic.run("dvc commit -q -f")
     topic.commit("believe me")
@@ -139,7 +139,7 @@ def test_trust_of_the_base_counts(topic: Project) -> None:
 
 def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
     """Nothing is run, what the lock names is brought, and the page warns of it."""
-    topic.write("params.yaml", topic.read("params.yaml") + "\nreview: {trust: lock}\n")
+    topic.edit("trust: rerun", "trust: lock")
     topic.commit("trust")
     topic.run("git push -q origin topic:main")
     rounds(topic, GOOD)
