@@ -1,0 +1,76 @@
+"""Which models a retraining offers to the gate. No I/O: `perenne retrain` and `perenne replay` ask the same.
+
+The window of params.yaml is one. Where a change was dated, it still holds the old world for as long as it is
+long, so the window that begins with the change is another, and the first to be judged. What is offered has
+learned from the new world and is measured on it: a model of the old one, newly trained, is no remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from stages.split import Cut
+
+MOST_MEASURED = 0.75  # of what is labelled since the change; one period teaches more than one measures
+
+
+class Candidate(NamedTuple):
+    """A model to be trained: where history is cut for it, and why there."""
+
+    cut: Cut
+    name: str
+
+
+def candidates(now: Cut, since: pd.Period | None = None) -> list[Candidate]:
+    """The candidates of an `as_of`, the most promising first; none where it is too early for any.
+
+    Parameters
+    ----------
+    now
+        The cut of params.yaml with `as_of` moved.
+    since
+        The first period of the new world, where a decision names one.
+
+    Examples
+    --------
+    >>> now = Cut(pd.Period("2021Q4"), window=20, holdout=4, label_delay=1)
+    >>> [(c.cut.window, c.cut.holdout, c.name) for c in candidates(now, pd.Period("2020Q4"))]
+    [(2, 3, 'since 2020Q4')]
+    >>> [(c.cut.window, c.cut.holdout, c.name) for c in candidates(now)]
+    [(20, 4, 'the window')]
+
+    """
+    return list(_candidates(now, since))
+
+
+def _candidates(now: Cut, since: pd.Period | None) -> Iterator[Candidate]:
+    if since is not None:
+        cut = from_change(now, since)
+        if cut and cut.window < now.window:
+            yield Candidate(cut, f"since {since}")
+    if since is None or now.known - now.label_delay >= since:
+        yield Candidate(now, "the window")
+
+
+def from_change(now: Cut, since: pd.Period) -> Cut | None:
+    """The cut whose window begins with the change; None while it cannot be both learned from and measured.
+
+    A period is needed to learn from and one to measure on; what comes more is shared out so that the most
+    measures, up to the holdout of params.yaml: a model that learned little and is good can be proven so, one
+    that learned more and cannot be measured is not released.
+    """
+    delay = now.label_delay
+    labelled = (now.as_of - delay - since).n + 1
+    if labelled < 2 + delay:
+        return None
+    measured = min(max(int(MOST_MEASURED * (labelled - delay)), 1), now.holdout - delay, labelled - delay - 1)
+    holdout = max(measured, 1) + delay
+    return Cut(now.as_of, (now.as_of - holdout - since).n + 1, holdout, delay)
+
+
+def first_as_of(now: Cut, since: pd.Period) -> pd.Period:
+    """The first `as_of` at which a model that begins with the change can be both trained and measured."""
+    return since + 2 * now.label_delay + 1

@@ -1,0 +1,42 @@
+"""Candidates: what a retraining offers, and when it is too early for any."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from stages.loop.candidates import candidates, first_as_of
+from stages.split import Cut, split
+
+BREAK = pd.Period("2020Q4", freq="Q-DEC")
+HISTORY = pd.period_range("2005Q1", "2026Q4", freq="Q-DEC")
+
+
+def cut(as_of: pd.Period, delay: int = 1, holdout: int = 4) -> Cut:
+    """Return the cut of params.yaml at an `as_of`."""
+    return Cut(as_of, window=20, holdout=holdout, label_delay=delay)
+
+
+@pytest.mark.parametrize("delay", [0, 1, 2])
+def test_first_as_of_is_the_first_with_a_candidate(delay: int) -> None:
+    """A period before it there is none, and whoever waits for it is not disappointed."""
+    first = first_as_of(cut(BREAK, delay), BREAK)
+    assert candidates(cut(first - 1, delay), BREAK) == []
+    assert candidates(cut(first, delay), BREAK)
+
+
+@pytest.mark.parametrize("later", range(3, 20))
+def test_window_since_the_change_holds_nothing_older(later: int) -> None:
+    """It learns from the change on, is measured on what came after, and the stage takes its cut."""
+    found = candidates(cut(BREAK + later), BREAK)[0]
+    parts = split(HISTORY, found.cut)
+    assert min(parts["train"]) == BREAK
+    assert max(parts["train"]) < min(parts["holdout"])
+    assert found.cut.holdout <= 4
+
+
+def test_window_of_the_params_comes_second_once_it_has_met_the_new_world() -> None:
+    """As soon as its last rows are from after the change, and alone when it holds nothing older."""
+    assert [c.name for c in candidates(cut(BREAK + 4), BREAK)] == ["since 2020Q4"]
+    assert [c.name for c in candidates(cut(BREAK + 5), BREAK)] == ["since 2020Q4", "the window"]
+    assert [c.name for c in candidates(cut(BREAK + 30), BREAK)] == ["the window"]
