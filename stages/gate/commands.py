@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,9 @@ def gate(
         show.write(found, json, markdown)
     except PerenneError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(COULD_NOT_JUDGE) from error
+    except Exception as error:
+        traceback.print_exc()
         raise typer.Exit(COULD_NOT_JUDGE) from error
     typer.echo(show.text(found))
     raise typer.Exit(STATUS[found["answer"]])

@@ -195,7 +195,21 @@ def _read(kind: str, name: str) -> list[Line]:
     subject = git.git("hash-object", "--stdin", stdin=_subject(kind, name))
     noted = dict(line.split()[::-1] for line in git.git("notes", f"--ref={REF}", "list").splitlines())
     text = git.git("cat-file", "blob", noted[subject]) if subject in noted else ""
-    return [json.loads(line) for line in text.splitlines() if line]
+    return [_line(line, kind, name, subject) for line in text.splitlines() if line]
+
+
+def _line(text: str, kind: str, name: str, subject: str) -> Line:
+    """A line of a note. One that cannot be read may have been a look: it is told, and not passed over."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        raise PerenneError(
+            f"{REF}: {kind} {name[:12]}: {text[:60]!r} is no line of JSON; "
+            f"git notes --ref={REF} edit {subject[:12]} mends it"
+        )
+    return line
 
 
 def _append(kind: str, name: str, line: Line) -> None:

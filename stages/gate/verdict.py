@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from stages import evaluate
 from stages.common import batches, git, locked, strict_yaml
@@ -28,6 +30,7 @@ from stages.stats.influence import INFLUENCE
 Verdict = dict[str, Any]
 """In JSON's own types: what `--json` writes, the ledger keeps and a release tag holds."""
 
+TRAIN = Path("data/split/train.parquet")
 SCHEMA = 1
 STAGE = "prod"
 CONFIDENCE = 0.95  # of the intervals of the metrics; the rules' own bounds are at the alpha of the look
@@ -118,7 +121,7 @@ def _judged(
         contender,
         against,
         champion=verdict["champion"] is not None,
-        mean=challenger.card["mean_target"],
+        mean=_mean(what),
         metric=rules.metric,
         alpha=look.alpha,
     )
@@ -136,6 +139,11 @@ def _judged(
     )
     ledger.record(verdict, sharing=share)
     return verdict
+
+
+def _mean(what: Contract) -> float:
+    """The mean outcome of the training rows: what the card says of it is a claim like any other."""
+    return float(pq.read_table(TRAIN, columns=[what.target])[what.target].to_pandas().mean())
 
 
 def _opponents(challenger: Loaded, champion: Version | None, base: str | None, case: str) -> Iterator[Loaded]:

@@ -11,7 +11,7 @@ from stages.common import git
 from stages.common.errors import PerenneError
 from stages.registry import tags as registry_tags
 from stages.registry.grammar import Name, parse
-from stages.registry.tags import Registry
+from stages.registry.tags import Event, Registry
 
 
 class Tag(NamedTuple):
@@ -26,7 +26,8 @@ def publish(tags: Sequence[Tag], *, push: bool) -> None:
     """Make tags, signed where the user has a key for that, and push them as one.
 
     Each is dated at least a second after every tag of the model, whatever the machine's clock says: GTO
-    orders tags by date, and dates have seconds.
+    orders tags by date, and dates have seconds. The model's tags that only this repository has go along: what
+    is released against a champion that nobody else knows would be proven by nothing.
 
     Raises
     ------
@@ -36,13 +37,14 @@ def publish(tags: Sequence[Tag], *, push: bool) -> None:
 
     """
     remote = _remote() if push else None
+    before = [event.tag for model in _models(tags) for event in waiting(model)] if push else []
     date = _first_date(tags)
     taken: list[str] = []
     with ExitStack() as undo:
         for seconds, tag in enumerate(tags):
             _make(tag, date + seconds, undo)
         if remote:
-            taken = _push(remote, [tag.name for tag in tags])
+            taken = _push(remote, [*before, *(tag.name for tag in tags)])
         if not taken:
             undo.pop_all()
     if taken:
@@ -50,12 +52,18 @@ def publish(tags: Sequence[Tag], *, push: bool) -> None:
         raise PerenneError(_lost(taken[0], [tag.name for tag in tags]))
 
 
-def push(names: Sequence[str]) -> None:
-    """Push tags that are here, as one; those that the remote has already stay as they are."""
-    remote = _remote()
-    taken = _push(remote, names)
+def waiting(model: str) -> list[Event]:
+    """The tags of a model that are here and not in the remote, oldest first."""
+    there = registry_tags.ids(_remote())
+    return [event for event in registry_tags.read(model).events if event.tag not in there]
+
+
+def push(model: str) -> None:
+    """Push the tags of a model that the remote does not have, as one."""
+    names = [event.tag for event in waiting(model)]
+    taken = _push(_remote(), names) if names else []
     if taken:
-        raise PerenneError(f"the tag {taken[0]} is not the one that {remote} has")
+        raise PerenneError(_lost(taken[0], names))
 
 
 def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
@@ -85,6 +93,10 @@ def _first_date(tags: Sequence[Tag]) -> int:
             _alone(tag, registry)
         latest = max([latest, *(int(event.at.timestamp()) for event in registry.events)])
     return max(int(time.time()) + 1 - len(tags), latest + 1)
+
+
+def _models(tags: Sequence[Tag]) -> list[str]:
+    return sorted({_named(tag.name).model for tag in tags})
 
 
 def _named(tag: str) -> Name:

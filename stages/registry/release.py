@@ -58,8 +58,7 @@ def release(*, stage: str, policy_from: str | None, push: bool, dry_run: bool) -
     if dry_run:
         return "\n".join(f"would create {tag.name} at {tag.commit[:7]}:\n{tag.message}" for tag in new)
     if push:
-        storage.push()
-        ledger.share()
+        _share(p.case)
     publish.publish(new, push=push)
     return f"released {new[0].name}, {new[1].name}" + ("" if push else "; perenne release --push shares them")
 
@@ -150,12 +149,16 @@ def _again(known: Version, registry: Registry, *, push: bool) -> str:
     """Released twice is one version; what is not yet on the remote goes there."""
     stages = registry.stages(known)
     if push:
-        storage.push()
-        ledger.share()
-        assignments = (a for stage in stages for a in registry.history(stage))
-        publish.push([known.tag, *(a.tag for a in assignments if a.version.tag == known.tag)])
+        _share(registry.name)
+        publish.push(registry.name)
     where = f"in {', '.join(stages)}" if stages else "in no stage; perenne rollback puts it there"
     return f"{known.tag} is this model already, {where}"
+
+
+def _share(name: str) -> None:
+    """Bring to the remotes what the tags that follow speak of: data, verdicts and looks."""
+    storage.push(*(event.commit for event in publish.waiting(name) if event.kind == "register"))
+    ledger.share()
 
 
 def _seen(verdict: dict[str, Any]) -> dict[str, Any]:

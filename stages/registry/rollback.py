@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stages.common import git
 from stages.common.errors import PerenneError
-from stages.registry import tags
-from stages.registry.publish import Tag, assigned, publish
+from stages.registry import storage, tags
+from stages.registry.publish import Tag, assigned, publish, waiting
 from stages.registry.tags import Registry, Version
 
 
@@ -33,6 +33,9 @@ def rollback(name: str, *, to: str | None, stage: str = "prod", reason: str, pus
         return f"{target.tag} is in {stage} already"
     assignment = assigned(registry, stage, target.commit, reason)
     new = [*_unassigned(registry, stage, target, reason), assignment]
+    alone = [event.commit for event in waiting(name) if event.kind == "register"] if push else []
+    if alone:  # else there is nothing to bring, and the remote of the data need not even be up
+        storage.push(*alone, workspace=False)
     publish(new, push=push)
     was = f"instead of {present.version}" if present else "where nothing was"
     names = " ".join(f"'{tag.name}'" for tag in new)

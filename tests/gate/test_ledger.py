@@ -174,6 +174,16 @@ def test_a_batch_is_known_by_its_labels() -> None:
     assert [changed[month] == found[month] for month in found] == [False, True]
 
 
+@pytest.mark.parametrize("line", ["{'look': 1}", "a note by hand", "7"])
+def test_line_that_cannot_be_read_is_told(line: str, repository: Project) -> None:
+    """It may have been a look, and what it spent is not forgotten: nothing is judged until it is mended."""
+    look("a")
+    note = repository.out("git notes --ref=perenne list").split()[1]
+    repository.run(f'git notes --ref=perenne append -m "{line}" {note}')
+    with pytest.raises(PerenneError, match=rf"^refs/notes/perenne: batch .*{note[:12]} mends it$"):
+        look("b")
+
+
 def test_lines_are_json(repository: Project) -> None:
     """Whoever reads the notes by hand finds one JSON object a line."""
     look("a")

@@ -127,6 +127,16 @@ def test_committed_metrics_are_not_believed(project: Project, enter: Enter) -> N
     assert rules(forged) == rules(honest)
 
 
+def test_the_dummy_is_measured_and_not_believed(better: Project) -> None:
+    """A card that says that the dummy knows nothing makes no floor easier."""
+    honest = gate()
+    card = json.loads(better.read("data/model/model.json"))
+    better.write("data/model/model.json", json.dumps(card | {"mean_target": 0.999}))
+    better.run("dvc commit -q -f train")
+    floor = [next(rule for rule in found["rules"] if rule["rule"] == "floor") for found in (honest, gate())]
+    assert floor[0]["value"] == floor[1]["value"]
+
+
 def test_looks_are_counted(better: Project) -> None:
     """Another challenger on the same holdout is the next look; the same one again is not."""
     assert gate()["alpha"]["look"] == 2, "the first release was the first look"
@@ -212,6 +222,14 @@ def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, 
     with pytest.raises(PerenneError) as caught:
         gate()
     assert str(caught.value).startswith(f"params.yaml: {line}")
+
+
+def test_bug_is_no_verdict(inside: Project) -> None:
+    """A traceback, and the status that says so: Python's own is the one of a rejected model."""
+    inside.edit("def gate\\(", "def gone(", "stages/gate/verdict.py")
+    done = inside.run("perenne gate", status=2)
+    assert "Traceback" in done.stderr
+    assert "has no attribute 'gate'" in done.stderr
 
 
 def test_command_prints_writes_and_exits(better: Project) -> None:

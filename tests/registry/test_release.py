@@ -122,6 +122,23 @@ def test_released_twice_is_one_version(inside: Project) -> None:
     assert sorted(inside.out(ON_ORIGIN).split()) == sorted(before.split())
 
 
+def test_release_that_was_kept_here_goes_along_with_the_next(inside: Project, tmp_path: Path) -> None:
+    """Tag, data and all: the next one was proven better than it, which anyone must be able to see."""
+    improve(inside)
+    gate()
+    let_go(push=False)
+    inside.edit(r"max_iter: \d+", "max_iter: 90")
+    inside.edit("improvement: {min_gain: 0, margin: 0.001}", "improvement: {min_gain: 0, margin: 0.1}")
+    inside.edit("intent: auto", "intent: fresher")
+    inside.repro()
+    inside.commit("yet more rounds")
+    gate()
+    let_go(push=True)
+    assert "retirement@v1.1.0" in inside.out(ON_ORIGIN)
+    inside.run("git push -q && rm -rf .dvc/cache")
+    inside.run(f"perenne fetch v1.1.0 --out {tmp_path}/v1.1.0")
+
+
 def test_dry_run_shows_and_changes_nothing(inside: Project) -> None:
     """It prints the tags with their messages, and creates none."""
     improve(inside)
