@@ -45,7 +45,7 @@ def push(*commits: str, workspace: bool = True) -> int:
         needed = sorted(str(info.value) for info in here | others)
         with _explained(remote):
             sent = int(repo.push()) if workspace else 0
-            # Not by DVC's own `revs`: of a file that differs here it pushes neither (3.67), and says all is well.
+            # Not by DVC's own `revs`: where a file differs here it pushes neither (3.67), and says nothing.
             sent += len(repo.cloud.push(others).transferred) if others else 0
             there = set(remote.odb.oids_exist(needed))
         lost = [md5 for md5 in needed if md5 not in there]
