@@ -24,7 +24,7 @@ class Candidate(NamedTuple):
     name: str
 
 
-def candidates(now: Cut, since: pd.Period | None = None) -> list[Candidate]:
+def candidates(now: Cut, since: pd.Period | None = None, oldest: pd.Period | None = None) -> list[Candidate]:
     """The candidates of an `as_of`, the most promising first; none where it is too early for any.
 
     Parameters
@@ -33,6 +33,9 @@ def candidates(now: Cut, since: pd.Period | None = None) -> list[Candidate]:
         The cut of params.yaml with `as_of` moved.
     since
         The first period of the new world, where a decision names one.
+    oldest
+        The first period that the champion learned from: if it began with a change, no window goes back
+        before that, but grows from there to its full length.
 
     Examples
     --------
@@ -43,16 +46,20 @@ def candidates(now: Cut, since: pd.Period | None = None) -> list[Candidate]:
     [(20, 4, 'the window')]
 
     """
-    return list(_candidates(now, since))
+    return list(_candidates(now, since, oldest))
 
 
-def _candidates(now: Cut, since: pd.Period | None) -> Iterator[Candidate]:
+def _candidates(now: Cut, since: pd.Period | None, oldest: pd.Period | None) -> Iterator[Candidate]:
+    whole = now
+    if oldest is not None:
+        whole = now._replace(window=min(now.window, (now.known - oldest).n + 1))
     if since is not None:
         cut = from_change(now, since)
-        if cut and cut.window < now.window:
+        if cut and cut.window < whole.window:
             yield Candidate(cut, f"since {since}")
-    if since is None or now.known - now.label_delay >= since:
-        yield Candidate(now, "the window")
+    learns = whole.window > now.label_delay
+    if learns and (since is None or now.known - now.label_delay >= since):
+        yield Candidate(whole, "the window")
 
 
 def from_change(now: Cut, since: pd.Period) -> Cut | None:

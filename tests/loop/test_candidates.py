@@ -40,3 +40,9 @@ def test_window_of_the_params_comes_second_once_it_has_met_the_new_world() -> No
     assert [c.name for c in candidates(cut(BREAK + 4), BREAK)] == ["since 2020Q4"]
     assert [c.name for c in candidates(cut(BREAK + 5), BREAK)] == ["since 2020Q4", "the window"]
     assert [c.name for c in candidates(cut(BREAK + 30), BREAK)] == ["the window"]
+
+
+def test_no_window_goes_back_before_the_change_that_the_champion_began_with() -> None:
+    """It grows with each `as_of` to the length that params.yaml asks for, and slides from then on."""
+    windows = [candidates(cut(BREAK + later), None, BREAK)[0].cut.window for later in range(5, 26)]
+    assert windows == [*range(2, 20), 20, 20, 20]

@@ -1,0 +1,89 @@
+"""What a replay leaves: CSV files for `dvc plots` and for people, and the table on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from stages.common import batches
+from stages.loop.replay import costs, policies, store
+from stages.loop.replay.plan import Plan
+from stages.loop.replay.walk import Step, Walk
+
+FIGURES = ("loss", "observed_expected", "headline")  # a file each, one column a policy
+HEAD = {
+    "cost": "cost",
+    "of_best": "x oracle",
+    "loss": "loss",
+    "retrainings": "retrainings",
+    "false_alarms": "false alarms",
+    "wrong": "batches wrong",
+    "delay": "delay",
+}
+
+
+def timeline(walks: Sequence[Walk]) -> pd.DataFrame:
+    """One row a policy and batch, means over the seeds, with the number of events before it by kind."""
+    steps = pd.DataFrame(
+        {"policy": walk.policy, "period": step.period} | _figures(step)
+        for walk in walks
+        for step in walk.steps
+    )
+    order = {policy: i for i, policy in enumerate(dict.fromkeys(walk.policy for walk in walks))}
+    means = steps.groupby(["policy", "period"], as_index=False).mean()
+    return means.sort_values(["policy", "period"], key=lambda c: c.map(order) if c.name == "policy" else c)
+
+
+def _figures(step: Step) -> dict[str, float]:
+    found = step.figures
+    return {
+        "loss": found.loss,
+        "observed_expected": found.observed / found.expected if found.expected else float("nan"),
+        "headline": found.told_predicted,
+        "headline_observed": found.told_observed,
+    }
+
+
+def events(walks: Sequence[Walk]) -> pd.DataFrame:
+    """Everything that was done, one row an event."""
+    rows = [
+        {"policy": walk.policy, "seed": walk.seed} | event._asdict()
+        for walk in walks
+        for event in walk.events
+    ]
+    return pd.DataFrame(rows, columns=["policy", "seed", "at", "kind", "learned", "why", "since"])
+
+
+def write(walks: Sequence[Walk], plans: dict[int, Plan]) -> Path:
+    """Write everything into the case's folder, and return that."""
+    folder = store.FOLDER / next(iter(plans.values())).case
+    lines = timeline(walks)
+    frames = {
+        "costs": costs.table(walks, plans, policies.ORACLE).reset_index(),
+        "timeline": lines,
+        "events": events(walks),
+    }
+    for figure in FIGURES:
+        wide = lines.pivot_table(index="period", columns="policy", values=figure)
+        wide = wide[list(dict.fromkeys(lines["policy"]))]
+        if figure == "headline":
+            wide["observed"] = lines.groupby("period")["headline_observed"].mean()
+        frames[figure] = wide.reset_index()
+    for name, frame in frames.items():
+        with batches.replacing(folder / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+    return folder
+
+
+def text(walks: Sequence[Walk], plans: dict[int, Plan]) -> str:
+    """The table of costs."""
+    frame = costs.table(walks, plans, policies.ORACLE)
+    rows = [[policy, *(_shown(row[key]) for key in HEAD)] for policy, row in frame.iterrows()]
+    return tabulate(rows, ["policy", *HEAD.values()], tablefmt="plain", disable_numparse=True)
+
+
+def _shown(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.4g}"

@@ -1,0 +1,39 @@
+"""What was made once is kept under a name that says of what: killed and run again, a replay goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("data/reports/replay")
+STAGES = Path(__file__).parents[2]  # the code that is running, wherever the project's data are
+
+
+def key(*parts: Any) -> str:
+    """A name for what is made of these parts, in JSON's own types.
+
+    >>> key("model", {"window": 20}) == key("model", {"window": 21})
+    False
+    """
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def code(*patterns: str) -> str:
+    """A hash of our modules by glob, so that what other code made is not taken for what this code makes."""
+    files = sorted(path for pattern in patterns for path in STAGES.glob(pattern))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes from making the same thing meanwhile; whoever waited finds it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
