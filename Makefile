@@ -13,15 +13,18 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # uv would install into an environment that is active, and not into .venv.
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help venv dev repro test lint format bench lock clean
+.PHONY: help venv dev repro test test-workflows lint format bench lock clean
 help:           ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 repro: $(RUN)   ## reproduce the pipeline
 	dvc repro
 
 test: $(DEV)    ## run the tests
 	python -m pytest -n auto --dist worksteal
+
+test-workflows: $(DEV)  ## run the tests of the workflows: minutes
+	python -m pytest tests/workflows -n auto --dist worksteal
 
 lint: $(DEV)    ## ruff and mypy
 	ruff check . && ruff format --check . && mypy

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stages.gate import commands as gate
+from stages.github import commands as github
 from stages.loop.replay import commands as replay
 from stages.registry import commands as registry
 from stages.review import commands as review
@@ -32,7 +33,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, registry, replay):
+for folder in (gate, review, registry, replay, github):
     app.add_typer(folder.app)
 
 

@@ -1,0 +1,72 @@
+"""What GitHub's runner tells a job, and what a job tells it: files and variables, never text in a shell."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.common.errors import PerenneError
+
+BOT = "github-actions[bot]"
+EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
+LOCAL = Path(".dvc/config.local")
+
+
+def event() -> dict[str, Any]:
+    """What has happened. Titles and names of branches in it are other people's text: data, and no more."""
+    found: dict[str, Any] = json.loads(Path(variable("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
+    return found
+
+
+def variable(name: str) -> str:
+    """A variable that a workflow sets; a `PerenneError` says which is missing."""
+    found = os.environ.get(name)
+    if not found:
+        raise PerenneError(f"{name}: not set; perenne github is for GitHub's workflows, which set it")
+    return found
+
+
+def summary(markdown: str) -> None:
+    """Add to the page of the run."""
+    _append("GITHUB_STEP_SUMMARY", f"{markdown}\n")
+
+
+def output(name: str, value: str) -> None:
+    """Hand a value of one line to the steps that follow."""
+    if "\n" in value:
+        raise PerenneError(f"{name}: {value!r:.60} is more than a line")
+    _append("GITHUB_OUTPUT", f"{name}={value}\n")
+
+
+@contextmanager
+def rights() -> Iterator[None]:
+    """Let git reach the origin with the token in `GH_TOKEN`, and sign its work as the workflow's.
+
+    By variables alone: a checkout with the token in its settings would hand it to whatever runs there.
+    """
+    before = dict(os.environ)
+    settings = []
+    if token := os.environ.get("GH_TOKEN"):
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+        settings.append((f"http.{server}/.extraheader", f"AUTHORIZATION: basic {basic}"))
+    for i, (key, value) in enumerate(settings):
+        os.environ |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
+    os.environ["GIT_CONFIG_COUNT"] = str(len(settings))
+    for who in ("AUTHOR", "COMMITTER"):
+        os.environ |= {f"GIT_{who}_NAME": BOT, f"GIT_{who}_EMAIL": EMAIL}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _append(variable_name: str, text: str) -> None:
+    with Path(variable(variable_name)).open("a", encoding="utf-8") as file:
+        file.write(text)
