@@ -14,7 +14,7 @@ from stages.common.errors import PerenneError
 from stages.common.params import PARAMS, Params
 from stages.common.typed import parse
 from stages.gate import ledger, policy
-from stages.registry import grammar, publish, storage, tags, workspace
+from stages.registry import golden, grammar, publish, storage, tags, workspace
 from stages.registry.change import Change, between, contract_of
 from stages.registry.publish import Tag
 from stages.registry.tags import Registry, Version
@@ -23,7 +23,7 @@ SCHEMA = 1
 PROD = "prod"
 FIRST = "v1.0.0"
 ENVIRONMENT = Path("requirements.txt")
-HOLDOUT, SPLIT = Path("data/split/holdout.parquet"), Path("data/reports/split.json")
+SPLIT = Path("data/reports/split.json")
 
 
 def release(*, stage: str, policy_from: str | None, push: bool, dry_run: bool) -> str:
@@ -68,7 +68,7 @@ def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None
     champion = registry.in_stage(PROD)
     needed = {
         "case": case,
-        "holdout": locked.load().out(HOLDOUT).md5,
+        "holdout": locked.load().out(golden.HOLDOUT).md5,
         "champion": champion.version if champion else None,
         "policy": policy.load(policy_from, contract_of(None, case).task).model_dump(
             mode="json", exclude_none=True
@@ -195,6 +195,7 @@ def _proof(verdict: dict[str, Any], change: Change, p: Params) -> dict[str, Any]
         "change": {"kind": change.kind, "reasons": list(change.reasons)},
         "intent": verdict["intent"],
         "metrics": verdict["metrics"],
+        "golden": golden.record(p.case),
         "verdict": {
             key: verdict[key] for key in ("answer", "why", "alpha", "policy", "policy_from", "holdout")
         }

@@ -1,0 +1,52 @@
+"""Golden predictions: recorded by a release, and had again from its tag alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stages.common import batches, contract, model
+from stages.common.errors import PerenneError
+from stages.registry import golden, tags
+from tests.conftest import Enter
+from tests.project import Project
+
+
+def test_release_records_what_its_model_says(company: Project, enter: Enter) -> None:
+    """Scores of rows over the whole holdout, exactly those of the pipeline, and no row in the tag."""
+    enter(company)
+    version = tags.read("retirement").find("prod")
+    recorded = golden.recorded(version)
+    holdout = batches.read_parquet(golden.HOLDOUT)
+    assert len(recorded) == golden.COUNT
+    assert (min(recorded), max(recorded)) == (0, len(holdout) - 1)
+    what = contract.load("retirement")
+    scores = model.predict(model.load()[0], holdout.iloc[list(recorded)], what)
+    assert scores.tolist() == list(recorded.values())
+    assert "salary" not in str((version.proof or {})["golden"])
+
+
+def test_rows_come_back_from_the_tag_alone(company: Project, enter: Enter) -> None:
+    """In a clone without data: as JSON holds them, features and time only, what is missing left out."""
+    company.run("git clone -q file://$PWD/../origin.git ../elsewhere")
+    elsewhere = Project(company.path.parent / "elsewhere")
+    enter(elsewhere)
+    version = tags.read("retirement").find("prod")
+    what = contract.load("retirement")
+    rows = golden.rows(version, what)
+    assert json.loads(json.dumps(rows)) == rows
+    assert len(rows) == golden.COUNT
+    assert {name for row in rows for name in row} == {what.time, *what.features}
+    assert any("absence_days" not in row for row in rows)
+
+
+def test_tag_without_them_is_told(company: Project, enter: Enter) -> None:
+    """A version of before, or one that was tagged by other means, cannot be proven where it is served."""
+    enter(company)
+    version = tags.read("retirement").find("prod")
+    for proof in (None, "model: {sha256: aa}", "golden: {}"):
+        with pytest.raises(PerenneError, match=r"retirement@v1\.0\.0: the tag holds no golden predictions"):
+            golden.recorded(version._replace(proof_text=proof))
+    with pytest.raises(PerenneError, match=r"golden\.3: found 'high', must be a score by its row"):
+        golden.recorded(version._replace(proof_text="golden: {3: high}"))
