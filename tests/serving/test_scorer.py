@@ -1,0 +1,163 @@
+"""Scoring without a frame: to the bit what the pipeline predicts, on every row of both cases' holdouts."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages import ingest
+from stages.common import batches, contract, model, params
+from stages.common.contract import Contract
+from stages.common.params import Train
+from stages.serving import forest
+from stages.serving.rows import Row, requests
+from stages.serving.scorer import Array, Frames, Scorer, Tables, scorer
+from stages.train import train
+from tests import tiny
+from tests.project import ROOT
+
+SOURCES: dict[str, params.Retirement | params.Flights] = {
+    "retirement": params.Retirement(
+        source="retirement", start="2013Q1", through="2014Q1", law=None, seed=0, scale=0.5
+    ),
+    "flights": params.Flights(source="flights", through="2013-03"),
+}
+BOOSTED = {
+    "defaults": {},
+    "of params.yaml": {"max_iter": 150, "max_leaf_nodes": 15, "min_samples_leaf": 100, "learning_rate": 0.1},
+    "many leaves": {"max_iter": 20, "max_leaf_nodes": 64, "min_samples_leaf": 5},
+}
+
+
+def data(case: str, what: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows to learn from and the last labelled batch, typed as the pipeline has them."""
+    typed = [
+        pd.DataFrame({name: batches.typed(frame[name], column) for name, column in what.columns.items()})
+        for _, frame in ingest.ingest(SOURCES[case], what)
+    ]
+    labelled = [frame[frame[what.target].notna()] for frame in typed]
+    labelled = [frame.reset_index(drop=True) for frame in labelled if len(frame)]
+    return pd.concat(labelled[:-1], ignore_index=True), labelled[-1]
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def case(request: pytest.FixtureRequest) -> tuple[Contract, pd.DataFrame, pd.DataFrame]:
+    """Return a case's contract, training rows and holdout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        what = contract.load(request.param)
+    return what, *data(request.param, what)
+
+
+def fitted(rows: pd.DataFrame, what: Contract, estimator: str = "", **given: Any) -> Any:
+    """Return a pipeline as the stage trains it."""
+    kind = "Classifier" if what.task == "binary" else "Regressor"
+    path = estimator or f"sklearn.ensemble.HistGradientBoosting{kind}"
+    return train(rows, Train(estimator=path, params=given, seed=0), what)
+
+
+def asked(frame: pd.DataFrame, what: Contract) -> list[Row]:
+    """Return rows as a caller sends them and the service reads them."""
+    table = batches.to_table(frame, batches.schema(what)).select([what.time, *what.features])
+    sent = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+    body = json.dumps({"rows": sent}, default=lambda time: time.isoformat())
+    read: list[Row] = requests(what, len(sent)).validate_json(body)["rows"]
+    return read
+
+
+def scores(by: Scorer, rows: list[Row]) -> Array:
+    """Return the scores of all rows."""
+    return by.score([by.encode(row) for row in rows])
+
+
+@pytest.mark.parametrize("given", BOOSTED.values(), ids=BOOSTED.keys())
+def test_every_row_of_a_holdout_is_the_same_to_the_bit(
+    case: tuple[Contract, pd.DataFrame, pd.DataFrame], given: dict[str, Any]
+) -> None:
+    """Whatever the trees look like, missing values included, together and one at a time."""
+    what, rows, holdout = case
+    pipeline = fitted(rows, what, **given)
+    quick = scorer(pipeline, what)
+    assert isinstance(quick, Tables)
+    read = asked(holdout, what)
+    expected = model.predict(pipeline, holdout, what)
+    assert len(read) > 4_000
+    assert np.array_equal(scores(quick, read), expected)
+    alone = [scores(quick, [row]).item() for row in read[:200]]
+    assert alone == expected[:200].tolist()
+
+
+def test_categories_never_seen_and_values_at_the_edges(
+    case: tuple[Contract, pd.DataFrame, pd.DataFrame],
+) -> None:
+    """An unseen category, every column missing in turn, and values on a threshold and next to it."""
+    what, rows, holdout = case
+    pipeline = fitted(rows, what, max_iter=40)
+    quick = scorer(pipeline, what)
+    assert isinstance(quick, Tables)
+    base = asked(holdout[:40], what)
+    made = [row | {name: None} for row in base for name in what.features]
+    for feature in quick.forest.features:
+        if isinstance(feature, forest.Category):
+            made += [row | {feature.name: "never seen"} for row in base]
+        else:
+            for cut in feature.thresholds[:20]:
+                near = (math.nextafter(cut, -math.inf), cut, math.nextafter(cut, math.inf))
+                made += [base[0] | {feature.name: value} for value in near]
+    assert len(made) > 500
+    assert np.array_equal(scores(quick, made), scores(Frames(pipeline, what), made))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    ["sklearn.linear_model.LogisticRegression", "sklearn.ensemble.RandomForestClassifier"],
+)
+def test_other_estimators_predict_by_themselves(
+    case: tuple[Contract, pd.DataFrame, pd.DataFrame], estimator: str
+) -> None:
+    """One frame for all rows that wait, and the scores of the pipeline."""
+    what, rows, holdout = case
+    given = {"n_estimators": 5} if "Forest" in estimator else {"max_iter": 2_000}
+    pipeline = fitted(rows[::20].reset_index(drop=True), what, estimator, **given)
+    by = scorer(pipeline, what)
+    assert isinstance(by, Frames)
+    assert not by.quick
+    assert np.array_equal(scores(by, asked(holdout, what)), model.predict(pipeline, holdout, what))
+
+
+def test_dates_and_amounts() -> None:
+    """A date counts by the days to the row's own time, and a regression has no class."""
+    text = tiny.CONTRACT.replace("task: binary", "task: regression")
+    what = tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", text)
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("2021-01-31T06:30") - pd.to_timedelta(rng.integers(0, 4_000_000, 900), unit="min")
+    rows = pd.DataFrame(
+        {
+            "id": range(900),
+            "seen": pd.Series(pd.Timestamp("2021-01-31T06:30"), index=range(900)).astype("datetime64[us]"),
+            "size": pd.Series(rng.random(900) * 100).where(rng.random(900) > 0.1),
+            "colour": pd.Series(rng.choice(["red", "blue"], 900), dtype="str"),
+            "adult": pd.Series(rng.random(900) > 0.5, dtype="boolean"),
+            "member": pd.Series(days).astype("datetime64[us]").where(rng.random(900) > 0.1),
+        }
+    )
+    rows["won"] = rows["size"].fillna(50) + (rows["seen"] - rows["member"]).dt.days.fillna(0) / 10
+    pipeline = fitted(rows, what, max_iter=50)
+    quick = scorer(pipeline, what)
+    assert isinstance(quick, Tables)
+    assert np.array_equal(scores(quick, asked(rows, what)), model.predict(pipeline, rows, what))
+
+
+def test_trees_too_large_for_a_word_are_left_to_scikit_learn() -> None:
+    """More than 64 leaves do not fit."""
+    what = tiny.contract()
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"seen": pd.Timestamp("2021-01-01"), "size": rng.random(4_000) * 100})
+    rows = rows.assign(colour="red", adult=True, member=rows["seen"], won=rng.integers(2, size=4_000))
+    pipeline = fitted(rows, what, max_iter=2, max_leaf_nodes=None, min_samples_leaf=1)
+    assert isinstance(scorer(pipeline, what), Frames)

@@ -1,0 +1,67 @@
+"""The section `serve`: typed, and closed unless it is opened knowingly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.common.errors import PerenneError
+from stages.serving import settings
+
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(section: str, **given: object) -> settings.Settings:
+    """Return the settings of a params.yaml with this section."""
+    Path("params.yaml").write_text(f"case: tiny\nserve: {section}\n", encoding="utf-8")
+    return settings.load(**given)
+
+
+def test_section_may_be_left_out_or_empty() -> None:
+    """Everything has a default: this machine alone, committed predictions."""
+    Path("params.yaml").write_text("case: tiny\n", encoding="utf-8")
+    assert settings.load() == load("{}") == load("")
+    assert load("{}").host == "127.0.0.1"
+    assert load("{}").log == "commit"
+
+
+def test_command_line_goes_first() -> None:
+    """What is not given there is as in the file."""
+    found = load("{port: 1, poll_seconds: 5}", port=2, log_url=None)
+    assert (found.port, found.poll_seconds) == (2, 5)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104 -- refused
+def test_other_machines_need_a_token(host: str) -> None:
+    """Without one the start is refused, and the error says what would do."""
+    with pytest.raises(PerenneError, match=r"params.yaml: serve: host: .* set token_sha256"):
+        load(f'{{host: "{host}"}}')
+    assert load(f'{{host: "{host}", token_sha256: "{TOKEN}"}}').host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_needs_none(host: str) -> None:
+    """Loopback in every spelling."""
+    assert load(f'{{host: "{host}"}}').token_sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{prt: 8000}", "serve.prt: unknown key; did you mean 'port'"),
+        ("{port: 70000}", r"serve.port: found 70000"),
+        ("{log: never}", "serve.log: found 'never'"),
+        ("{token_sha256: secret}", "serve.token_sha256: found 'secret'"),
+        ("8000", "serve: expected a mapping, found 8000"),
+    ],
+)
+def test_mistake_is_named(section: str, told: str) -> None:
+    """In one line, with the key and the value."""
+    with pytest.raises(PerenneError, match=told):
+        load(section)
