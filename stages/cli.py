@@ -8,6 +8,7 @@ import typer
 
 from stages.gate import commands as gate
 from stages.github import commands as github
+from stages.loop import commands as loop
 from stages.loop.replay import commands as replay
 from stages.registry import commands as registry
 from stages.review import commands as review
@@ -33,7 +34,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, registry, replay, github):
+for folder in (gate, review, registry, loop, replay, github):
     app.add_typer(folder.app)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from stages.common import strict_yaml
 from stages.common.contract import Contract
+from stages.common.params import Params
 from stages.common.typed import parse
 from tests.project import Project, clone
 
@@ -52,6 +53,11 @@ def contract(old: str = "", new: str = "", text: str = CONTRACT) -> Contract:
     """Return the contract, with one piece of its text replaced."""
     assert old in text, old
     return parse(Contract, strict_yaml.loads(text.replace(old, new)), "contract.yaml")
+
+
+def params() -> Params:
+    """Return the params of the case."""
+    return parse(Params, strict_yaml.loads(PARAMS), "params.yaml")
 
 
 def row(number: int, month: str) -> str:

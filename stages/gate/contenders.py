@@ -53,26 +53,27 @@ def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
 
 def contender(loaded: Loaded, rows: pd.DataFrame, what: Contract) -> Contender:
     """A model as the rules see it: its scores on the rows, its size, and how to score one."""
-    _must_fit(loaded, what)
+    must_fit(loaded, what)
     one = rows.iloc[[0]]
     return Contender(
         loaded.name,
-        _scores(loaded, rows),
+        scores(loaded, rows),
         loaded.size,
         lambda: model.predict(loaded.pipeline, one, loaded.what),
     )
 
 
-def _scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    scores = model.predict(loaded.pipeline, rows, loaded.what)
-    wrong = ~np.isfinite(scores)
+def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """What a model says of rows, shape (rows,); a `PerenneError` if that is no number."""
+    found = model.predict(loaded.pipeline, rows, loaded.what)
+    wrong = ~np.isfinite(found)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise PerenneError(f"{loaded.name}: scores row {row} of the holdout {scores[row]}, must be a number")
-    return scores
+        raise PerenneError(f"{loaded.name}: scores row {row} {found[row]}, must be a number")
+    return found
 
 
-def _must_fit(loaded: Loaded, what: Contract) -> None:
+def must_fit(loaded: Loaded, what: Contract) -> None:
     """A model of an older contract can be compared as long as its rows can still be made."""
     old = loaded.what
     for key in ("task", "target"):

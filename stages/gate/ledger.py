@@ -1,11 +1,12 @@
-"""The ledger of looks at holdouts, and of verdicts: Git notes, which go where the repository goes.
+"""The ledger of looks at holdouts, of verdicts and of retrainings: notes that go where the repository goes.
 
 Each look at a holdout spends some of its evidence: who tries twenty equal models on the same rows finds one
 that seems better. So every look is written down *before* the models are compared, with what it spends of
 alpha. It stands under each batch of the holdout, known by a hash of its labels: a holdout that shares a batch
 with another shares its noise, and a column more or less makes nothing new of it.
 
-Notes are lines of JSON in `refs/notes/perenne`. The lines of two clones merge without conflict: none is lost.
+They are Git notes, lines of JSON in `refs/notes/perenne`. Those of two clones merge without conflict: none is
+lost.
 """
 
 from __future__ import annotations
@@ -119,6 +120,19 @@ def costs(lock: bytes) -> dict[str, tuple[float, float]]:
     """The seconds and the megabytes of each stage when a `dvc.lock` was made, if it was noted."""
     lines = _read("lock", _sha256(lock))
     return {stage: (cost[0], cost[1]) for stage, cost in lines[0].items()} if lines else {}
+
+
+def record_attempt(case: str, attempt: Line, *, sharing: bool) -> None:
+    """Write down what came of a retraining, under the case; the same again is one line."""
+    if attempt not in attempts(case):
+        _shared(lambda: _append("loop", case, attempt), sharing=sharing)
+    elif sharing:
+        share()
+
+
+def attempts(case: str) -> list[Line]:
+    """What came of each retraining of a case, in no order."""
+    return _read("loop", case)
 
 
 def fetch() -> None:
