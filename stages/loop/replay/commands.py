@@ -26,12 +26,13 @@ def replay(
     Stopped and started again, it goes on where it was.
     """
     from stages.common.options import current_case
-    from stages.loop.replay import plan, report, run
+    from stages.loop.replay import grid, plan, report, run
     from stages.loop.replay import policies as known
 
     name = case or current_case()
     plans = {seed: plan.load(name, seed) for seed in range(seeds)}
     chosen = [part.strip() for part in policies.split(",")] if policies else known.names(plans[0])
     walks = run.walks(name, list(plans), chosen, jobs)
-    folder = report.write(walks, plans)
-    typer.echo(f"{report.text(walks, plans)}\n{folder}")
+    tried = grid.compared(plans[0], run.grids(name, list(plans), jobs)) if "ours" in chosen else []
+    folder = report.write(walks, plans, tried)
+    typer.echo(f"{report.text(walks, plans, tried)}\n{folder / 'index.html'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,9 @@ class Verdict(NamedTuple):
 class Gate:
     """One walk's looks at holdouts: each look at a batch spends some of its alpha, as the ledger has it."""
 
-    def __init__(self, world: World) -> None:
-        """No batch has been looked at."""
-        self.world = world
+    def __init__(self, world: World, asked: dict[Any, Any]) -> None:
+        """No batch has been looked at; `asked` keeps what was answered, for whoever asks the same."""
+        self.world, self.asked = world, asked
         self.spent: dict[pd.Period, list[float]] = {}
 
     def judge(self, challenger: Cut, champion: Cut) -> Verdict:
@@ -35,7 +35,11 @@ class Gate:
         alpha = self._look(held)
         if not alpha:
             return Verdict("undecided", "earlier looks have spent all of alpha")
-        return self._judged(challenger, champion, held, alpha)
+        question = challenger, champion, alpha
+        if question not in self.asked:
+            self.asked[question] = self._judged(challenger, champion, held, alpha)
+        found: Verdict = self.asked[question]
+        return found
 
     def _look(self, held: list[pd.Period]) -> float:
         looks = [self.spent.setdefault(period, []) for period in held]

@@ -19,7 +19,16 @@ from stages.loop.decide import Debounce
 from stages.split import Cut
 
 Fixed = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], Field(strict=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Grid(Model):
+    """Which params of the triggered policy are tried."""
+
+    periods_per_false_alarm: Fixed = (40, 160, 640)
+    alarms: Annotated[tuple[Pair, ...], Field(strict=False)] = ((1, 1), (2, 3))  # of windows
+    cool_down: Fixed = (1, 2, 4)
 
 
 class Settings(Model):
@@ -34,6 +43,9 @@ class Settings(Model):
     breaks: Names = ()  # where known: the first batches whose labels are of a new world
     every: Fixed = (4, 8, 12)  # periods: the fixed schedules to be compared with
     cost: float = Field(default=0.01, ge=0)  # of a retraining and of a false alarm, in loss of one batch
+    periods_per_false_alarm: int | None = Field(default=None, ge=2)  # instead of `drift`'s
+    loop: Debounce | None = None  # instead of the params' own
+    grid: Grid = Grid()
 
 
 class Plan(NamedTuple):
@@ -89,10 +101,15 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
         what,
         settings,
         parse(Policy, chosen.gate, f"{file}: gate"),
-        parse(
-            Debounce, {k: v for k, v in chosen.loop.items() if k in Debounce.model_fields}, f"{file}: loop"
-        ),
+        settings.loop or _debounce(chosen, file),
         seed,
+    )
+
+
+def _debounce(chosen: Params, file: Path) -> Debounce:
+    """Of the section `loop`, what decides when to retrain."""
+    return parse(
+        Debounce, {k: v for k, v in chosen.loop.items() if k in Debounce.model_fields}, f"{file}: loop"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -58,11 +58,13 @@ class Settings(NamedTuple):
 class Triggered:
     """Ours: monitor, retrain the candidates, ask the gate, and release only what is eligible."""
 
-    def __init__(self, settings: Settings, world: World, name: str = "ours") -> None:
-        """Begin with the first model, and no retraining so far."""
-        self.name, self.settings, self.gate = name, settings, Gate(world)
+    name = "ours"
+
+    def __init__(self, settings: Settings, world: World, *, asked: dict[Any, Any] | None = None) -> None:
+        """Begin with the first model; `asked` is shared by walks that ask the same of one history."""
+        self.settings, self.asked = settings, {} if asked is None else asked
+        self.gate = Gate(world, self.asked)
         self.retrained: pd.Period | None = None
-        self.watched: tuple[Cut, Watch] | None = None
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
         """Ask drift's question of the champion, and act on the answer."""
@@ -88,9 +90,11 @@ class Triggered:
         return champion, [Event(str(now), kind, learned(answers[0][1].cut), f"{why}; {blame}", told)]
 
     def _watch(self, world: World, champion: Cut) -> Watch:
-        if self.watched is None or self.watched[0] != champion:
-            self.watched = champion, Watch(world, champion, spec(world.plan, self.settings))
-        return self.watched[1]
+        question = champion, self.settings.periods_per_false_alarm
+        if question not in self.asked:
+            self.asked[question] = Watch(world, champion, spec(world.plan, self.settings))
+        found: Watch = self.asked[question]
+        return found
 
 
 def spec(plan: Plan, settings: Settings) -> Drift:
@@ -99,8 +103,9 @@ def spec(plan: Plan, settings: Settings) -> Drift:
 
 
 def ours(plan: Plan) -> Settings:
-    """The settings in params.yaml."""
-    return Settings(plan.params.drift.periods_per_false_alarm, plan.debounce)
+    """The settings in params.yaml, or those that `replay.yaml` has instead."""
+    often = plan.settings.periods_per_false_alarm or plan.params.drift.periods_per_false_alarm
+    return Settings(often, plan.debounce)
 
 
 def names(plan: Plan) -> list[str]:

@@ -9,7 +9,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from stages.common import batches
-from stages.loop.replay import costs, policies, store
+from stages.loop.replay import costs, grid, page, policies, store
+from stages.loop.replay.grid import Tried
 from stages.loop.replay.plan import Plan
 from stages.loop.replay.walk import Step, Walk
 
@@ -57,7 +58,7 @@ def events(walks: Sequence[Walk]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["policy", "seed", "at", "kind", "learned", "why", "since"])
 
 
-def write(walks: Sequence[Walk], plans: dict[int, Plan]) -> Path:
+def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> Path:
     """Write everything into the case's folder, and return that."""
     folder = store.FOLDER / next(iter(plans.values())).case
     lines = timeline(walks)
@@ -66,8 +67,10 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan]) -> Path:
         "timeline": lines,
         "events": events(walks),
     }
+    if tried:
+        frames["grid"] = grid_table(tried, next(iter(plans.values())))
     for figure in FIGURES:
-        wide = lines.pivot_table(index="period", columns="policy", values=figure)
+        wide = lines.pivot(index="period", columns="policy", values=figure)
         wide = wide[list(dict.fromkeys(lines["policy"]))]
         if figure == "headline":
             wide["observed"] = lines.groupby("period")["headline_observed"].mean()
@@ -75,14 +78,32 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan]) -> Path:
     for name, frame in frames.items():
         with batches.replacing(folder / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
+    with batches.replacing(folder / "index.html") as temporary:
+        temporary.write_text(page.render(walks, plans, lines, tried), encoding="utf-8")
     return folder
 
 
-def text(walks: Sequence[Walk], plans: dict[int, Plan]) -> str:
-    """The table of costs."""
+def grid_table(tried: Sequence[Tried], plan: Plan) -> pd.DataFrame:
+    """One row a setting that was tried, the cheapest first."""
+    best = grid.recommended(tried, plan)
+    return pd.DataFrame(
+        grid.told(each.settings)
+        | each.costs._asdict()
+        | {"saved": each.saved, "standard_error": each.error, "recommended": each is best}
+        for each in tried
+    )
+
+
+def text(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> str:
+    """The table of costs, and the params that are recommended."""
     frame = costs.table(walks, plans, policies.ORACLE)
     rows = [[policy, *(_shown(row[key]) for key in HEAD)] for policy, row in frame.iterrows()]
-    return tabulate(rows, ["policy", *HEAD.values()], tablefmt="plain", disable_numparse=True)
+    shown = tabulate(rows, ["policy", *HEAD.values()], tablefmt="plain", disable_numparse=True)
+    if not tried:
+        return shown
+    best = grid.recommended(tried, next(iter(plans.values())))
+    params = ", ".join(f"{key}: {value}" for key, value in grid.told(best.settings).items())
+    return f"{shown}\nrecommended: {params}; cost {best.costs.cost:.4g}, saves {best.saved:.2g}"
 
 
 def _shown(value: float) -> str:

@@ -26,7 +26,12 @@ from stages.stats import metrics
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
-BATCHES_HELD, MODELS_HELD, SCORES_HELD = 32, 4, 128  # in memory; the rest is on disk or made again
+BATCHES_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = (
+    32,
+    4,
+    128,
+    8,
+)  # in memory; the rest is on disk or made again
 
 
 class Trained(NamedTuple):
@@ -59,12 +64,15 @@ class World:
         self.plan, self.what = plan, plan.what
         self.now: pd.Period | None = None
         source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.what)]
-        made_by = store.code("ingest.py", "validate.py", "cases/*.py", "common/*.py")
+        made_by = store.code(
+            "ingest.py", "validate.py", "cases/[fr]*.py", "common/batches.py", "common/periods.py"
+        )
         self.key = store.key("history", source, made_by)
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
         self._scores: OrderedDict[Hashable, Array] = OrderedDict()
+        self._known: OrderedDict[Hashable, dict[str, list[Any]]] = OrderedDict()
         self._bring()
         self.files = batches.listed(self.folder / "clean", self.what)
 
@@ -120,7 +128,7 @@ class World:
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""
         learned = list(map(str, self.parts(cut)["train"]))
-        made_by = store.code("train.py", "split.py", "common/*.py")
+        made_by = store.code("train.py", "split.py", "common/batches.py", "common/model.py")
         return store.key("model", self.key, learned, self.plan.params.train.model_dump(), made_by)
 
     def trained(self, cut: Cut) -> Trained:
@@ -152,7 +160,7 @@ class World:
     def figures(self, cut: Cut, period: pd.Period) -> Figures:
         """What a model turned out to be worth on a batch: hindsight, whatever `now` is."""
         path = self.folder / "figures" / f"{self.name(cut)}.jsonl"
-        known = _lines(path)
+        known = _held(self._known, path, FILES_HELD, lambda: _lines(path))
         if str(period) not in known:
             now, self.now = self.now, None
             try:
