@@ -1,0 +1,48 @@
+"""The tables of the log as the code sees them; `migrations/` makes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Double, MetaData, String, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+LONGEST = 64  # characters of an id
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC, kept without a zone: SQLite has none, and both databases shall hold the same."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """To the database."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return value.replace(tzinfo=UTC) if value else None
+
+
+metadata = MetaData()
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", String(LONGEST), primary_key=True),
+    Column("stage", Text, primary_key=True),  # a shadow scores the rows of prod under the same ids
+    Column("at", Moment, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("features", Text, nullable=False),
+    Column("score", Double, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", String(LONGEST), primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("at", Moment, nullable=False),
+)

@@ -1,0 +1,41 @@
+"""Databases to log into: SQLite, and PostgreSQL where PERENNE_TEST_POSTGRES names one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+SERVER = os.environ.get("PERENNE_TEST_POSTGRES")
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL database, which is dropped afterwards."""
+    if not SERVER:
+        pytest.skip(
+            "PERENNE_TEST_POSTGRES names no server, such as postgresql+psycopg://postgres@127.0.0.1/test"
+        )
+    name = f"perenne_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield make_url(SERVER).set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    """Return the URL of a SQLite file that is not there yet, nor is its folder."""
+    return f"sqlite:///{tmp_path}/data/predictions.sqlite"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of either."""
+    return str(request.getfixturevalue(request.param))

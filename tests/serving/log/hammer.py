@@ -1,0 +1,44 @@
+"""Writes into a log until it is killed: `python -m tests.serving.log.hammer URL PREFIX`.
+
+One line for each id that was acknowledged, or that was refused, as soon as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+from stages.serving.log import Entry, Log, LogUnavailable
+
+CALLERS = 16
+
+
+def entry(name: str) -> Entry:
+    """A prediction."""
+    return Entry(name, datetime.now(UTC), "prod", "v1.0.0", '{"age": 61.5}', 0.25)
+
+
+async def caller(log: Log, prefix: str) -> None:
+    """Write one after the other."""
+    number = 0
+    while True:
+        number += 1
+        name = f"{prefix}-{number}"
+        try:
+            await log.append([entry(name)])
+        except LogUnavailable:
+            print("refused", name, flush=True)
+            await asyncio.sleep(0.01)
+        else:
+            print("kept", name, flush=True)
+
+
+async def main() -> None:
+    """All callers at once."""
+    log = Log(sys.argv[1])
+    await asyncio.gather(*(caller(log, f"{sys.argv[2]}-{n}") for n in range(CALLERS)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
