@@ -12,6 +12,7 @@ from stages.loop import commands as loop
 from stages.loop.replay import commands as replay
 from stages.registry import commands as registry
 from stages.review import commands as review
+from stages.serving import commands as serving
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +35,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, registry, loop, replay, github):
+for folder in (gate, review, registry, serving, loop, replay, github):
     app.add_typer(folder.app)
 
 

@@ -25,9 +25,25 @@ TYPES: dict[str, Any] = {
 }
 
 
+def time(text: str) -> datetime:
+    """A time as the pipeline reads it: one with a zone in UTC, a date as its first moment."""
+    try:
+        value = datetime.fromisoformat(text) if re.match(r"\d{4}-\d{2}-\d{2}", text) else None
+        if value and value.tzinfo:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        value = None
+    if value is None:
+        raise ValueError("must be a time such as 2021-03-31T12:00:00")
+    return value
+
+
+Time = Annotated[str, AfterValidator(time), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
 def requests(what: Contract, most: int) -> TypeAdapter[Any]:
     """What reads the body of a request: `{"rows": [...]}`, at most `most` of them."""
-    columns = {name: _field(name, column, what) for name, column in what.columns.items() if _asked(column)}
+    columns = {name: _field(name, column, what) for name, column in asked(what).items()}
     row = _typed("Row", columns, what.row[0].upper() + what.row[1:] + ".", example(what))
     rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]
     return TypeAdapter(_typed("Request", {"rows": rows}, "Rows to be scored.", {"rows": [example(what)]}))
@@ -41,9 +57,9 @@ def _typed(name: str, fields: dict[str, Any], about: str, shown: Row) -> Any:
     return made
 
 
-def _asked(column: Column) -> bool:
-    """Whether a caller may say it. The target is what is asked for, and what is ignored has no use."""
-    return not {"target", "ignored"} & set(column.role)
+def asked(what: Contract) -> dict[str, Column]:
+    """The columns that a caller may name: the target is what is asked for, and what is ignored has no use."""
+    return {n: column for n, column in what.columns.items() if not {"target", "ignored"} & set(column.role)}
 
 
 def _field(name: str, column: Column, what: Contract) -> Any:
@@ -69,27 +85,13 @@ def _use(name: str, column: Column, what: Contract) -> str:
 
 def _type(column: Column) -> Any:
     if column.type == "datetime":
-        shown = WithJsonSchema({"type": "string", "format": "date-time"})
-        return Annotated[str, AfterValidator(_time), shown]
+        return Time
     if column.values and column.type == "integer":
         return Literal[column.values]
     limits: dict[str, Any] = {"ge": column.range[0], "le": column.range[1]} if column.range else {}
     if column.values:
         limits |= {"examples": list(map(str, column.values))}
     return Annotated[TYPES[column.type], Field(**limits)]
-
-
-def _time(text: str) -> datetime:
-    """A time as the pipeline reads it: one with a zone in UTC, a date as its first moment."""
-    try:
-        value = datetime.fromisoformat(text) if re.match(r"\d{4}-\d{2}-\d{2}", text) else None
-        if value and value.tzinfo:
-            value = value.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        value = None
-    if value is None:
-        raise ValueError("must be a time such as 2021-03-31T12:00:00")
-    return value
 
 
 def _dated(what: Contract) -> bool:

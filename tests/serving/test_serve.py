@@ -1,0 +1,202 @@
+"""The service over its socket: what it answers, to whom, and what it never says."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from stages.common import batches, contract, model
+from stages.registry import golden
+from tests.conftest import Enter
+from tests.project import environment
+from tests.serving.running import BEARER, Running, example
+
+JSON = {"Content-Type": "application/json"}
+
+
+def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
+    """Return rows of the holdout as a caller sends them, and what the pipeline predicts."""
+    frame = batches.read_parquet(running.project.path / golden.HOLDOUT)[:200]
+    what = contract.load("retirement")
+    folder = running.project.path
+    pipeline, _ = model.load(folder / model.MODEL, folder / model.CARD)
+    rows = batches.to_table(frame, batches.schema(what)).drop([what.target]).to_pylist()
+    sent = json.loads(json.dumps(rows, default=lambda time: time.isoformat()))
+    return sent, model.predict(pipeline, frame, what).tolist()
+
+
+def logged(running: Running) -> list[tuple[Any, ...]]:
+    """Return what the log holds."""
+    with sqlite3.connect(running.project.path.parent / "log.sqlite") as log:
+        return log.execute("select id, version, stage, score, features from predictions").fetchall()
+
+
+def test_scores_are_those_of_the_pipeline(served: Running, enter: Enter) -> None:
+    """To the bit, over HTTP, many rows or one; each with an id of its own."""
+    enter(served.project)
+    rows, expected = holdout(served)
+    answer = served.predict(*rows)
+    assert [p["score"] for p in answer["predictions"]] == expected
+    assert [p["class"] for p in answer["predictions"]] == [int(score >= 0.5) for score in expected]
+    assert len({p["id"] for p in answer["predictions"]}) == len(rows)
+    assert answer["model_version"] == "v1.0.0"
+    assert served.predict(rows[7])["predictions"][0]["score"] == expected[7]
+
+
+def test_answered_prediction_is_in_the_log(served: Running) -> None:
+    """With its version, its score and its row, what is no feature included."""
+    row = example(served) | {"employee": 7, "site": "Paris"}
+    prediction = served.predict(row)["predictions"][0]
+    (found,) = (line for line in logged(served) if line[0] == prediction["id"])
+    assert found[1:4] == ("v1.0.0", "prod", prediction["score"])
+    assert json.loads(found[4]) == row
+
+
+def test_category_never_seen_is_scored_and_flagged(served: Running) -> None:
+    """The answer names the column, the metrics count the row."""
+    row = example(served)
+    before = served.metric("perenne_unseen_rows_total")
+    answer = served.predict(row, row | {"site": "Brest"})["predictions"]
+    assert "unseen" not in answer[0]
+    assert answer[1]["unseen"] == ["site"]
+    assert served.metric("perenne_unseen_rows_total") == before + 1
+
+
+def test_problem_names_row_and_field(served: Running) -> None:
+    """All problems of a request, the first one in a line."""
+    row = example(served)
+    bad = row | {"age": 12, "sallary": 3}
+    del bad["quarters"]
+    answer = served.predict(row, bad, status=422)
+    assert answer["detail"] == "row 1, field age: found 12, must be greater than or equal to 60 (and 2 more)"
+    told = {(e["row"], e["field"]): e["problem"] for e in answer["errors"]}
+    assert told[1, "quarters"] == "missing"
+    assert told[1, "sallary"].startswith("no such column; did you mean 'salary'?")
+
+
+def test_limits_have_a_status_of_their_own(served: Running) -> None:
+    """Too many rows, and a body too large, whether it says how large it is or not."""
+    row = example(served)
+    assert "1000 rows" in served.predict(*[row] * 1_001, status=413)["detail"]
+    body = json.dumps({"rows": [row]}).encode() + b" " * 1_000_000
+    assert served.client.post("/v1/predict", content=body, headers=JSON).status_code == 413
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    assert served.client.post("/v1/predict", content=pieces(), headers=JSON).status_code == 413
+
+
+def test_only_json_is_read(served: Running) -> None:
+    """A page in a browser can send a form to this machine, unasked."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = served.client.post("/v1/predict", content=b"{}", headers={"Content-Type": kind})
+        assert answer.status_code == 415
+
+
+def malformed(row: dict[str, Any], rng: random.Random) -> bytes:
+    """Return a body that is wrong in one way or another."""
+    good = json.dumps({"rows": [row]}).encode()
+    name = rng.choice(list(row))
+    top: list[Any] = [[], {}, {"rows": row}, {"rows": []}, {"row": [row]}, "rows", 1]
+    wrong: list[Any] = [None, [], {}, [[]], "x" * 500, -1e300, 2**80, {"a": 1}]
+    value = rng.choice(wrong if name != "absence_days" else wrong[1:])
+    deep = rng.randint(500, 50_000)
+    ways = [
+        lambda: good[: rng.randrange(len(good))],
+        lambda: (
+            good[: (at := rng.randrange(len(good)))] + bytes([rng.choice((0xFF, 0xC0, 0x00))]) + good[at:]
+        ),
+        lambda: json.dumps({"rows": [row | {name: value}]}).encode(),
+        lambda: json.dumps({"rows": [{k: v for k, v in row.items() if k != "salary"}]}).encode(),
+        lambda: json.dumps({"rows": [row | {f"{name}_": 1}]}).encode(),
+        lambda: json.dumps(rng.choice(top)).encode(),
+        lambda: json.dumps({"rows": [row, rng.choice(wrong)]}).encode(),
+        lambda: b'{"rows": ' + b"[" * deep + b"]" * deep + b"}",
+        lambda: good.replace(b"64.875", rng.choice((b"NaN", b"1e999", b"0x40", b"064", b"6 4", b"'64'"))),
+        lambda: bytes(rng.randrange(256) for _ in range(rng.randrange(200))),
+    ]
+    return rng.choice(ways)()
+
+
+def test_malformed_bodies_are_the_callers_fault(served: Running) -> None:
+    """A thousand of them: each gets a 4xx, JSON, and nothing of the inside; the service goes on."""
+    rng, row = random.Random(0), example(served)  # noqa: S311 -- the same bodies each time
+    assert row["age"] == 64.875
+    for _ in range(1_000):
+        body = malformed(row, rng)
+        answer = served.client.post("/v1/predict", content=body, headers=JSON)
+        assert 400 <= answer.status_code < 500, body
+        assert "Traceback" not in answer.text
+        assert answer.json()["detail"]
+    served.predict(row)
+
+
+def test_document_says_all_that_is_answered(served: Running) -> None:
+    """Schemathesis asks all that the document allows, and much that it does not."""
+    done = subprocess.run(
+        [
+            *("schemathesis", "run", f"{served.client.base_url}/openapi.json", "--no-color"),
+            *("--header", f"Authorization: {BEARER['Authorization']}", "--max-examples", "25", "--seed", "1"),
+            *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
+            *("--checks", "response_schema_conformance", "--generation-database", "none"),
+        ],
+        env=environment(served.project.path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5_000:] + done.stderr
+
+
+def test_token_is_asked_for(served: Running) -> None:
+    """By every route but the two for whoever restarts the service; a wrong one is none."""
+    paths = served.client.get("/openapi.json").json()["paths"]
+    bad = [{}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer"}, {"Authorization": "Basic eDp5"}]
+    with httpx.Client(base_url=served.client.base_url) as stranger:
+        for path, method in [(p, m) for p, methods in paths.items() for m in methods] + [("/docs", "get")]:
+            for headers in bad:
+                status = stranger.request(method, path, headers=headers).status_code
+                assert (status == 200) == (path in ("/healthz", "/readyz")), path
+                assert status in (200, 401)
+
+
+def test_model_tells_what_was_released(served: Running) -> None:
+    """Its metrics with their intervals, since when it is the champion, and that nobody found it degraded."""
+    told = served.get("/v1/model")
+    assert (told["case"], told["version"], told["tag"]) == ("retirement", "v1.0.0", "retirement@v1.0.0")
+    assert told["sha256"] == json.loads(served.project.read("data/model/model.json"))["sha256"]
+    assert told["commit"] == served.project.out("git rev-parse HEAD").strip()
+    assert set(told["metrics"]["log_loss"]) == {"value", "low", "high"}
+    assert told["champion_since"] >= told["released"]
+    assert (told["degraded"], told["shadow"], told["refused"]) == (False, None, None)
+
+
+def test_metrics_count_without_telling(served: Running) -> None:
+    """Requests, rows, scores and the version; no feature's value is in them."""
+    before = served.metric("perenne_rows_total")
+    served.predict(*[example(served) | {"salary": 123_457}] * 3)
+    assert served.metric("perenne_rows_total") == before + 3
+    assert served.metric('perenne_model_info{stage="prod",version="v1.0.0"}') == 1
+    assert served.metric("perenne_log_pending_rows") == 0
+    text = served.client.get("/metrics").text
+    assert 'perenne_requests_total{path="/v1/predict",status="200"}' in text
+    assert "123457" not in text
+
+
+def test_labels_are_kept(served: Running) -> None:
+    """Again is well, an id that nobody was given is told, and what is no outcome is refused."""
+    name = served.predict(example(served))["predictions"][0]["id"]
+    for _ in range(2):
+        told = {"labels": [{"id": name, "value": 1, "at": "2021-03-31"}, {"id": "nobody", "value": 0}]}
+        answer = served.client.post("/v1/labels", json=told)
+        assert (answer.status_code, answer.json()) == (200, {"stored": 1, "unknown": ["nobody"]})
+    for wrong in ({"id": name}, {"id": name, "value": "yes"}, {"id": name, "value": 1, "at": "soon"}):
+        assert served.client.post("/v1/labels", json={"labels": [wrong]}).status_code == 422
