@@ -24,6 +24,7 @@ from tests import (
     bench_drift,
     bench_gate,
     bench_million,
+    bench_replay,
     bench_review,
     bench_sequential,
 )
@@ -131,6 +132,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "challengers": bench_challengers.months,
     "million": bench_million.table,
     "review": bench_review.table,
+    "replay": bench_replay.companies,
+    "replay-flights": bench_replay.flights,
+    "replay-speed": bench_replay.speed,
 }
 
 

@@ -71,7 +71,10 @@ def compared(plan: Plan, found: Mapping[int, Sequence[Costs]]) -> list[Tried]:
 
 
 def recommended(tried: Sequence[Tried], plan: Plan) -> Tried:
-    """The cheapest, if that is more than chance; else those in use."""
+    """The cheapest, if that is more than chance between histories; else those in use.
+
+    Of a single history nobody can say, so the cheapest is all that it has to recommend.
+    """
     if tried[0].proven:
         return tried[0]
     return in_use(tried, plan)

@@ -228,6 +228,7 @@ def _grid(tried: Sequence[Tried], plan: Plan) -> str:
     values = ", ".join(f"{key}: {value}" for key, value in grid.told(best.settings).items())
     said = (
         f"{values}: would have saved {best.saved:.3g} against the params in use"
+        + ", on one history, which may be chance" * math.isnan(best.error)
         if best is not in_use
         else f"Keep the params in use ({values}): nothing that was tried is cheaper by more than chance"
     )

@@ -15,6 +15,7 @@ from stages.common.params import PARAMS, Params, Split
 from stages.common.periods import Unit
 from stages.common.typed import Model, parse
 from stages.gate.policy import Policy
+from stages.loop import settings as loop
 from stages.loop.decide import Debounce
 from stages.split import Cut
 
@@ -108,9 +109,8 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
 
 def _debounce(chosen: Params, file: Path) -> Debounce:
     """Of the section `loop`, what decides when to retrain."""
-    return parse(
-        Debounce, {k: v for k, v in chosen.loop.items() if k in Debounce.model_fields}, f"{file}: loop"
-    )
+    found = parse(loop.Settings, chosen.loop, f"{file}: loop")
+    return Debounce(**found.model_dump(include=set(Debounce.model_fields)))
 
 
 def _ingest(

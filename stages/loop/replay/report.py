@@ -14,7 +14,6 @@ from stages.loop.replay.grid import Tried
 from stages.loop.replay.plan import Plan
 from stages.loop.replay.walk import Step, Walk
 
-FIGURES = ("loss", "observed_expected", "headline")  # a file each, one column a policy
 HEAD = {
     "cost": "cost",
     "of_best": "x oracle",
@@ -69,12 +68,6 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
     }
     if tried:
         frames["grid"] = grid_table(tried, next(iter(plans.values())))
-    for figure in FIGURES:
-        wide = lines.pivot(index="period", columns="policy", values=figure)
-        wide = wide[list(dict.fromkeys(lines["policy"]))]
-        if figure == "headline":
-            wide["observed"] = lines.groupby("period")["headline_observed"].mean()
-        frames[figure] = wide.reset_index()
     for name, frame in frames.items():
         with batches.replacing(folder / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")

@@ -32,16 +32,19 @@ def made(project: Project) -> dict[str, str]:
 
 
 def test_replay_leaves_a_table_a_page_and_what_dvc_plots(short: Project) -> None:
-    """Every policy has a line in the table and a column in the plots; Git and DVC see nothing of it."""
+    """Every policy has a line in the table and a line in the plots; Git and DVC see nothing of it."""
     short.commit("a short history")
     before = short.out("dvc status")
     said = short.out("perenne replay --jobs 2")
     rows = {line.split("  ")[0] for line in said.splitlines()}
     assert {"never", "every 4", "always", "ours", "oracle"} <= rows
     assert "recommended: drift.periods_per_false_alarm: " in said
-    loss = pd.read_csv(short.path / FOLDER / "retirement" / "loss.csv")
-    assert list(loss) == ["period", "never", "every 4", "always", "ours", "oracle"]
-    assert list(loss["period"]) == [str(q) for q in pd.period_range("2019Q1", "2021Q4", freq="Q-DEC")]
+    lines = pd.read_csv(short.path / FOLDER / "retirement" / "timeline.csv")
+    quarters = [str(q) for q in pd.period_range("2019Q1", "2021Q4", freq="Q-DEC")]
+    for policy in ("never", "every 4", "always", "ours", "oracle"):
+        assert lines["period"][lines["policy"] == policy].tolist() == quarters
+    plotted = f"dvc plots show {FOLDER}/retirement/timeline.csv -t policies -x period -y loss --json"
+    assert '"policy": "oracle"' in short.out(plotted)
     page = made(short)["index.html"]
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")

@@ -1,0 +1,163 @@
+"""Is it right to retrain as we do: replayed on twenty companies, and on a year of real flights."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from stages.loop.replay import costs, plan, policies, report, run
+from stages.loop.replay.grid import compared
+from stages.loop.replay.plan import Plan
+from stages.loop.replay.walk import TRAINED, Walk
+from tests.bench_drift import share
+from tests.project import Project, clone
+
+CALM = 8  # quarters before the law
+SOON = 2  # quarters after a release
+JOBS = 2
+
+# One policy on a history of its own, in a process of its own: seconds, without imports, and peak MB.
+ALONE = """
+import json, resource, sys, time
+from pathlib import Path
+from threadpoolctl import threadpool_limits
+from stages.loop.replay import plan, policies
+from stages.loop.replay.walk import walk
+from stages.loop.replay.world import World
+case, name, folder = sys.argv[1:]
+found = plan.load(case, 0)
+world = World(found, Path(folder))
+start = time.perf_counter()
+with threadpool_limits(1):
+    done = walk(world, policies.make(name)(world))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([len(done.steps), time.perf_counter() - start, peak]))
+"""
+
+
+def companies(seeds: int = 20) -> str:
+    """Return what each policy costs on companies whose law changes, and what was promised of ours."""
+    plans = {seed: plan.load("retirement", seed) for seed in range(seeds)}
+    names = policies.names(plans[0])
+    walks = run.walks("retirement", list(plans), names, JOBS)
+    tried = compared(plans[0], run.grids("retirement", list(plans), JOBS))
+    by = {name: [walk for walk in walks if walk.policy == name] for name in names}
+    cost = {name: np.array([costs.costs(w, plans[w.seed]).cost for w in by[name]]) for name in names}
+    least = cost[policies.ORACLE]
+    lines = [f"retirement, {seeds} histories", report.text(walks, plans, tried), ""]
+    calm = sum(not early(walk, plans[walk.seed]) for walk in by["ours"])
+    lines += [
+        f"no retraining in {CALM} quarters before the law   {share(calm, seeds)}   (goal: 95 % or more)",
+        f"cost of ours / the oracle's   {interval(cost['ours'] / least)}, "
+        f"most {max(cost['ours'] / least):.3f}   (goal: 1.25 or less)",
+        f"above the oracle's: ours   {interval(cost['ours'] - least)}",
+    ]
+    for name in names:
+        if name not in ("ours", policies.ORACLE):
+            gap = cost[name] - cost["ours"]
+            cheaper = share(int((gap > 0).sum()), seeds)
+            lines.append(f"{name} costs more than ours by   {interval(gap)}, in {cheaper}   (goal: above 0)")
+    back = [soon(walk) for walk in by["ours"]]
+    lines.append(
+        f"observed / expected in {costs.RIGHT[0]} to {costs.RIGHT[1]} within {SOON} quarters of the "
+        f"first release   {share(sum(back), seeds)}   (goal: all)"
+    )
+    lines.append(f"first release   {released(by['ours'])}")
+    return "\n".join(lines)
+
+
+def flights() -> str:
+    """Return the same table on real flights, day by day."""
+    plans = {0: plan.load("flights")}
+    names = policies.names(plans[0])
+    walks = run.walks("flights", [0], names, JOBS)
+    tried = compared(plans[0], run.grids("flights", [0], JOBS))
+    cost = {walk.policy: costs.costs(walk, plans[0]).cost for walk in walks}
+    fixed = {name: value for name, value in cost.items() if name.startswith("every")}
+    best = min(fixed, key=lambda name: fixed[name])
+    lines = ["flights, 2013, day by day", report.text(walks, plans, tried), ""]
+    lines.append(
+        f"ours / {best}, the best fixed period   {cost['ours'] / cost[best]:.4f}   (goal: 1.05 or less)"
+    )
+    lines.append(days_apart(walks, "ours", best))
+    return "\n".join(lines)
+
+
+def days_apart(walks: Sequence[Walk], one: str, other: str) -> str:
+    """Return by how much two policies differ in loss a day, over blocks of weeks."""
+    loss = {
+        walk.policy: pd.Series({step.period: step.figures.loss for step in walk.steps})
+        for walk in walks
+        if walk.policy in (one, other)
+    }
+    gap = loss[one] - loss[other]
+    weeks = gap.groupby(np.arange(len(gap)) // 7).mean().to_numpy()
+    return f"loss a day, {one} less {other}   {interval(weeks)} (over {len(weeks)} weeks)"
+
+
+def speed() -> str:
+    """Return the seconds and the peak memory of each policy by itself, and of one on longer histories."""
+    lines = [
+        "retirement, each policy by itself, nothing kept from before",
+        f"{'':12}{'batches':>9}{'s':>8}{'MB':>8}",
+    ]
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        project = clone(Path(folder) / "project")
+        lines += [alone(project, name, name) for name in policies.names(plan.load("retirement"))[:-1]]
+        project.edit(r"^  scale: .*", "  scale: 0.1")
+        for through in ("2019Q4", "2024Q4", "2036Q4"):
+            project.edit(r"^through: \w+", f"through: {through}", "data/cases/retirement/replay.yaml")
+            lines.append(alone(project, "every 4", f"to {through}"))
+    return "\n".join([*lines, "the last three: every 4 on a tenth of the company"])
+
+
+def alone(project: Project, name: str, label: str) -> str:
+    """Return the line of one policy."""
+    said = project.out(f"python -c '{ALONE}' retirement '{name}' $(mktemp -d -p ..); true")
+    batches, seconds, peak = json.loads(said.splitlines()[-1])
+    return f"{label:12}{batches:9}{seconds:8.1f}{peak:8.0f}"
+
+
+def early(walk: Walk, known: Plan) -> bool:
+    """Whether there was a retraining in the calm quarters before the law."""
+    law = known.breaks[0] + known.what.label_delay
+    calm = {str(law - quarter) for quarter in range(1, CALM + 1)}
+    return any(event.kind in TRAINED and event.at in calm for event in walk.events)
+
+
+def soon(walk: Walk) -> bool:
+    """Whether the first model that was released was right within two quarters."""
+    first = next((event.at for event in walk.events if event.kind == "released"), None)
+    after = [step for step in walk.steps if first is not None and step.period > first]
+    return any(map(costs.right, after[:SOON]))
+
+
+def released(walks: Sequence[Walk]) -> str:
+    """Return when the first models were released, and since when the world was dated to be new."""
+    firsts = [next((e for e in walk.events if e.kind == "released"), None) for walk in walks]
+    told = [f"after {e.at}, the change dated to {e.since}" if e else "never" for e in firsts]
+    return "; ".join(f"{count} {what}" for what, count in pd.Series(told).value_counts().sort_index().items())
+
+
+def interval(values: npt.ArrayLike) -> str:
+    """Return the mean with its 95 % interval, by Student's t."""
+    values = np.asarray(values, dtype=np.float64)
+    n, middle = len(values), float(np.mean(values))
+    half = (
+        float(stats.t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    )
+    return f"{middle:.4g} [{middle - half:.4g}, {middle + half:.4g}]"
+
+
+if __name__ == "__main__":
+    print(companies())
+    print(flights())
+    print(speed())
