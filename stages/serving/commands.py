@@ -1,7 +1,8 @@
-"""`perenne serve`."""
+"""`perenne serve`, `perenne export-log`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,11 @@ import typer
 from stages.common.options import Case, current_case
 
 app = typer.Typer()
+
+LogURL = Annotated[
+    str | None,
+    typer.Option("--log-url", envvar="PERENNE_LOG_URL", help="The prediction log, such as sqlite:///FILE."),
+]
 
 
 @app.command()
@@ -18,12 +24,7 @@ def serve(
     case: Case = None,
     host: Annotated[str | None, typer.Option(help="By default serve.host of params.yaml.")] = None,
     port: Annotated[int | None, typer.Option(help="By default serve.port; 0 is any that is free.")] = None,
-    log_url: Annotated[
-        str | None,
-        typer.Option(
-            "--log-url", envvar="PERENNE_LOG_URL", help="The prediction log, such as sqlite:///FILE."
-        ),
-    ] = None,
+    log_url: LogURL = None,
     require_signed: Annotated[
         bool, typer.Option("--require-signed", help="Only versions whose tag's signature is good.")
     ] = False,
@@ -33,3 +34,28 @@ def serve(
 
     chosen = settings.load(host=host, port=port, log_url=log_url)
     server.run(case or current_case(), stage, chosen, require_signed=require_signed)
+
+
+@app.command("export-log")
+def export_log(
+    *,
+    case: Case = None,
+    log_url: LogURL = None,
+    through: Annotated[
+        str | None, typer.Option(metavar="PERIOD", help="By default the last that is over.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("data/incoming"),
+) -> None:
+    """Write what was predicted, with what happened, as files that `ingest.source: files` takes in."""
+    from datetime import UTC, datetime
+
+    from stages.common import contract, periods
+    from stages.serving import settings
+    from stages.serving.log import export
+    from stages.serving.log.store import Store
+
+    what = contract.load(case or current_case())
+    now = datetime.now(UTC)
+    last = periods.parse(through, what.period, "--through") if through else export.over(what, now)
+    with Store(settings.load(log_url=log_url).log_url) as store:
+        typer.echo(export.export(store, what, out, last))
