@@ -36,6 +36,10 @@ STAGE = "prod"
 CONFIDENCE = 0.95  # of the intervals of the metrics; the rules' own bounds are at the alpha of the look
 
 
+class SpentError(PerenneError):
+    """No alpha is left for another look at these rows."""
+
+
 def gate(
     *,
     base: str | None = None,
@@ -112,7 +116,7 @@ def _judged(
     at |= {"against": [opponent.sha256 for opponent in opponents]}
     look = ledger.look(verdict["holdout"]["batches"], at, rules.alpha, sharing=share)
     if not look.alpha:
-        raise PerenneError(
+        raise SpentError(
             f"{HOLDOUT}: earlier looks have spent all of alpha {rules.alpha:g}; move split.as_of"
         )
     seen = judge.evidence(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stages.common.options import Push
+
 app = typer.Typer()
 
 COULD_NOT = 2
@@ -40,3 +42,24 @@ def monitor(*, through: Through = None, out: Out = Path("loop"), offline: Offlin
         raise typer.Exit(COULD_NOT) from error
     typer.echo(f"{show.headline(found)}\n{out / DECISION}")
     raise typer.Exit(monitor.STATUS[found["answer"]])
+
+
+@app.command()
+def retrain(*, through: Through = None, push: Push = False) -> None:
+    """Retrain if the monitor calls for it, judge what comes of it, and offer or release it.
+
+    Exit status: 0 offered, released, or nothing to do; 1 rejected, so experiments are needed; 3 undecided; 2
+    it failed.
+    """
+    from datetime import UTC, datetime
+
+    from stages.common.errors import PerenneError
+    from stages.loop import retrain
+
+    try:
+        found = retrain.retrain(datetime.now(UTC).replace(tzinfo=None), through, push=push)
+    except PerenneError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(COULD_NOT) from error
+    typer.echo("\n".join(found.told))
+    raise typer.Exit(retrain.STATUS[found.answer])

@@ -27,6 +27,11 @@ def attempts(case: str, champion: str) -> list[Attempt]:
     return sorted(found, key=lambda attempt: (attempt.as_of, attempt.answer))
 
 
+def of(case: str, champion: str, as_of: str) -> Attempt | None:
+    """What came of a retraining, if it was tried."""
+    return next((attempt for attempt in attempts(case, champion) if attempt.as_of == as_of), None)
+
+
 def record(case: str, attempt: Attempt, *, sharing: bool) -> None:
     """Write an attempt down; one that is known already stays one."""
     ledger.record_attempt(case, attempt._asdict() | {"tried": list(attempt.tried)}, sharing=sharing)

@@ -57,7 +57,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
         If nothing is in prod, or what the champion was made of cannot be had.
 
     """
-    p = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
+    p = parsed()
     what = contract_of(None, p.case)
     rule = settings.load()
     if not offline:
@@ -91,13 +91,18 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
             "answer": decision.answer,
             "reasons": list(decision.reasons),
             "since": None if decision.since is None else str(decision.since),
-            **_offered(decision, cut),
+            **_offered(decision, cut, current.cut),
             "reference": report["reference"],
             "windows": [_window(batch) for batch in report["batches"]],
             "slices": watched.slices(decision.since),
         }
     )
     return found
+
+
+def parsed() -> Params:
+    """All of params.yaml."""
+    return parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
 
 
 class Watched:
@@ -160,11 +165,11 @@ def _sums(rows: pd.DataFrame, what: Contract) -> dict[str, list[float]]:
     }
 
 
-def _offered(decision: Decision, cut: Cut) -> dict[str, Any]:
+def _offered(decision: Decision, cut: Cut, champion: Cut) -> dict[str, Any]:
     """What a retraining would offer to the gate now; where it is too early for that, from when on."""
     if decision.answer != "retrain":
         return {"candidates": [], "wait_for": None}
-    found = candidates(cut, decision.since)
+    found = candidates(cut, decision.since, champion.known - champion.window + 1)
     early = None if found or decision.since is None else str(first_as_of(cut, decision.since))
     return {"candidates": [_candidate(each) for each in found], "wait_for": early}
 

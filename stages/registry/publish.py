@@ -76,6 +76,22 @@ def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
     return Tag(tag, commit, f"{version} to {stage}\n\n{reason}\n")
 
 
+def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None = None) -> list[Tag]:
+    """The tags that take every version but one out of a stage, those assigned first to go first.
+
+    They are named after the tag that `assigned` makes: both can be published as one.
+    """
+    others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
+    return [
+        Tag(
+            f"{registry.name}#{stage}!#{registry.next_counter + n}",
+            other.commit,
+            f"{other.version.version} out of {stage}\n\n{reason}\n",
+        )
+        for n, other in enumerate(others, start=1)
+    ]
+
+
 def _remote() -> str:
     remote = git.remote()
     if remote is None:

@@ -21,6 +21,7 @@ from stages.registry.tags import Registry, Version
 
 SCHEMA = 1
 PROD = "prod"
+DEGRADED = "degraded"  # the stage of a version in prod that no retraining could replace: stages/loop/
 FIRST = "v1.0.0"
 ENVIRONMENT = Path("requirements.txt")
 SPLIT = Path("data/reports/split.json")
@@ -54,7 +55,9 @@ def release(*, stage: str, policy_from: str | None, push: bool, dry_run: bool) -
     if known:
         return _again(known, registry, push=push and not dry_run)
     verdict = eligible(sha256, registry, p.case, policy_from)
-    new = proposed(registry, verdict, p, stage)
+    new = [*proposed(registry, verdict, p, stage)]
+    if stage == PROD:  # whoever was too stale to be retrained is so no longer: another one is in use
+        new += publish.unassigned(registry, DEGRADED, f"{new[0].name} is in {PROD}")
     if dry_run:
         return "\n".join(f"would create {tag.name} at {tag.commit[:7]}:\n{tag.message}" for tag in new)
     if push:

@@ -51,7 +51,7 @@ def checkout(rev: str) -> Iterator[Path]:
         if not (folder / ".dvc").is_dir():
             raise PerenneError(f"{rev} has no folder .dvc: nothing in it is kept by DVC")
         configure(folder, own_cache=True)
-        _bring_inputs(folder, own)
+        bring_inputs(folder)
         yield folder
 
 
@@ -78,8 +78,9 @@ def has_remote() -> bool:
     return "remote" in Config(".dvc")["core"]
 
 
-def _bring_inputs(folder: Path, own: Environment) -> None:
+def bring_inputs(folder: Path) -> None:
     """Bring what the `.dvc` files of the commit stand for: the remote is asked for what is not here."""
+    own = _own(folder)
     listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, own)
     targets = [name for name in listed.split("\0") if name]
     if not targets:
@@ -133,7 +134,7 @@ def run(folder: Path, env: Environment) -> dict[str, Cost]:
     command = ["dvc", "repro", "--force", "--no-run-cache", "--no-commit"]
     lines = shown(command, folder, env | {"PYTHONUNBUFFERED": "1"}, meter)
     if lines:
-        raise PerenneError(_why(lines))
+        raise PerenneError(why(lines))
     return meter.costs
 
 
@@ -145,7 +146,7 @@ def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
         dvc(folder, env, "push")
 
 
-def _why(lines: list[str]) -> str:
+def why(lines: list[str]) -> str:
     """What went wrong in `dvc repro`: the last line of the stage that failed, or DVC's own."""
     place = next((i for i, line in enumerate(lines) if line.startswith("ERROR: ")), 0)
     told, by_dvc = lines[:place], lines[place:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stages.common import git
 from stages.common.errors import PerenneError
 from stages.registry import storage, tags
-from stages.registry.publish import Tag, assigned, publish, waiting
+from stages.registry.publish import assigned, publish, unassigned, waiting
 from stages.registry.tags import Registry, Version
 
 
@@ -32,7 +32,7 @@ def rollback(name: str, *, to: str | None, stage: str = "prod", reason: str, pus
     if present and present.version == target.version:
         return f"{target.tag} is in {stage} already"
     assignment = assigned(registry, stage, target.commit, reason)
-    new = [*_unassigned(registry, stage, target, reason), assignment]
+    new = [*unassigned(registry, stage, reason, keep=target.version), assignment]
     alone = [event.commit for event in waiting(name) if event.kind == "register"] if push else []
     if alone:  # else there is nothing to bring, and the remote of the data need not even be up
         storage.push(*alone, workspace=False)
@@ -75,16 +75,3 @@ def _holders(registry: Registry, stage: str) -> list[str]:
         if event.what == stage or event.kind in ("register", "deregister", "deprecate")
     )
     return [holder.version for moment in moments if (holder := moment.in_stage(stage))]
-
-
-def _unassigned(registry: Registry, stage: str, target: Version, reason: str) -> list[Tag]:
-    """The tags that take every other version out of a stage, those assigned first to go first."""
-    others = [a for a in registry.history(stage) if a.active and a.version.version != target.version]
-    return [
-        Tag(
-            f"{registry.name}#{stage}!#{registry.next_counter + n}",
-            other.commit,
-            f"{other.version.version} out of {stage}\n\n{reason}\n",
-        )
-        for n, other in enumerate(others, start=1)
-    ]

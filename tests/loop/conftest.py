@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from stages.common import git
+from stages.loop import monitor
 from stages.registry import publish, tags
 from stages.registry.publish import Tag
 from tests.conftest import Enter
 from tests.project import Project
+
+LAW = "2021Q4"  # when the labels of the small company have told of the law of 2021Q1
 
 
 def release(project: Project, version: str = "v1.0.0") -> None:
@@ -30,3 +34,36 @@ def watched(small: Project, tmp_path: Path, enter: Enter) -> Project:
     enter(project)
     release(project)
     return project
+
+
+@pytest.fixture(scope="session")
+def decision(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of what the monitor says of the released company, a year after the law. Shared."""
+    file = tmp_path_factory.mktemp("decision") / "decision.json"
+    founded.run(f"perenne monitor --through {LAW} --offline --out {file.parent}", status=11)
+    founded.run("git status --porcelain")
+    return file
+
+
+@pytest.fixture
+def stale(company: Project, enter: Enter, decision: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return the released company, in a world that a law has changed since, as the current folder.
+
+    What the monitor says is known: it takes as long as all the rest.
+    """
+    company.edit(r"on_eligible: \S+", "on_eligible: release")
+    company.commit("release by itself")
+    company.run("git push -q")
+    enter(company)
+    monkeypatch.setattr(monitor, "monitor", lambda *_: json.loads(decision.read_text()))
+    return company
+
+
+@pytest.fixture
+def lenient(stale: Project) -> Project:
+    """Return it with a gate that lets a model of few rows pass."""
+    stale.edit(r"    floor: .*\n", "")
+    stale.edit(r"improvement: .*", "improvement: {min_gain: 0, margin: 9} # whatever has come is no worse")
+    stale.commit("a lenient policy")
+    stale.run("git push -q")
+    return stale
