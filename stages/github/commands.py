@@ -31,3 +31,11 @@ def comment() -> None:
     from stages.github import comment
 
     typer.echo(comment.comment())
+
+
+@group.command()
+def monitor() -> None:
+    """Watch what has come, and retrain if that calls for it."""
+    from stages.github import monitor
+
+    typer.echo(monitor.monitor())

@@ -48,17 +48,17 @@ class Tried(NamedTuple):
 def attempt(base: str, found: Monitored, candidate: dict[str, Any], *, share: bool) -> Tried:
     """Make a candidate on top of a commit, in the worktree that is the current folder, and judge it."""
     worktree.fresh(base)
-    _edit(found, candidate)
-    _keep_inputs()
+    edited(found, candidate)
+    keep_inputs()
     folder = Path.cwd()
     failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
     if failed:
         raise PerenneError(f"{candidate['name']}: {reproduce.why(failed)}")
-    commit = _committed(base, _message(found, candidate))
+    commit = committed(base, message(found, candidate))
     return Tried(candidate["name"], commit, _judged(base, found, share=share))
 
 
-def _edit(found: Monitored, candidate: dict[str, Any]) -> None:
+def edited(found: Monitored, candidate: dict[str, Any]) -> None:
     """Move `as_of`, and what has to move with it: lines, not the file."""
     values: dict[str, edit.Value] = {f"split.{key}": candidate[key] for key in ("as_of", "window", "holdout")}
     values |= {"ingest.through": found["through"]}
@@ -66,7 +66,7 @@ def _edit(found: Monitored, candidate: dict[str, Any]) -> None:
     PARAMS.write_text(edit.replaced(text, values, str(PARAMS)), encoding="utf-8")
 
 
-def _keep_inputs() -> None:
+def keep_inputs() -> None:
     """Give files that have come to DVC, as their user would have."""
     if not isinstance(parsed().ingest, Files):
         return
@@ -80,7 +80,7 @@ def _keep_inputs() -> None:
             reproduce.dvc(folder, env, *command)
 
 
-def _committed(base: str, message: str) -> str:
+def committed(base: str, message: str) -> str:
     """The commit of what has changed; where nothing has, that below it."""
     git.git("add", "--", str(PARAMS), str(LOCK), str(INCOMING))
     if git.succeeds("diff", "--cached", "--quiet"):
@@ -91,7 +91,8 @@ def _committed(base: str, message: str) -> str:
     return git.commit("HEAD")
 
 
-def _message(found: Monitored, candidate: dict[str, Any]) -> str:
+def message(found: Monitored, candidate: dict[str, Any]) -> str:
+    """Why there was a retraining, for whoever reads the history."""
     subject = f"Retrain {found['case']} on what is known by {found['through']}"
     reasons = "\n".join(f"- {reason}" for reason in found["reasons"])
     champion = found["champion"]["version"]

@@ -28,6 +28,9 @@ OURS = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
 )
 
+# What a runner was given for other work: stages are run by whoever wrote them and the packages that they use.
+SECRETS = ("GH_TOKEN", "GITHUB_TOKEN", "DVC_CONFIG", "SIGNING_KEY")
+
 Environment = dict[str, str]
 
 
@@ -115,8 +118,9 @@ def environment(folder: Path) -> Environment:
 
 def _own(folder: Path) -> Environment:
     """The variables here without those that point to this project; DVC's scratch is in the clone."""
-    ours = {*OURS, *git.git("rev-parse", "--local-env-vars").split()}
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    ours = {*OURS, *SECRETS, *git.git("rev-parse", "--local-env-vars").split()}
+    config = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")  # a token may be among them; Git does not name these
+    kept = {name: v for name, v in os.environ.items() if name not in ours and not name.startswith(config)}
     return kept | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
 
 

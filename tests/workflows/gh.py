@@ -32,14 +32,51 @@ def save(name: str, value: list[Any]) -> None:
 
 
 def pulls(query: Query) -> list[Any]:
-    """Return the open pull requests of a branch."""
+    """Return the pull requests of a branch, open ones or all; one whose state nobody has written is open."""
     owner, _, branch = query["head"][0].partition(":")
-    assert query["state"] == ["open"]
+    (state,) = query["state"]
     return [
-        pull
+        pull | {"state": pull.get("state", "open")}
         for pull in load("pulls")
         if (pull["head"]["user"]["login"], pull["head"]["ref"]) == (owner, branch)
+        and state in ("all", pull.get("state", "open"))
     ]
+
+
+def open_pull(body: Any) -> Any:
+    """Open a pull request of a branch of this repository."""
+    known = load("pulls")
+    assert len(body["body"]) <= 65_536, "GitHub takes no longer text"
+    repo = {"full_name": "ada/perenne", "owner": {"login": "ada"}}
+    head = {"ref": body["head"], "sha": "", "repo": repo, "user": repo["owner"]}
+    new = {"number": len(known) + 7, "title": body["title"], "body": body["body"], "state": "open"}
+    new |= {"head": head, "base": {"ref": body["base"]}}
+    save("pulls", [*known, new])
+    return new
+
+
+def issues(query: Query) -> list[Any]:
+    """Return the open issues."""
+    assert query["state"] == ["open"]
+    return [one for one in load("issues") if one["state"] == "open"]
+
+
+def open_issue(body: Any) -> Any:
+    """Open an issue."""
+    known = load("issues")
+    assert len(body["body"]) <= 65_536, "GitHub takes no longer text"
+    new = {"number": len(known) + 1, "state": "open", "user": BOT, "author_association": "NONE"} | body
+    save("issues", [*known, new])
+    return new
+
+
+def edit_issue(body: Any, name: str) -> Any:
+    """Change an issue, or close it."""
+    known = load("issues")
+    (one,) = [one for one in known if one["number"] == int(name)]
+    one |= body
+    save("issues", known)
+    return one
 
 
 def files(number: str) -> list[Any]:
@@ -107,17 +144,20 @@ def dispatch(body: Any, workflow: str) -> None:
 GET: list[tuple[str, Callable[..., Any], bool]] = [
     (r"pulls", pulls, True),
     (r"pulls/(\d+)/files", files, False),
+    (r"issues", issues, True),
     (r"issues/(\d+)/comments", comments, False),
     (r"actions/runs/(\d+)/artifacts", artifacts, True),
     (r"actions/artifacts/(\d+)/zip", archive, False),
 ]
 SEND: dict[str, list[tuple[str, Callable[..., Any]]]] = {
     "POST": [
+        (r"pulls", open_pull),
+        (r"issues", open_issue),
         (r"issues/(\d+)/comments", add_comment),
         (r"statuses/([0-9a-f]{40})", status),
         (r"actions/workflows/([\w.]+)/dispatches", dispatch),
     ],
-    "PATCH": [(r"issues/comments/(\d+)", edit_comment)],
+    "PATCH": [(r"issues/comments/(\d+)", edit_comment), (r"issues/(\d+)", edit_issue)],
 }
 
 
