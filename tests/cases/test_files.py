@@ -231,6 +231,7 @@ def test_header_alone_is_a_month_without_visits() -> None:
 
 
 GOOD = table("2021-01", rows=3)
+GZIPPED = gzip.compress(b"a", mtime=0)  # with the time of day, each worker would collect a test of its own
 LINES = GOOD.splitlines()
 
 
@@ -257,7 +258,7 @@ LINES = GOOD.splitlines()
         ("a.txt", GOOD, "a.txt: not a file this reads; use .csv, .csv.gz, .parquet"),
         ("a.parquet", GOOD, "a.parquet: not a readable Parquet file (truncated, or another format?): "),
         ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
-        ("a.csv", gzip.compress(b"a"), "a.csv: holds .csv.gz by its first bytes; give it that ending"),
+        ("a.csv", GZIPPED, "a.csv: holds .csv.gz by its first bytes; give it that ending"),
         ("a.parquet", pa.table({"id": [1]}), "a.parquet: no column 'seen'; valid: id"),
     ],
 )  # fmt: skip
