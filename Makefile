@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # uv would install into an environment that is active, and not into .venv.
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help venv dev repro test test-workflows lint format bench lock clean
+.PHONY: help venv dev repro test test-workflows lint format bench bench-serve lock clean
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -34,6 +34,9 @@ format: $(DEV)  ## let ruff mend what it can
 
 bench: $(DEV)   ## print the tables of speed, memory and error rates: all, or TABLES="pipeline months"
 	python -m tests.bench $(TABLES)
+
+bench-serve: $(DEV)  ## load, swap and kill the service, beside BentoML and MLflow; needs wrk
+	python -m tests.bench_serve $(TABLES)
 
 venv: $(RUN)    ## make .venv with what the pipeline needs
 dev: $(DEV)     ## make .venv with what development needs

@@ -63,10 +63,9 @@ def example(running: Running) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(project: Project, *options: str, **env: str) -> Iterator[Running]:
-    """Start the service on a port that is free, with a token, and stop it afterwards."""
-    if "token_sha256: null" in project.read("params.yaml"):
-        project.edit("token_sha256: null", f"token_sha256: {SHA256}")
+def serving(project: Project, *options: str, token: str | None = SHA256) -> Iterator[Running]:
+    """Start the service on a port that is free, and stop it afterwards; `token`: the sha256 it knows."""
+    project.edit("token_sha256: [^#]*", f"token_sha256: {token or 'null'} ")
     process = subprocess.Popen(
         [
             "perenne",
@@ -78,7 +77,7 @@ def serving(project: Project, *options: str, **env: str) -> Iterator[Running]:
             *options,
         ],
         cwd=project.path,
-        env=environment(project.path) | env,
+        env=environment(project.path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

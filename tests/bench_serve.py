@@ -1,0 +1,403 @@
+"""The service beside the two that people would pick, under swaps, and killed: `make bench-serve`.
+
+    make bench-serve TABLES="speed swaps kills"
+
+All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine.
+BentoML and MLflow get the bare estimator and arrays, which suits them; ours checks every row against a
+contract and commits every prediction to SQLite before it answers.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import sklearn
+
+from stages.common import git, model
+from stages.registry import golden, publish, tags
+from stages.registry.release import as_yaml
+from tests.project import Project, clone, environment
+from tests.serving.kills import kill
+from tests.serving.running import BEARER, Running, serving
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "perenne" / "bench"
+CONNECTIONS = (1, 4, 64)
+SECONDS = int(os.environ.get("SECONDS_OF_LOAD", "8"))
+SECONDS_OF_SWAPS = int(os.environ.get("SECONDS_OF_SWAPS", "600"))
+BETWEEN_SWAPS = 20.0
+FEATURES = [f"x{i}" for i in range(12)]
+ROW = {name: 0.1 * i - 0.5 for i, name in enumerate(FEATURES)}
+
+CONTRACT = "\n".join(
+    [
+        "row: one thing that happened",
+        "task: binary",
+        "period: month",
+        "label_delay: 0",
+        "columns:",
+        "  at: {type: datetime, role: time}",
+        *(f"  {name}: {{type: number, role: feature, range: [-9, 9], missing: true}}" for name in FEATURES),
+        "  y: {type: integer, role: target, values: [0, 1]}",
+    ]
+)
+PARAMS = """
+case: bench
+ingest: {source: files, glob: "*.csv", through: 2021-04}
+validate: {max_quarantined_share: 0.1}
+split: {as_of: 2021-04, window: 3, holdout: 1}
+train:
+  estimator: sklearn.ensemble.HistGradientBoostingClassifier
+  params: {max_iter: 200, early_stopping: false}
+  seed: 0
+"""
+WRK = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "{token}"
+wrk.body = '{body}'
+"""
+BENTOML = """
+import bentoml, joblib, numpy as np
+
+@bentoml.service(workers=1, traffic={"timeout": 60})
+class Scorer:
+    def __init__(self):
+        self.model = joblib.load("model.joblib")
+
+    @bentoml.api(batchable=True, max_batch_size=64)
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(rows)[:, 1]
+"""
+MLFLOW = "import joblib, mlflow.sklearn; mlflow.sklearn.save_model(joblib.load('model.joblib'), 'saved')"
+
+
+class Load(NamedTuple):
+    """What wrk saw: answers a second, the 99th percentile in ms, and what was no good answer."""
+
+    rate: float
+    p99: float
+    errors: int
+
+
+def project(to: Path) -> Project:
+    """Return a project with two released models, v1.0.0 in prod; what a gate says of them is not the point."""
+    made = clone(to / "project")
+    made.write("data/cases/bench/contract.yaml", CONTRACT)
+    rest = made.read("params.yaml")
+    sections = ("evaluate", "drift", "gate", "review", "serve", "loop")
+    kept = [re.search(rf"(?ms)^{name}:.*?(?=^\S|\Z)", rest) for name in sections]
+    made.write("params.yaml", PARAMS + "".join(found[0] for found in kept if found))
+    made.run("rm -rf data/incoming/*.csv data/raw")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8_000, len(FEATURES))).clip(-9, 9)
+    y = (x[:, 0] + x[:, 1] * x[:, 2] + np.sin(3 * x[:, 3]) + rng.normal(size=len(x)) > 0).astype(int)
+    lines = [
+        f"2021-{i % 4 + 1:02d}-{i % 28 + 1:02d},{','.join(f'{v:.3f}' for v in row)},{label}"
+        for i, (row, label) in enumerate(zip(x, y.tolist(), strict=True))
+    ]
+    made.write("data/incoming/rows.csv", "\n".join([f"at,{','.join(FEATURES)},y", *lines, ""]))
+    made.run("dvc add -q data/incoming/rows.csv")
+    for version, rate in (("v1.0.0", "0.1"), ("v1.1.0", "0.05")):
+        made.edit("max_iter: 200.*}", f"max_iter: 200, early_stopping: false, learning_rate: {rate}}}")
+        made.repro("ingest validate split train")
+        made.commit(version)
+        with inside(made):
+            release(version)
+    with inside(made):
+        assign("v1.0.0")
+    return made
+
+
+@contextmanager
+def inside(made: Project) -> Iterator[None]:
+    """Be in the project, as whoever works in it."""
+    folder, before = Path.cwd(), dict(os.environ)
+    os.chdir(made.path)
+    os.environ.update(environment(made.path))
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def release(version: str) -> None:
+    """Tag the commit as a version."""
+    card = json.loads(model.CARD.read_text(encoding="utf-8"))
+    proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record("bench")}
+    message = f"{version}\n\n---\n{as_yaml(proof)}"
+    publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)
+
+
+def assign(version: str) -> None:
+    """Put a version in prod."""
+    registry = tags.read("bench")
+    commit = registry.registered[version].commit
+    publish.publish([publish.assigned(registry, "prod", commit, "the bench")], push=False)
+
+
+# Speed.
+
+
+def speed() -> str:
+    """Return requests per second and latency of the three."""
+    if not shutil.which("wrk"):
+        return "speed: needs wrk: apt-get install wrk"
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        made = project(Path(folder))
+        found: dict[str, dict[int, Load]] = {"perenne": {}}
+        with serving(made) as running:
+            url = f"{running.client.base_url}/v1/predict"
+            found["perenne"] = loads(url, json.dumps({"rows": [ROW]}), made.path.parent)
+        export(made)
+        for name, other in (("bentoml", bentoml), ("mlflow", mlflow)):
+            with other(made.path.parent) as (url, body):
+                found[name] = loads(url, body, made.path.parent)
+    return _speed(found)
+
+
+def loads(url: str, body: str, folder: Path) -> dict[int, Load]:
+    """Return what wrk sees at each number of connections, after a short time to get warm."""
+    script = folder / "post.lua"
+    script.write_text(WRK.format(token=BEARER["Authorization"], body=body), encoding="utf-8")
+    wrk(url, script, 4, 2)
+    return {count: wrk(url, script, count, SECONDS) for count in CONNECTIONS}
+
+
+def wrk(url: str, script: Path, connections: int, seconds: int) -> Load:
+    """Run wrk once."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
+    said = subprocess.run(
+        [*command, "-s", str(script), url], capture_output=True, text=True, check=True
+    ).stdout
+    tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert tail
+    assert rate
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+    errors = int(bad[1]) if bad else 0
+    errors += sum(map(int, sockets.groups())) if sockets else 0
+    return Load(float(rate[1]), float(tail[1]) * {"us": 0.001, "ms": 1, "s": 1_000}[tail[2]], errors)
+
+
+def export(made: Project) -> None:
+    """Write the bare estimator as the other two take it."""
+    import joblib
+
+    with inside(made):
+        pipeline, _ = model.load()
+    joblib.dump(pipeline["model"], made.path.parent / "model.joblib")
+
+
+@contextmanager
+def bentoml(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve by BentoML with adaptive batching."""
+    (folder / "service.py").write_text(BENTOML, encoding="utf-8")
+    python = venv("bentoml")
+    command = [str(python.parent / "bentoml"), "serve", "service:Scorer", "--host", "127.0.0.1", "--port"]
+    with started(command, folder, "/livez") as url:
+        yield f"{url}/predict", json.dumps({"rows": [list(ROW.values())]})
+
+
+@contextmanager
+def mlflow(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve by MLflow's own scoring server."""
+    python = venv("mlflow")
+    subprocess.run([str(python), "-c", MLFLOW], cwd=folder, check=True, capture_output=True)
+    command = [str(python.parent / "mlflow"), "models", "serve", "-m", "saved", "--env-manager", "local"]
+    with started([*command, "--workers", "1", "--host", "127.0.0.1", "--port"], folder, "/ping") as url:
+        yield f"{url}/invocations", json.dumps({"inputs": [list(ROW.values())]})
+
+
+def venv(package: str) -> Path:
+    """Return the Python of an environment with a package and this scikit-learn, made if need be."""
+    python = CACHE / package / "bin" / "python"
+    if not (CACHE / package / "made").exists():
+        print(f"making {CACHE / package} ...", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", CACHE / package], check=True)
+        needed = [package, f"scikit-learn=={sklearn.__version__}", f"numpy=={np.__version__}"]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *needed], check=True)
+        (CACHE / package / "made").touch()
+    return python
+
+
+@contextmanager
+def started(command: list[str], folder: Path, path: str) -> Iterator[str]:
+    """Start a server, wait until it answers, and end it and all that it started."""
+    port = free()
+    env = os.environ | {
+        "BENTOML_DO_NOT_TRACK": "1",
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen([*command, str(port)], cwd=folder, env=env, stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + 120
+            while not answers(port, path):
+                assert time.monotonic() < until, (folder / "server.log").read_text(encoding="utf-8")[-2_000:]
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            own = psutil.Process(process.pid)
+            for child in [*own.children(recursive=True), own]:
+                child.terminate()
+            process.wait(timeout=30)
+
+
+def free() -> int:
+    """Return a port that nobody listens on."""
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def answers(port: int, path: str) -> bool:
+    """Return whether a path is answered well."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _speed(found: dict[str, dict[int, Load]]) -> str:
+    own, bento, ml = (found[name] for name in ("perenne", "bentoml", "mlflow"))
+    goals = [
+        ("x BentoML at 1 connection", own[1].rate / bento[1].rate, ">= 2.5"),
+        ("x BentoML at 64", own[64].rate / bento[64].rate, ">= 3"),
+        ("x MLflow at 64", own[64].rate / ml[64].rate, ">= 20"),
+        ("ms, p99 at 64", own[64].p99, "<= 60"),
+        ("errors", float(sum(load.errors for load in own.values())), "0"),
+    ]
+    head = "".join(f"{f'{count} connection(s)':>24}" for count in CONNECTIONS)
+    lines = [
+        f"One row a request, 200 trees, 12 features, one worker, {SECONDS} s each: requests/s (p99 in ms)",
+        f"{'':10}{head}{'errors':>10}",
+    ]
+    for name, at in found.items():
+        cells = "".join(f"{f'{load.rate:,.0f} ({load.p99:,.1f})':>24}" for load in at.values())
+        lines.append(f"{name:10}{cells}{sum(load.errors for load in at.values()):10}")
+    return "\n".join([*lines, *(f"  {value:8.1f} {what:28} goal: {goal}" for what, value, goal in goals)])
+
+
+# Swaps.
+
+
+def swaps(seconds: float = SECONDS_OF_SWAPS, clients: int = 4) -> str:
+    """Return what became of requests while every twenty seconds another version was swapped in."""
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        made = project(Path(folder))
+        with serving(made) as running, inside(made):
+            return _swaps(running, seconds, clients)
+
+
+def _swaps(running: Running, seconds: float, clients: int) -> str:
+    scores: dict[str, set[float]] = {}
+    failed: list[str] = []
+    counts = [0] * clients
+    until = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=_ask, args=(running, until, partial(_count, counts, i), scores, failed))
+        for i in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    process, memory, swapped = psutil.Process(running.process.pid), [], 0
+    begun = swap = time.monotonic()
+    while time.monotonic() < until:
+        time.sleep(min(5.0, max(until - time.monotonic(), 0)))
+        memory.append((time.monotonic() - begun, process.memory_info().rss / 2**20))
+        if time.monotonic() - swap >= BETWEEN_SWAPS:
+            swap += BETWEEN_SWAPS
+            assign(("v1.1.0", "v1.0.0")[swapped % 2])
+            assert running.reload().json()["swapped"]
+            swapped += 1
+    for thread in threads:
+        thread.join()
+    warm = np.array([point for point in memory if point[0] > seconds / 4])
+    slope = np.polyfit(warm[:, 0], warm[:, 1], 1)[0] * 3_600
+    return "\n".join(
+        [
+            f"{seconds:.0f} s, {clients} clients, a swap every {BETWEEN_SWAPS:.0f} s:",
+            f"  {sum(counts):,} requests, {len(failed)} failed (goal: 0), {swapped} swaps",
+            f"  scores seen of each version: { {v: len(s) for v, s in scores.items()} } (goal: 1 each)",
+            f"  memory: {memory[0][1]:.0f} MB at first, {memory[-1][1]:.0f} at last, {slope:+.1f} MB an hour",
+        ]
+    )
+
+
+def _count(counts: list[int], client: int) -> None:
+    counts[client] += 1
+
+
+def _ask(
+    running: Running,
+    until: float,
+    count: Callable[[], None],
+    scores: dict[str, set[float]],
+    failed: list[str],
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.client.base_url.port or 0, timeout=30)
+    body, headers = json.dumps({"rows": [ROW]}), {"Content-Type": "application/json", **BEARER}
+    while time.monotonic() < until:
+        connection.request("POST", "/v1/predict", body, headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        count()
+        if answer.status != 200:
+            failed.append(text.decode())
+            continue
+        told: dict[str, Any] = json.loads(text)
+        scores.setdefault(told["model_version"], set()).add(told["predictions"][0]["score"])
+
+
+# Kills.
+
+
+def kills(times: int = 20) -> str:
+    """Return what was lost of what was acknowledged, killed under load again and again."""
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        made = project(Path(folder))
+        found = [kill(made, clients=16, after=1_000) for _ in range(times)]
+    acknowledged, lost, twice = (sum(column) for column in zip(*found, strict=True))
+    return (
+        f"killed {times} times under load: of {acknowledged:,} acknowledged predictions "
+        f"{lost} lost, {twice} twice (goal: 0, 0)"
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {"speed": speed, "kills": kills, "swaps": swaps}
+
+
+def main() -> None:
+    """Print the tables that are named, or all."""
+    for name in sys.argv[1:] or TABLES:
+        print(f"{TABLES[name]()}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
