@@ -321,6 +321,41 @@ def test_actionlint_finds_a_slip(good: str, bad: str, message: str, tmp_path: Pa
     assert re.search(rf"^{re.escape(str(path))}:\d+:\d+: .*{re.escape(message)}", lint.stdout, re.MULTILINE)
 
 
+# Who may do what.
+
+
+def test_review_runs_strangers_code_with_nothing_to_steal() -> None:
+    """It reads, and no more: no permission to write, no secret, no environment that holds any."""
+    text = (GITHUB / "workflows" / "review.yml").read_text()
+    assert "secrets" not in text
+    assert [job for job in _jobs(text).values() if "environment" in job] == []
+    assert {right for job in _jobs(text).values() for right in job["permissions"].values()} == {"read"}
+
+
+def test_only_two_may_write_to_pull_requests() -> None:
+    """comment.yml, so that there is one comment, and monitor.yml, which opens its own; no other."""
+    may = [
+        path.name
+        for path in WORKFLOWS
+        for job in _jobs(path.read_text()).values()
+        if job["permissions"].get("pull-requests") == "write"
+    ]
+    assert may == ["comment.yml", "monitor.yml"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=_name)
+def test_whoever_has_a_secret_runs_the_default_branch(path: Path) -> None:
+    """A job with an environment, or one that reacts to a run, checks out what its trigger names by itself."""
+    workflow = yaml.safe_load(path.read_text())
+    triggers = workflow[True]  # YAML 1.1 reads `on` so
+    privileged = {"workflow_run", "pull_request_target"} & set(triggers)
+    for job in workflow["jobs"].values():
+        if privileged or "environment" in job:
+            assert "pull_request" not in triggers
+            assert [step for step in job["steps"] if "ref" in step.get("with", {})] == []
+    assert "pull_request_target" not in triggers
+
+
 # ci.yml.
 
 

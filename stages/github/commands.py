@@ -9,6 +9,14 @@ group = typer.Typer(no_args_is_help=True)
 app.add_typer(group, name="github", hidden=True, help="What GitHub's workflows call.")
 
 
+@group.callback()
+def start() -> None:
+    """Begin as the workflow."""
+    from stages.github import runner
+
+    runner.identify()
+
+
 @group.command()
 def fetch() -> None:
     """Bring the origin's tags and looks, with the token in GH_TOKEN."""
@@ -31,6 +39,38 @@ def comment() -> None:
     from stages.github import comment
 
     typer.echo(comment.comment())
+
+
+@group.command()
+def lock() -> None:
+    """Commit the dvc.lock that a review has reproduced, its data first, and attach the verdict."""
+    from stages.github import lock
+
+    typer.echo(lock.lock())
+
+
+@group.command()
+def prove() -> None:
+    """Run the stages of the commit again, if its model is none that is released."""
+    from stages.github import release
+
+    typer.echo(release.prove())
+
+
+@group.command()
+def release() -> None:
+    """Judge the model that was proven, and release it if it is eligible."""
+    from stages.github import release
+
+    typer.echo(release.release())
+
+
+@group.command()
+def publish() -> None:
+    """Make a GitHub release of the commit's version."""
+    from stages.github import release
+
+    typer.echo(release.publish())
 
 
 @group.command()

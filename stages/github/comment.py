@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stages.common.errors import PerenneError
-from stages.github import artifact, gh, neutral, runner
+from stages.github import artifact, gh, handover, neutral, runner
 from stages.review import page
 
 MARKER = "<!-- perenne review -->"
@@ -33,6 +33,8 @@ def comment() -> str:
     """Write the comment of a review's run, or bring it up to date; return what was done."""
     run = runner.event()["workflow_run"]
     pulls = pull_requests(run)
+    stale = bool(pulls) and artifact.newest(run["id"], handover.NAME) is not None
+    runner.output("stale", "true" if stale else "false")
     if not pulls:
         return f"no open pull request has {run['head_sha'][:7]} as its head any more: nothing to say"
     told = _page(run)

@@ -20,6 +20,7 @@ def monitor() -> str:
     """
     from stages.loop import retrain
 
+    runner.configure_dvc()
     with runner.rights():
         found = retrain.retrain(
             datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True

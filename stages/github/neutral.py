@@ -61,6 +61,11 @@ def line(text: str, most: int) -> str:
     return re.sub(r"([\\`*_\[\]|~<>])", r"\\\1", _harmless(" ".join(text.split())[:most]))
 
 
+def seen(text: str) -> str:
+    """A text without what cannot be seen, or turns the direction of what can."""
+    return re.sub(*RULES[0], text)
+
+
 def _harmless(text: str) -> str:
     for pattern, new in RULES:
         text = re.sub(pattern, new, text)

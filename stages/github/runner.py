@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages.common.errors import PerenneError
@@ -15,6 +16,8 @@ from stages.common.errors import PerenneError
 BOT = "github-actions[bot]"
 EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 LOCAL = Path(".dvc/config.local")
+
+Settings = Iterator[tuple[str, str]]  # of Git: key and value
 
 
 def event() -> dict[str, Any]:
@@ -43,28 +46,52 @@ def output(name: str, value: str) -> None:
     _append("GITHUB_OUTPUT", f"{name}={value}\n")
 
 
+def identify() -> None:
+    """Let git write notes, tags and commits as the workflow: a runner has no user."""
+    for who in ("AUTHOR", "COMMITTER"):
+        os.environ |= {f"GIT_{who}_NAME": BOT, f"GIT_{who}_EMAIL": EMAIL}
+
+
 @contextmanager
 def rights() -> Iterator[None]:
-    """Let git reach the origin with the token in `GH_TOKEN`, and sign its work as the workflow's.
+    """Let git reach the origin with the token in `GH_TOKEN`, and sign tags with the key in `SIGNING_KEY`.
 
     By variables alone: a checkout with the token in its settings would hand it to whatever runs there.
     """
     before = dict(os.environ)
-    settings = []
-    if token := os.environ.get("GH_TOKEN"):
+    with TemporaryDirectory(prefix="perenne-") as temporary:
+        settings = [*_origin(os.environ.get("GH_TOKEN")), *_signing(os.environ.get("SIGNING_KEY"), temporary)]
+        for i, (key, value) in enumerate(settings):
+            os.environ |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
+        os.environ["GIT_CONFIG_COUNT"] = str(len(settings))
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _origin(token: str | None) -> Settings:
+    if token:
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        settings.append((f"http.{server}/.extraheader", f"AUTHORIZATION: basic {basic}"))
-    for i, (key, value) in enumerate(settings):
-        os.environ |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
-    os.environ["GIT_CONFIG_COUNT"] = str(len(settings))
-    for who in ("AUTHOR", "COMMITTER"):
-        os.environ |= {f"GIT_{who}_NAME": BOT, f"GIT_{who}_EMAIL": EMAIL}
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        yield f"http.{server}/.extraheader", f"AUTHORIZATION: basic {basic}"
+
+
+def _signing(key: str | None, folder: str) -> Settings:
+    """An SSH key without a passphrase; Git reads it from a file."""
+    if key:
+        file = Path(folder) / "key"
+        file.touch(mode=0o600)
+        file.write_text(f"{key.strip()}\n", encoding="utf-8")
+        yield from (("gpg.format", "ssh"), ("user.signingkey", str(file)))
+
+
+def configure_dvc() -> None:
+    """Write the settings of DVC's remote, if there are any in `DVC_CONFIG`, where no commit holds them."""
+    if settings := os.environ.get("DVC_CONFIG"):
+        LOCAL.touch(mode=0o600)
+        LOCAL.write_text(settings, encoding="utf-8")
 
 
 def _append(variable_name: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,33 @@ def push(*commits: str, workspace: bool = True) -> int:
                 f"{lost[0]} first; dvc repro makes them again"
             )
         return sent
+
+
+def send(md5s: Iterable[str]) -> int:
+    """Push some files by their MD5 to the default remote; return how many were not there yet.
+
+    What is neither there nor in the cache is an error, as for `push`, and then nothing is pushed.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        remote = _remote(repo)
+        if remote is None:
+            raise PerenneError(".dvc/config: no default remote; dvc remote add --default NAME URL adds one")
+        cache = repo.cache.local
+        needed = sorted(md5s, key=lambda md5: (md5.endswith(".dir"), md5))  # a listing after what it lists
+        with _explained(remote):
+            there = set(remote.odb.oids_exist(needed))
+            absent = [md5 for md5 in needed if md5 not in there]
+            lost = [md5 for md5 in absent if not cache.exists(md5)]
+            if lost:
+                raise PerenneError(
+                    f"{_named(remote)}: {len(lost)} of {len(needed)} files are neither there nor in the "
+                    f"cache, {lost[0]} first; dvc repro makes them again"
+                )
+            for md5 in absent:
+                remote.odb.add(cache.oid_to_path(md5), cache.fs, md5)
+        return len(absent)
 
 
 def obtain(rev: str, path: Path) -> bytes:

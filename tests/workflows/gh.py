@@ -191,14 +191,15 @@ def api(arguments: list[str], stdin: str) -> Any:
 
 def release(arguments: list[str], stdin: str) -> str:
     """Answer `gh release`: view, create."""
-    action, tag, *_ = arguments
+    action, at = arguments[0], arguments.index("--")
+    options, (tag, *files) = arguments[1:at], arguments[at + 1 :]
+    assert options[:2] == ["--repo", "ada/perenne"], options
     known = load("releases")
     if action == "view":
         return tag if tag in [one["tag"] for one in known] else sys.exit("release not found")
     assert action == "create"
-    at = arguments.index("--") if "--" in arguments else len(arguments)
-    assets = {Path(name).name: Path(name).stat().st_size for name in arguments[at + 1 :]}
-    save("releases", [*known, {"tag": tag, "options": arguments[2:at], "notes": stdin, "assets": assets}])
+    assets = {Path(name).name: Path(name).stat().st_size for name in files}
+    save("releases", [*known, {"tag": tag, "options": options, "notes": stdin, "assets": assets}])
     return ""
 
 

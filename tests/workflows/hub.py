@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from tests.project import Project
@@ -24,11 +25,10 @@ Event = dict[str, Any]
 
 
 class Run(NamedTuple):
-    """A run of a workflow: whether all its jobs succeeded, what act has printed, and the run's page."""
+    """A run of a workflow: whether all its jobs succeeded, and what act has printed."""
 
     passed: bool
     log: str
-    summary: str
 
 
 class Pull(NamedTuple):
@@ -88,6 +88,12 @@ class Hub:
         }
         return self.act("comment", "workflow_run", {"action": "completed", "workflow_run": run}, at="main")
 
+    def merge(self) -> tuple[str, str]:
+        """Push what `work` has committed to the main branch; return the commits before and after."""
+        before = self.work.out("git rev-parse origin/main").strip()
+        self.work.run("git push -q origin HEAD:main")
+        return before, self.work.out("git rev-parse HEAD").strip()
+
     def release(self, before: str, after: str) -> Run:
         """Run release.yml on a push to the main branch."""
         event = {"ref": "refs/heads/main", "before": before, "after": after}
@@ -95,14 +101,16 @@ class Hub:
 
     def act(self, workflow: str, name: str, event: Event, *, at: str) -> Run:
         """Run a workflow file as it is in a commit of the origin."""
-        folder = self.work.path.parent / "act"
-        shutil.rmtree(folder, ignore_errors=True)
-        self.work.run(f"git fetch -q origin && git worktree prune && git clone -q . {folder}")
+        folder = Path(mkdtemp(prefix="act-", dir=self.work.path.parent))
+        self.work.run(f"git fetch -q origin && git clone -q . {folder}/project")
+        folder = folder / "project"
         there = Project(folder)
         there.run('git fetch -q "$ORIGIN" "$AT" && git checkout -q FETCH_HEAD', ORIGIN=self.origin, AT=at)
         there.run(f"git remote set-url origin https://github.com/{REPOSITORY}.git")
-        event_file = self.work.path.parent / "event.json"
-        event_file.write_text(json.dumps(event | {"repository": {"full_name": REPOSITORY}}))
+        event_file = folder.parent / "event.json"
+        event_file.write_text(
+            json.dumps(event | {"repository": {"full_name": REPOSITORY, "default_branch": "main"}})
+        )
         done = subprocess.run(
             [
                 *(str(VENV / "bin" / "act"), name, "--eventpath", str(event_file)),
@@ -113,15 +121,12 @@ class Hub:
                 *(word for pin in self._pins(folder) for word in ("--local-repository", pin)),
             ],
             cwd=folder,
-            env=self._environment(),
+            env=self._environment(folder.parent),
             capture_output=True,
             text=True,
             check=False,
         )
-        summary = self.state / "summary"
-        told = summary.read_text() if summary.exists() else ""
-        summary.unlink(missing_ok=True)
-        return Run(done.returncode == 0, done.stdout + done.stderr, told)
+        return Run(done.returncode == 0, _told(done.stdout + done.stderr))
 
     @property
     def origin(self) -> str:
@@ -131,7 +136,7 @@ class Hub:
     @property
     def remote(self) -> str:
         """The settings of DVC's remote, as the secret holds them."""
-        return f"['remote \"storage\"']\n    url = {self.work.path.parent.parent / 'perenne-storage'}\n"
+        return f"['remote \"storage\"']\n    url = {self.work.path.parent / 'perenne-storage'}\n"
 
     def read(self, name: str) -> list[Any]:
         """A list of the state."""
@@ -168,13 +173,12 @@ class Hub:
         pins = sorted(set(re.findall(r"uses: (actions/([\w-]+))(?:/[\w-]+)?@([0-9a-f]{40})", text)))
         return [f"{action}@{pin}={HERE / 'actions' / name}" for action, name, pin in pins]
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, runner: Path) -> dict[str, str]:
         top = self.work.path.parent
-        home, commands = top / "runner", top / "commands"
+        home, commands = runner / "home", runner / "commands"
         for path in (home, commands, self.state):
             path.mkdir(exist_ok=True)
-        if not (commands / "gh").exists():
-            (commands / "gh").symlink_to(HERE / "gh.py")
+        (commands / "gh").symlink_to(HERE / "gh.py")
         return {
             "PATH": os.pathsep.join([str(commands), os.environ["PATH"]]),
             "HOME": str(home),
@@ -190,3 +194,9 @@ class Hub:
             "TESTS": str(HERE),
             "CACHES": str(top / "caches"),
         }
+
+
+def _told(log: str) -> str:
+    """What the steps have printed and how they have ended, without what act says of its own work."""
+    noise = ("LocalRepositoryCache", " Run Pre ", " Run Post ", "Success - Pre ", "Success - Post ")
+    return "\n".join(line for line in log.splitlines() if not any(word in line for word in noise))
