@@ -41,10 +41,12 @@ bench-serve: $(DEV)  ## load, swap and kill the service, beside BentoML and MLfl
 venv: $(RUN)    ## make .venv with what the pipeline needs
 dev: $(DEV)     ## make .venv with what development needs
 
-lock: .venv/uv-$(UV)  ## resolve the dependencies again and write both locks
+lock: .venv/uv-$(UV)  ## resolve the dependencies again and write the locks
 	# The larger one first: what a user adds with an extra must fit what runs without it.
 	$(COMPILE) pyproject.toml --extra dev --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml --extra s3 --extra serve --constraint tests/requirements.txt \
+	  --output-file stages/serving/requirements.txt $(LOCK_FLAGS)
 
 clean:          ## remove the environment
 	rm -rf .venv

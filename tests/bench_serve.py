@@ -3,8 +3,8 @@
     make bench-serve TABLES="speed swaps kills"
 
 All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine.
-BentoML and MLflow get the bare estimator and arrays, which suits them; ours checks every row against a
-contract and commits every prediction to SQLite before it answers.
+BentoML gets the bare estimator and arrays, which suits it; MLflow the pipeline and its own format, a frame;
+ours checks every row against a contract and commits every prediction to SQLite before it answers.
 """
 
 from __future__ import annotations
@@ -86,8 +86,7 @@ class Scorer:
 """
 MLFLOW = """
 import joblib, mlflow.sklearn
-trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-mlflow.sklearn.save_model(joblib.load("model.joblib"), "saved", skops_trusted_types=trusted)
+mlflow.sklearn.save_model(joblib.load("pipeline.joblib"), "saved", serialization_format="cloudpickle")
 """
 
 
@@ -203,12 +202,13 @@ def wrk(url: str, script: Path, connections: int, seconds: int) -> Load:
 
 
 def export(made: Project) -> None:
-    """Write the bare estimator as the other two take it."""
+    """Write the bare estimator, and the whole pipeline, as the other two take them."""
     import joblib
 
     with inside(made):
         pipeline, _ = model.load()
     joblib.dump(pipeline["model"], made.path.parent / "model.joblib")
+    joblib.dump(pipeline, made.path.parent / "pipeline.joblib")
 
 
 @contextmanager
@@ -228,7 +228,10 @@ def mlflow(folder: Path) -> Iterator[tuple[str, str]]:
     subprocess.run([str(python), "-c", MLFLOW], cwd=folder, check=True, capture_output=True)
     command = [str(python.parent / "mlflow"), "models", "serve", "-m", "saved", "--env-manager", "local"]
     with started([*command, "--workers", "1", "--host", "127.0.0.1", "--port"], folder, "/ping") as url:
-        yield f"{url}/invocations", json.dumps({"inputs": [list(ROW.values())]})
+        yield (
+            f"{url}/invocations",
+            json.dumps({"dataframe_split": {"columns": FEATURES, "data": [list(ROW.values())]}}),
+        )
 
 
 def venv(package: str) -> Path:

@@ -1,4 +1,4 @@
-"""`perenne serve`, `perenne export-log`."""
+"""`perenne serve`, `perenne deploy`, `perenne export-log`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.common.options import Case, current_case
+from stages.common.options import Case, Push, current_case
 
 app = typer.Typer()
 
@@ -20,11 +20,16 @@ LogURL = Annotated[
 @app.command()
 def serve(
     *,
-    stage: Annotated[str, typer.Option(help="The stage whose version is served, and followed.")] = "prod",
+    stage: Annotated[
+        str, typer.Option(metavar="STAGE|VERSION", help="The stage that is followed, or one version.")
+    ] = "prod",
     case: Case = None,
     host: Annotated[str | None, typer.Option(help="By default serve.host of params.yaml.")] = None,
     port: Annotated[int | None, typer.Option(help="By default serve.port; 0 is any that is free.")] = None,
     log_url: LogURL = None,
+    token_sha256: Annotated[
+        str | None, typer.Option(envvar="PERENNE_TOKEN_SHA256", help="By default serve.token_sha256.")
+    ] = None,
     require_signed: Annotated[
         bool, typer.Option("--require-signed", help="Only versions whose tag's signature is good.")
     ] = False,
@@ -32,8 +37,26 @@ def serve(
     """Serve the released model over HTTP, and follow its stage: what is released next takes its place."""
     from stages.serving import server, settings
 
-    chosen = settings.load(host=host, port=port, log_url=log_url)
+    chosen = settings.load(host=host, port=port, log_url=log_url, token_sha256=token_sha256)
     server.run(case or current_case(), stage, chosen, require_signed=require_signed)
+
+
+@app.command()
+def deploy(
+    version: Annotated[str | None, typer.Argument(help="By default the one that was released last.")] = None,
+    *,
+    stage: Annotated[str, typer.Option(help="Where it is put, if it does what it must.")] = "prod",
+    case: Case = None,
+    push: Push = False,
+) -> None:
+    """Try a version in the real server, golden rows and latency, and only then put it in a stage.
+
+    One that fails in the stage already makes room for the version that was there before.
+    """
+    from stages.serving import deploy, settings
+
+    budget = settings.load().budget_ms
+    typer.echo(deploy.deploy(case or current_case(), version, stage=stage, budget_ms=budget, push=push))
 
 
 @app.command("export-log")

@@ -77,7 +77,7 @@ class Follower:
 
     async def _follow(self, *, again: bool) -> None:
         registry = await asyncio.to_thread(self._read)
-        wanted = registry.in_stage(self.stage)
+        wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
             self._nothing()
             return
@@ -166,6 +166,11 @@ class Follower:
             self.refusals += 1
             log.warning("%s: refused: %s", self.stage, why)
         self.refused = refusal
+
+
+def _version(registry: Registry, name: str) -> Version | None:
+    """The version of this name; no stage can be called like one."""
+    return next((version for version in registry.versions if version.version == name), None)
 
 
 def _standing(registry: Registry, stage: str, version: Version) -> Standing:

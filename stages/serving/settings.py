@@ -33,6 +33,7 @@ class Settings(Model):
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # from this score on the class is 1
     max_rows: PositiveInt = 1_000  # of a request
     max_body: PositiveInt = 1_000_000  # bytes of a request
+    budget_ms: Annotated[float, Field(gt=0)] = 100  # p99 of a row's answer, before a version is deployed
     log: Mode = "commit"
     log_url: str = "sqlite:///data/predictions.sqlite"
 

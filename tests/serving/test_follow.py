@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -14,18 +13,17 @@ from typing import Any
 
 import pytest
 
-from stages.common import git, model
+from stages.common import git
 from stages.common.errors import PerenneError
-from stages.registry import golden, publish, tags
-from stages.registry.release import as_yaml
+from stages.registry import golden, tags
 from stages.registry.rollback import rollback
 from stages.serving.bring import bring
 from stages.serving.served import load
 from tests.conftest import Enter
 from tests.project import Project
 from tests.serving.running import PATIENCE, Running, example, serving
+from tests.serving.versions import NAME, assign, register, sha256
 
-NAME = "retirement"
 CONTRACT = "data/cases/retirement/contract.yaml"
 
 
@@ -59,29 +57,6 @@ def here(running: Running, enter: Enter) -> Running:
     running.project.run("git checkout -q main")
     running.reload()
     return running
-
-
-def sha256() -> str:
-    """Return that of the model in the working tree."""
-    return hashlib.sha256(model.MODEL.read_bytes()).hexdigest()
-
-
-def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:
-    """Tag a commit as a version whose proof is that of v1.0.0 but for what is changed."""
-    proof = (tags.read(NAME).registered["v1.0.0"].proof or {}) | changed
-    message = f"{version}\n\n---\n{as_yaml(proof)}"
-    publish.publish([publish.Tag(f"{NAME}@{version}", git.commit(commit), message)], push=False)
-
-
-def assign(version: str, stage: str = "prod") -> None:
-    """Put a version in a stage; one that does not exist takes out what is there."""
-    registry = tags.read(NAME)
-    if version in registry.registered:
-        tag = publish.assigned(registry, stage, registry.registered[version].commit, "a test")
-    else:
-        holder = registry.find(stage)
-        tag = publish.Tag(f"{NAME}#{stage}!#{registry.next_counter}", holder.commit, "a test")
-    publish.publish([tag], push=False)
 
 
 def refusal(running: Running) -> str:

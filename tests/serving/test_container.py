@@ -1,0 +1,85 @@
+"""The image: who it runs as, what it is made of, and how it starts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.common.errors import PerenneError
+from stages.serving import container
+from stages.serving.container import REPO, command
+from tests.conftest import Enter
+from tests.project import ROOT, Project
+
+DOCKERFILE = ROOT / "stages/serving/Dockerfile"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the instructions of the Dockerfile, in order."""
+    lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
+    found = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return [(name, rest) for name, _, rest in found]
+
+
+def test_it_runs_as_nobody_and_says_how_it_is() -> None:
+    """By number, for what checks that it is not root; the last user is the one that counts."""
+    told = dict(instructions())
+    assert told["USER"] == "10001"
+    assert told["HEALTHCHECK"].endswith('CMD ["python", "-m", "stages.serving.container", "healthy"]')
+    assert told["ENTRYPOINT"] == '["python", "-m", "stages.serving.container"]'
+    assert told["VOLUME"] == told["WORKDIR"] == "/data"
+
+
+def test_all_that_is_installed_is_locked() -> None:
+    """With hashes; and what is copied is there, without data, tests or anything secret."""
+    runs = [rest for name, rest in instructions() if name == "RUN" and "pip" in rest]
+    assert len(runs) == 1
+    assert "--require-hashes --requirement requirements.txt" in runs[0]
+    copied = [source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]]
+    assert all((ROOT / source).exists() for source in copied)
+    assert not {".", ".git", "data", "tests"} & set(copied)
+
+
+def test_lock_of_the_image_is_that_of_the_tests() -> None:
+    """What was tested is what is served: every package at the version that the tests ran with."""
+
+    def pins(lock: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==([^ \\;]+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
+
+    image, tested, pipeline = map(
+        pins, ("stages/serving/requirements.txt", "tests/requirements.txt", "requirements.txt")
+    )
+    assert {name: tested.get(name) for name in image} == image
+    assert set(pipeline) <= set(image)
+
+
+def test_it_clones_once_and_serves_from_there(
+    company: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For all addresses of the container, so a token is needed; what is given to it comes last and counts."""
+    enter(company)
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.chdir(data)
+    with pytest.raises(PerenneError, match="PERENNE_REPO: not set"):
+        command([])
+    monkeypatch.setenv("PERENNE_REPO", f"file://{company.path.parent}/origin.git")
+    for _ in range(2):
+        monkeypatch.chdir(data)
+        serve = command(["--require-signed"])
+        assert Path.cwd() == data / REPO
+        assert serve[:6] == [sys.executable, "-P", "-m", "stages.cli", "serve", "--host"]
+        assert serve[-3:] == ["--log-url", f"sqlite:///{data}/predictions.sqlite", "--require-signed"]
+    monkeypatch.setenv("PERENNE_LOG_URL", "postgresql+psycopg://log@db/log")
+    monkeypatch.chdir(data)
+    assert "postgresql+psycopg://log@db/log" in command([])
+
+
+def test_health_is_that_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing answers, the check fails."""
+    monkeypatch.setattr(container, "PORT", 9)
+    with pytest.raises(OSError, match="refused"):
+        container.healthy()

@@ -1,0 +1,35 @@
+"""Versions to serve, tagged without a gate: what is good enough is not the question here."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from stages.common import git, model
+from stages.registry import publish, tags
+from stages.registry.release import as_yaml
+
+NAME = "retirement"
+
+
+def sha256() -> str:
+    """Return that of the model in the working tree."""
+    return hashlib.sha256(model.MODEL.read_bytes()).hexdigest()
+
+
+def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:
+    """Tag a commit as a version whose proof is that of v1.0.0 but for what is changed."""
+    proof = (tags.read(NAME).registered["v1.0.0"].proof or {}) | changed
+    message = f"{version}\n\n---\n{as_yaml(proof)}"
+    publish.publish([publish.Tag(f"{NAME}@{version}", git.commit(commit), message)], push=False)
+
+
+def assign(version: str, stage: str = "prod") -> None:
+    """Put a version in a stage; one that does not exist takes out what is there."""
+    registry = tags.read(NAME)
+    if version in registry.registered:
+        tag = publish.assigned(registry, stage, registry.registered[version].commit, "a test")
+    else:
+        holder = registry.find(stage)
+        tag = publish.Tag(f"{NAME}#{stage}!#{registry.next_counter}", holder.commit, "a test")
+    publish.publish([tag], push=False)
