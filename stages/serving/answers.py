@@ -85,9 +85,9 @@ class Ready(_Answer):
     """Whether predictions are answered, and by what."""
 
     ready: bool
-    version: str
-    refused: str | None
-    log: str
+    version: str | None = None
+    refused: str | None = Field(None, description="why what the registry says is not what is served")
+    log: str | None = None
 
 
 class Labelled(_Answer):

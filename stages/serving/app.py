@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -11,13 +12,14 @@ from pydantic_core import to_json
 
 from stages.serving import answers
 from stages.serving.batcher import Busy, as_json
-from stages.serving.guard import Guard, known
+from stages.serving.guard import Guard, Route, known
 from stages.serving.labels import as_labels, labels
 from stages.serving.log import LogUnavailable
 from stages.serving.problems import JSON, Refused, body, detail, problems
 from stages.serving.rows import asked, requests
 from stages.serving.service import Service
 
+PREDICT = "/v1/predict"
 REF = "#/components/schemas/{model}"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' own
 Said = dict[int | str, dict[str, Any]]
@@ -49,18 +51,36 @@ def build(service: Service) -> Guard:
         "Request": requests(service.live.what, service.settings.max_rows),
         "Labels": labels(service.settings.max_rows),
     }
-    _ask(app, service, reads)
+    predict = _ask(app, service, reads)
     _tell(app, service)
     app.openapi = lambda: _document(app, service, reads)  # type: ignore[method-assign]
     paths = {route.path for route in app.routes}  # type: ignore[attr-defined]
-    return Guard(app, service.metrics, service.settings.token_sha256, paths)
+    return Guard(app, {("POST", PREDICT): predict}, service.metrics, service.settings.token_sha256, paths)
 
 
-def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> None:
-    """The routes that take something."""
+def refusing(route: Route) -> Route:
+    """A route that answers what it refuses, too."""
+
+    @wraps(route)
+    async def answered(request: Request) -> Response:
+        try:
+            return await route(request)
+        except Refused as error:
+            return detail(error.status, str(error))
+        except Busy:
+            return detail(503, "too many rows wait already; try again")
+        except LogUnavailable:
+            return detail(503, "the log could not be written, so nothing is answered; try again")
+
+    return answered
+
+
+def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> Route:
+    """The routes that take something; return that of predictions."""
     columns, most = list(asked(service.live.what)), service.settings.max_body
 
-    @app.post("/v1/predict", responses=said(400, 413, 415, 422, 503), response_model=answers.Predictions)
+    @app.post(PREDICT, responses=said(400, 413, 415, 422, 503), response_model=answers.Predictions)
+    @refusing
     async def predict(request: Request) -> Response:
         """Score rows. A prediction that was answered is in the log, unless `serve.log` says `async`."""
         try:
@@ -70,6 +90,7 @@ def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> 
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)
 
     @app.post("/v1/labels", responses=said(400, 413, 415, 422, 503), response_model=answers.Labelled)
+    @refusing
     async def label(request: Request) -> Response:
         """Tell outcomes of predictions by their ids: late, again or several at once, all is well."""
         try:
@@ -91,17 +112,7 @@ def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> 
         told = {"version": service.live.version.version, "swapped": swapped}
         return Response(to_json(told), media_type=JSON)
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return detail(error.status, str(error))
-
-    @app.exception_handler(Busy)
-    async def busy(_: Request, __: Busy) -> Response:
-        return detail(503, "too many rows wait already; try again")
-
-    @app.exception_handler(LogUnavailable)
-    async def unavailable(_: Request, __: LogUnavailable) -> Response:
-        return detail(503, "the log could not be written, so nothing is answered; try again")
+    return predict
 
 
 def _tell(app: FastAPI, service: Service) -> None:
@@ -118,10 +129,13 @@ def _tell(app: FastAPI, service: Service) -> None:
         return Response(b'{"status":"ok"}', media_type=JSON)
 
     @app.get("/readyz", responses={503: {"model": answers.Ready}}, response_model=answers.Ready)
-    async def ready() -> Response:
-        """Predictions are answered; if not, send requests elsewhere."""
+    async def ready(request: Request) -> Response:
+        """Predictions are answered; if not, send requests elsewhere. Why is for those with the token."""
         state = service.ready()
-        return Response(to_json(state), 200 if state["ready"] else 503, media_type=JSON)
+        status, token = 200 if state["ready"] else 503, service.settings.token_sha256
+        if token and not known(request.scope, token):
+            state = {"ready": state["ready"]}
+        return Response(to_json(state), status, media_type=JSON)
 
     @app.get("/metrics", responses=said(), response_class=Response)
     async def metrics() -> Response:
@@ -137,7 +151,7 @@ def _document(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]
         title=app.title, version=app.version, routes=app.routes, description=service.live.what.row
     )
     schemas = document["components"]["schemas"]
-    for path, name in (("/v1/predict", "Request"), ("/v1/labels", "Labels")):
+    for path, name in ((PREDICT, "Request"), ("/v1/labels", "Labels")):
         schema = reads[name].json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {}) | {name: schema}
         content = {JSON: {"schema": {"$ref": REF.format(model=name)}}}

@@ -43,7 +43,8 @@ async def _serve(service: Service) -> None:
     try:
         await service.start()
         settings = service.settings
-        options: dict[str, Any] = {"access_log": False, "server_header": False, "log_config": None}
+        options: dict[str, Any] = {"access_log": False, "server_header": False, "proxy_headers": False}
+        options["log_config"] = None
         config = uvicorn.Config(
             build(service),
             host=settings.host,

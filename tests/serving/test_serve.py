@@ -159,6 +159,7 @@ def test_document_says_all_that_is_answered(served: Running) -> None:
 def test_token_is_asked_for(served: Running) -> None:
     """By every route but the two for whoever restarts the service; a wrong one is none."""
     paths = served.client.get("/openapi.json").json()["paths"]
+    assert set(served.get("/readyz")) == {"ready", "version", "refused", "log"}
     bad = [{}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer"}, {"Authorization": "Basic eDp5"}]
     with httpx.Client(base_url=served.client.base_url) as stranger:
         for path, method in [(p, m) for p, methods in paths.items() for m in methods] + [("/docs", "get")]:
@@ -166,6 +167,7 @@ def test_token_is_asked_for(served: Running) -> None:
                 status = stranger.request(method, path, headers=headers).status_code
                 assert (status == 200) == (path in ("/healthz", "/readyz")), path
                 assert status in (200, 401)
+        assert stranger.get("/readyz").json() == {"ready": True}
 
 
 def test_model_tells_what_was_released(served: Running) -> None:
