@@ -136,6 +136,7 @@ def _judged(
             "answer": answer,
             "why": _why(answer, findings, verdict["champion"]),
             "rules": [_finding(found) for found in findings],
+            "against": at["against"],
             "alpha": {"look": look.number, "spent": look.alpha, "left": look.left, "total": rules.alpha},
             "metrics": _metrics(seen, what),
             "opponents": [_opponent(seen, opponent, what) for opponent in seen.opponents],

@@ -42,6 +42,14 @@ def comment() -> None:
 
 
 @group.command()
+def look() -> None:
+    """Write the look that a review made at a holdout into the ledger."""
+    from stages.github import look
+
+    typer.echo(look.look())
+
+
+@group.command()
 def lock() -> None:
     """Commit the dvc.lock that a review has reproduced, its data first, and attach the verdict."""
     from stages.github import lock
