@@ -41,10 +41,15 @@ class Number(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A categorical feature: the row of the table of each value seen in training; others are missing."""
+    """A categorical feature: the row of the table of each value seen in training; others are missing.
+
+    `codes` are what the trees see instead of the values, in their order.
+    """
 
     name: str
+    first: int
     rows: Mapping[str, int]
+    codes: Array
     missing: int
 
     def place(self, value: str | None) -> int:
@@ -52,12 +57,14 @@ class Category(NamedTuple):
         return self.missing if value is None else self.rows.get(value, self.missing)
 
 
+Feature = Number | Category
+Link = Callable[[Array], Array]
+
+
 class Forest:
     """The trees of a pipeline as tables."""
 
-    def __init__(
-        self, features: Sequence[Number | Category], words: Words, leaves: Array, link: Link
-    ) -> None:
+    def __init__(self, features: Sequence[Feature], words: Words, leaves: Array, link: Link) -> None:
         """`words`, shape (bins, trees); `leaves`, shape (1 + trees, most of a tree), first the baseline."""
         self.features = tuple(features)
         self._words = words
@@ -86,9 +93,6 @@ class Forest:
         return np.asarray(self._link(raw))
 
 
-Link = Callable[[Array], Array]
-
-
 def compiled(pipeline: Pipeline) -> Forest | None:
     """The tables of a pipeline that `train` made; None if it is not of boosted trees that fit into words."""
     estimator = pipeline[-1]
@@ -97,49 +101,55 @@ def compiled(pipeline: Pipeline) -> Forest | None:
     trees = [predictor for (predictor,) in estimator._predictors]
     if max(int(tree.nodes["is_leaf"].sum()) for tree in trees) > MOST_LEAVES:
         return None
-    categories, numbers = (list(columns) for _, _, columns in pipeline["encode"].transformers_[:2])
-    codes = _codes(pipeline, categories, numbers)
-    nodes = np.concatenate([tree.nodes for tree in trees])
-    splits = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
-    features: list[Number | Category] = []
-    first = 0
-    for name in categories:
-        values = codes[name]
-        features.append(Category(name, {v: first + i for i, v in enumerate(values)}, first + len(values)))
-        first += len(values) + 1
-    for at, name in enumerate(numbers, start=len(categories)):
-        thresholds = np.unique(splits["num_threshold"][splits["feature_idx"] == at]).tolist()
-        features.append(Number(name, first, thresholds, first + len(thresholds) + 1))
-        first += len(thresholds) + 2
-    if first * len(trees) * 8 > MOST_BYTES:
+    features = _features(pipeline, trees)
+    bins = features[-1].missing + 1
+    if bins * len(trees) * np.dtype(np.uint64).itemsize > MOST_BYTES:
         return None
-    words = np.empty((first, len(trees)), dtype=np.uint64)
-    leaves = np.zeros((1 + len(trees), MOST_LEAVES))
+    words, leaves = np.empty((bins, len(trees)), dtype=np.uint64), np.zeros((1 + len(trees), MOST_LEAVES))
     leaves[0, 0] = estimator._baseline_prediction.item()
     known, places = estimator._bin_mapper.make_known_categories_bitsets()
     for t, tree in enumerate(trees):
         spans = _spans(tree.nodes)
         words[:, t] = _bits(0, spans[0][2])
-        for number, node in enumerate(tree.nodes):
-            start, middle, end = spans[number]
+        for node, (start, middle, end) in zip(tree.nodes, spans, strict=True):
             if node["is_leaf"]:
                 leaves[1 + t, start] = node["value"]
                 continue
             feature = features[node["feature_idx"]]
-            if isinstance(feature, Number):
-                cut = feature.first + bisect_left(feature.thresholds, float(node["num_threshold"])) + 1
-                goes_left = np.arange(feature.first, feature.missing) < cut
-            else:
-                goes_left = _sides(
-                    np.array(list(codes[feature.name].values())),
-                    tree.raw_left_cat_bitsets[node["bitset_idx"]],
-                    known[places[node["feature_idx"]]],
-                    missing=bool(node["missing_go_to_left"]),
-                )
-            goes_left = np.append(goes_left, bool(node["missing_go_to_left"]))
-            column = words[feature.missing + 1 - len(goes_left) : feature.missing + 1, t]
-            column &= np.where(goes_left, ~_bits(middle, end), ~_bits(start, middle))
+            left = _left(feature, node, tree.raw_left_cat_bitsets, known, places)
+            kept = np.where(left, ~_bits(middle, end), ~_bits(start, middle))
+            words[feature.first : feature.missing + 1, t] &= kept
     return Forest(features, words, leaves, estimator._loss.link.inverse)
+
+
+def _features(pipeline: Pipeline, trees: Sequence[Any]) -> list[Feature]:
+    """The features in the order in which the trees have them, each with its rows of the table."""
+    categories, numbers = (list(columns) for _, _, columns in pipeline["encode"].transformers_[:2])
+    nodes = np.concatenate([tree.nodes for tree in trees])
+    splits = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
+    features: list[Feature] = []
+    first = 0
+    for name, codes in _codes(pipeline, categories, numbers).items():
+        rows = {value: first + number for number, value in enumerate(codes)}
+        features.append(Category(name, first, rows, np.array(list(codes.values())), first + len(rows)))
+        first += len(rows) + 1
+    for at, name in enumerate(numbers, start=len(categories)):
+        thresholds = np.unique(splits["num_threshold"][splits["feature_idx"] == at]).tolist()
+        features.append(Number(name, first, thresholds, first + len(thresholds) + 1))
+        first += len(thresholds) + 2
+    return features
+
+
+def _left(feature: Feature, node: Any, sets: Bits, known: Bits, places: Bits) -> npt.NDArray[np.bool_]:
+    """Which rows of a feature go left at a node; the last one is that of what is missing."""
+    missing = bool(node["missing_go_to_left"])
+    if isinstance(feature, Number):
+        cut = bisect_left(feature.thresholds, float(node["num_threshold"])) + 1
+        left = np.arange(len(feature.thresholds) + 1) < cut
+    else:
+        of_feature = known[places[node["feature_idx"]]]
+        left = _sides(feature.codes, sets[node["bitset_idx"]], of_feature, missing=missing)
+    return np.append(left, missing)
 
 
 def _codes(pipeline: Pipeline, categories: list[str], numbers: list[str]) -> dict[str, dict[str, float]]:
