@@ -87,3 +87,19 @@ def monitor() -> None:
     from stages.github import monitor
 
     typer.echo(monitor.monitor())
+
+
+@group.command()
+def deploy() -> None:
+    """Try the newest version, or the one in VERSION, in the real server, and put it to use."""
+    from stages.github import deploy
+
+    typer.echo(deploy.deploy())
+
+
+@group.command()
+def rollback() -> None:
+    """Put the version before, or the one in VERSION, to use again, for the reason in REASON."""
+    from stages.github import deploy
+
+    typer.echo(deploy.rollback())

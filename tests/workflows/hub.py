@@ -170,7 +170,9 @@ class Hub:
     def _pins(self, folder: Path) -> list[str]:
         """Each action that the workflows use, at its pin, is one of ours."""
         text = "\n".join(file.read_text() for file in sorted(folder.glob(".github/**/*.yml")))
-        pins = sorted(set(re.findall(r"uses: (actions/([\w-]+))(?:/[\w-]+)?@([0-9a-f]{40})", text)))
+        pins = sorted(
+            set(re.findall(r"uses: ((?:actions|docker)/([\w-]+))(?:/[\w-]+)?@([0-9a-f]{40})", text))
+        )
         return [f"{action}@{pin}={HERE / 'actions' / name}" for action, name, pin in pins]
 
     def _environment(self, runner: Path) -> dict[str, str]:
