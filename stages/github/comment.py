@@ -16,12 +16,13 @@ from stages.review import page
 MARKER = "<!-- perenne review -->"
 MOST = 65_536  # characters of a comment, as GitHub has it
 MOST_BYTES = 5_000_000  # of the artifact
-ROOM = 6_000  # for what is said above the page
+ROOM = 5_000  # for what is said above the page
 JUDGES = (
     *("stages/gate/", "stages/registry/", "stages/review/", "stages/github/", "stages/stats/"),
     *(".github/", "Makefile", "requirements.txt"),
 )
-MOST_FILES = 20  # that are named
+COMMITTED = "The `dvc.lock` that it made is committed to the branch: pull before you go on."
+MOST_FILES, MOST_NAME = 10, 60  # that are named, and characters of each
 
 STATES = {
     "success": "✅ The review has passed",
@@ -31,15 +32,16 @@ STATES = {
 
 def comment() -> str:
     """Write the comment of a review's run, or bring it up to date; return what was done."""
-    run = runner.event()["workflow_run"]
+    happened = runner.event()
+    run = happened["workflow_run"]
     pulls = pull_requests(run)
-    stale = bool(pulls) and artifact.newest(run["id"], handover.NAME) is not None
+    stale = bool(pulls and handover.place(happened)) and artifact.newest(run["id"], handover.NAME) is not None
     runner.output("stale", "true" if stale else "false")
     if not pulls:
         return f"no open pull request has {run['head_sha'][:7]} as its head any more: nothing to say"
     told = _page(run)
     for number in pulls:
-        _put(number, "\n\n".join([MARKER, _state(run), *_warnings(number), told]))
+        _put(number, "\n\n".join([MARKER, _state(run), *[COMMITTED] * stale, *_warnings(number), told]))
     return f"commented on {', '.join(f'#{number}' for number in pulls)}"
 
 
@@ -82,7 +84,7 @@ def _warnings(number: int) -> Iterable[str]:
     files = [str(one["filename"]) for one in gh.pages(gh.path("pulls", number, "files", per_page=100))]
     judges = [name for name in files if name.startswith(JUDGES)]
     if judges:
-        names = ", ".join(neutral.line(name, 100) for name in judges[:MOST_FILES])
+        names = ", ".join(neutral.line(name, MOST_NAME) for name in judges[:MOST_FILES])
         more = f" and {len(judges) - MOST_FILES} more" if len(judges) > MOST_FILES else ""
         yield (
             f"> [!WARNING]\n> This change edits what judges it ({names}{more}): "

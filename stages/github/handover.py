@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from stages.common import batches, git, strict_yaml
 from stages.common.errors import PerenneError
@@ -85,6 +86,13 @@ def _copy(found: Artifact, md5: str, to: Path, most: int) -> int:
         if digest.hexdigest() != md5.removesuffix(".dir"):
             raise PerenneError(f"{md5}: handed over with another content than that of its name")
     return size
+
+
+def place(happened: dict[str, Any]) -> str | None:
+    """The branch that a run's lock may be committed to; None for a fork's, and for the default branch."""
+    run, here = happened["workflow_run"], happened["repository"]
+    ours = run["head_repository"]["full_name"] == here["full_name"]
+    return run["head_branch"] if ours and run["head_branch"] != here["default_branch"] else None
 
 
 def outputs(lock: bytes) -> list[str]:

@@ -28,11 +28,9 @@ def lock() -> str:
     """Commit the lock that a review has reproduced; return what was done."""
     happened = runner.event()
     run = happened["workflow_run"]
-    branch, repository = run["head_branch"], happened["repository"]
-    if run["head_repository"]["full_name"] != repository["full_name"]:
-        return "a fork's branch is its owner's: nothing to commit"
-    if branch == repository.get("default_branch"):
-        return f"{branch} is the default branch: nothing is committed to it but by a merge"
+    branch = handover.place(happened)
+    if branch is None:
+        return "a lock is committed to no fork, and not to the default branch: nothing to commit"
     if not comment.pull_requests(run):
         return f"no open pull request has {run['head_sha'][:7]} as its head any more: nothing to commit"
     with artifact.of(run["id"], handover.NAME, MOST) as found:

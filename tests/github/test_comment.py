@@ -12,6 +12,7 @@ from stages.github import comment, gh
 from tests.github.conftest import Runner
 
 HEAD = "a" * 40
+HERE = {"full_name": "ada/perenne", "default_branch": "main"}
 BOT = {"login": "github-actions[bot]"}
 
 
@@ -40,7 +41,7 @@ def commented(runner: Runner, page: str = "## told\n", **facts: Any) -> list[str
     """Return the texts of all comments after that of a run."""
     with zipfile.ZipFile(runner.folder / "artifacts" / "review.zip", "w") as archive:
         archive.writestr("review.md", page)
-    runner.happens(workflow_run=run(**facts))
+    runner.happens(workflow_run=run(**facts), repository=HERE)
     comment.comment()
     found = runner.folder / "comments.json"
     return [one["body"] for one in runner.read("comments")] if found.exists() else []
@@ -84,10 +85,20 @@ def test_change_of_what_judges_is_told_above_its_page(runner: Runner) -> None:
     assert "](x)" not in text
 
 
+@pytest.mark.parametrize("owner", ["ada", "eve"])
+def test_lock_that_is_committed_is_told(runner: Runner, owner: str) -> None:
+    """Its author has to pull; a fork's has to commit it, as the page says."""
+    runner.knows("pulls", [pull(7, owner=owner)])
+    (runner.folder / "artifacts" / "results.zip").write_bytes(b"")
+    (text,) = commented(runner, owner=owner)
+    assert (comment.COMMITTED in text) == (owner == "ada")
+    assert runner.said("output") == f"stale={'true' if owner == 'ada' else 'false'}\n"
+
+
 def test_run_without_a_page_is_told(runner: Runner) -> None:
     """It may have failed before it had one."""
     runner.knows("pulls", [pull(7)])
-    runner.happens(workflow_run=run(conclusion="failure"))
+    runner.happens(workflow_run=run(conclusion="failure"), repository=HERE)
     comment.comment()
     assert "It ended before it had written its page" in runner.read("comments")[0]["body"]
 
@@ -95,7 +106,7 @@ def test_run_without_a_page_is_told(runner: Runner) -> None:
 def test_longest_comment_is_one_that_github_takes(runner: Runner) -> None:
     """Whatever is in the page, and however many files the change has."""
     runner.knows("pulls", [pull(7)])
-    names = [f"stages/gate/{'[' * 200}{i}" for i in range(300)]
+    names = [f"stages/gate/{'&' * 200}{i}" for i in range(300)]
     runner.knows("files-7", [{"filename": name} for name in names])
     (text,) = commented(runner, "<" * 60_000)
     assert len(text) <= comment.MOST

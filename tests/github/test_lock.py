@@ -12,7 +12,7 @@ from stages.common.errors import PerenneError
 from stages.github import handover, lock
 from tests.conftest import Enter
 from tests.github.conftest import Runner
-from tests.github.test_comment import pull, run
+from tests.github.test_comment import HERE, pull, run
 from tests.project import Project
 from tests.registry.visits import least_reproduced
 
@@ -38,7 +38,7 @@ def happened(runner: Runner, base: Project, **facts: Any) -> str:
     """Let the review of the branch's head have ended, as GitHub tells of it; return that commit."""
     head = base.out("git rev-parse topic").strip()
     told = run() | {"head_sha": head} | facts
-    runner.happens(workflow_run=told, repository={"full_name": "ada/perenne", "default_branch": "main"})
+    runner.happens(workflow_run=told, repository=HERE)
     runner.knows("pulls", [pull(7, sha=head), pull(8, sha=head, branch="main")])
     return head
 
@@ -70,9 +70,9 @@ def test_branch_that_moved_on_is_left_alone(base: Project, runner: Runner) -> No
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
-        ({"head_branch": "main"}, "main is the default branch"),
+        ({"head_branch": "main"}, "not to the default branch"),
         ({"head_sha": "b" * 40}, "no open pull request has bbbbbbb as its head any more"),
-        ({"head_repository": run("eve")["head_repository"]}, "a fork's branch is its owner's"),
+        ({"head_repository": run("eve")["head_repository"]}, "a lock is committed to no fork"),
     ],
 )
 def test_nothing_is_committed_where_it_has_no_place(

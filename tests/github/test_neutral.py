@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from stages.github import comment
 from stages.github.neutral import CUT, GAP, line, neutral
-from stages.review import charts
+from stages.review import charts, page
+from tests.review.test_page import HOSTILE, made
 
 MOST = 10_000
 CHART = charts.chart(
@@ -44,6 +46,15 @@ def test_what_a_text_would_do_is_taken_from_it(text: str, shown: str) -> None:
 def test_chart_of_ours_is_kept_to_the_letter() -> None:
     """Mermaid draws it."""
     assert neutral(f"before\n\n{CHART}\n\nafter", MOST) == f"before\n\n{CHART}\n\nafter"
+
+
+@pytest.mark.parametrize("name", ["slice", HOSTILE, "a" * 300])
+@pytest.mark.parametrize("slices", [2, 2000])
+def test_page_that_a_review_writes_is_kept_to_the_letter(slices: int, name: str) -> None:
+    """But for what cannot be seen, and also the longest: it does already what it takes to be harmless."""
+    written = page.page(made(slices, name))
+    shown = neutral(written, comment.MOST - comment.ROOM)
+    assert shown.replace(GAP, "") == written.replace(GAP, "")
 
 
 @pytest.mark.parametrize(
