@@ -51,6 +51,8 @@ def pull_requests(run: dict[str, Any]) -> list[int]:
     Asked for by the branch, which a fork's has as well: the event names no pull request for those.
     """
     head = run["head_repository"]
+    if head is None:  # a fork that is gone
+        return []
     owner, branch = head["owner"]["login"], run["head_branch"]
     listed = gh.get(gh.path("pulls", state="open", head=f"{owner}:{branch}", per_page=100))
     return [

@@ -91,7 +91,7 @@ def _copy(found: Artifact, md5: str, to: Path, most: int) -> int:
 def place(happened: dict[str, Any]) -> str | None:
     """The branch that a run's lock may be committed to; None for a fork's, and for the default branch."""
     run, here = happened["workflow_run"], happened["repository"]
-    ours = run["head_repository"]["full_name"] == here["full_name"]
+    ours = (run["head_repository"] or {}).get("full_name") == here["full_name"]
     return run["head_branch"] if ours and run["head_branch"] != here["default_branch"] else None
 
 

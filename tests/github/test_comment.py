@@ -52,6 +52,7 @@ def test_pull_request_is_the_one_whose_head_was_reviewed(runner: Runner) -> None
     runner.knows("pulls", [pull(7), pull(8, owner="eve"), pull(9, sha="b" * 40)])
     assert comment.pull_requests(run()) == [7]
     assert comment.pull_requests(run("eve")) == [8]
+    assert comment.pull_requests(run() | {"head_repository": None}) == []
 
 
 def test_review_of_a_head_that_is_gone_is_not_told(runner: Runner) -> None:
