@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from stages.registry import golden
+from tests.conftest import Enter
 from tests.project import Project
 from tests.serving.kills import kill
 from tests.serving.running import BEARER, serving
+from tests.serving.versions import NAME, assign, register
 
 
 def test_killed_under_load_it_has_kept_what_it_acknowledged(company: Project) -> None:
@@ -22,6 +25,20 @@ def test_without_a_token_nobody_reloads(company: Project) -> None:
     with serving(company, token=None) as running:
         assert running.client.post("/admin/reload", headers=BEARER).status_code == 401
         assert running.client.get("/v1/model", headers={"Authorization": ""}).status_code == 200
+
+
+def test_started_beside_a_bad_release_the_one_before_goes_on(company: Project, enter: Enter) -> None:
+    """A restart must not be the moment at which a release that was refused takes the service down."""
+    enter(company)
+    company.run("git commit -q --allow-empty -m bad")
+    register("v1.1.0", {"model": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
+    assign("v1.1.0")
+    with serving(company) as running:
+        told = running.get("/readyz")
+        assert (told["ready"], told["version"]) == (True, "v1.0.0")
+        assert "but its tag retirement@v1.1.0 says aaaa" in told["refused"]
+    done = company.run("perenne serve --port 0 --stage v1.1.0", status=1)
+    assert "but its tag retirement@v1.1.0 says aaaa" in done.stderr
 
 
 @pytest.mark.parametrize(
