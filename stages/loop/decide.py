@@ -18,6 +18,8 @@ from stages.common.typed import Model
 Answer = Literal["nothing", "look", "retrain"]
 Window = Mapping[str, Any]  # a batch of `drift.json`
 
+TINY = 1e-12  # of a reference that never varied
+
 
 class Debounce(Model):
     """How many of the latest windows must say the same, and how long a retraining is given to show."""
@@ -88,20 +90,27 @@ def reason(stream: Mapping[str, Any], since: pd.Period | None) -> str:
 
 
 def dated(windows: Sequence[Window], now: pd.Period) -> pd.Period | None:
-    """The period that the change began in, by the stream whose evidence is strongest in the last window.
+    """The period that the change began in, from the windows up to the first that raised the alarm.
 
-    The start from which the sum of the excess over the reference's bound is largest (the CUSUM's, Page 1954,
-    Biometrika 41), over whole periods: within one, the order of the rows says nothing, and the detector's own
-    luckiest bettor may have begun with the last rows of the period before.
+    The start after which the streams that alarmed are most unlike the reference: the largest sum of
+    n * (mean - reference)^2, the likelihood ratio of a change of the mean (Hinkley 1970, Biometrika 57). Over
+    whole periods: within one, the order of the rows says nothing, and the detector's own luckiest bettor may
+    have begun with the last rows of the period before. What came after the alarm does not move the date.
     """
-    strongest = alarmed(windows[-1])[:1]
-    if not strongest:
+    first = next((place for place, window in enumerate(windows) if alarmed(window)), None)
+    if first is None:
         return None
-    name, total, best, began = strongest[0]["stream"], 0.0, 0.0, windows[-1]["period"]
-    for window in reversed(windows):
+    streams = [stream["stream"] for stream in alarmed(windows[first])]
+    seen, excess, best, began = 0, dict.fromkeys(streams, 0.0), 0.0, windows[first]["period"]
+    for window in reversed(windows[: first + 1]):
+        seen += window["matured"]
         for stream in window["concept"]:
-            if stream["stream"] == name and stream["value"] is not None:
-                total += window["matured"] * (stream["value"] - stream["bound"])
-        if total >= best:
-            best, began = total, window["period"]
+            if stream["stream"] in streams and stream["value"] is not None:
+                width = max(stream["bound"] - stream["reference"], TINY)
+                excess[stream["stream"]] += (
+                    window["matured"] * (stream["value"] - stream["reference"]) / width
+                )
+        ratio = sum(max(total, 0.0) ** 2 for total in excess.values()) / max(seen, 1)
+        if ratio > best:
+            best, began = ratio, window["period"]
     return pd.Period(began, freq=now.freqstr)

@@ -76,11 +76,18 @@ def test_a_retraining_is_given_time(retrained: str, answer: str) -> None:
     assert ("before 2021Q2" in found.reasons[-1]) == (answer == "look")
 
 
-def test_change_is_dated_to_where_the_excess_is_largest() -> None:
-    """A window that is worse than the bound begins it, even long before the alarm; a calm one ends it."""
-    values = {"2020Q1": 0.12, "2020Q2": 0.05, "2020Q3": 0.13, "2020Q4": 0.2}
+def test_change_is_dated_to_where_the_new_world_is_most_unlike_the_reference() -> None:
+    """A window a little above the reference does not begin it; one that is as bad as the last does."""
+    values = {"2020Q1": 0.115, "2020Q2": 0.09, "2020Q3": 0.18, "2020Q4": 0.2}
     windows = [window(quarter, 1.5 * (quarter == "2020Q4"), value) for quarter, value in values.items()]
     assert decided(windows).since == pd.Period("2020Q3", freq="Q-DEC")
+
+
+def test_what_comes_after_the_alarm_does_not_move_the_date() -> None:
+    """A world that goes on to get worse began to be new when the alarm was raised."""
+    values = {"2019Q4": 0.1, "2020Q1": 0.13, "2020Q2": 0.3, "2020Q3": 0.6}
+    windows = [window(quarter, 1.5 * (quarter > "2019Q4"), value) for quarter, value in values.items()]
+    assert decided(windows).since == pd.Period("2020Q1", freq="Q-DEC")
 
 
 def test_more_alarms_than_windows_can_never_be() -> None:

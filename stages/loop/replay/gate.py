@@ -27,7 +27,7 @@ class Gate:
     def __init__(self, world: World, asked: dict[Any, Any]) -> None:
         """No batch has been looked at; `asked` keeps what was answered, for whoever asks the same."""
         self.world, self.asked = world, asked
-        self.spent: dict[pd.Period, list[float]] = {}
+        self.looks: dict[pd.Period, dict[int, float]] = {}
 
     def judge(self, challenger: Cut, champion: Cut) -> Verdict:
         """Whether the challenger is fresher than the champion, on the labels that measure it."""
@@ -42,11 +42,14 @@ class Gate:
         return found
 
     def _look(self, held: list[pd.Period]) -> float:
-        looks = [self.spent.setdefault(period, []) for period in held]
+        found = [self.looks.setdefault(period, {}) for period in held]
         total = self.world.plan.gate.alpha
-        alpha = spending.alpha(max(map(len, looks)) + 1, total, total - max(map(sum, looks)))
-        for look in looks:
-            look.append(alpha)
+        known = {look for looks in found for look in looks}
+        left = total - max(sum(looks.values()) for looks in found)
+        alpha = spending.alpha(len(known) + 1, total, left)
+        number = len({look for looks in self.looks.values() for look in looks})
+        for looks in found:
+            looks[number] = alpha
         return alpha
 
     def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> Verdict:

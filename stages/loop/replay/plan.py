@@ -29,7 +29,7 @@ class Grid(Model):
 
     periods_per_false_alarm: Fixed = (40, 160, 640)
     alarms: Annotated[tuple[Pair, ...], Field(strict=False)] = ((1, 1), (2, 3))  # of windows
-    cool_down: Fixed = (1, 2, 4)
+    cool_down: Fixed = (1, 3, 5)
 
 
 class Settings(Model):
