@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +13,11 @@ from stages.common.typed import parse
 
 Kind = Literal["major", "minor", "patch"]
 
+AS_OF = "split.as_of"
+Prefixes = tuple[str, ...]
+
 # Params that say which data there are. All others of the stages behind the model say how it is made of them.
-OF_DATA = ("ingest.", "validate.", "split.as_of")
+OF_DATA: Prefixes = ("ingest.", "validate.", AS_OF)
 
 
 class Change(NamedTuple):
@@ -31,8 +35,9 @@ def between(old: str, new: str | None, case: str) -> Change:
     """What changed from one commit to another, or to the working tree (None)."""
     before, after = locked.load(old), locked.load(new)
     asked = tuple(inputs(contract_of(old, case), contract_of(new, case)))
-    recipe = tuple(_recipe(before, after))
-    data = tuple(_params(before, after, of_data=True))
+    of_data = _of_data(before, after)
+    recipe = tuple(_recipe(before, after, of_data))
+    data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
     kind: Kind = "major" if asked else "minor" if recipe else "patch"
     return Change(kind, asked + recipe + data)
 
@@ -71,11 +76,22 @@ def _features(what: Contract) -> dict[str, str]:
     return told
 
 
-def _recipe(old: Locked, new: Locked) -> list[str]:
+def _of_data(old: Locked, new: Locked) -> Prefixes:
+    """The params that say which data there are: where `as_of` moves, the window moves with it.
+
+    A retraining may begin where the world has changed. A window alone is a choice like any other.
+    """
+    moved = _values(old).get(AS_OF) != _values(new).get(AS_OF)
+    return (*OF_DATA, "split.") if moved else OF_DATA
+
+
+def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
     """What makes another model of the same data."""
     before, after = _code(old), _code(new)
     changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    return [f"{path} changed" for path in changed] + _params(old, new, of_data=False)
+    return [f"{path} changed" for path in changed] + _params(
+        old, new, lambda key: not key.startswith(of_data)
+    )
 
 
 def _code(lock: Locked) -> dict[str, str]:
@@ -86,12 +102,12 @@ def _code(lock: Locked) -> dict[str, str]:
     return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to("data/incoming")}
 
 
-def _params(old: Locked, new: Locked, *, of_data: bool) -> list[str]:
+def _params(old: Locked, new: Locked, counts: Callable[[str], bool]) -> list[str]:
     before, after = _values(old), _values(new)
     return [
         f"{key} {_shown(before.get(key))} -> {_shown(after.get(key))}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key.startswith(OF_DATA) == of_data
+        if before.get(key) != after.get(key) and counts(key)
     ]
 
 

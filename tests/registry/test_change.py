@@ -52,6 +52,18 @@ def test_lock_tells_recipe_from_data(
     assert now() == Change(kind, (reason,))
 
 
+def test_window_that_moves_with_as_of_is_data(inside: Project) -> None:
+    """A retraining may begin where the world has changed: the same recipe, on what has come."""
+    for pattern, new in (("as_of: 2019Q4", "as_of: 2020Q2"), ("window: 20", "window: 2")):
+        inside.edit(pattern, new, "dvc.lock")
+    inside.edit("holdout: 4", "holdout: 3", "dvc.lock")
+    found = now()
+    assert found.kind == "patch"
+    assert found.reasons[-1] == "split.window 20 -> 2"
+    inside.edit("max_iter: 150", "max_iter: 200", "dvc.lock")
+    assert now().kind == "minor"
+
+
 @pytest.mark.parametrize("stage", ["evaluate", "drift"])
 def test_what_only_looks_at_the_model_does_not_count(inside: Project, stage: str) -> None:
     """Other metrics or drift settings make no other model."""
