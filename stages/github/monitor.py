@@ -21,11 +21,13 @@ def monitor() -> str:
     from stages.loop import retrain
 
     runner.configure_dvc()
+    runner.configure_dvc()
     with runner.rights():
         found = retrain.retrain(
             datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True
         )
     batches.write_json(DECISION, found.decision)
     runner.summary("\n".join(f"- {plain(line)}" for line in found.told))
+    runner.output("offered", "true" if found.answer == "eligible" else "false")
     told = "\n".join(found.told)
     return f"::warning::{told}" if found.answer == "rejected" else told

@@ -82,6 +82,7 @@ def release() -> str:
 
     """
     from stages.gate import show, verdict
+    from stages.loop import issue
     from stages.registry import release
 
     runner.configure_dvc()
@@ -103,7 +104,7 @@ def release() -> str:
                 continue  # somebody was quicker: theirs is to be beaten now
             runner.summary(show.markdown(found))
             runner.output("released", "true")
-            return told
+            return "\n".join([told, *issue.settle(current_case())])
     raise AssertionError("a try returns or raises")
 
 

@@ -41,7 +41,7 @@ class Tried(NamedTuple):
             "name": self.name,
             "answer": self.verdict["answer"],
             "why": self.verdict["why"],
-            "more_blocks": None if None in more else max(more, default=0),  # None: no number would decide
+            "more_blocks": None if None in more or not more else max(more),  # None: no number would decide
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
 from stages.common import git, locked
@@ -55,6 +56,14 @@ def branch(name: str, commit: str, *, push: bool) -> str:
     return commit
 
 
+def default_branch() -> str:
+    """The branch of the remote that a clone of it begins with: for a commit that is checked out alone."""
+    remote = git.remote()
+    told = git.git("ls-remote", "--symref", remote, "HEAD") if remote else ""
+    found = re.match(r"ref: refs/heads/(\S+)\t", told)
+    return found[1] if found else ""
+
+
 def release(
     base: str, onto: str, name: str, commit: str, found: Monitored, *, push: bool, step: Step
 ) -> list[str]:
@@ -86,19 +95,21 @@ def pull_request(
         return [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
     body = show.pull_request(found, one.verdict, issue.number(found["case"]))
     title = f"Retrain {found['case']} on what is known by {found['through']}"
+    started = _started(name, onto)  # before it: who finds it open takes it that all is done
+    step(f"checks: {started}")
     pull = gh.send("POST", gh.path("pulls"), {"title": title, "head": name, "base": onto, "body": body})
     step(f"pull request: #{pull['number']}")
-    return [f"#{pull['number']} is opened: {title}", *_started(name, onto)]
+    return [f"#{pull['number']} is opened: {title}", started]
 
 
-def _started(name: str, onto: str) -> list[str]:
-    """Start the review: what GitHub's own token opens starts no workflow, but may start one by name."""
+def _started(name: str, onto: str) -> str:
+    """Start the checks: what GitHub's own token opens starts no workflow, but it may start one by name."""
     if os.environ.get("STARTS_WORKFLOWS") == "true":
-        return []
+        return "its checks start by themselves"
     for workflow, inputs in CHECKS.items():
         body = {"ref": name} | ({"inputs": dict.fromkeys(inputs, onto)} if inputs else {})
         gh.send("POST", gh.path("actions", "workflows", workflow, "dispatches"), body)
-    return [f"its checks are started by name: {', '.join(CHECKS)}"]
+    return f"its checks are started by name: {', '.join(CHECKS)}"
 
 
 def follow(base: str, onto: str, found: Monitored) -> list[str]:

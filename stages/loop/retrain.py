@@ -44,7 +44,7 @@ def retrain(now: datetime, through: str | None = None, *, push: bool = False) ->
         If another process is retraining here, or a step fails: what is done so far is kept.
 
     """
-    base, onto = git.commit("HEAD"), git.git("branch", "--show-current")
+    base, onto = git.commit("HEAD"), git.git("branch", "--show-current") or offer.default_branch()
     with worktree.opened(base):
         found = monitor.monitor(now, through)
         step(f"monitor: {show.headline(found)}")

@@ -18,13 +18,19 @@ FEW = 4  # windows that are shown
 
 
 def headline(found: Monitored) -> str:
-    """The decision in a line, and what has to be waited for."""
-    champion = found["champion"]
-    about = f"{champion['version']}, which knows {found['case']} up to {champion['as_of']}"
-    told = f"{found['answer']}: {'; '.join(found['reasons'])} ({about})"
+    """The decision in a line, its reasons in further ones, and what has to be waited for."""
+    version, through = found["champion"]["version"], found["through"]
+    says = {
+        "nothing": "; ".join(found["reasons"]),
+        "look": f"something differs from what {version} has learned, by {through}",
+        "retrain": f"{version} is no longer right, by the labels up to {through}",
+    }[found["answer"]]
+    lines = [f"{found['case']}: {found['answer']}: {says}"]
+    if found["answer"] != "nothing":
+        lines += found["reasons"]
     if found["wait_for"]:
-        told += f"\ntoo early to retrain: {found['wait_for']} is the first as_of to learn and to be judged by"
-    return told
+        lines.append(f"too early: {found['wait_for']} is the first as_of to learn and to be judged by")
+    return "\n  ".join(lines)
 
 
 def tried(line: dict[str, Any]) -> str:

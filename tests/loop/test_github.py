@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,22 @@ def test_eligible_model_is_a_pull_request(offered: Outcome, hub: Hub, lenient: P
     started = [(one["workflow"], one["ref"], one.get("inputs")) for one in hub.read("dispatches")]
     assert started == [("review.yml", BRANCH, {"base": "main"}), ("ci.yml", BRANCH, None)]
     assert f"refs/heads/{BRANCH}" in origin(lenient)
-    assert "refs/tags/retirement@v1.1.0" not in origin(lenient), "nothing is released before it is merged"
+    assert "refs/tags/retirement@v1.0.1" not in origin(lenient), "nothing is released before it is merged"
+
+
+def test_killed_after_each_step_there_is_one_pull_request(hub: Hub, lenient: Project, decision: Path) -> None:
+    """Begun again after each, it ends with the branch, its data and one pull request that is checked."""
+    lenient.edit(r"on_eligible: \S+", "on_eligible: pull-request")
+    lenient.commit("people merge")
+    lenient.run("git push -q")
+    github = {"PATH": os.environ["PATH"], "HUB": str(hub.folder)}
+    for last in ("branch", "data", "checks", "pull request"):
+        done = lenient.run(f"python -m tests.loop.kill {decision} '{last}'", status=None, **github)
+        assert done.returncode in (-9, 137), "it was not killed"
+    assert retrained().told[-1].endswith("it is open")
+    assert len(hub.read("pulls")) == 1
+    assert {one["workflow"] for one in hub.read("dispatches")} == {"review.yml", "ci.yml"}
+    assert f"refs/heads/{BRANCH}" in origin(lenient)
 
 
 def test_pull_request_is_opened_once(offered: Outcome, hub: Hub) -> None:

@@ -43,7 +43,7 @@ def test_windows_are_those_of_the_stage(watched: Project) -> None:
 def test_quiet_year_calls_for_nothing(watched: Project) -> None:
     """Exit status 0; nothing in the project is changed."""
     done = watched.run("perenne monitor", status=0)
-    assert "nothing: nothing has changed up to 2020Q4 (v1.0.0" in done.stdout
+    assert done.stdout == "retirement: nothing: nothing has changed up to 2020Q4\nloop/decision.json\n"
     found = json.loads(watched.read("loop/decision.json"))
     assert (found["answer"], found["since"], found["slices"]) == ("nothing", None, [])
     assert watched.out("git status --porcelain") == ""
@@ -52,7 +52,9 @@ def test_quiet_year_calls_for_nothing(watched: Project) -> None:
 def test_law_calls_for_a_retraining(watched: Project) -> None:
     """Exit status 11: what is wrong, since when, for whom, and which models could be tried."""
     done = watched.run(f"perenne monitor --through {LAW}", status=11)
-    assert "retrain: " in done.stdout
+    assert done.stdout.startswith(
+        f"retirement: retrain: v1.0.0 is no longer right, by the labels up to {LAW}\n  "
+    )
     found = json.loads(watched.read("loop/decision.json"))
     assert found["since"] in ("2020Q4", "2021Q1")
     assert found["through"] == LAW
