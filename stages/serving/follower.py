@@ -14,6 +14,7 @@ from typing import NamedTuple
 from stages.common.errors import PerenneError
 from stages.registry import tags
 from stages.registry.fetch import signed
+from stages.registry.rollback import before
 from stages.registry.tags import Registry, Version
 from stages.serving import served
 from stages.serving.bring import SIGNED
@@ -93,8 +94,20 @@ class Follower:
             candidate = await self._load(wanted)
         except PerenneError as error:
             self._refuse(wanted.version, str(error))
+            if self.live is None and registry.in_stage(self.stage):
+                await self._fall_back(registry)
             return
         self._swap(candidate, registry)
+
+    async def _fall_back(self, registry: Registry) -> None:
+        """Nothing is served yet, as after a restart: then the version before the refused one goes on, too."""
+        why = self.refused
+        try:
+            candidate = await self._load(before(registry, self.stage))
+        except PerenneError:  # why there is none is not why the newest was refused
+            return
+        self._swap(candidate, registry)
+        self.refused = why
 
     def _nothing(self) -> None:
         """Nothing is in the stage. Where one is needed the last one goes on: callers must have an answer."""

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, to_json
+from starlette.requests import ClientDisconnect
 
 from stages.common.errors import hint
 from stages.common.typed import EXPECTED
@@ -42,13 +43,16 @@ async def body(request: Request, most: int) -> bytes:
     told = request.headers.get("content-length", "0")
     parts, size = [], 0
     if int(told) <= most:
-        async for part in request.stream():
-            size += len(part)
-            parts.append(part)
-            if size > most:
-                break
-        else:
-            return b"".join(parts)
+        try:
+            async for part in request.stream():
+                size += len(part)
+                parts.append(part)
+                if size > most:
+                    break
+            else:
+                return b"".join(parts)
+        except ClientDisconnect as error:
+            raise Refused(400, "the rest of the request never came") from error
     raise Refused(413, f"a request may have {most} bytes; send the rows in several")
 
 
