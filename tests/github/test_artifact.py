@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 
 import pytest
@@ -35,8 +36,11 @@ def test_bomb_is_not_unpacked(runner: Runner) -> None:
     left(runner, "review", page=b"\0" * 50_000_000)
     with artifact.of(7, "review", 100_000) as found:
         assert found
+        tracemalloc.start()
         with pytest.raises(PerenneError, match="page: more than 60,000 bytes"):
             found.text("page", 60_000)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
 
 
 def test_artifact_that_is_too_large_is_not_brought(runner: Runner) -> None:

@@ -53,6 +53,9 @@ def test_pull_request_is_the_one_whose_head_was_reviewed(runner: Runner) -> None
     assert comment.pull_requests(run()) == [7]
     assert comment.pull_requests(run("eve")) == [8]
     assert comment.pull_requests(run() | {"head_repository": None}) == []
+    elsewhere = pull(7) | {"head": pull(7)["head"] | {"repo": {"full_name": "ada/other"}}}
+    runner.knows("pulls", [elsewhere])
+    assert comment.pull_requests(run()) == []
 
 
 def test_review_of_a_head_that_is_gone_is_not_told(runner: Runner) -> None:

@@ -82,6 +82,11 @@ def test_text_of_any_length_fits_and_leaves_nothing_open(text: str) -> None:
     assert shown.count("```") % 2 == 0
 
 
+def test_what_is_left_folded_is_unfolded() -> None:
+    """Else all that follows on the page would be hidden with it."""
+    assert neutral("<details><summary>All</summary>\n\nx", MOST).endswith("x\n\n</details>")
+
+
 def test_line_is_one_line_of_no_markdown() -> None:
     """A name of a file is nothing but a name."""
     assert line("a\n# b`c` [d](e) <f> **g**", 100).replace(GAP, "~") == (
