@@ -30,7 +30,7 @@ def test_11_artifact_of_another_and_ten_megabytes(hub: Hub) -> None:
     page = "# Look @ada <img src=https://evil.example/x>\n" * 240_000
     forge(
         hub.state / "artifacts" / "review.zip",
-        {"review.md": page, "review.json": '{"number": 8}', "number": "8"},
+        {"review.md": page, "review.json": '{"number": 8, "gate": null}', "number": "8"},
     )
     ended(hub.comment(mine, review))
     assert [one["number"] for one in hub.read("comments")] == [mine.number] != [other.number]
