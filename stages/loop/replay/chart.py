@@ -125,7 +125,8 @@ def axis(low: float, high: float) -> tuple[float, float, float]:
     spread = (high - low) or abs(high) or 1.0
     power = 10 ** math.floor(math.log10(spread / 4))
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if spread / step <= 5)
-    return round(math.floor(low / step) * step, 10), round(math.ceil(high / step) * step, 10), round(step, 10)
+    begin, end = math.floor(low / step), math.ceil(high / step)
+    return round(begin * step, 10), round(max(end, begin + 1) * step, 10), round(step, 10)
 
 
 def _grid(frame: Frame, step: float) -> Iterable[str]:

@@ -32,7 +32,7 @@ class Gate:
     def judge(self, challenger: Cut, champion: Cut) -> Verdict:
         """Whether the challenger is fresher than the champion, on the labels that measure it."""
         held = self.world.parts(challenger)["holdout"]
-        alpha = self._look(held)
+        alpha = self.look(held)
         if not alpha:
             return Verdict("undecided", "earlier looks have spent all of alpha")
         question = challenger, champion, alpha
@@ -41,7 +41,8 @@ class Gate:
         found: Verdict = self.asked[question]
         return found
 
-    def _look(self, held: list[pd.Period]) -> float:
+    def look(self, held: list[pd.Period]) -> float:
+        """What the next look at some batches may spend, which is written down."""
         found = [self.looks.setdefault(period, {}) for period in held]
         total = self.world.plan.gate.alpha
         known = {look for looks in found for look in looks}
