@@ -21,7 +21,6 @@ def monitor() -> str:
     from stages.loop import retrain
 
     runner.configure_dvc()
-    runner.configure_dvc()
     with runner.rights():
         found = retrain.retrain(
             datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True

@@ -82,7 +82,6 @@ def release() -> str:
 
     """
     from stages.gate import show, verdict
-    from stages.loop import issue
     from stages.registry import release
 
     runner.configure_dvc()
@@ -104,7 +103,7 @@ def release() -> str:
                 continue  # somebody was quicker: theirs is to be beaten now
             runner.summary(show.markdown(found))
             runner.output("released", "true")
-            return "\n".join([told, *issue.settle(current_case())])
+            return told
     raise AssertionError("a try returns or raises")
 
 
@@ -115,8 +114,12 @@ def before() -> str | None:
 
 
 def publish() -> str:
-    """Make a GitHub release of the commit's version, with its card, metrics and report; twice is once."""
+    """Make a GitHub release of the commit's version, with its card, metrics and report; twice is once.
+
+    The issue that asked for experiments is closed: there is a version to use.
+    """
     from stages.gate import show
+    from stages.loop import issue
 
     head = git.commit("HEAD")
     version = next((v for v in tags.read(current_case()).versions if v.commit == head), None)
@@ -131,7 +134,8 @@ def publish() -> str:
     options = ["--verify-tag", "--title", f"{version.name} {version.version}", "--notes-file", "-"]
     files = [str(path) for path in ATTACHED if path.exists()]
     gh.run(["release", "create", *where, *options, "--", version.tag, *files], notes)
-    return f"{version.tag} is a release on GitHub, with {', '.join(files)}"
+    told = f"{version.tag} is a release on GitHub, with {', '.join(files)}"
+    return "\n".join([told, *issue.settle(version.name)])
 
 
 def _not_released(found: dict[str, Any]) -> str:

@@ -47,10 +47,10 @@ def test_7_fork(hub: Hub) -> None:
     """A fork's change is reviewed and commented on as any other; its branch is its owner's."""
     rounds(hub.work, GOOD, repro=False)
     pull = hub.open("theirs", owner="eve")
-    refs = hub.work.out("git ls-remote origin")
+    refs = hub.work.out("git ls-remote --heads origin")
     review = ended(hub.review(pull))
     ran = ended(hub.comment(pull, review))
     assert "can be merged" in comment(hub, pull)
-    assert hub.work.out("git ls-remote origin") == refs
+    assert hub.work.out("git ls-remote --heads origin") == refs
     assert (hub.read("statuses"), hub.read("dispatches")) == ([], [])
     assert "perenne github lock" not in ran.log
