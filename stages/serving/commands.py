@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stages.common.errors import PerenneError
 from stages.common.options import Case, Push, current_case
 
 app = typer.Typer()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Tell how to bring in what only the service needs, where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PerenneError(
+            f"{error.name} is not installed; pip install 'perenne[serve]' brings it"
+        ) from error
+
 
 LogURL = Annotated[
     str | None,
@@ -35,8 +50,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the released model over HTTP, and follow its stage: what is released next takes its place."""
-    from stages.serving import server, settings
-
+    with installed():
+        from stages.serving import server, settings
     chosen = settings.load(host=host, port=port, log_url=log_url, token_sha256=token_sha256)
     server.run(case or current_case(), stage, chosen, require_signed=require_signed)
 
@@ -74,8 +89,10 @@ def export_log(
 
     from stages.common import contract, periods
     from stages.serving import settings
-    from stages.serving.log import export
-    from stages.serving.log.store import Store
+
+    with installed():
+        from stages.serving.log import export
+        from stages.serving.log.store import Store
 
     what = contract.load(case or current_case())
     now = datetime.now(UTC)

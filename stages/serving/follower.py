@@ -94,7 +94,7 @@ class Follower:
             candidate = await self._load(wanted)
         except PerenneError as error:
             self._refuse(wanted.version, str(error))
-            if self.live is None and registry.in_stage(self.stage):
+            if self._needed and self.live is None and registry.in_stage(self.stage):
                 await self._fall_back(registry)
             return
         self._swap(candidate, registry)
@@ -131,27 +131,19 @@ class Follower:
         like = self._like()
         if like:
             served.same_contract(like, candidate)
-        before = self._names.setdefault(version.version, candidate.sha256)
-        if before != candidate.sha256:
+        was = self._names.setdefault(version.version, candidate.sha256)
+        if was != candidate.sha256:
             raise PerenneError(
-                f"{version.tag}: the tag was moved: {version.version} was the model {before[:12]}, "
+                f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]}, "
                 f"now it is {candidate.sha256[:12]}; a version is one model for ever"
             )
         return candidate
 
     async def _bring(self, version: Version, folder: str) -> None:
         options = [SIGNED] if self._require_signed else []
+        module = ["-P", "-m", "stages.serving.bring"]  # this code, whatever the repository has
         child = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-P",
-                "-m",
-                "stages.serving.bring",
-                self.name,
-                version.version,
-                folder,
-                *options,
-            ),
+            *(sys.executable, *module, self.name, version.version, folder, *options),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from stages.common.errors import PerenneError
-from stages.serving import settings
+from stages.serving import commands, settings
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -65,3 +66,13 @@ def test_mistake_is_named(section: str, told: str) -> None:
     """In one line, with the key and the value."""
     with pytest.raises(PerenneError, match=told):
         load(section)
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline does without the service's packages; who wants the service is told what brings them."""
+    monkeypatch.delitem(sys.modules, "stages.serving.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(
+        PerenneError, match=r"uvloop is not installed; pip install 'perenne\[serve\]' brings it"
+    ):
+        commands.serve()
