@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # uv would install into an environment that is active, and not into .venv.
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help venv dev repro test test-workflows lint format bench bench-serve lock clean
+.PHONY: help venv dev repro test story test-workflows lint format bench bench-serve lock clean
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -22,6 +22,9 @@ repro: $(RUN)   ## reproduce the pipeline
 
 test: $(DEV)    ## run the tests
 	python -m pytest -n auto --dist worksteal
+
+story: $(DEV)   ## tell the whole of it by the real thing: a law, a retraining, a swap, two endings
+	python -m pytest -q -s tests/story/the_story.py
 
 test-workflows: $(DEV)  ## run the tests of the workflows: minutes
 	python -m pytest tests/workflows -n auto --dist worksteal

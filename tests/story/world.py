@@ -1,0 +1,49 @@
+"""The world of the story: a company that delivers a file a quarter, a law, and later a system that fails."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from stages import ingest
+from stages.common import batches, strict_yaml
+from stages.common.contract import Contract
+from stages.common.params import Retirement
+from stages.common.typed import parse
+from tests.project import Project
+
+CONTRACT = "data/cases/retirement/contract.yaml"
+LAW, FAILURE = "2021Q1", "2022Q2"  # the quarter that the law begins in, and that from which age is not known
+AGE = 62.0  # what the failing system writes for everyone
+
+FILES = """\
+ingest:
+  source: files
+  glob: "*.parquet"
+  through: 2019Q4 # the last quarter to bring in
+"""
+
+
+def move_in(project: Project) -> None:
+    """Let the project take its rows from files, and ask of a model that it is worth having."""
+    project.edit(r"(?s)^ingest:\n.*?(?=^validate:)", f"{FILES}\n")
+    project.edit(r"floor: {min_gain: [0-9.]+}", "floor: {min_gain: 0.04}")
+
+
+def deliver(project: Project, since: str, through: str) -> None:
+    """Commit the file of each quarter, and again that of the one before, whose labels have come."""
+    what = parse(Contract, strict_yaml.loads(project.read(CONTRACT)), CONTRACT)
+    source = Retirement(source="retirement", start="2013Q1", through=through, law=LAW, seed=0, scale=1.0)
+    names = []
+    for period, frame in ingest.ingest(source, what):
+        if period >= pd.Period(since) - what.label_delay:
+            names.append(f"data/incoming/{period}.parquet")
+            (project.path / names[-1]).unlink(missing_ok=True)  # it may be a link into DVC's cache
+            batches.write_parquet(project.path / names[-1], ingest.table(_seen(period, frame), what))
+    project.run(f"dvc add -q {' '.join(names)} && dvc push -q {' '.join(names)} && git add data/incoming")
+    project.commit(f"the files of {since} to {through}")
+    project.run("git push -q origin HEAD:main")
+
+
+def _seen(period: pd.Period, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows as they are delivered."""
+    return frame.assign(age=AGE) if str(period) >= FAILURE else frame
