@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -235,44 +237,33 @@ def test_killed_under_load(url: str) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def cluster() -> Iterator[Callable[[str], str]]:
     """Return what starts and stops a PostgreSQL server of one's own; its URL comes back."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("no PostgreSQL server is installed here")
-    folder = tmp_path / "cluster"
-    folder.mkdir()
+    # It refuses to run as root, and the folders of pytest are root's alone; a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="perenne-"))
     own = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     if own:
-        for place in (tmp_path, *tmp_path.parents[:2]):
-            place.chmod(0o755)
-        subprocess.run(["chown", "postgres", folder], check=True)
-
-    def run(*command: str) -> None:
-        subprocess.run(
-            [*own, f"{programs[-1]}/{command[0]}", *command[1:]],
-            check=True,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-        )
-
+        shutil.chown(folder, "postgres")
     data, port = str(folder / "data"), 20_000 + os.getpid() % 20_000
-    run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync")
+
+    def run(program: str, *options: str, check: bool = True) -> None:
+        command = [*own, f"{programs[-1]}/{program}", "-D", data, *options]
+        why = None if check else subprocess.DEVNULL
+        subprocess.run(command, check=check, cwd="/", stdout=subprocess.DEVNULL, stderr=why)
 
     def control(action: str) -> str:
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
         mode = ["-o", options] if action == "start" else ["-m", "immediate"]
-        run("pg_ctl", "-D", data, "-w", "-s", "-l", f"{folder}/log", *mode, action)
+        run("pg_ctl", "-w", "-s", "-l", f"{folder}/log", *mode, action)
         return f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
 
+    run("initdb", "-U", "postgres", "--auth=trust", "--no-sync")
     yield control
-    subprocess.run(
-        [*own, f"{programs[-1]}/pg_ctl", "-D", data, "-m", "immediate", "stop"],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-    )
+    run("pg_ctl", "-m", "immediate", "stop", check=False)
+    shutil.rmtree(folder)
 
 
 def test_database_restarts_under_load(cluster: Callable[[str], str]) -> None:
