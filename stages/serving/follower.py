@@ -6,10 +6,11 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from stages.common.errors import PerenneError
 from stages.registry import tags
@@ -22,6 +23,11 @@ from stages.serving.served import Served
 
 DEGRADED = "degraded"  # the stage that monitoring puts a version in whose loss rose
 RETRY_SECONDS = 300.0  # what was refused is looked at again after this long, or when asked for
+
+# One thread for all of it: each thread has a heap of its own, and every one that loads models keeps some.
+THREAD = ThreadPoolExecutor(1, "follow")
+
+T = TypeVar("T")
 
 log = logging.getLogger("perenne.serve")
 
@@ -77,7 +83,7 @@ class Follower:
                 self._refuse(self.stage, f"{type(error).__name__} while following")
 
     async def _follow(self, *, again: bool) -> None:
-        registry = await asyncio.to_thread(self._read)
+        registry = await _elsewhere(self._read)
         wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
             self._nothing()
@@ -124,10 +130,10 @@ class Follower:
 
     async def _load(self, version: Version) -> Served:
         if self._require_signed:
-            await asyncio.to_thread(signed, version.tag)
+            await _elsewhere(signed, version.tag)
         with TemporaryDirectory(prefix="perenne-") as folder:
             await self._bring(version, folder)
-            candidate = await asyncio.to_thread(served.load, self.name, version, Path(folder))
+            candidate = await _elsewhere(served.load, self.name, version, Path(folder))
         like = self._like()
         if like:
             served.same_contract(like, candidate)
@@ -171,6 +177,11 @@ class Follower:
             self.refusals += 1
             log.warning("%s: refused: %s", self.stage, why)
         self.refused = refusal
+
+
+async def _elsewhere(function: Callable[..., T], *arguments: object) -> T:
+    """Call a function while the loop goes on answering."""
+    return await asyncio.get_running_loop().run_in_executor(THREAD, function, *arguments)
 
 
 def _version(registry: Registry, name: str) -> Version | None:
