@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import stages.serving
 from stages.common.errors import PerenneError
 from stages.serving import commands, settings
 
@@ -70,6 +71,8 @@ def test_mistake_is_named(section: str, told: str) -> None:
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline does without the service's packages; who wants the service is told what brings them."""
+    # Another test may have imported it; Python then takes it from the package, without a look at sys.modules.
+    monkeypatch.delattr(stages.serving, "server", raising=False)
     monkeypatch.delitem(sys.modules, "stages.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(
