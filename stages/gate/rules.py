@@ -51,7 +51,7 @@ class Rule(Model):
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:
         """Yield a finding for each comparison it asks for."""
-        raise NotImplementedError
+        raise NotImplementedError  # each rule says what it asks for; this one asks nothing
 
 
 class Floor(Rule):

@@ -53,8 +53,8 @@ def build(service: Service) -> Guard:
     }
     predict = _ask(app, service, reads)
     _tell(app, service)
-    app.openapi = lambda: _document(app, service, reads)  # type: ignore[method-assign]
-    paths = {route.path for route in app.routes}  # type: ignore[attr-defined]
+    app.openapi = lambda: _document(app, service, reads)  # type: ignore[method-assign]  # FastAPI's way
+    paths = {route.path for route in app.routes}  # type: ignore[attr-defined]  # all of ours have one
     return Guard(app, {("POST", PREDICT): predict}, service.metrics, service.settings.token_sha256, paths)
 
 

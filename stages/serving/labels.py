@@ -16,7 +16,7 @@ from stages.serving.rows import STRICT, Time
 class Outcome(TypedDict):
     """What happened to one row."""
 
-    __pydantic_config__ = STRICT  # type: ignore[misc]
+    __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
 
     id: Annotated[str, Field(min_length=1, max_length=64, description="as the prediction was answered with")]
     value: Annotated[float, Field(description="of the target: 1 or 0 in a binary task")]
@@ -29,7 +29,7 @@ def labels(most: int) -> TypeAdapter[Any]:
     class Labels(TypedDict):
         """Outcomes."""
 
-        __pydantic_config__ = STRICT  # type: ignore[misc]
+        __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
 
         labels: Annotated[list[Outcome], Field(min_length=1, max_length=most)]
 

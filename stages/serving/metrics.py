@@ -28,7 +28,7 @@ class Metrics:
 
     def __init__(self, scores: Sequence[float], state: Callable[[], Iterable[State]]) -> None:
         """`scores`: where the histogram of scores is cut."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         self._registry = CollectorRegistry()
         own: Any = {"namespace": "perenne", "registry": self._registry}
         self.requests = Counter("requests", "Requests answered", ["path", "status"], **own)

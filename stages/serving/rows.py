@@ -45,7 +45,7 @@ def requests(what: Contract, most: int) -> TypeAdapter[Any]:
     """What reads the body of a request: `{"rows": [...]}`, at most `most` of them."""
     columns = {name: _field(name, column, what) for name, column in asked(what).items()}
     row = _typed("Row", columns, what.row[0].upper() + what.row[1:] + ".", example(what))
-    rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]
+    rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]  # made here
     return TypeAdapter(_typed("Request", {"rows": rows}, "Rows to be scored.", {"rows": [example(what)]}))
 
 

@@ -191,7 +191,7 @@ def test_a_day_that_differs_is_no_drift_a_month_is() -> None:
 
     def pvalue(rng: Rng) -> float:
         (x, a), (y, b) = days(rng, 59, 50, 0), days(rng, 31, 50, 1_000)
-        return ordered(x, y + 1.0, (a, b))["distribution"].pvalue  # type: ignore[operator]
+        return ordered(x, y + 1.0, (a, b))["distribution"].pvalue  # type: ignore[operator]  # both are arrays here
 
     assert rejected(pvalue, runs=100, seed=9, level=0.01) >= 90
 
