@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from asyncio import Runner
@@ -26,6 +27,10 @@ class _Server(uvicorn.Server):
         """Listen."""
         await super().startup(sockets)
         if self.started:
+            # What is loaded by now stays. Looking through it for what can go holds every request up, for
+            # some 100 ms each time; versions that are swapped in later are looked through as ever.
+            gc.collect()
+            gc.freeze()
             host, port, *_ = self.servers[0].sockets[0].getsockname()
             print(f"{self.told} on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
 
