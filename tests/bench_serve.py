@@ -3,9 +3,8 @@
     make bench-serve TABLES="speed swaps kills"
 
 All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine.
-BentoML gets the bare estimator and arrays, which suits it most; MLflow too, and the pipeline with a frame, in
-its own format. Neither checks a row or keeps a prediction: ours does, against a contract, and in SQLite before
-it answers.
+BentoML gets the bare estimator and arrays, which suits it most; MLflow these, and the pipeline with a frame.
+Neither checks a row or keeps a prediction: ours does, against a contract, and in SQLite before it answers.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def founded(small: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     project.edit(r"floor: {min_gain: [0-9.]+", "floor: {min_gain: 0")
     project.edit(r"latency: .*", "latency: {max_ratio: 50} # whatever else the machine does")
     project.edit(r"size: .*", "size: {max_ratio: 50} # a model of three rounds is small")
+    project.edit(r"budget_ms: \d+", "budget_ms: 10000")
     # None of them is over 67, and a slice without a row is no pass.
     project.edit(r"bins: \[60, 62, 65, 67, 70\]", "bins: [60, 62, 70]", "data/cases/retirement/contract.yaml")
     project.edit(r"max_iter: .*", "max_iter: 3")

@@ -13,14 +13,23 @@ PROD = "prod"
 
 
 def deploy() -> str:
-    """Try the version in `VERSION`, by default the newest, and put it to use; its name is an output."""
+    """Try the version in `VERSION` and put it to use, by default that in prod; its name is an output.
+
+    By default nothing new comes into prod: a release has put there what it had tried, and whoever has gone
+    back since did so for a reason. What fails is taken out of use.
+    """
     from stages.serving import deploy, settings
 
     runner.configure_dvc()
     case = current_case()
     with runner.rights():
-        budget = settings.load().budget_ms
-        told = deploy.deploy(case, os.environ.get("VERSION") or None, stage=PROD, budget_ms=budget, push=True)
+        budget, which = settings.load().budget_ms, os.environ.get("VERSION")
+        tags.fetch()
+        if not which and tags.read(case).in_stage(PROD) is None:
+            told = f"{case}: nothing is in {PROD} yet"
+            runner.summary(told)
+            return told
+        told = deploy.deploy(case, which or PROD, stage=PROD, budget_ms=budget, push=True)
         version = tags.read(case).find(PROD)
     runner.summary(told)
     runner.output("version", version.version)

@@ -70,7 +70,7 @@ def unchanged(head: str) -> str | None:
 
 
 def release() -> str:
-    """Judge the model that was proven, and release it if it is eligible; return what was done.
+    """Judge the model that was proven, try it in the real server, and release it; return what was done.
 
     By the policy of the commit that the branch was at before the push: what a change says about how it is to
     be judged counts from the next one on. Where somebody started the workflow by hand, by this commit's.
@@ -78,14 +78,15 @@ def release() -> str:
     Raises
     ------
     PerenneError
-        If the model is rejected.
+        If the model is rejected, or does not do in the server what it must.
 
     """
     from stages.gate import show, verdict
     from stages.registry import release
+    from stages.serving import deploy
 
     runner.configure_dvc()
-    head, policy = git.commit("HEAD"), before()
+    head, policy, trial = git.commit("HEAD"), before(), deploy.trial(current_case())
     with runner.rights():
         for tries in range(1, TRIES + 1):
             tags.fetch()
@@ -96,7 +97,7 @@ def release() -> str:
             if found["answer"] != "eligible":
                 return _not_released(found)
             try:
-                told = release.release(stage=PROD, policy_from=policy, push=True, dry_run=False)
+                told = release.release(stage=PROD, policy_from=policy, push=True, dry_run=False, trial=trial)
             except PerenneError:
                 if tags.read(current_case()).in_stage(PROD) == champion or tries == TRIES:
                     raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from stages.common import git, locked
 from stages.common.errors import PerenneError
@@ -15,6 +16,7 @@ from stages.loop.attempt import Tried
 from stages.loop.monitor import Monitored
 from stages.registry import release as registry
 from stages.registry import reproduce, storage
+from stages.serving import deploy
 
 Step = Callable[[str], None]
 
@@ -69,11 +71,19 @@ def release(
 ) -> list[str]:
     """Release the commit, then let the branch that it was made on follow, if that has not moved on."""
     worktree.fresh(commit)
-    told = [registry.release(stage=registry.PROD, policy_from=base, push=push, dry_run=False)]
+    trial = _trial(found["case"])
+    told = [registry.release(stage=registry.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
+    if trial is None:
+        told[0] += "; not tried in the server: pip install 'perenne[serve]' brings it"
     step(f"release: {told[0]}")
     told.append(_follow(onto, name, commit, push=push))
     step(f"follow: {told[-1]}")
     return told + (list(issue.settle(found["case"])) if push else [])
+
+
+def _trial(case: str) -> registry.Trial | None:
+    """How a version is tried before it is in prod: None where the service is not installed."""
+    return deploy.trial(case) if find_spec("uvicorn") else None
 
 
 def pull_request(

@@ -17,13 +17,21 @@ def release(
     *,
     stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = "prod",
     policy_from: PolicyFrom = None,
+    attempt: Annotated[
+        bool, typer.Option("--try", help="In the real server first; a version that fails there is none.")
+    ] = False,
     push: Push = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the tags, create none.")] = False,
 ) -> None:
     """Tag the model of this commit as a version, if the gate found it eligible, and assign it to a stage."""
     from stages.registry import release
 
-    typer.echo(release.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run))
+    trial = None
+    if attempt:
+        from stages.serving import deploy
+
+        trial = deploy.trial(current_case())
+    typer.echo(release.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -22,8 +22,11 @@ class Tag(NamedTuple):
     message: str
 
 
-def publish(tags: Sequence[Tag], *, push: bool) -> None:
+def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = lambda: None) -> None:
     """Make tags, signed where the user has a key for that, and push them as one.
+
+    `attempt` is called before a version is put in a stage, when the tags before that are here, and only here:
+    what it raises unmakes them.
 
     Each is dated at least a second after every tag of the model, whatever the machine's clock says: GTO
     orders tags by date, and dates have seconds. The model's tags that only this repository has go along: what
@@ -39,9 +42,12 @@ def publish(tags: Sequence[Tag], *, push: bool) -> None:
     remote = _remote() if push else None
     before = [event.tag for model in _models(tags) for event in waiting(model)] if push else []
     date = _first_date(tags)
+    use = next((tag for tag in tags if _named(tag.name).kind == "assign"), None)
     taken: list[str] = []
     with ExitStack() as undo:
         for seconds, tag in enumerate(tags):
+            if tag is use:
+                attempt()
             _make(tag, date + seconds, undo)
         if remote:
             taken = _push(remote, [*before, *(tag.name for tag in tags)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,23 @@ FIRST = "v1.0.0"
 ENVIRONMENT = Path("requirements.txt")
 SPLIT = Path("data/reports/split.json")
 
+Trial = Callable[[Version], str]  # tries a version in the real server; says how it was, or raises
 
-def release(*, stage: str, policy_from: str | None, push: bool, dry_run: bool) -> str:
+
+def release(
+    *, stage: str, policy_from: str | None, push: bool, dry_run: bool, trial: Trial | None = None
+) -> str:
     """Tag the model of this commit as a version and assign it to a stage; return what was done.
 
     Only a model that the gate found eligible: on this holdout, against the champion of today, by the policy
-    of `policy_from` (None: of this commit). What the tag speaks of is in the remote before there is a tag.
+    of `policy_from` (None: of this commit). What the tag speaks of is in the remote before there is a tag,
+    and where there is a `trial`, nobody else sees a tag before it is passed.
 
     Raises
     ------
     PerenneError
-        If the tree is not the commit's, its results are stale, no such verdict is known, or somebody else
-        released meanwhile.
+        If the tree is not the commit's, its results are stale, no such verdict is known, the trial fails, or
+        somebody else released meanwhile.
 
     """
     changed = git.changes()
@@ -52,18 +58,28 @@ def release(*, stage: str, policy_from: str | None, push: bool, dry_run: bool) -
     registry = tags.read(p.case)
     sha256 = hashlib.sha256(locked.MODEL.read_bytes()).hexdigest()
     known = next((version for version in registry.versions if model_of(version) == sha256), None)
-    if known:
+    if known and known.commit in registry.assigned:
         return _again(known, registry, push=push and not dry_run)
     verdict = eligible(sha256, registry, p.case, policy_from)
-    new = [*proposed(registry, verdict, p, stage)]
+    if known:  # a release that ended in the middle of its trial
+        new = [publish.assigned(registry, stage, known.commit, "released")]
+    else:
+        new = [*proposed(registry, verdict, p, stage)]
+    made, names = known.tag if known else new[0].name, ", ".join(tag.name for tag in new)
     if stage == PROD:  # whoever was too stale to be retrained is so no longer: another one is in use
-        new += publish.unassigned(registry, DEGRADED, f"{new[0].name} is in {PROD}")
+        new += publish.unassigned(registry, DEGRADED, f"{made} is in {PROD}")
     if dry_run:
         return "\n".join(f"would create {tag.name} at {tag.commit[:7]}:\n{tag.message}" for tag in new)
     if push:
         _share(p.case)
-    publish.publish(new, push=push)
-    return f"released {new[0].name}, {new[1].name}" + ("" if push else "; perenne release --push shares them")
+    told: list[str] = []
+
+    def attempt() -> None:
+        if trial:
+            told.append(trial(tags.read(p.case).find(made)))
+
+    publish.publish(new, push=push, attempt=attempt)
+    return "\n".join([*told, f"released {names}" + ("" if push else "; perenne release --push shares them")])
 
 
 def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> dict[str, Any]:

@@ -116,6 +116,11 @@ class Registry:
         holders = {stage: self.in_stage(stage) for stage in known}
         return [stage for stage, holder in holders.items() if holder and holder.version == version.version]
 
+    @cached_property
+    def assigned(self) -> set[str]:
+        """The commits that were ever put in a stage."""
+        return {event.commit for event in self.events if event.kind == "assign"}
+
     def history(self, stage: str) -> list[Assignment]:
         """Every assignment of a version to a stage, oldest first; commits without a version are left out."""
         events = [e for e in self.events if e.kind in ("assign", "unassign") and e.what == stage]

@@ -1,4 +1,4 @@
-"""Deploy: a version is tried in the real server, and only then put to use.
+"""Deploy: a version is tried in the real server, and only then put to use; `release` tries by the same.
 
 Tried means: the server starts with it, answers the golden rows over its socket with the scores that were
 released, and answers single rows within the latency that is asked for.
@@ -17,7 +17,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,18 +29,12 @@ from stages.registry.change import contract_of
 from stages.registry.publish import assigned, publish
 from stages.registry.rollback import rollback
 from stages.registry.tags import Version
+from stages.serving import settings
 from stages.serving.served import TOLERANCE
 
 SECONDS_TO_START = 120.0
 REQUESTS = 200  # single rows that the latency is measured on
 WARM = 20  # that come before and do not count
-
-
-class Tried(NamedTuple):
-    """What a version did in the server: golden rows answered, and the 99th percentile of a row in ms."""
-
-    rows: int
-    p99: float
 
 
 class Server(NamedTuple):
@@ -83,10 +77,9 @@ def deploy(name: str, which: str | None, *, stage: str, budget_ms: float, push: 
     version = registry.find(which) if which else max(registry.versions, key=lambda v: v.at)
     before = registry.in_stage(stage)
     try:
-        tried = attempt(name, version, budget_ms)
+        told = attempt(name, version, budget_ms)
     except PerenneError as error:
         raise PerenneError(_undone(name, version, stage, str(error), before, push=push)) from error
-    told = f"{version.tag}: {tried.rows} golden rows as released, p99 {tried.p99:.1f} ms"
     if before and before.version == version.version:
         return f"{told}; it is in {stage}"
     tag = assigned(registry, stage, version.commit, f"deployed: {told}")
@@ -94,8 +87,14 @@ def deploy(name: str, which: str | None, *, stage: str, budget_ms: float, push: 
     return f"{told}; it is in {stage} now, by {tag.name}"
 
 
-def attempt(name: str, version: Version, budget_ms: float) -> Tried:
-    """Try a version in the real server; a `PerenneError` says what it does not do."""
+def trial(name: str) -> Callable[[Version], str]:
+    """How versions are tried here: as `attempt` does, within `serve.budget_ms` of the working tree."""
+    budget_ms = settings.load().budget_ms
+    return lambda version: attempt(name, version, budget_ms)
+
+
+def attempt(name: str, version: Version, budget_ms: float) -> str:
+    """Try a version in the real server, and say how it was; a `PerenneError` says what it does not do."""
     recorded = golden.recorded(version)
     rows = golden.rows(version, contract_of(version.commit, name))
     with started(name, version.version) as server:
@@ -112,7 +111,7 @@ def attempt(name: str, version: Version, budget_ms: float) -> Tried:
         raise PerenneError(
             f"{version.tag}: a row takes {p99:.1f} ms (p99), serve.budget_ms allows {budget_ms:g}"
         )
-    return Tried(len(rows), p99)
+    return f"{version.tag}: {len(rows)} golden rows as released, p99 {p99:.1f} ms"
 
 
 @contextmanager

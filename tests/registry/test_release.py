@@ -14,6 +14,7 @@ from stages.common.errors import PerenneError
 from stages.gate.verdict import gate
 from stages.registry import tags
 from stages.registry.release import release
+from stages.registry.tags import Version
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -137,6 +138,48 @@ def test_release_that_was_kept_here_goes_along_with_the_next(inside: Project, tm
     assert "retirement@v1.1.0" in inside.out(ON_ORIGIN)
     inside.run("git push -q && rm -rf .dvc/cache")
     inside.run(f"perenne fetch v1.1.0 --out {tmp_path}/v1.1.0")
+
+
+def test_nobody_sees_a_version_before_its_trial_is_passed(inside: Project) -> None:
+    """Nor is it in prod meanwhile; one that fails is none, and may be released another time."""
+    improve(inside)
+    gate()
+
+    def fails(version: Version) -> str:
+        assert version.version == "v1.1.0"
+        assert (inside.out(ON_ORIGIN), tags.read("retirement").find("prod").version) == (before, "v1.0.0")
+        raise PerenneError("it is too slow")
+
+    before, here = inside.out(ON_ORIGIN), inside.out(TAGS)
+    with pytest.raises(PerenneError, match="it is too slow"):
+        release(stage="prod", policy_from=None, push=True, dry_run=False, trial=fails)
+    assert (inside.out(ON_ORIGIN), inside.out(TAGS)) == (before, here)
+    told = release(stage="prod", policy_from=None, push=True, dry_run=False, trial=lambda v: f"tried {v.tag}")
+    assert told == "tried retirement@v1.1.0\nreleased retirement@v1.1.0, retirement#prod#2"
+    assert "retirement#prod#2" in inside.out(ON_ORIGIN)
+
+
+def test_release_that_was_killed_in_its_trial_is_gone_on_with(inside: Project) -> None:
+    """The version is here and in no stage: it is tried before it comes into one."""
+    improve(inside)
+    gate()
+    code = (
+        "import os; from stages.registry.release import release; "
+        "release(stage='prod', policy_from=None, push=True, dry_run=False, trial=lambda _: os._exit(9))"
+    )
+    inside.run(f'python -c "{code}"', status=9)
+    assert "v1.1.0" in inside.out(TAGS)
+    assert "v1.1.0" not in inside.out(ON_ORIGIN)
+    assert tags.read("retirement").find("prod").version == "v1.0.0"
+    tried: list[str] = []
+
+    def passes(version: Version) -> str:
+        tried.append(version.tag)
+        return "well"
+
+    told = release(stage="prod", policy_from=None, push=True, dry_run=False, trial=passes)
+    assert (told, tried) == ("well\nreleased retirement#prod#2", ["retirement@v1.1.0"])
+    assert {"retirement@v1.1.0", "retirement#prod#2"} <= set(inside.out(ON_ORIGIN).split())
 
 
 def test_dry_run_shows_and_changes_nothing(inside: Project) -> None:

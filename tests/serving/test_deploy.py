@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stages.common.errors import PerenneError
@@ -48,6 +50,26 @@ def test_version_that_is_too_slow_is_not(here: Project) -> None:
     assert in_prod() == "v1.0.0"
     done = here.run("perenne deploy v7.0.0", status=1)
     assert done.stderr.startswith("error: v7.0.0: no version or stage of retirement")
+
+
+def test_release_tries_its_version_first(company: Project) -> None:
+    """In the real server: too slow a one is no version, and what was in prod stays there."""
+    company.edit(r"max_iter: \d+", "max_iter: 60")
+    company.edit(r"budget_ms: \d+", "budget_ms: 0.001")
+    company.repro()
+    company.commit("more rounds")
+    company.run("git tag -d retirement@v1.1.0 && perenne gate")
+    before = company.out("git tag -l && git ls-remote origin")
+    done = company.run("perenne release --try", status=1)
+    assert re.fullmatch(
+        r"error: retirement@v1\.1\.0: a row takes .* \(p99\), serve\.budget_ms allows 0\.001\n", done.stderr
+    )
+    assert company.out("git tag -l && git ls-remote origin") == before
+    company.edit(r"budget_ms: [0-9.]+", "budget_ms: 10000")
+    company.commit("patience")
+    tried, released = company.out("perenne release --try").splitlines()
+    assert tried.startswith("retirement@v1.1.0: 36 golden rows as released, p99 ")
+    assert released.startswith("released retirement@v1.1.0, retirement#prod#2;")
 
 
 def test_version_that_fails_in_use_makes_room(here: Project) -> None:

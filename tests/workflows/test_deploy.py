@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.project import ROOT, Project
 from tests.serving.running import SHA256
 from tests.workflows.hub import Hub, Run
-from tests.workflows.scenes import GOOD, ended, rounds
+from tests.workflows.scenes import GOOD, ended, notes, rounds
 
 
 def deploy(hub: Hub, conclusion: str = "success") -> Run:
@@ -50,6 +50,11 @@ def test_release_is_tried_and_its_image_pushed_and_there_is_a_way_back(hub: Hub)
     back = ended(by_hand(hub, "rollback", reason="$(touch /tmp/owned) to see how"))
     assert "retirement@v1.0.0 is in prod instead of v1.1.0" in back.log
     assert in_prod(hub) == "v1.0.0"
+    notes(hub.work)
+    ended(hub.release(*hub.merge()))
+    ended(deploy(hub))
+    assert in_prod(hub) == "v1.0.0", "what was gone back from comes back by itself"
+    assert images(hub)[-1] == "ghcr.io/ada/perenne:v1.0.0"
     message = hub.work.out("git for-each-ref --sort=-taggerdate --count=1 --format='%(contents)' refs/tags")
     assert "$(touch /tmp/owned) to see how" in message
     ended(by_hand(hub, "deploy", version="v1.1.0"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.project import Project
@@ -19,7 +20,8 @@ def tags(hub: Hub) -> list[str]:
 def test_8_merge_is_released(hub: Hub) -> None:
     """A better model gets its version: tags that gto reads, its data, a GitHub release, and provenance."""
     rounds(hub.work, GOOD)
-    ended(hub.release(*hub.merge()))
+    run = ended(hub.release(*hub.merge()))
+    assert re.search(r"retirement@v1\.1\.0: 36 golden rows as released, p99 \d", run.log)
     assert {"retirement@v1.1.0", "retirement#prod#2"} < set(tags(hub))
     clone = Project(hub.work.path.parent / "clone")
     hub.work.run(f"git clone -q ../origin.git {clone.path}")
@@ -50,6 +52,16 @@ def test_merge_of_a_worse_model_is_not_released(hub: Hub) -> None:
     before = tags(hub)
     run = ended(hub.release(*hub.merge()), passed=False)
     assert "not released: retirement: rejected" in run.log
+    assert (tags(hub), hub.read("releases")) == (before, [])
+
+
+def test_merge_of_a_model_that_is_too_slow_is_not_released(hub: Hub) -> None:
+    """It is better, and does not do in the real server what it must: nobody ever sees a tag of it."""
+    hub.work.edit(r"budget_ms: \d+", "budget_ms: 0.001")
+    rounds(hub.work, GOOD)
+    before = tags(hub)
+    run = ended(hub.release(*hub.merge()), passed=False)
+    assert re.search(r"v1\.1\.0: a row takes .* allows 0\.001", run.log)
     assert (tags(hub), hub.read("releases")) == (before, [])
 
 
