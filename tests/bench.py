@@ -135,6 +135,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "review": bench_review.table,
     "log": bench_log.table,
     "replay": bench_replay.companies,
+    "replay-fresh": bench_replay.fresh,
     "replay-flights": bench_replay.flights,
     "replay-speed": bench_replay.speed,
 }

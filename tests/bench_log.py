@@ -43,7 +43,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 def entry(number: int) -> Entry:
     """A prediction of the retirement case."""
-    at = datetime(2021, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    at = datetime(2021, 1, 1, tzinfo=UTC) + timedelta(seconds=number % EXPORTED)
     return Entry(f"{number:032x}", at, "prod", "v1.0.0", FEATURES % number, 0.1)
 
 
