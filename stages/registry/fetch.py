@@ -10,6 +10,7 @@ from stages.common import git
 from stages.common.errors import PerenneError
 from stages.common.locked import MODEL
 from stages.registry import storage, tags
+from stages.registry.tags import Version
 
 CARD = MODEL.with_suffix(".json")
 
@@ -24,7 +25,11 @@ def fetch(name: str, which: str, *, out: Path, require_signed: bool) -> str:
 
     """
     tags.fetch()
-    version = tags.read(name).find(which)
+    return write(tags.read(name).find(which), out, require_signed=require_signed)
+
+
+def write(version: Version, out: Path, *, require_signed: bool) -> str:
+    """As `fetch`, of a version as the tags here have it."""
     if require_signed:
         signed(version.tag)
     if not version.proof:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -20,8 +21,10 @@ from stages.serving.rows import asked, requests
 from stages.serving.service import Service
 
 PREDICT = "/v1/predict"
+CALLERS, KEEPERS = "For those who ask", "For those who run it"
 REF = "#/components/schemas/{model}"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' own
+DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4}  # the columns are shown where they go
 Said = dict[int | str, dict[str, Any]]
 SAID: Said = {
     400: {"model": answers.Detail, "description": "The body is no JSON"},
@@ -44,8 +47,9 @@ def said(*statuses: int) -> Said:
 
 def build(service: Service) -> Guard:
     """The application around a service that has started."""
-    app = FastAPI(
-        title=f"Perenne: {service.name}", version=service.live.version.version, redoc_url=None, debug=False
+    title, version = f"Perenne: {service.name}", service.live.version.version
+    app = FastAPIOffline(
+        redoc_url=None, title=title, version=version, debug=False, swagger_ui_parameters=DOCS
     )
     reads = {
         "Request": requests(service.live.what, service.settings.max_rows),
@@ -79,20 +83,33 @@ def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> 
     """The routes that take something; return that of predictions."""
     columns, most = list(asked(service.live.what)), service.settings.max_body
 
-    @app.post(PREDICT, responses=said(400, 413, 415, 422, 503), response_model=answers.Predictions)
+    @app.post(
+        PREDICT,
+        summary="Score rows",
+        tags=[CALLERS],
+        responses=said(400, 413, 415, 422, 503),
+        response_model=answers.Predictions,
+        response_description="One prediction a row, in the rows' order",
+    )
     @refusing
     async def predict(request: Request) -> Response:
-        """Score rows. A prediction that was answered is in the log, unless `serve.log` says `async`."""
+        """A prediction that was answered is in the log, unless `serve.log` says `async`."""
         try:
             rows = reads["Request"].validate_json(await body(request, most))["rows"]
         except ValidationError as error:
             return problems(error, columns)
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)
 
-    @app.post("/v1/labels", responses=said(400, 413, 415, 422, 503), response_model=answers.Labelled)
+    @app.post(
+        "/v1/labels",
+        summary="Tell outcomes",
+        tags=[CALLERS],
+        responses=said(400, 413, 415, 422, 503),
+        response_model=answers.Labelled,
+    )
     @refusing
     async def label(request: Request) -> Response:
-        """Tell outcomes of predictions by their ids: late, again or several at once, all is well."""
+        """By the ids of their predictions: late, again or several at once, all is well."""
         try:
             told = reads["Labels"].validate_json(await body(request, most))["labels"]
         except ValidationError as error:
@@ -100,9 +117,15 @@ def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> 
         result = await service.label(as_labels(told))
         return Response(to_json(result._asdict()), media_type=JSON)
 
-    @app.post("/admin/reload", responses=said(409), response_model=answers.Reloaded)
+    @app.post(
+        "/admin/reload",
+        summary="Ask the registry now",
+        tags=[KEEPERS],
+        responses=said(409),
+        response_model=answers.Reloaded,
+    )
     async def reload(request: Request) -> Response:
-        """Ask the registry now, also for what was refused. It needs the token, on this machine too."""
+        """Also for what was refused before. It needs the token, on this machine too."""
         token = service.settings.token_sha256
         if not token or not known(request.scope, token):
             return detail(401, "this needs the token whose sha256 is serve.token_sha256", bearer=True)
@@ -118,28 +141,40 @@ def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> 
 def _tell(app: FastAPI, service: Service) -> None:
     """The routes that only tell."""
 
-    @app.get("/v1/model", responses=said(), response_model=answers.Model)
+    @app.get(
+        "/v1/model",
+        summary="The model that answers",
+        tags=[CALLERS],
+        responses=said(),
+        response_model=answers.Model,
+    )
     async def model() -> Response:
-        """The model that answers: what was measured, since when it is in use, and whether it still holds."""
+        """What was measured, since when it is in use, and whether it still holds."""
         return Response(to_json(service.model()), media_type=JSON)
 
-    @app.get("/healthz", response_model=answers.Health)
+    @app.get("/healthz", summary="Does the process answer?", tags=[KEEPERS], response_model=answers.Health)
     async def health() -> Response:
-        """The process answers: if it does not, start it anew."""
+        """If it does not, start it anew."""
         return Response(b'{"status":"ok"}', media_type=JSON)
 
-    @app.get("/readyz", responses={503: {"model": answers.Ready}}, response_model=answers.Ready)
+    @app.get(
+        "/readyz",
+        summary="Are predictions answered?",
+        tags=[KEEPERS],
+        responses={503: {"model": answers.Ready}},
+        response_model=answers.Ready,
+    )
     async def ready(request: Request) -> Response:
-        """Predictions are answered; if not, send requests elsewhere. Why is for those with the token."""
+        """If not, send requests elsewhere. Why is for those with the token."""
         state = service.ready()
         status, token = 200 if state["ready"] else 503, service.settings.token_sha256
         if token and not known(request.scope, token):
             state = {"ready": state["ready"]}
         return Response(to_json(state), status, media_type=JSON)
 
-    @app.get("/metrics", responses=said(), response_class=Response)
+    @app.get("/metrics", summary="For Prometheus", tags=[KEEPERS], responses=said(), response_class=Response)
     async def metrics() -> Response:
-        """For Prometheus."""
+        """Requests, latency, rows, scores, swaps, refusals and the log's lag, as text."""
         return Response(service.metrics.text(), media_type=TEXT)
 
 

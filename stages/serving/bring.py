@@ -14,7 +14,7 @@ from pathlib import Path
 from stages.common.errors import run
 from stages.registry import golden, tags
 from stages.registry.change import contract_of
-from stages.registry.fetch import fetch
+from stages.registry.fetch import write
 
 ROWS = "golden.json"
 SIGNED = "--require-signed"
@@ -24,7 +24,7 @@ def bring(name: str, which: str, out: Path, *, require_signed: bool) -> None:
     """Write the files; a `PerenneError` says why a version cannot be had."""
     version = tags.read(name).find(which)
     rows = golden.rows(version, contract_of(version.commit, name))
-    fetch(name, version.version, out=out, require_signed=require_signed)
+    write(version, out, require_signed=require_signed)
     (out / ROWS).write_text(json.dumps(rows), encoding="utf-8")
 
 

@@ -83,7 +83,7 @@ class Follower:
                 self._refuse(self.stage, f"{type(error).__name__} while following")
 
     async def _follow(self, *, again: bool) -> None:
-        registry = await _elsewhere(self._read)
+        registry, unasked = await _elsewhere(self._read)
         wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
             self._nothing()
@@ -104,6 +104,8 @@ class Follower:
                 await self._fall_back(registry)
             return
         self._swap(candidate, registry)
+        if unasked:
+            self._refuse(self.stage, unasked)
 
     async def _fall_back(self, registry: Registry) -> None:
         """Nothing is served yet, as after a restart: then the version before the refused one goes on, too."""
@@ -124,9 +126,15 @@ class Follower:
         else:
             self._refuse(self.stage, f"nothing is in {self.stage}; perenne release puts a version there")
 
-    def _read(self) -> Registry:
-        tags.fetch()
-        return tags.read(self.name)
+    def _read(self) -> tuple[Registry, str | None]:
+        """What the tags say, and why the remote was not asked: whoever starts meanwhile has those here."""
+        try:
+            tags.fetch()
+        except PerenneError as error:
+            if self.live or not self._needed:
+                raise
+            return tags.read(self.name), f"{error}; what was in {self.stage} when it was last asked is served"
+        return tags.read(self.name), None
 
     async def _load(self, version: Version) -> Served:
         if self._require_signed:

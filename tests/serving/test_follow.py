@@ -142,6 +142,19 @@ def serving_beside(running: Running) -> Any:
     return serving(beside, "--log-url", f"sqlite:///{beside.path.parent}/beside.sqlite")
 
 
+def test_start_while_the_remote_is_away(company: Project) -> None:
+    """A restart must not need the Git host: what was known is served, and it is said; later all is well."""
+    company.run("mv ../origin.git ../away.git")
+    with serving(company) as running:
+        assert running.predict(example(running))["model_version"] == "v1.0.0"
+        told = running.get("/readyz")
+        assert told["ready"]
+        assert told["refused"].endswith("what was in prod when it was last asked is served")
+        company.run("mv ../away.git ../origin.git")
+        assert running.reload().json() == {"version": "v1.0.0", "swapped": False}
+        assert running.get("/readyz")["refused"] is None
+
+
 def test_score_that_is_not_the_released_one_is_refused(here: Running) -> None:
     """The golden predictions are part of the tag: what does not reproduce them is not what was measured."""
     here.project.run("git commit -q --allow-empty -m other")

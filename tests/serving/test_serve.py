@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -169,6 +170,14 @@ def test_token_is_asked_for(served: Running) -> None:
                 assert (status == 200) == (path in ("/healthz", "/readyz")), path
                 assert status in (200, 401)
         assert stranger.get("/readyz").json() == {"ready": True}
+
+
+def test_docs_load_nothing_from_elsewhere(served: Running) -> None:
+    """Where a service may not reach the internet they are to be seen too, and no stranger's script runs."""
+    used = re.findall(r'(?:src|href|url: )[=]?["\']([^"\']+)["\']', served.client.get("/docs").text)
+    assert len(used) >= 4
+    assert {served.client.get(path).status_code for path in used if path.startswith("/")} == {200}
+    assert not [path for path in used if not path.startswith("/")]
 
 
 def test_model_tells_what_was_released(served: Running) -> None:
