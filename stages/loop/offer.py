@@ -89,7 +89,7 @@ def _trial(case: str) -> registry.Trial | None:
 def pull_request(
     onto: str, name: str, commit: str, found: Monitored, one: Tried, *, push: bool, step: Step
 ) -> list[str]:
-    """Open the one pull request of the branch, with the verdict as its text."""
+    """Open the one pull request of the branch, with the verdict as its text; those before it are closed."""
     by_hand = f"{name} holds it, as {commit[:7]}: push it and open a pull request"
     if not push:
         return [by_hand]
@@ -102,14 +102,30 @@ def pull_request(
     owner = os.environ["GITHUB_REPOSITORY"].split("/")[0]
     listed = gh.get(gh.path("pulls", state="all", head=f"{owner}:{name}", per_page=100))
     for pull in listed:
-        return [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
+        told = [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
+        return told + (_closed(found["case"], name, pull["number"]) if pull["state"] == "open" else [])
     body = show.pull_request(found, one.verdict, issue.number(found["case"]))
     title = f"Retrain {found['case']} on what is known by {found['through']}"
     started = _started(name, onto)  # before it: who finds it open takes it that all is done
     step(f"checks: {started}")
     pull = gh.send("POST", gh.path("pulls"), {"title": title, "head": name, "base": onto, "body": body})
     step(f"pull request: #{pull['number']}")
-    return [f"#{pull['number']} is opened: {title}", started]
+    return [f"#{pull['number']} is opened: {title}", started, *_closed(found["case"], name, pull["number"])]
+
+
+def _closed(case: str, name: str, number: int) -> list[str]:
+    """Close what earlier retrainings have offered and nobody merged: this one knows all that they did."""
+    earlier = re.compile(rf"retrain/{re.escape(case)}-\d{{4}}[\w-]*")
+    told = []
+    for pull in gh.pages(gh.path("pulls", state="open", per_page=100)):
+        head, other = pull["head"], pull["number"]
+        here = head["repo"] is not None and head["repo"]["full_name"] == os.environ["GITHUB_REPOSITORY"]
+        if here and earlier.fullmatch(head["ref"]) and head["ref"] < name:
+            body = {"body": f"#{number} takes its place: it has learned from what came since."}
+            gh.send("POST", gh.path("issues", other, "comments"), body)
+            gh.send("PATCH", gh.path("pulls", other), {"state": "closed"})
+            told.append(f"#{other} is closed: #{number} takes its place")
+    return told
 
 
 def _started(name: str, onto: str) -> str:

@@ -104,6 +104,37 @@ def test_pull_request_is_opened_once(offered: Outcome, hub: Hub) -> None:
     assert len(hub.read("pulls")) == 1
 
 
+def test_earlier_pull_request_is_closed(hub: Hub, lenient: Project) -> None:
+    """Of this model, of this repository, and earlier: it says which one takes its place. No other is."""
+
+    def pull(number: int, ref: str, owner: str = "ada") -> dict[str, Any]:
+        repo = {"full_name": f"{owner}/perenne", "owner": {"login": owner}}
+        return {"number": number, "head": {"ref": ref, "repo": repo, "user": repo["owner"]}}
+
+    earlier = "retrain/retirement-2021Q2"
+    others = [
+        pull(2, "retrain/pension-2021Q2"),
+        pull(3, earlier, "eve"),
+        pull(4, "retrain/retirement-2099Q1"),
+    ]
+    hub.write("pulls", [pull(1, earlier), *others])
+    lenient.edit(r"on_eligible: \S+", "on_eligible: pull-request")
+    lenient.commit("people merge")
+    lenient.run("git push -q")
+    assert retrained().told[-1] == "#1 is closed: #11 takes its place"
+    mine = 11
+    assert {one["number"] for one in hub.read("pulls") if one.get("state", "open") == "open"} == {
+        2,
+        3,
+        4,
+        mine,
+    }
+    (said,) = hub.read("comments")
+    assert (said["number"], said["body"].split()[0]) == (1, f"#{mine}")
+    retrained()
+    assert len(hub.read("comments")) == 1
+
+
 def test_token_of_ones_own_starts_the_checks_itself(
     hub: Hub, lenient: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,13 +32,13 @@ def save(name: str, value: list[Any]) -> None:
 
 
 def pulls(query: Query) -> list[Any]:
-    """Return the pull requests of a branch, open ones or all; one whose state nobody has written is open."""
-    owner, _, branch = query["head"][0].partition(":")
+    """Return pull requests, of a branch, open ones or all; one whose state nobody has written is open."""
+    of = tuple(query["head"][0].split(":", 1)) if "head" in query else None
     (state,) = query["state"]
     return [
         pull | {"state": pull.get("state", "open")}
         for pull in load("pulls")
-        if (pull["head"]["user"]["login"], pull["head"]["ref"]) == (owner, branch)
+        if of in (None, (pull["head"]["user"]["login"], pull["head"]["ref"]))
         and state in ("all", pull.get("state", "open"))
     ]
 
@@ -53,6 +53,15 @@ def open_pull(body: Any) -> Any:
     new |= {"head": head, "base": {"ref": body["base"]}}
     save("pulls", [*known, new])
     return new
+
+
+def edit_pull(body: Any, name: str) -> Any:
+    """Close a pull request."""
+    known = load("pulls")
+    (one,) = [one for one in known if one["number"] == int(name)]
+    one |= body
+    save("pulls", known)
+    return one
 
 
 def issues(query: Query) -> list[Any]:
@@ -157,7 +166,11 @@ SEND: dict[str, list[tuple[str, Callable[..., Any]]]] = {
         (r"statuses/([0-9a-f]{40})", status),
         (r"actions/workflows/([\w.]+)/dispatches", dispatch),
     ],
-    "PATCH": [(r"issues/comments/(\d+)", edit_comment), (r"issues/(\d+)", edit_issue)],
+    "PATCH": [
+        (r"issues/comments/(\d+)", edit_comment),
+        (r"issues/(\d+)", edit_issue),
+        (r"pulls/(\d+)", edit_pull),
+    ],
 }
 
 
