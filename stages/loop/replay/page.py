@@ -222,7 +222,8 @@ def _grid(tried: Sequence[Tried], plan: Plan) -> str:
         for each in tried
         if each in tried[:MOST_TRIED] or each in (best, in_use)
     ]
-    keys = {key: key for key in grid.told(best.settings)}
+    # Named as the sentence above does, but without the section, and in words, which wrap.
+    keys = {key: key.rpartition(".")[2].replace("_", " ") for key in grid.told(best.settings)}
     columns = keys | {k: COSTS[k] for k in ("cost", "loss", "retrainings", "false_alarms")}
     columns |= {"saved": "Saves", "error": "Standard error"}
     values = ", ".join(f"{key}: {value}" for key, value in grid.told(best.settings).items())
