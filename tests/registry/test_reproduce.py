@@ -181,7 +181,7 @@ def test_another_lock_has_its_own_environment(repository: Project, monkeypatch: 
     monkeypatch.setenv("MAKEFLAGS", "n")
     with reproduce.checkout("HEAD") as folder:
         assert reproduce.environment(folder)["PATH"].split(os.pathsep)[0] == str(folder / ".venv/bin")
-        assert "VIRTUAL_ENV" not in (folder / ".venv/env").read_text()
+        assert "VIRTUAL_ENV=" not in (folder / ".venv/env").read_text()
         assert (folder / ".venv/python").read_text().strip() == sys.executable
 
 
