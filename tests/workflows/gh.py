@@ -55,15 +55,6 @@ def open_pull(body: Any) -> Any:
     return new
 
 
-def edit_pull(body: Any, name: str) -> Any:
-    """Close a pull request."""
-    known = load("pulls")
-    (one,) = [one for one in known if one["number"] == int(name)]
-    one |= body
-    save("pulls", known)
-    return one
-
-
 def issues(query: Query) -> list[Any]:
     """Return the open issues."""
     assert query["state"] == ["open"]
@@ -79,12 +70,12 @@ def open_issue(body: Any) -> Any:
     return new
 
 
-def edit_issue(body: Any, name: str) -> Any:
-    """Change an issue, or close it."""
-    known = load("issues")
+def edit(body: Any, kind: str, name: str) -> Any:
+    """Change an issue or a pull request, or close it."""
+    known = load(kind)
     (one,) = [one for one in known if one["number"] == int(name)]
     one |= body
-    save("issues", known)
+    save(kind, known)
     return one
 
 
@@ -168,8 +159,7 @@ SEND: dict[str, list[tuple[str, Callable[..., Any]]]] = {
     ],
     "PATCH": [
         (r"issues/comments/(\d+)", edit_comment),
-        (r"issues/(\d+)", edit_issue),
-        (r"pulls/(\d+)", edit_pull),
+        (r"(issues|pulls)/(\d+)", edit),
     ],
 }
 
