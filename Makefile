@@ -29,8 +29,9 @@ story: $(DEV)   ## tell the whole of it by the real thing: a law, a retraining, 
 test-workflows: $(DEV)  ## run the tests of the workflows: minutes
 	python -m pytest tests/workflows -n auto --dist worksteal
 
-lint: $(DEV)    ## ruff and mypy
-	ruff check . && ruff format --check . && mypy
+lint: $(DEV)    ## ruff, mypy and the floors of the library
+	ruff check . && ruff format --check .
+	mypy -p perenne -p tests -m stages $(patsubst stages/%.py,-m stages.%,$(filter-out %/__init__.py,$(wildcard stages/*.py)))
 
 format: $(DEV)  ## let ruff mend what it can
 	ruff check --fix . && ruff format .
@@ -49,7 +50,7 @@ lock: .venv/uv-$(UV)  ## resolve the dependencies again and write the locks
 	$(COMPILE) pyproject.toml --extra dev --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --extra s3 --extra serve --constraint tests/requirements.txt \
-	  --output-file stages/serving/requirements.txt $(LOCK_FLAGS)
+	  --output-file stages/perenne/serving/requirements.txt $(LOCK_FLAGS)
 
 clean:          ## remove the environment
 	rm -rf .venv

@@ -1,7 +1,14 @@
-"""The stages of the pipeline: a file is a DVC stage, a folder is a library or runs outside the DAG."""
+"""The DVC stages: stage X is `stages/X.py`. A project puts its own code here."""
 
-import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
-# scikit-learn's OpenMP threads wait for each other by spinning: on a machine that also does something else,
-# fitting took 3 to 10 times as long. Said here, before any of them is loaded; it changes no result.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# In Perenne's own repository the library lies beside the stages. They run with the library of their own
+# commit, in a clone or a worktree too, not with the one that is installed. Only `perenne` becomes importable.
+_LIBRARY = Path(__file__).with_name("perenne") / "__init__.py"
+if "perenne" not in sys.modules and _LIBRARY.exists():
+    _spec = spec_from_file_location("perenne", _LIBRARY)
+    if _spec and _spec.loader:
+        sys.modules["perenne"] = module_from_spec(_spec)
+        _spec.loader.exec_module(sys.modules["perenne"])

@@ -38,18 +38,18 @@ SIZES = {"default": 1.0} | {f"{rows:.0e}": rows / ROWS_AT_SCALE_1 for rows in (1
 # Imports first: what is timed is the work, not the start of Python.
 WARM = """
 import importlib, json, sys, time
-stages = [importlib.import_module(f"stages.{name}") for name in sys.argv[1:]]
+stages = [importlib.import_module(f"perenne.pipeline.{name}") for name in sys.argv[1:]]
 times = {}
 for stage in stages:
     start = time.perf_counter()
     stage.main()
-    times[stage.__name__.split(".")[1]] = time.perf_counter() - start
+    times[stage.__name__.split(".")[-1]] = time.perf_counter() - start
 print(json.dumps(times))
 """
 
 PEAK = """
 import importlib, resource, sys
-importlib.import_module(f"stages.{sys.argv[1]}").main()
+importlib.import_module(f"perenne.pipeline.{sys.argv[1]}").main()
 print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
 

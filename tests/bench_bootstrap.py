@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from stages.stats.bootstrap import intervals
-from stages.stats.metrics import BINARY, Weighted
+from perenne.stats.bootstrap import intervals
+from perenne.stats.metrics import BINARY, Weighted
 
 ROWS, RESAMPLES = 100_000, 1_000
 

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy import optimize, special, stats
 from tqdm import tqdm
 
-from stages import train
-from stages.cases import flights
-from stages.common import model
-from stages.stats import influence, paired
-from stages.stats.influence import Influence
-from stages.stats.metrics import Array
+from perenne.cases import flights
+from perenne.common import model
+from perenne.pipeline import train
+from perenne.stats import influence, paired
+from perenne.stats.influence import Influence
+from perenne.stats.metrics import Array
 from tests.bench_drift import case
 
 Generator = np.random.Generator

@@ -8,15 +8,15 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from stages import train
-from stages.cases import flights
-from stages.common import model, periods
-from stages.gate.evidence import Contender, Evidence
-from stages.gate.judge import evidence, judge
-from stages.gate.policy import Policy
-from stages.gate.rules import Intent, Rules
-from stages.split import Cut, labelled
-from stages.stats import spending
+from perenne.cases import flights
+from perenne.common import model, periods
+from perenne.gate.evidence import Contender, Evidence
+from perenne.gate.judge import evidence, judge
+from perenne.gate.policy import Policy
+from perenne.gate.rules import Intent, Rules
+from perenne.pipeline import train
+from perenne.pipeline.split import Cut, labelled
+from perenne.stats import spending
 from tests.bench_drift import case
 
 INTENTS: tuple[Intent, ...] = ("better", "fresher")

@@ -18,9 +18,9 @@ import pandas as pd
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from stages.stats.multiplicity import flagged, persistent
-from stages.stats.tally import cut, tally
-from stages.stats.two_sample import Test, compare
+from perenne.stats.multiplicity import flagged, persistent
+from perenne.stats.tally import cut, tally
+from perenne.stats.two_sample import Test, compare
 
 COLUMNS = 20
 Draw: TypeAlias = Callable[[np.random.Generator, int], pd.DataFrame]

@@ -10,15 +10,15 @@ import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
-from stages import drift, train
-from stages.cases import flights, retirement
-from stages.common import model, params, periods, strict_yaml
-from stages.common.contract import CASES, Contract, load
-from stages.common.typed import parse
-from stages.split import Cut
-from stages.stats.metrics import roc_auc
-from stages.watch import concept
-from stages.watch.covariates import PREDICTION
+from perenne.cases import flights, retirement
+from perenne.common import model, params, periods, strict_yaml
+from perenne.common.contract import CASES, Contract, load
+from perenne.common.typed import parse
+from perenne.pipeline import drift, train
+from perenne.pipeline.split import Cut
+from perenne.stats.metrics import roc_auc
+from perenne.watch import concept
+from perenne.watch.covariates import PREDICTION
 
 FIRST = pd.Period("2020Q4")  # the first quarter whose label falls under the law
 CALM = 8  # quarters before it, in which nothing changes

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import optimize, special, stats
 from tqdm import tqdm
 
-from stages.stats import influence, paired, spending
-from stages.stats.influence import Influence
-from stages.stats.metrics import Array
+from perenne.stats import influence, paired, spending
+from perenne.stats.influence import Influence
+from perenne.stats.metrics import Array
 from tests import bench_bounds
 from tests.bench_bounds import days, offsets, share
 

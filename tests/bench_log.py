@@ -17,8 +17,8 @@ import numpy as np
 from sqlalchemy import create_engine, make_url, text
 from tqdm import tqdm
 
-from stages.serving.log import Entry, Log
-from stages.serving.log.store import Store
+from perenne.serving.log import Entry, Log
+from perenne.serving.log.store import Store
 from tests.project import Project
 
 CALLERS = (1, 4, 64)
@@ -32,9 +32,9 @@ PEAK = """
 import resource
 from pathlib import Path
 import pandas as pd
-from stages.common import contract
-from stages.serving.log.export import export
-from stages.serving.log.store import Store
+from perenne.common import contract
+from perenne.serving.log.export import export
+from perenne.serving.log.store import Store
 with Store("{url}") as store:
     export(store, contract.load("retirement"), Path("{out}"), pd.Period("2021Q2"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import pandas as pd
 
-from stages import train
-from stages.cases import retirement
-from stages.common import model
-from stages.gate import judge, ledger
-from stages.gate.evidence import Contender
-from stages.gate.policy import Policy
+from perenne.cases import retirement
+from perenne.common import model
+from perenne.gate import judge, ledger
+from perenne.gate.evidence import Contender
+from perenne.gate.policy import Policy
+from perenne.pipeline import train
 from tests.bench_drift import case
 
 Done = TypeVar("Done")

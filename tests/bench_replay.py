@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from stages.loop.replay import costs, plan, policies, report, run
-from stages.loop.replay.grid import compared
-from stages.loop.replay.plan import Plan
-from stages.loop.replay.walk import TRAINED, Walk
+from perenne.replay import costs, plan, policies, report, run
+from perenne.replay.grid import compared
+from perenne.replay.plan import Plan
+from perenne.replay.walk import TRAINED, Walk
 from tests.bench_drift import share
 from tests.project import Project, clone
 
@@ -30,9 +30,9 @@ ALONE = """
 import json, resource, sys, time
 from pathlib import Path
 from threadpoolctl import threadpool_limits
-from stages.loop.replay import plan, policies
-from stages.loop.replay.walk import walk
-from stages.loop.replay.world import World
+from perenne.replay import plan, policies
+from perenne.replay.walk import walk
+from perenne.replay.world import World
 case, name, folder = sys.argv[1:]
 found = plan.load(case, 0)
 world = World(found, Path(folder))

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal, special, stats
 
-from stages.stats.calibration import block_means, discordance, excess
-from stages.stats.counts import volume
-from stages.stats.metrics import Array
-from stages.stats.power import increments_until_seen
-from stages.stats.sequential import FRACTIONS, Reference, State, gains, refer, update
+from perenne.stats.calibration import block_means, discordance, excess
+from perenne.stats.counts import volume
+from perenne.stats.metrics import Array
+from perenne.stats.power import increments_until_seen
+from perenne.stats.sequential import FRACTIONS, Reference, State, gains, refer, update
 
 REFERENCE, CALM, CHANGED = 20_000, 10_000, 10_000  # labels
 ALPHA = 1 / 22_500  # false alarms per label, guaranteed; with the bound's margin fewer are seen

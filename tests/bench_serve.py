@@ -29,9 +29,9 @@ import numpy as np
 import psutil
 import sklearn
 
-from stages.common import git, model
-from stages.registry import golden, publish, tags
-from stages.registry.release import as_yaml
+from perenne.common import git, model
+from perenne.registry import golden, publish, tags
+from perenne.release.release import as_yaml
 from tests.project import Project, clone, environment
 from tests.serving.kills import kill
 from tests.serving.running import BEARER, Running, serving

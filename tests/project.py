@@ -77,7 +77,7 @@ def environment(path: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(path),  # the `perenne` of the venv then runs this copy's code
+        "PYTHONPATH": str(path / "stages"),  # the `perenne` of the venv then runs this copy's code
     }
     for who in ("AUTHOR", "COMMITTER"):
         private |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org"}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.common import strict_yaml
-from stages.common.contract import Contract
-from stages.common.params import Params
-from stages.common.typed import parse
+from perenne.common import strict_yaml
+from perenne.common.contract import Contract
+from perenne.common.params import Params
+from perenne.common.typed import parse
 from tests.project import Project, clone
 
 CONTRACT = """\

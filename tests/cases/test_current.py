@@ -122,6 +122,6 @@ def test_command_starts_without_heavy_imports() -> None:
         "dvc",
         "evidently",
     }
-    code = f"import stages.cli, sys; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import perenne.cli, sys; print(sorted({heavy} & set(sys.modules)))"
     here = Project(ROOT)
     assert here.out(f"PYTHONPATH= {sys.executable} -c '{code.replace(chr(39), chr(34))}'") == "[]\n"

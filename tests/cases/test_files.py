@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages import ingest
-from stages.cases import files
-from stages.common import batches, params
-from stages.common.contract import Contract
-from stages.common.errors import PerenneError
+from perenne.cases import files
+from perenne.common import batches, params
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.pipeline import ingest
 from tests import tiny
 from tests.tiny import HEADER, MONTHS, row, table
 

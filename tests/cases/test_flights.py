@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages import ingest
-from stages.cases import flights
-from stages.common import contract, params
-from stages.common.contract import Contract
-from stages.common.errors import PerenneError
+from perenne.cases import flights
+from perenne.common import contract, params
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.pipeline import ingest
 from tests.project import ROOT
 
 # Columns of the data set whose values come into being after the planned departure.

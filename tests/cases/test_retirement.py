@@ -16,8 +16,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
-from stages.cases import retirement
-from stages.cases.retirement import best_gain, rate, rate_under_law, simulate
+from perenne.cases import retirement
+from perenne.cases.retirement import best_gain, rate, rate_under_law, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from stages.common import batches
-from stages.common.contract import Column, Type
-from stages.common.errors import PerenneError
+from perenne.common import batches
+from perenne.common.contract import Column, Type
+from perenne.common.errors import PerenneError
 from tests import tiny
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import contract
-from stages.common.errors import PerenneError
+from perenne.common import contract
+from perenne.common.errors import PerenneError
 from tests import tiny
 from tests.project import ROOT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
+from perenne.common import git
+from perenne.common.errors import PerenneError
 from tests.project import Project
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import locked, model
-from stages.common.errors import PerenneError
+from perenne.common import locked, model
+from perenne.common.errors import PerenneError
 from tests.project import Project
 
 

@@ -23,12 +23,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import all_estimators
 
-from stages.common import model
-from stages.common.contract import Contract
-from stages.common.errors import PerenneError
-from stages.common.params import Train
-from stages.common.typed import parse
-from stages.train import train
+from perenne.common import model
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.common.params import Train
+from perenne.common.typed import parse
+from perenne.pipeline.train import train
 
 
 def contract(task: str) -> Contract:
@@ -209,7 +209,7 @@ def test_every_trusted_type_is_needed() -> None:
 
 PROCESS = """
 import sys, hashlib
-from stages.common import model
+from perenne.common import model
 sys.path.insert(0, sys.argv[1])
 from test_model import fitted
 junk = [bytearray(size) for size in range(1, 3000, int(sys.argv[2]))]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common import params, strict_yaml
-from stages.common.errors import PerenneError, hint
-from stages.common.typed import parse
+from perenne.common import params, strict_yaml
+from perenne.common.errors import PerenneError, hint
+from perenne.common.typed import parse
 from tests.project import ROOT
 from tests.tiny import PARAMS
 

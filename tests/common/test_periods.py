@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common import periods
-from stages.common.errors import PerenneError
-from stages.common.periods import Unit
+from perenne.common import periods
+from perenne.common.errors import PerenneError
+from perenne.common.periods import Unit
 
 UNITS = st.sampled_from(get_args(Unit))
 

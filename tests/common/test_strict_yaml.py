@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import strict_yaml
-from stages.common.errors import PerenneError
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError
 
 
 @pytest.mark.parametrize(

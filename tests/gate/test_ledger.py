@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.gate import ledger
-from stages.stats import spending
+from perenne.common.errors import PerenneError
+from perenne.gate import ledger
+from perenne.stats import spending
 from tests import tiny
 from tests.project import Project
 
@@ -98,7 +98,7 @@ def test_sharing_gives_no_number_twice(repository: Project) -> None:
     for name in names:
         repository.run(f"git clone -q ../origin.git ../{name}")
     script = (
-        "from stages.gate import ledger\n"
+        "from perenne.gate import ledger\n"
         f"print(ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=True).number)"
     )
     printed: list[str] = []
@@ -123,7 +123,7 @@ def test_sharing_gives_no_number_twice(repository: Project) -> None:
 def test_two_at_once_in_one_clone_lose_no_line(repository: Project) -> None:
     """Git's notes alone would: the last to write would win."""
     script = (
-        "from stages.gate import ledger\n"
+        "from perenne.gate import ledger\n"
         f"ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=False)"
     )
     commands = " & ".join(f'python -c "{script % i}"' for i in range(4))

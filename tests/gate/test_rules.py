@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.gate.evidence import Contender, Evidence
-from stages.gate.judge import judge
-from stages.gate.policy import Policy
-from stages.gate.rules import (
+from perenne.gate.evidence import Contender, Evidence
+from perenne.gate.judge import judge
+from perenne.gate.policy import Policy
+from perenne.gate.rules import (
     Answer,
     Calibration,
     Finding,
@@ -221,7 +221,7 @@ def test_latencies_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return Contender("runner", TRUTH, score_one=one)
 
     ran: list[float] = []
-    monkeypatch.setattr("stages.gate.evidence.time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr("perenne.gate.evidence.time", SimpleNamespace(perf_counter=lambda: now))
     new, old = takes(3.0), takes(1.5)
     assert evidence(new, old).race(old).tolist() == pytest.approx([2.0] * 41)
     assert ran == [3.0, 1.5] * (len(ran) // 2)

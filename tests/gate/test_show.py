@@ -6,9 +6,9 @@ import math
 import re
 from typing import Any
 
-from stages.common.batches import canonical
-from stages.gate.rules import Finding
-from stages.gate.show import markdown, text
+from perenne.common.batches import canonical
+from perenne.gate.rules import Finding
+from perenne.gate.show import markdown, text
 
 
 def finding(**changes: Any) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stages.common import locked
-from stages.common.errors import PerenneError
-from stages.gate import ledger, show
-from stages.gate.verdict import gate
+from perenne.common import locked
+from perenne.common.errors import PerenneError
+from perenne.gate import ledger, show
+from perenne.gate.verdict import gate
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -226,7 +226,7 @@ def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, 
 
 def test_bug_is_no_verdict(inside: Project) -> None:
     """A traceback, and the status that says so: Python's own is the one of a rejected model."""
-    inside.edit("def gate\\(", "def gone(", "stages/gate/verdict.py")
+    inside.edit("def gate\\(", "def gone(", "stages/perenne/gate/verdict.py")
     done = inside.run("perenne gate", status=2)
     assert "Traceback" in done.stderr
     assert "has no attribute 'gate'" in done.stderr

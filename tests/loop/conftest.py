@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import git
-from stages.loop import monitor
-from stages.registry import publish, tags
-from stages.registry.publish import Tag
+from perenne.common import git
+from perenne.loop import monitor
+from perenne.registry import publish, tags
+from perenne.registry.publish import Tag
 from tests.conftest import Enter
 from tests.project import Project
 

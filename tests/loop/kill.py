@@ -9,9 +9,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from stages.loop import monitor, retrain
-from stages.loop.monitor import Monitored
-from stages.registry import tags
+from perenne.loop import monitor, retrain
+from perenne.loop.monitor import Monitored
+from perenne.registry import tags
 
 
 def monitored(found: Monitored) -> Monitored:

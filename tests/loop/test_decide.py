@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.common.typed import parse
-from stages.loop.decide import Debounce, Decision, decide
+from perenne.common.errors import PerenneError
+from perenne.common.typed import parse
+from perenne.loop.decide import Debounce, Decision, decide
 
 NOW = pd.Period("2021Q1", freq="Q-DEC")
 ROWS = 1_000

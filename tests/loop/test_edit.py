@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stages.common import strict_yaml
-from stages.common.errors import PerenneError
-from stages.loop.edit import replaced
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError
+from perenne.loop.edit import replaced
 from tests.project import ROOT
 
 TEXT = """\

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stages.loop import issue
-from stages.loop.retrain import Outcome
+from perenne.loop import issue
+from perenne.loop.retrain import Outcome
 from tests.loop.conftest import LAW
 from tests.loop.test_retrain import BRANCH, origin, retrained
 from tests.project import ROOT, Project

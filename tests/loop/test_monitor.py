@@ -8,10 +8,10 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.loop import arrivals, history
-from stages.loop.history import Attempt
-from stages.loop.monitor import Monitored, monitor
+from perenne.common.errors import PerenneError
+from perenne.loop import arrivals, history
+from perenne.loop.history import Attempt
+from perenne.loop.monitor import Monitored, monitor
 from tests import tiny
 from tests.conftest import Enter
 from tests.loop.conftest import release

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.gate import ledger
-from stages.loop import attempt, history, monitor, retrain, worktree
-from stages.loop.retrain import Outcome
-from stages.registry import tags
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.gate import ledger
+from perenne.loop import attempt, history, monitor, retrain, worktree
+from perenne.loop.retrain import Outcome
+from perenne.registry import tags
 from tests.conftest import Enter
 from tests.loop.conftest import LAW
 from tests.project import Project

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import git
-from stages.loop import attempt, worktree
+from perenne.common import git
+from perenne.loop import attempt, worktree
 from tests import tiny
 from tests.conftest import Enter
 from tests.project import Project

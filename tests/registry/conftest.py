@@ -10,8 +10,8 @@ from typing import Protocol
 
 import pytest
 
-from stages.common import git
-from stages.registry import publish, tags
+from perenne.common import git
+from perenne.registry import publish, tags
 from tests.project import Project, environment
 
 LONG_AGO = 1_600_000_000  # 2020-09-13: what GTO's commands tag by the machine's clock is later

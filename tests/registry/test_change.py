@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from stages.registry.change import Change, Kind, between
+from perenne.registry.change import Change, Kind, between
 from tests.conftest import Enter
 from tests.project import Project
 

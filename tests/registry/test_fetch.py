@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import locked, model
-from stages.common.errors import PerenneError
-from stages.registry.fetch import CARD, fetch
+from perenne.common import locked, model
+from perenne.common.errors import PerenneError
+from perenne.registry.fetch import CARD, fetch
 from tests.conftest import Enter
 from tests.project import Project
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from stages.common import batches, contract, model
-from stages.common.errors import PerenneError
-from stages.registry import golden, tags
+from perenne.common import batches, contract, model
+from perenne.common.errors import PerenneError
+from perenne.registry import golden, tags
 from tests.conftest import Enter
 from tests.project import Project
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stages.registry.meter import Meter, resident
+from perenne.registry.meter import Meter, resident
 
 MB = 80
 HOLDER = f"""

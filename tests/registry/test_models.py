@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from stages.common.errors import PerenneError
-from stages.registry.models import models, table
-from stages.registry.rollback import rollback
+from perenne.common.errors import PerenneError
+from perenne.registry.models import models, table
+from perenne.registry.rollback import rollback
 from tests.project import Project
 from tests.registry.conftest import LONG_AGO, Release
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.registry import tags
-from stages.registry.publish import Tag, assigned, publish, push
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import tags
+from perenne.registry.publish import Tag, assigned, publish, push
 from tests.project import ROOT, Project, environment
 from tests.registry.conftest import LONG_AGO, Release
 
@@ -249,9 +249,9 @@ def test_name_taken_by_a_tag_that_is_no_release(here: Project) -> None:
 
 RACER = """
 import sys
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.registry import publish, tags
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import publish, tags
 for line in sys.stdin:
     version, head = line.strip(), git.commit("HEAD")
     stage = publish.assigned(tags.read("retirement"), "prod", head, "race")

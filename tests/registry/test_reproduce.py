@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.registry import reproduce
+from perenne.common.errors import PerenneError
+from perenne.registry import reproduce
 from tests.conftest import Enter
 from tests.project import ROOT, Project, environment
 from tests.registry.visits import INPUT, least
@@ -164,9 +164,9 @@ def test_clones_own_code_is_run(repository: Project, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     with reproduce.checkout("HEAD") as folder:
         env = reproduce.environment(folder)
-        asked = ["python", "-c", "import stages, sys; print(stages.__file__, sys.prefix)"]
+        asked = ["python", "-c", "import stages, perenne, sys; print(perenne.__file__, sys.prefix)"]
         found = reproduce.quiet(asked, folder, env).split()
-        assert found == [str(folder / "stages/__init__.py"), sys.prefix]
+        assert found == [str(folder / "stages/perenne/__init__.py"), sys.prefix]
 
 
 def test_another_lock_has_its_own_environment(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_missing_dep_is_told_by_dvc(repository: Project) -> None:
 INTERRUPTED = """
 import sys, tempfile
 from pathlib import Path
-from stages.registry import reproduce
+from perenne.registry import reproduce
 tempfile.tempdir = sys.argv[1]
 with reproduce.checkout("HEAD") as folder:
     busy = "echo $$; (while :; do echo busy > $RANDOM; done) & wait"

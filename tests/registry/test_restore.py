@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.common.locked import MODEL
-from stages.registry.restore import restore
+from perenne.common.errors import PerenneError
+from perenne.common.locked import MODEL
+from perenne.registry.restore import restore
 from tests.conftest import Enter
 from tests.project import Project
 from tests.registry.visits import least_reproduced

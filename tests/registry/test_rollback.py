@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.registry import tags
-from stages.registry.publish import Tag, assigned, publish
-from stages.registry.rollback import rollback
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import tags
+from perenne.registry.publish import Tag, assigned, publish
+from perenne.registry.rollback import rollback
 from tests.project import Project
 from tests.registry.conftest import Release
 

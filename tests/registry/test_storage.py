@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import locked
-from stages.common.errors import PerenneError
-from stages.common.locked import MODEL
-from stages.registry import storage
+from perenne.common import locked
+from perenne.common.errors import PerenneError
+from perenne.common.locked import MODEL
+from perenne.registry import storage
 from tests.conftest import Enter
 from tests.project import Project
 from tests.registry.visits import least_reproduced
@@ -70,7 +70,7 @@ def test_full_disk_is_told(inside: Project) -> None:
     inside.run("dvc add -q data/incoming/visits.csv && dvc repro -q && git commit -qam 'more than fits'")
     # Files beyond 1,000 blocks of 1,024 bytes are refused, as by a disk that is full.
     done = inside.run(
-        "ulimit -f 1000 && python -P -c 'from stages.registry.storage import push; push()'",
+        "ulimit -f 1000 && python -P -c 'from perenne.registry.storage import push; push()'",
         status=1,
         PYTHONPATH=str(Path(storage.__file__).parents[2]),
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import semver
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.registry import grammar, tags
-from stages.registry.rollback import rollback
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import grammar, tags
+from perenne.registry.rollback import rollback
 from tests.project import Project
 from tests.registry.conftest import LONG_AGO, Release
 

@@ -12,19 +12,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.registry import verify
-from stages.registry.reproduce import environment
+from perenne.common.errors import PerenneError
+from perenne.registry import verify
+from perenne.registry.reproduce import environment
 from tests.conftest import Enter
 from tests.project import Project
 from tests.registry.visits import visits
 
 METRICS = "data/reports/metrics.json"
+SPLIT = "stages/perenne/pipeline/split.py"
 TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
 TRAINED_ON_ALL = """
 import pandas as pd
-from stages import train
-from stages.common import batches, contract, model, params
+from perenne.pipeline import train
+from perenne.common import batches, contract, model, params
 p = params.load("train")
 what = contract.load(p.case)
 rows = pd.concat([batches.read_parquet(train.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
@@ -96,7 +97,12 @@ def test_model_made_by_hand_is_told(project: Project) -> None:
         ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml"),
         ("stages/evaluate.py", r"\Z", "# changed\n", "evaluate: stages/evaluate.py"),
         ("dvc.yaml", r"cmd: (.*stages.train)", r"cmd: \1 --fast", "train: cmd"),
-        ("dvc.yaml", r"(stages/train.py\n)", r"\1      - stages/cli.py\n", "train: stages/cli.py"),
+        (
+            "dvc.yaml",
+            r"(stages/train.py\n)",
+            r"\1      - stages/perenne/cli.py\n",
+            "train: stages/perenne/cli.py",
+        ),
         ("dvc.yaml", r"^  split:", "  other: {cmd: 'true'}\n  split:", "other"),
     ],
 )
@@ -133,7 +139,7 @@ def test_nothing_is_run_for_a_stale_lock(
 
 def test_dep_that_only_the_lock_has_is_told(project: Project) -> None:
     """DVC itself does not see that it is listed no more."""
-    project.edit(r"      - stages/common/model.py\n", "", "dvc.yaml")
+    project.edit(r"      - stages/perenne/common/model.py\n", "", "dvc.yaml")
     before = project.read("dvc.lock").encode()
     assert stale(project) == []
     project.repro("--force -s train")
@@ -182,7 +188,7 @@ UNDECLARED = {
 def test_training_that_reads_the_holdout_is_told(project: Project, more: str, what: str) -> None:
     """It reproduces, and its lock is right; but without that file there is no such model."""
     new = f"rows = pd.concat([batches.read_parquet(TRAIN), {more}])"
-    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/train.py")
+    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
     assert project.repro("train") == ["train"]
     project.commit("learn more")
     assert verify.other_data(project.path, "HEAD") == []
@@ -194,7 +200,7 @@ def test_training_that_reads_the_holdout_is_told(project: Project, more: str, wh
 def test_split_that_overlaps_is_told(project: Project) -> None:
     """By the rows, though split.py itself says that all is well."""
     assert verify.mixed(project.path) == []
-    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", "stages/split.py")
+    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", SPLIT)
     assert project.repro("split") == ["split"]
     assert verify.mixed(project.path) == [
         "data/split/train.parquet: goes to 2021-03, with labels 0 period(s) late; "

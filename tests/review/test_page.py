@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stages.review import charts, page
-from stages.review.review import STATUS, Review
+from perenne.review import charts, page
+from perenne.review.review import STATUS, Review
 
 GITHUB = 65_536  # characters that a comment may have
 HOSTILE = "<img src=x onerror=alert(1)>|`@everyone`\n# [link](javascript:x) ```"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.gate import ledger
-from stages.review import page, rerun
-from stages.review.review import Review, review
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.gate import ledger
+from perenne.review import page, rerun
+from perenne.review.review import Review, review
 from tests.conftest import Enter
 from tests.project import Project
 

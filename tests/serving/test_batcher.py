@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.common.contract import Contract
-from stages.registry.tags import Version
-from stages.serving import batcher, shadow
-from stages.serving.batcher import Answer, Batcher, Busy, as_json
-from stages.serving.log import Entry, LabelResult, Log, LogUnavailable
-from stages.serving.metrics import Metrics
-from stages.serving.scorer import Array
-from stages.serving.served import Served
-from stages.serving.shadow import Shadow
+from perenne.common.contract import Contract
+from perenne.registry.tags import Version
+from perenne.serving import batcher, shadow
+from perenne.serving.batcher import Answer, Batcher, Busy, as_json
+from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
+from perenne.serving.metrics import Metrics
+from perenne.serving.scorer import Array
+from perenne.serving.served import Served
+from perenne.serving.shadow import Shadow
 from tests import tiny
 
 

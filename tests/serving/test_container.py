@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.serving import container
-from stages.serving.container import REPO, command
+from perenne.common.errors import PerenneError
+from perenne.serving import container
+from perenne.serving.container import REPO, command
 from tests.conftest import Enter
 from tests.project import ROOT, Project
 
-DOCKERFILE = ROOT / "stages/serving/Dockerfile"
+DOCKERFILE = ROOT / "stages/perenne/serving/Dockerfile"
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -28,16 +28,19 @@ def test_it_runs_as_nobody_and_says_how_it_is() -> None:
     """By number, for what checks that it is not root; the last user is the one that counts."""
     told = dict(instructions())
     assert told["USER"] == "10001"
-    assert told["HEALTHCHECK"].endswith('CMD ["python", "-m", "stages.serving.container", "healthy"]')
-    assert told["ENTRYPOINT"] == '["python", "-m", "stages.serving.container"]'
+    assert told["HEALTHCHECK"].endswith('CMD ["python", "-m", "perenne.serving.container", "healthy"]')
+    assert told["ENTRYPOINT"] == '["python", "-m", "perenne.serving.container"]'
     assert told["VOLUME"] == told["WORKDIR"] == "/data"
 
 
 def test_all_that_is_installed_is_locked() -> None:
     """With hashes; and what is copied is there, without data, tests or anything secret."""
     runs = [rest for name, rest in instructions() if name == "RUN" and "pip" in rest]
-    assert len(runs) == 1
-    assert "--require-hashes --requirement requirements.txt" in runs[0]
+    locked, own = runs
+    assert "--no-deps --require-hashes --requirement requirements.txt" in locked
+    assert {"--no-deps", "--no-build-isolation", "."} <= set(own.split()), (
+        "the library itself, and nothing else"
+    )
     copied = [source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]]
     assert all((ROOT / source).exists() for source in copied)
     assert not {".", ".git", "data", "tests"} & set(copied)
@@ -50,7 +53,7 @@ def test_lock_of_the_image_is_that_of_the_tests() -> None:
         return dict(re.findall(r"^([\w.-]+)==([^ \\;]+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
 
     image, tested, pipeline = map(
-        pins, ("stages/serving/requirements.txt", "tests/requirements.txt", "requirements.txt")
+        pins, ("stages/perenne/serving/requirements.txt", "tests/requirements.txt", "requirements.txt")
     )
     assert {name: tested.get(name) for name in image} == image
     assert set(pipeline) <= set(image)
@@ -71,7 +74,7 @@ def test_it_clones_once_and_serves_from_there(
         monkeypatch.chdir(data)
         serve = command(["--require-signed"])
         assert Path.cwd() == data / REPO
-        assert serve[:6] == [sys.executable, "-P", "-m", "stages.cli", "serve", "--host"]
+        assert serve[:6] == [sys.executable, "-P", "-m", "perenne.cli", "serve", "--host"]
         assert serve[-3:] == ["--log-url", f"sqlite:///{data}/predictions.sqlite", "--require-signed"]
     monkeypatch.setenv("PERENNE_LOG_URL", "postgresql+psycopg://log@db/log")
     monkeypatch.chdir(data)

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from stages.common.errors import PerenneError
-from stages.registry import golden, tags
-from stages.serving.deploy import deploy
+from perenne.common.errors import PerenneError
+from perenne.registry import golden, tags
+from perenne.serving.deploy import deploy
 from tests.conftest import Enter
 from tests.project import Project
 from tests.serving.versions import NAME, assign, register, sha256

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from stages.common import git
-from stages.common.errors import PerenneError
-from stages.registry import golden, tags
-from stages.registry.rollback import rollback
-from stages.serving.bring import bring
-from stages.serving.served import load
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import golden, tags
+from perenne.registry.rollback import rollback
+from perenne.serving.bring import bring
+from perenne.serving.served import load
 from tests.conftest import Enter
 from tests.project import Project
 from tests.serving.running import PATIENCE, Running, example, serving

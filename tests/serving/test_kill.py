@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.registry import golden
+from perenne.registry import golden
 from tests.conftest import Enter
 from tests.project import Project
 from tests.serving.kills import kill

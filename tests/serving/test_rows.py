@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from stages.common import contract
-from stages.common.contract import Contract
-from stages.serving.rows import Row, example, requests
+from perenne.common import contract
+from perenne.common.contract import Contract
+from perenne.serving.rows import Row, example, requests
 from tests import tiny
 from tests.project import ROOT
 

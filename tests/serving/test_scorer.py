@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages import ingest
-from stages.common import batches, contract, model, params
-from stages.common.contract import Contract
-from stages.common.params import Train
-from stages.serving import forest
-from stages.serving.rows import Row, requests
-from stages.serving.scorer import Array, Frames, Scorer, Tables, scorer
-from stages.train import train
+from perenne.common import batches, contract, model, params
+from perenne.common.contract import Contract
+from perenne.common.params import Train
+from perenne.pipeline import ingest
+from perenne.pipeline.train import train
+from perenne.serving import forest
+from perenne.serving.rows import Row, requests
+from perenne.serving.scorer import Array, Frames, Scorer, Tables, scorer
 from tests import tiny
 from tests.project import ROOT
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from stages.common import batches, contract, model
-from stages.registry import golden
+from perenne.common import batches, contract, model
+from perenne.registry import golden
 from tests.conftest import Enter
 from tests.project import environment
 from tests.serving.running import BEARER, Running, example

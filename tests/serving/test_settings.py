@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import stages.serving
-from stages.common.errors import PerenneError
-from stages.serving import commands, settings
+import perenne.serving
+from perenne.common.errors import PerenneError
+from perenne.serving import commands, settings
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -72,8 +72,8 @@ def test_mistake_is_named(section: str, told: str) -> None:
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline does without the service's packages; who wants the service is told what brings them."""
     # Another test may have imported it; Python then takes it from the package, without a look at sys.modules.
-    monkeypatch.delattr(stages.serving, "server", raising=False)
-    monkeypatch.delitem(sys.modules, "stages.serving.server", raising=False)
+    monkeypatch.delattr(perenne.serving, "server", raising=False)
+    monkeypatch.delitem(sys.modules, "perenne.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(
         PerenneError, match=r"uvloop is not installed; pip install 'perenne\[serve\]' brings it"

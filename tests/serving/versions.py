@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from stages.common import git, model
-from stages.registry import publish, tags
-from stages.registry.release import as_yaml
+from perenne.common import git, model
+from perenne.registry import publish, tags
+from perenne.release.release import as_yaml
 
 NAME = "retirement"
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.stats.bootstrap import Interval, intervals
-from stages.stats.metrics import BINARY, Array, Weighted, log_loss, mae, roc_auc
+from perenne.stats.bootstrap import Interval, intervals
+from perenne.stats.metrics import BINARY, Array, Weighted, log_loss, mae, roc_auc
 
 Rows = tuple[npt.NDArray[np.intp], Array, Array]
 

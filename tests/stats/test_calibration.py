@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from stages.stats.calibration import (
+from perenne.stats.calibration import (
     LOG_LOSS_CAP,
     block_means,
     discordance,
@@ -18,8 +18,8 @@ from stages.stats.calibration import (
     log_losses,
     squared_errors,
 )
-from stages.stats.metrics import BINARY, Array
-from stages.stats.sequential import State, gains, refer, update
+from perenne.stats.metrics import BINARY, Array
+from perenne.stats.sequential import State, gains, refer, update
 
 rows = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.3, 0.5, 0.9])), max_size=40)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.stats.counts import volume
+from perenne.stats.counts import volume
 
 
 @pytest.mark.parametrize("batches", [8, 20])

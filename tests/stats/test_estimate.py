@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from stages.stats.estimate import Estimate, Nearer
+from perenne.stats.estimate import Estimate, Nearer
 
 ALPHA = 0.05
 

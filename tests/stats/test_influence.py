@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stages.stats.bootstrap import intervals
-from stages.stats.influence import INFLUENCE, rmse, roc_auc
-from stages.stats.metrics import BINARY, REGRESSION, Array, Prepare
+from perenne.stats.bootstrap import intervals
+from perenne.stats.influence import INFLUENCE, rmse, roc_auc
+from perenne.stats.metrics import BINARY, REGRESSION, Array, Prepare
 
 METRICS: dict[str, Prepare] = {**BINARY, **REGRESSION}
 outcomes = st.sampled_from([0.0, 1.0])

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from stages.stats.joint import joint
-from stages.stats.tally import cut, tally
-from stages.stats.two_sample import compare
+from perenne.stats.joint import joint
+from perenne.stats.tally import cut, tally
+from perenne.stats.two_sample import compare
 
 
 @pytest.fixture(autouse=True)

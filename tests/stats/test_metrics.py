@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from stages.stats.metrics import BINARY, GOALS, REGRESSION, Array, average_precision, r2, roc_auc
+from perenne.stats.metrics import BINARY, GOALS, REGRESSION, Array, average_precision, r2, roc_auc
 
 SKLEARN = {
     "log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=[0, 1]),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.stats.multiplicity import adjusted, flagged, persistent
-from stages.stats.two_sample import Test
+from perenne.stats.multiplicity import adjusted, flagged, persistent
+from perenne.stats.two_sample import Test
 
 
 def made(*pvalues: float, effect: float = 0.2) -> dict[str, Test]:

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.stats.bootstrap import intervals
-from stages.stats.estimate import Estimate, Nearer
-from stages.stats.influence import INFLUENCE, Influence, bias, mae
-from stages.stats.metrics import BINARY, GOALS, REGRESSION, Array
-from stages.stats.paired import blocks, estimate, gain
+from perenne.stats.bootstrap import intervals
+from perenne.stats.estimate import Estimate, Nearer
+from perenne.stats.influence import INFLUENCE, Influence, bias, mae
+from perenne.stats.metrics import BINARY, GOALS, REGRESSION, Array
+from perenne.stats.paired import blocks, estimate, gain
 
 ALPHA = 0.05
 DAYS = np.repeat(np.arange(60), 10)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from stages.stats.metrics import Array
-from stages.stats.power import increments_until_seen, tilt
-from stages.stats.sequential import State, gains, refer, update
+from perenne.stats.metrics import Array
+from perenne.stats.power import increments_until_seen, tilt
+from perenne.stats.sequential import State, gains, refer, update
 
 ERRORS = (np.arange(20_000) % 5 == 0).astype(np.float64)
 REFERENCE = refer(ERRORS, low=0, high=1)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.stats.calibration import block_means, in_order
-from stages.stats.metrics import Array
-from stages.stats.sequential import FRACTIONS, Reference, State, gains, refer, update
+from perenne.stats.calibration import block_means, in_order
+from perenne.stats.metrics import Array
+from perenne.stats.sequential import FRACTIONS, Reference, State, gains, refer, update
 
 KNOWN = Reference(mean=0.2, bound=0.2, low=0, high=1)  # an error rate that needed no estimate
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.stats import spending
+from perenne.stats import spending
 
 
 def test_all_shares_sum_to_one() -> None:

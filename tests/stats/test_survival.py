@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from stages.stats import survival
-from stages.stats.bootstrap import intervals
-from stages.stats.metrics import Array
-from stages.stats.survival import period_age
+from perenne.stats import survival
+from perenne.stats.bootstrap import intervals
+from perenne.stats.metrics import Array
+from perenne.stats.survival import period_age
 
 GRID = np.arange(60, 70, 0.25)
 

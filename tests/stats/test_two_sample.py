@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from stages.stats.tally import Column, Tally, cut, tally
-from stages.stats.two_sample import Test, compare, unseen
+from perenne.stats.tally import Column, Tally, cut, tally
+from perenne.stats.two_sample import Test, compare, unseen
 
 Rng: TypeAlias = np.random.Generator
 Side: TypeAlias = tuple[npt.NDArray[np.generic], npt.NDArray[np.intp]]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from stages import ingest
-from stages.common import batches, strict_yaml
-from stages.common.contract import Contract
-from stages.common.params import Retirement
-from stages.common.typed import parse
+from perenne.common import batches, strict_yaml
+from perenne.common.contract import Contract
+from perenne.common.params import Retirement
+from perenne.common.typed import parse
+from perenne.pipeline import ingest
 from tests.project import Project
 
 CONTRACT = "data/cases/retirement/contract.yaml"

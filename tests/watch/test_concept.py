@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.common import strict_yaml
-from stages.common.contract import Contract
-from stages.common.typed import parse
-from stages.watch import concept
-from stages.watch.covariates import PREDICTION
+from perenne.common import strict_yaml
+from perenne.common.contract import Contract
+from perenne.common.typed import parse
+from perenne.watch import concept
+from perenne.watch.covariates import PREDICTION
 
 CONTRACT = """\
 row: one visit

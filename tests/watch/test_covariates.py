@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stages.common import strict_yaml
-from stages.common.contract import Contract
-from stages.common.typed import parse
-from stages.stats.counts import volume
-from stages.stats.multiplicity import persistent
-from stages.watch import covariates
-from stages.watch.covariates import PREDICTION, Tests
+from perenne.common import strict_yaml
+from perenne.common.contract import Contract
+from perenne.common.typed import parse
+from perenne.stats.counts import volume
+from perenne.stats.multiplicity import persistent
+from perenne.watch import covariates
+from perenne.watch.covariates import PREDICTION, Tests
 
 CONTRACT = """\
 row: one visit

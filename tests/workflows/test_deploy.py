@@ -75,21 +75,21 @@ def test_image_can_be_built_and_serves(hub: Hub, tmp_path: Path) -> None:
     data.mkdir()
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     env = {"PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}", "HOME": str(data)}
-    for line in (ROOT / "stages/serving/Dockerfile").read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / "stages/perenne/serving/Dockerfile").read_text(encoding="utf-8").splitlines():
         name, _, rest = line.partition(" ")
         if name == "COPY":
-            *sources, _ = rest.split()
+            *sources, target = rest.split()
+            (image / target).parent.mkdir(parents=True, exist_ok=True)
             for source in sources:
-                subprocess.run(["cp", "-r", ROOT / source, image], check=True)
+                subprocess.run(["cp", "-r", ROOT / source, image / target], check=True)
         elif name == "RUN" and rest.startswith(("pip", "python")):
             subprocess.run(["bash", "-c", rest], cwd=image, env=env, check=True)
     shutil.copytree(hub.work.path.parent / "perenne-storage", data / "perenne-storage")
     told = subprocess.Popen(
-        ["python", "-m", "stages.serving.container", "--port", "0"],
+        ["python", "-m", "perenne.serving.container", "--port", "0"],
         cwd=data,
         env=env
         | {
-            "PYTHONPATH": str(image),
             "PERENNE_REPO": hub.origin,
             "PERENNE_TOKEN_SHA256": SHA256,
             "DVC_SITE_CACHE_DIR": str(data / "site-cache"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stages.gate import ledger
+from perenne.gate import ledger
 from tests.workflows.hub import Hub
 from tests.workflows.scenes import GOOD, WORSE, comment, notes, reviewed, rounds
 

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
-from stages.serving.log import Entry, Log, LogUnavailable
+from perenne.serving.log import Entry, Log, LogUnavailable
 
 CALLERS = 16
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stages.common import batches
-from stages.common.errors import PerenneError
-from stages.serving.log.export import export
-from stages.serving.log.records import Entry, Label
-from stages.serving.log.store import Store
+from perenne.common import batches
+from perenne.common.errors import PerenneError
+from perenne.serving.log.export import export
+from perenne.serving.log.records import Entry, Label
+from perenne.serving.log.store import Store
 from tests import tiny
 from tests.project import Project
 

@@ -12,10 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from stages.common.errors import PerenneError
-from stages.serving.log.records import Entry, Label, LabelResult
-from stages.serving.log.schema import metadata
-from stages.serving.log.store import Store
+from perenne.common.errors import PerenneError
+from perenne.serving.log.records import Entry, Label, LabelResult
+from perenne.serving.log.schema import metadata
+from perenne.serving.log.store import Store
 from tests.project import ROOT
 
 NOON = datetime(2021, 3, 31, 12, tzinfo=UTC)
@@ -107,7 +107,7 @@ def test_opened_again_it_is_as_it_was(url: str) -> None:
 
 def test_many_open_it_at_once(url: str) -> None:
     """One makes the tables, the others find them."""
-    script = f"from stages.serving.log.store import Store; Store({url!r})"
+    script = f"from perenne.serving.log.store import Store; Store({url!r})"
     running = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) for _ in range(4)]
     assert [process.wait() for process in running] == [0] * 4
 

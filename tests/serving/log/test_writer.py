@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from stages.serving.log import Label, LabelResult, Log, LogUnavailable
-from stages.serving.log.store import Store
+from perenne.serving.log import Label, LabelResult, Log, LogUnavailable
+from perenne.serving.log.store import Store
 from tests.project import ROOT
 from tests.serving.log.hammer import entry
 from tests.serving.log.test_store import NOON
@@ -139,7 +139,7 @@ def full(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a SQLite file that cannot grow: what SQLite says is what it says of a full disk."""
     Store(sqlite).close()
     monkeypatch.setattr(
-        "stages.serving.log.store.PRAGMAS", ("journal_mode=WAL", f"max_page_count={MAX_PAGES}")
+        "perenne.serving.log.store.PRAGMAS", ("journal_mode=WAL", f"max_page_count={MAX_PAGES}")
     )
     return sqlite
 
@@ -183,7 +183,7 @@ def test_async_says_what_it_lost(full: str, caplog: pytest.LogCaptureFixture) ->
 
 def test_memory_is_bounded(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the database is too slow, callers are refused and nothing piles up."""
-    monkeypatch.setattr("stages.serving.log.writer.MOST_WAITING", 10)
+    monkeypatch.setattr("perenne.serving.log.writer.MOST_WAITING", 10)
 
     async def work() -> None:
         log = Log(sqlite)

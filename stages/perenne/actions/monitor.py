@@ -1,0 +1,32 @@
+"""The loop on GitHub: what has come is watched, and what follows is done, and told on the run's page."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from perenne.common import batches
+from perenne.forge import runner
+from perenne.gate.show import plain
+
+DECISION = Path("loop/decision.json")
+
+
+def monitor() -> str:
+    """Monitor and, if that calls for it, retrain; return what has come of it.
+
+    That experiments are needed is no failure of the run: there is an issue that says so.
+    """
+    from perenne.loop import retrain
+
+    runner.configure_dvc()
+    with runner.rights():
+        found = retrain.retrain(
+            datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True
+        )
+    batches.write_json(DECISION, found.decision)
+    runner.summary("\n".join(f"- {plain(line)}" for line in found.told))
+    runner.output("offered", "true" if found.answer == "eligible" else "false")
+    told = "\n".join(found.told)
+    return f"::warning::{told}" if found.answer == "rejected" else told

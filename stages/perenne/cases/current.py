@@ -1,0 +1,59 @@
+"""Which case is current: the one whose params are at the root."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from perenne.common import strict_yaml
+from perenne.common.batches import replacing
+from perenne.common.contract import CASES
+from perenne.common.errors import PerenneError, hint
+from perenne.common.params import PARAMS
+
+
+def use(case: str, *, force: bool = False) -> str:
+    """Copy a case's params to the root, comments and all; say what was done.
+
+    The case that the last commit uses comes back as it was committed, tuned params included, so that going
+    to another case and back leaves no Git diff. Params that are kept nowhere else are not overwritten.
+    """
+    starting = {p.parent.name: p.read_bytes() for p in CASES.glob("*/params.yaml")}
+    if not starting:
+        raise PerenneError(f"{CASES}: no case in {Path.cwd()}; run this in the project's own folder")
+    if case not in starting:
+        raise PerenneError(f"{CASES}: no case {case!r}; {hint(case, starting)}")
+    committed = _committed()
+    now = PARAMS.read_bytes() if PARAMS.exists() else None
+    if not force and now not in (None, committed, *starting.values()):
+        raise PerenneError(
+            f"{PARAMS}: its changes are in no commit and would be lost; commit them, or use --force"
+        )
+    text, source = starting[case], str(CASES / case / "params.yaml")
+    if committed is not None and _case(committed) == case:
+        text, source = committed, "the last commit"
+    if _case(text) != case:
+        raise PerenneError(f"{source}: case: found {_case(text)!r}, must be {case!r}, the name of its folder")
+    with replacing(PARAMS) as temporary:
+        temporary.write_bytes(text)
+    return f"{PARAMS} is now that of {case}, from {source}; dvc repro runs it"
+
+
+def _case(text: bytes) -> object:
+    """The case that params name; None if they are in no state to name one."""
+    try:
+        found = strict_yaml.loads(text.decode("utf-8"))
+    except (PerenneError, UnicodeDecodeError):
+        return None
+    return found.get("case") if isinstance(found, dict) else None
+
+
+def _committed() -> bytes | None:
+    """The params of the last commit, None where there is none."""
+    found = subprocess.run(  # noqa: S603 -- constant arguments
+        ["git", "show", f"HEAD:./{PARAMS}"],  # noqa: S607 -- the user's own git
+        capture_output=True,
+        check=False,
+        cwd=Path.cwd(),
+    )
+    return found.stdout if found.returncode == 0 else None

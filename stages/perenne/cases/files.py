@@ -1,0 +1,224 @@
+"""One's own data: CSV (also gzipped) or Parquet files under `data/incoming/`, cut into one batch a period.
+
+`dvc add`, `dvc import-url` and `dvc import-db` put files there. They are read in pieces and spooled by
+period, so that neither a large file nor a long history has to fit into memory. A batch is the same, to
+the byte, however its rows are ordered and whichever files they are in.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from perenne.common import params, periods
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError, hint
+
+INCOMING = Path("data/incoming")
+PIECE = 16 * 2**20  # bytes of CSV, or rows of Parquet times 256, read at a time
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kinds begin with
+NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
+
+
+def batches(source: params.Files, contract: Contract) -> Iterator[tuple[pd.Period, pd.DataFrame]]:
+    """Yield the rows of each period up to `source.through`, from all files that match `source.glob`."""
+    through = periods.parse(source.through, contract.period, "params.yaml: ingest.through")
+    with TemporaryDirectory(prefix="perenne-") as spool:
+        pieces = _spool(source.glob, contract, through, Path(spool))
+        if not pieces:
+            raise PerenneError(f"{INCOMING}/{source.glob}: no row in or before {through} (ingest.through)")
+        for period in sorted(pieces):
+            yield period, _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
+
+
+def _spool(glob: str, contract: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:
+    pieces: dict[pd.Period, list[Path]] = defaultdict(list)
+    for path in _matching(glob):
+        first = 1  # data rows are counted from 1, the header is not one
+        for piece in _read(path, list(contract.columns)):
+            found = _period(piece, contract, path, first)
+            places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(found).indices
+            for period in (p for p in places if p <= through):
+                file = folder / f"{periods.stem(period)}.{len(pieces[period])}.parquet"
+                pq.write_table(piece.take(pa.array(places[period])), file)
+                pieces[period].append(file)
+            first += len(piece)
+    return pieces
+
+
+def _joined(files: list[Path], contract: Contract) -> pa.Table:
+    """The pieces of a period in one order. Columns whose types differ from file to file meet as text."""
+    tables = [pq.read_table(file, partitioning=None) for file in files]
+    for name in contract.columns:
+        kinds = {t.schema.field(name).type for t in tables} - {pa.null()}
+        if len(kinds) > 1:
+            tables = [_with(t, name, t[name].cast(pa.string())) for t in tables]
+    key = [contract.time, *contract.entity]
+    order = [*key, *(name for name in contract.columns if name not in key)]
+    whole = pa.concat_tables(tables, promote_options="default")
+    return whole.sort_by([(name, "ascending") for name in order])
+
+
+def _matching(glob: str) -> list[Path]:
+    try:
+        found = sorted(p for p in INCOMING.glob(glob) if p.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise PerenneError(f'params.yaml: ingest.glob: {glob!r}: {error}; write it like "*.csv"') from error
+    if not found:
+        there = [str(p.relative_to(INCOMING)) for p in INCOMING.rglob("*") if p.is_file()]
+        raise PerenneError(
+            f"params.yaml: ingest.glob: nothing matches {glob!r} in {INCOMING}; {hint(glob, there)}"
+        )
+    return found
+
+
+def _period(piece: pa.Table, contract: Contract, path: Path, first: int) -> pd.Series:
+    given = piece[contract.time].to_pandas()
+    times = periods.times(given)
+    bad = times.isna().to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        found = "is missing" if pd.isna(given[row]) else f"= {given.tolist()[row]!r} is not a date"
+        raise PerenneError(f"{path}: row {first + row}: {contract.time} {found}; write it like 2021-09-30")
+    return periods.of(times, contract.period)
+
+
+def _read(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """The contract's columns of a file, in pieces; whatever is wrong with it names it."""
+    kind = "".join(path.suffixes[-2:]).lower()
+    reader = next((r for end, r in READERS.items() if kind.endswith(end)), None)
+    if reader is None:
+        raise PerenneError(f"{path}: not a file this reads; use {', '.join(READERS)}")
+    with path.open("rb") as file:
+        begins = file.read(4)
+    content = next((end for magic, end in MAGIC.items() if begins.startswith(magic)), None)
+    if content and not kind.endswith(content):
+        raise PerenneError(f"{path}: holds {content} by its first bytes; give it that ending")
+    for piece in reader(path, columns):
+        for name in columns:
+            piece = _with(piece, name, _plain(piece[name], f"{path}: column {name!r}"))
+        yield piece
+
+
+def _csv(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """Every value as text: what does not fit the contract is `validate`'s to say, row by row."""
+    convert = pc.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.string()),
+        include_columns=columns,
+        strings_can_be_null=True,
+        null_values=MISSING,
+    )
+    read, parse = pc.ReadOptions(block_size=PIECE), pc.ParseOptions(newlines_in_values=True)
+    try:
+        with _open(path) as file:
+            _check(path, next(csv.reader(_decoded(file, path)), []), columns)
+            if not any(line.strip() for line in file):
+                return  # a header alone: a period without rows
+        with pa.input_stream(str(path), compression="gzip" if _gzipped(path) else None) as file:
+            for batch in pc.open_csv(file, read, parse, convert):
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise PerenneError(f"{path}: {_fault(path) or _one_line(error)}") from error
+
+
+def _parquet(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path) as file:
+            _check(path, file.schema_arrow.names, columns)
+            for batch in file.iter_batches(batch_size=max(1, PIECE // 256), columns=columns):
+                yield pa.Table.from_batches([batch]).select(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise PerenneError(
+            f"{path}: not a readable Parquet file (truncated, or another format?): {_one_line(error)}"
+        ) from error
+
+
+READERS = {".csv": _csv, ".csv.gz": _csv, ".parquet": _parquet}
+
+
+def _check(path: Path, found: list[str], columns: list[str]) -> None:
+    if not found:
+        raise PerenneError(f"{path}: is empty; must hold at least the columns {', '.join(columns)}")
+    for name in columns:
+        if name not in found:
+            commas = "; values are separated by commas" if len(found) == 1 else ""
+            raise PerenneError(f"{path}: no column {name!r}; {hint(name, found)}{commas}")
+        if found.count(name) > 1:
+            raise PerenneError(f"{path}: {found.count(name)} columns have the name {name!r}; keep one")
+
+
+def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Values as one of the few types that batches are made of: integer, number, boolean, time, text."""
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    plain = pa.string()
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
+        plain = pa.int64()
+    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        plain = pa.float64()
+    elif pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        plain = kind
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        plain = pa.timestamp("us")  # of a time zone: in UTC
+    try:
+        return values.cast(kind).cast(plain, safe=False)
+    except pa.ArrowException as error:
+        raise PerenneError(f"{name}: is {values.type}; use a number, a boolean, a time or text") from error
+
+
+def _with(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def _gzipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if _gzipped(path) else path.open("rb")
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with the first line of a CSV that has too many or too few fields; None: no such line."""
+    try:
+        with _open(path) as file:
+            rows = csv.reader(_decoded(file, path), strict=True)
+            header, begins = next(rows), rows.line_num + 1
+            for row in rows:
+                if row and len(row) != len(header):
+                    return (
+                        f"line {begins}: {len(row)} fields, must be {len(header)} ({', '.join(header)}), "
+                        f"found {','.join(row)[:80]!r}; a value with a comma needs quotes"
+                    )
+                begins = rows.line_num + 1
+    except csv.Error as error:
+        return f"line {begins}: {error}; is a quote not closed?"
+    except (OSError, EOFError, StopIteration):
+        pass  # what Arrow said will do
+    return None
+
+
+def _decoded(lines: Iterable[bytes], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise PerenneError(
+                f"{path}: line {number}: not UTF-8: byte {line[error.start]:#x} in {line[:80]!r}; "
+                "save it as UTF-8"
+            ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

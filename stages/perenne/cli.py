@@ -1,0 +1,50 @@
+"""The `perenne` command: thin, and quick to start, because heavy imports wait until they are used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from perenne.actions import commands as github
+from perenne.gate import commands as gate
+from perenne.loop import commands as loop
+from perenne.registry import commands as registry
+from perenne.replay import commands as replay
+from perenne.review import commands as review
+from perenne.serving import commands as serving
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A Git-native machine-learning pipeline that keeps a released model true.",
+)
+
+
+@app.command()
+def use(
+    case: Annotated[str, typer.Argument(help="A folder under data/cases/.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Lose changes that no commit holds.")] = False,
+) -> None:
+    """Make a case current: its params become those of the root."""
+    from perenne.cases import current
+
+    typer.echo(current.use(case, force=force))
+
+
+# Each folder brings its own commands, in the order in which a model meets them.
+for folder in (gate, review, registry, serving, loop, replay, github):
+    app.add_typer(folder.app)
+
+
+def main() -> None:
+    """Run the command: bad input ends in one line and exit status 1."""
+    from perenne.common.errors import run
+
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Files: one Parquet file a period, JSON that is the same on every machine, and nothing half-written.
+
+And how a value is read as a type of the contract, the same way wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perenne.common import periods
+from perenne.common.contract import Column, Contract
+from perenne.common.errors import PerenneError
+
+ARROW = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "category": pa.string(),
+    "datetime": pa.timestamp("us"),
+    "text": pa.string(),
+}
+
+EXACT = 2**53  # a float holds every integer below it
+BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` for a file or a folder; it becomes `path` only if all went well."""
+    temporary = path.with_name(f".{path.name}.part")
+    _remove(temporary)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        _remove(path)
+        temporary.rename(path)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Canonical JSON: sorted keys, floats to 6 significant digits, what is not a number as null.
+
+    Six digits, because the last ones of a sum depend on the width of the CPU's vectors.
+    """
+    text = json.dumps(canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def canonical(value: Any) -> Any:
+    """The same value in JSON's own types: floats to 6 significant digits, what is not a number as None."""
+    if isinstance(value, dict):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def typed(values: pd.Series, column: Column) -> pd.Series:
+    """The values in the contract's type, shape (n,); what cannot be read as that type becomes missing.
+
+    >>> typed(pd.Series([" 12", "3.0", "3.5", "1,5"]), Column(type="integer", role="ignored")).tolist()
+    [12, 3, <NA>, <NA>]
+    """
+    if pd.api.types.is_datetime64_any_dtype(values) and column.type in ("integer", "number", "boolean"):
+        values = pd.Series(None, index=values.index, dtype="float64")  # pandas would count since 1970
+    match column.type:
+        case "integer":
+            return _integers(values)
+        case "number":
+            numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+            return numbers.where(numbers.abs() < math.inf)
+        case "boolean":
+            if pd.api.types.is_bool_dtype(values):
+                return values.astype("boolean")
+            return values.astype("str").str.lower().map(BOOLEANS).astype("boolean")
+        case "datetime":
+            return periods.times(values)
+        case _:
+            text = values.astype("str")
+            return text.str.removesuffix(".0") if pd.api.types.is_float_dtype(values) else text
+
+
+def _integers(values: pd.Series) -> pd.Series:
+    """Exact beyond 2**53 as well, where a float is not: identifiers may be that large."""
+    numbers = pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
+    if not pd.api.types.is_float_dtype(numbers) and numbers.dtype != "UInt64":
+        return numbers.astype("Int64")
+    size = numbers.abs().fillna(0)
+    whole = numbers.where((size < EXACT) & (numbers % 1 == 0)).astype("Int64")
+    large = values[(size >= EXACT).astype(bool)]
+    return whole.fillna(pd.Series([_exact(value) for value in large], index=large.index, dtype="Int64"))
+
+
+def _exact(value: object) -> int | None:
+    """An integer of 64 bits from its digits; None for what a float has rounded."""
+    try:
+        number = None if isinstance(value, float) else int(str(value))
+    except ValueError:
+        return None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def schema(contract: Contract, names: list[str] | None = None) -> pa.Schema:
+    """The Arrow schema of valid rows: the same in every batch, whatever is missing in it."""
+    chosen = names or list(contract.columns)
+    return pa.schema([(name, ARROW[contract.columns[name].type]) for name in chosen])
+
+
+def to_table(frame: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
+    """A frame as an Arrow table without pandas' notes, whose text changes from version to version.
+
+    Without `like`, a column that mixes types is written as text.
+    """
+    if like is None:
+        mixed = [name for name in frame if frame[name].dtype == object and not _arrow_takes(frame[name])]
+        frame = frame.astype(dict.fromkeys(mixed, "str"))
+    return pa.Table.from_pandas(frame, schema=like, preserve_index=False).replace_schema_metadata(None)
+
+
+def _arrow_takes(values: pd.Series) -> bool:
+    try:
+        pa.array(values, from_pandas=True)
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write one table; equal tables give equal bytes."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
+    """Read a Parquet file; one that cannot be read is a `PerenneError` that names it.
+
+    `nullable`: an integer stays one beside a missing value, where pandas would make floats of the column.
+    """
+    types = {pa.int64(): pd.Int64Dtype()}.get if nullable else None
+    try:
+        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(types_mapper=types)
+    except FileNotFoundError as error:
+        raise PerenneError(f"{path}: no such file") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise PerenneError(f"{path}: not a readable Parquet file (truncated?): {error}") from error
+    return frame
+
+
+def listed(folder: Path, contract: Contract) -> dict[pd.Period, Path]:
+    """The batches in a folder, oldest first."""
+    files = {periods.from_stem(p.stem, contract.period, str(p)): p for p in folder.glob("*.parquet")}
+    if not files:
+        raise PerenneError(f"{folder}: no batch, must hold one Parquet file a {contract.period}")
+    return dict(sorted(files.items()))

@@ -1,0 +1,185 @@
+"""The contract: what a row is. Columns, types, roles, allowed values, and how late labels come."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
+
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError, hint
+from perenne.common.periods import Unit
+from perenne.common.typed import Model, parse
+
+CASES = Path("data/cases")
+
+Type = Literal["integer", "number", "boolean", "category", "datetime", "text"]
+Role = Literal["feature", "target", "time", "entity", "block", "slice", "ignored"]
+Roles = Annotated[
+    tuple[Role, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(strict=False)
+]
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"found {value!r}, must be a string or an integer")  # noqa: TRY004 -- pydantic's way
+    return value
+
+
+# YAML has lists where Python has tuples, hence not strict; what is in them is.
+Values = Annotated[tuple[Annotated[str | int, BeforeValidator(_value)], ...], Field(strict=False)]
+Range = Annotated[tuple[float, float], Field(strict=False)]
+Bins = Annotated[tuple[float, ...], Field(strict=False, min_length=2)]
+
+
+class Column(Model):
+    """One column: its type, its roles, and what its values may be.
+
+    `block` names what rows have in common that are not independent of each other, such as a person or a
+    day: every interval and test is taken over blocks. `bins` are the edges by which a number is sliced.
+    """
+
+    type: Type
+    role: Roles
+    range: Range | None = None
+    values: Values | None = None
+    missing: bool = False
+    bins: Bins | None = None
+    unit: str = ""
+    about: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.range and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} has no range; use values")
+        if self.range and self.range[0] > self.range[1]:
+            raise ValueError(f"the range {list(self.range)} is empty")
+        if self.values and self.type not in ("category", "integer"):
+            raise ValueError(f"a {self.type} has no list of values")
+        if self.values == ():
+            raise ValueError("the list of values is empty; leave it out to allow any")
+        if self.values and self.type == "integer" and any(isinstance(v, str) for v in self.values):
+            raise ValueError(f"the values {list(self.values)} of an integer are not all integers")
+        if self.bins and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} has no bins; it is sliced by its values")
+        if self.bins and list(self.bins) != sorted(set(self.bins)):
+            raise ValueError(f"the bins {list(self.bins)} do not rise")
+        if "ignored" in self.role and len(self.role) > 1:
+            raise ValueError(f"the role ignored stands alone, found {list(self.role)}")
+        if self.type == "text" and "feature" in self.role:
+            raise ValueError("a text cannot be a feature; call it a category, or give it the role ignored")
+        if (
+            "slice" in self.role
+            and self.type not in ("category", "boolean")
+            and not (self.bins or self.values)
+        ):
+            raise ValueError(f"a {self.type} that is a slice needs bins, such as [60, 62, 65, 70]")
+        if self.missing and "block" in self.role:
+            raise ValueError("a block cannot be missing: it says which rows belong together")
+        if "feature" in self.role and "target" in self.role:
+            raise ValueError("the target cannot be a feature of itself")
+        return self
+
+
+class Headline(Model):
+    """The figure that people outside the team know the model by; without it, the mean of the target."""
+
+    figure: Literal["period_age"]  # stages/perenne/stats/survival.py
+    along: str
+    first: float
+    last: float
+    step: float = Field(gt=0)
+    about: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.first >= self.last:
+            raise ValueError(
+                f"last: found {self.last:g}, must be greater than first, which is {self.first:g}"
+            )
+        return self
+
+
+class Contract(Model):
+    """What a row is, and when its label can be known."""
+
+    row: str
+    task: Literal["binary", "regression"]
+    period: Unit
+    label_delay: NonNegativeInt
+    columns: dict[str, Column] = Field(min_length=2)
+    headline: Headline | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for role, most in (("target", 1), ("time", 1), ("block", 1)):
+            named = self.named(role)
+            if len(named) > most or (not named and role != "block"):
+                raise ValueError(f"columns: exactly one has the role {role}, found {named or 'none'}")
+        if self.columns[self.time].type != "datetime":
+            raise ValueError(f"columns.{self.time}: the time must be a datetime")
+        allowed = {"binary": ("integer", "boolean"), "regression": ("integer", "number")}[self.task]
+        if self.columns[self.target].type not in allowed:
+            raise ValueError(
+                f"columns.{self.target}: the target of a {self.task} task is {' or '.join(allowed)}"
+            )
+        target = self.columns[self.target]
+        if self.task == "binary" and target.type == "integer" and set(target.values or ()) != {0, 1}:
+            raise ValueError(
+                f"columns.{self.target}: an integer target of a binary task needs values: [0, 1]"
+            )
+        if self.columns[self.time].missing:
+            raise ValueError(f"columns.{self.time}: the time cuts rows into periods and cannot be missing")
+        if not self.features:
+            raise ValueError("columns: at least one has the role feature")
+        if self.headline:
+            along = self.headline.along
+            numbers = [n for n in self.features if self.columns[n].type in ("integer", "number")]
+            if along not in numbers:
+                raise ValueError(f"headline.along: {along!r} is no numeric feature; {hint(along, numbers)}")
+        return self
+
+    def named(self, role: Role | str) -> list[str]:
+        """The names of the columns that have this role, in the contract's order."""
+        return [name for name, column in self.columns.items() if role in column.role]
+
+    @cached_property
+    def features(self) -> list[str]:
+        """What the model sees."""
+        return self.named("feature")
+
+    @cached_property
+    def target(self) -> str:
+        """What the model predicts."""
+        return self.named("target")[0]
+
+    @cached_property
+    def time(self) -> str:
+        """What cuts rows into periods."""
+        return self.named("time")[0]
+
+    @cached_property
+    def entity(self) -> list[str]:
+        """What, with the time, no two rows have in common."""
+        return self.named("entity")
+
+    @cached_property
+    def block(self) -> str | None:
+        """What rows that are not independent of each other have in common; None: all are independent."""
+        return next(iter(self.named("block")), None)
+
+    @cached_property
+    def slices(self) -> list[str]:
+        """The columns by whose values the metrics are also given."""
+        return self.named("slice")
+
+
+def load(case: str) -> Contract:
+    """The contract of a case; a `PerenneError` names what is wrong in it."""
+    path = CASES / case / "contract.yaml"
+    if not path.exists():
+        cases = [p.parent.name for p in CASES.glob("*/contract.yaml")]
+        raise PerenneError(f"params.yaml: case: {case!r} has no {path}; {hint(case, cases)}")
+    return parse(Contract, strict_yaml.load(path), str(path))

@@ -1,0 +1,170 @@
+"""The model: from rows to scores, and the file that holds it (skops, the same bytes on every machine).
+
+Loading runs no code of the file's choosing: its sha256 must be the one written beside it, and then only the
+types of `TRUSTED` are built. Both are needed: scikit-learn's trees trust the numbers they are given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import skops.io as sio
+from sklearn.pipeline import Pipeline
+
+from perenne.common.batches import replacing, write_json
+from perenne.common.contract import Column, Contract
+from perenne.common.errors import PerenneError
+
+MODEL, CARD = Path("data/model/model.skops"), Path("data/model/model.json")
+
+SECONDS_A_DAY = 24 * 60 * 60
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
+
+# What scikit-learn's estimators are made of beyond what skops trusts by itself: seen by storing every one
+# of them (tests/common/test_model.py does, and shows who needs each). A partial is only as trusted as the
+# function in it, which skops checks too.
+TRUSTED = (
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+)
+
+
+def inputs(frame: pd.DataFrame, rows: Contract) -> pd.DataFrame:
+    """The features as estimators take them, shape (n, features).
+
+    Numbers are float64, categories objects, what is missing is NaN. A date becomes the days from it to the
+    row's own time: unlike dates, those do not run on for ever.
+    """
+    return pd.DataFrame({name: _input(frame, name, rows) for name in rows.features}, index=frame.index)
+
+
+def _input(frame: pd.DataFrame, name: str, rows: Contract) -> pd.Series:
+    column: Column = rows.columns[name]
+    if column.type == "category":
+        return frame[name].astype(object).where(frame[name].notna(), np.nan)
+    if column.type == "datetime":
+        return (frame[rows.time] - frame[name]).dt.total_seconds() / SECONDS_A_DAY
+    number: pd.Series = frame[name].astype("float64")
+    return number
+
+
+def predict(pipeline: Pipeline, frame: pd.DataFrame, rows: Contract) -> npt.NDArray[np.float64]:
+    """Score rows, shape (n,): the probability of the target (binary) or its value (regression)."""
+    return score(pipeline, inputs(frame, rows), rows)
+
+
+def score(pipeline: Pipeline, X: pd.DataFrame, rows: Contract) -> npt.NDArray[np.float64]:
+    """Score what `inputs` made, shape (n,)."""
+    raw = pipeline.predict_proba(X)[:, 1] if rows.task == "binary" else pipeline.predict(X)
+    return np.asarray(raw, dtype=np.float64)
+
+
+def dumps(pipeline: Pipeline) -> bytes:
+    """The pipeline as a skops file, equal for equal pipelines.
+
+    skops names the members of its zip by memory addresses, refers to them by those, and dates them:
+    numbered here in order of appearance, under one date.
+    """
+    with zipfile.ZipFile(io.BytesIO(sio.dumps(pipeline))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    numbers: dict[str | int, int] = {}
+    schema = _numbered(json.loads(members.pop("schema.json")), numbers)
+    renamed = {_member(name, numbers): data for name, data in members.items()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in [("schema.json", json.dumps(schema, indent=2).encode()), *sorted(renamed.items())]:
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _numbered(node: Any, numbers: dict[str | int, int]) -> Any:
+    """A part of skops' tree with numbers for addresses, which are added to `numbers` as they appear.
+
+    The tree is walked, not its text searched: a category may be called `"__id__": 5`. Plain values lose
+    their address: which equal strings are one object is the interpreter's affair.
+    """
+    if isinstance(node, list):
+        return [_numbered(item, numbers) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = node.get("__loader__") == "JsonNode"
+    numbered: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "file" and isinstance(value, str):
+            numbered[key] = _member(value, numbers)
+        elif key != "__id__" or not isinstance(value, int):
+            numbered[key] = _numbered(value, numbers)
+        elif not plain:
+            numbered[key] = numbers.setdefault(value, len(numbers))
+    return numbered
+
+
+def _member(name: str, numbers: dict[str | int, int]) -> str:
+    """The name of a member of the zip: a number, and the ending it had."""
+    return f"{numbers.setdefault(name, len(numbers))}{Path(name).suffix}"
+
+
+def loads(data: bytes, name: str) -> Pipeline:
+    """The pipeline in a skops file; a `PerenneError` names types that it may not hold."""
+    try:
+        strange = sorted(set(sio.get_untrusted_types(data=data)) - set(TRUSTED))
+        pipeline = None if strange else sio.loads(data, trusted=list(TRUSTED))
+    except Exception as error:  # what is no model file can fail in any way
+        raise PerenneError(f"{name}: not a model file: {' '.join(str(error).split())}") from error
+    if strange:
+        raise PerenneError(f"{name}: holds types that are not trusted: {', '.join(strange)}")
+    if not isinstance(pipeline, Pipeline):
+        raise PerenneError(f"{name}: holds a {type(pipeline).__name__}, not a model")
+    return pipeline
+
+
+def save(pipeline: Pipeline, card: dict[str, Any], path: Path = MODEL, beside: Path = CARD) -> None:
+    """Write the model file, and beside it a small JSON with its sha256 and what `card` says of it."""
+    data = dumps(pipeline)
+    loads(data, str(path))  # a model that cannot be loaded again must not be written
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    write_json(beside, card | {"sha256": hashlib.sha256(data).hexdigest()})
+
+
+def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, Any]]:
+    """The pipeline and its card, once the file's sha256 is the one on the card."""
+    try:
+        data, card = path.read_bytes(), json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PerenneError(f"{error.filename}: no such file") from error
+    except json.JSONDecodeError as error:
+        raise PerenneError(f"{beside}: not valid JSON: {error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    said = card.get("sha256") if isinstance(card, dict) else None
+    if found != said:
+        raise PerenneError(f"{path}: its sha256 is {found}, but {beside} says {said}")
+    return loads(data, str(path)), card

@@ -1,0 +1,129 @@
+"""`params.yaml` as typed, frozen sections; a stage gets only those that `dvc.yaml` declares for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError
+from perenne.common.typed import Model, parse
+
+PARAMS = Path("params.yaml")
+DAG = Path("dvc.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class Retirement(Model):
+    """The microsimulation (`stages/perenne/cases/retirement.py`)."""
+
+    source: Literal["retirement"]
+    start: str
+    through: str
+    law: str | None
+    seed: int = Field(ge=0)
+    scale: float = Field(ge=0.002)  # of the company; less leaves nobody
+
+
+class Flights(Model):
+    """The real flights out of New York in 2013 (`stages/perenne/cases/flights.py`)."""
+
+    source: Literal["flights"]
+    through: str
+
+
+class Files(Model):
+    """One's own files under `data/incoming/` (`stages/perenne/cases/files.py`)."""
+
+    source: Literal["files"]
+    through: str
+    glob: str
+
+
+class Validate(Model):
+    """How much of a batch may be bad before the pipeline stops."""
+
+    max_quarantined_share: Share
+
+
+class Split(Model):
+    """What the model may know, and which part of that is kept to measure it; in periods of the contract."""
+
+    as_of: str
+    window: PositiveInt
+    holdout: PositiveInt
+
+
+class Train(Model):
+    """Any scikit-learn estimator, by import path, with its own parameters."""
+
+    estimator: str
+    params: dict[str, Any]
+    seed: int = Field(ge=0)
+
+
+class Evaluate(Model):
+    """How the holdout is measured."""
+
+    resamples: int = Field(ge=100)
+    confidence: float = Field(gt=0, lt=1)
+    bins: int = Field(ge=2)
+    importance_rows: PositiveInt
+    importance_repeats: PositiveInt
+    seed: int = Field(ge=0)
+
+
+class Drift(Model):
+    """What counts as drift, and how rarely chance may raise an alarm."""
+
+    false_discovery_rate: float = Field(gt=0, lt=1)
+    min_effect: Share
+    periods_per_false_alarm: int = Field(ge=2)
+    report_rows: PositiveInt
+    seed: int = Field(ge=0)
+
+
+class Params(Model):
+    """The whole file. `validation` is `validate` in the file: pydantic keeps that name for itself.
+
+    No stage reads the last four. They belong to folders that run outside the DAG, and those check what is in
+    them: so a new key there changes no stage's code, and retrains nothing.
+    """
+
+    case: str
+    ingest: Annotated[Retirement | Flights | Files, Field(discriminator="source")]
+    validation: Validate = Field(alias="validate")
+    split: Split
+    train: Train
+    evaluate: Evaluate
+    drift: Drift
+    gate: Outside
+    review: Outside
+    serve: Outside
+    loop: Outside
+
+    def __getattr__(self, name: str) -> Any:
+        """Only reached for what `load` left out."""
+        if name in type(self).model_fields:
+            raise PerenneError(f"{DAG}: the stage reads the params section {name!r} but does not declare it")
+        return super().__getattr__(name)  # type: ignore[misc]  # pydantic's, for private attributes
+
+
+def load(stage: str) -> Params:
+    """The params of one stage: all of the file is checked, only the declared sections can be read.
+
+    So a typo anywhere fails at once, and no stage can depend on a value that DVC does not watch for it.
+    """
+    dag = strict_yaml.load(DAG)
+    declared = set(dag["stages"][stage].get("params", []))
+    return only(parse(Params, strict_yaml.load(PARAMS), str(PARAMS)), declared)
+
+
+def only(params: Params, sections: set[str]) -> Params:
+    """The same params without the sections that are not named; reading one of those is an error."""
+    fields = type(params).model_fields.items()
+    return Params.model_construct(**{n: getattr(params, n) for n, f in fields if (f.alias or n) in sections})

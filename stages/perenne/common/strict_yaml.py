@@ -1,0 +1,87 @@
+"""YAML read as DVC reads it (YAML 1.2), and strictly.
+
+PyYAML alone follows YAML 1.1: `1e-3` is a string, `no` is False, `2013-05-17` is a date, `0123` is 83, and
+of two equal keys the last wins in silence. Each of these has cost somebody an afternoon.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perenne.common.errors import PerenneError
+
+
+class Loader(yaml.SafeLoader):
+    """The safe loader with the scalars of YAML 1.2's core schema; a repeated key is an error."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 -- PyYAML's own way to start from none
+
+
+for tag, pattern, first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), list(first))
+
+
+def _integer(loader: Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def _mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, list | dict):
+            raise yaml.MarkedYAMLError(
+                problem=f"{key!r} is a key; put in quotes what begins with [ or {{",
+                problem_mark=key_node.start_mark,
+            )
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def loads(text: str, name: str = "<string>") -> Any:
+    r"""Parse YAML text; `name` is what an error calls it.
+
+    >>> loads("rate: 1e-3\nday: 2013-05-17\nflag: no")
+    {'rate': 0.001, 'day': '2013-05-17', 'flag': 'no'}
+    """
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 -- Loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise PerenneError(f"{name}{line}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        # The last three: a value that its explicit tag does not fit, such as `!!int abc`.
+        raise PerenneError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def load(path: Path) -> Any:
+    """Parse a YAML file; a missing one or one that is not UTF-8 is a `PerenneError`."""
+    try:
+        return loads(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise PerenneError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise PerenneError(f"{path}: not UTF-8 at byte {error.start}") from error

@@ -1,0 +1,132 @@
+"""YAML into frozen, typed models; every mistake in it into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from perenne.common.errors import PerenneError, hint
+
+M = TypeVar("M", bound="Model")
+
+
+# What would have been accepted, in the words of YAML.
+EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "tuple_type": "a list such as [a, b]",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+class Model(BaseModel):
+    """A frozen model that accepts the keys it names and no other, and no value of another type.
+
+    Strict: `"5"` is no integer and `true` no number, for DVC shows the value that is in the file.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+def parse(model: type[M], data: Any, name: str) -> M:
+    """Read `data` as `model`; a `PerenneError` names the file, the key, the value and what would do."""
+    if not isinstance(data, dict):
+        raise PerenneError(f"{name}: expected a mapping of {', '.join(_keys(model))}, found {data!r}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{name}: {_explain(model, e)}" for e in _causes(model, error.errors(include_url=False))]
+        raise PerenneError("\n       ".join(lines)) from error
+
+
+def _causes(model: type[Model], errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """The errors without those that follow from another: a misspelt key is not also a missing one."""
+    misspelt = set()
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            owner, path = _walk(model, error["loc"])
+            misspelt |= {(*path[:-1], meant) for meant in get_close_matches(path[-1], _keys(owner), n=1)}
+    for error in errors:
+        if error["type"] != "missing" or tuple(_walk(model, error["loc"])[1]) not in misspelt:
+            yield error
+
+
+def _explain(model: type[Model], error: ErrorDetails) -> str:
+    owner, path = _walk(model, error["loc"])
+    key = ".".join(step if step.isprintable() else repr(step) for step in path)
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key; {hint(path[-1], _keys(owner))}"
+        case "missing":
+            return f"{key}: missing"
+        case "union_tag_invalid":
+            field = str(error["ctx"]["discriminator"]).strip("'")
+            valid = str(error["ctx"]["expected_tags"]).replace("'", "").split(", ")
+            return f"{key}.{field}: {error['ctx']['tag']!r} is not known; {hint(error['ctx']['tag'], valid)}"
+        case "union_tag_not_found":
+            field = str(error["ctx"]["discriminator"]).strip("'")
+            misspelt = get_close_matches(field, map(str, error["input"]), n=1)
+            if misspelt:
+                return f"{key}.{misspelt[0]}: unknown key; did you mean {field!r}?"
+            union = _models(owner.model_fields[path[-1]].annotation)
+            return f"{key}.{field}: missing; valid: {', '.join(sorted(t for m in union for t in _tags(m)))}"
+        case "invalid_key":
+            return f"{key}: unknown key, and not a string"
+        case "value_error":
+            reason = error["msg"].removeprefix("Value error, ")
+            return f"{key}: {reason}" if key else reason
+        case kind:
+            said = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+            needed = f"must be {EXPECTED[kind]}" if kind in EXPECTED else said[0].lower() + said[1:]
+            return f"{key}: found {error['input']!r}, {needed}"
+
+
+def _walk(model: type[Model], loc: Iterable[int | str]) -> tuple[type[Model], list[str]]:
+    """The model that owns the key at `loc`, and the key's path as its author wrote it.
+
+    Pydantic puts the tag of a union into the path (`ingest.files.glob`); the author did not.
+    """
+    owner, here, path = model, [model], []
+    for step in map(str, loc):
+        tagged = [m for m in here if step in _tags(m)]
+        if len(here) > 1 and tagged:
+            here = tagged
+            owner = tagged[0]
+            continue
+        path.append(step)
+        owner = here[0] if here else owner
+        field = next((f for n, f in owner.model_fields.items() if step in (n, f.alias)), None)
+        here = _models(field.annotation) if field else here if _is_mapping_key(here) else []
+    return owner, path
+
+
+def _is_mapping_key(here: list[type[Model]]) -> bool:
+    return len(here) == 1
+
+
+def _models(annotation: Any) -> list[type[Model]]:
+    """The models named anywhere in a type, such as `dict[str, Column]` or `A | B`."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    return [m for argument in get_args(annotation) for m in _models(argument)]
+
+
+def _tags(model: type[Model]) -> tuple[Any, ...]:
+    field = model.model_fields.get("source")
+    return get_args(field.annotation) if field else ()
+
+
+def _keys(model: type[Model]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,0 +1,121 @@
+"""What the rules judge by: both models' scores on the same rows, and what it costs to make one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from perenne.stats import paired
+from perenne.stats.influence import INFLUENCE, Influence
+from perenne.stats.paired import Estimate, Nearer
+
+Array = npt.NDArray[np.float64]
+Gain = Estimate | Nearer
+Places = npt.NDArray[np.intp]
+
+RACES = 41  # latencies of one row, taken in turns: enough for a ratio within some 5 %
+WARM_UP = 3
+
+
+class Contender(NamedTuple):
+    """A model, or the dummy, as the rules see it.
+
+    `scores` has shape (rows,); `size` is that of the model file in bytes; `score_one` scores a single row.
+    """
+
+    name: str
+    scores: Array
+    size: int = 0
+    score_one: Callable[[], object] | None = None
+
+
+class Evidence:
+    """The challenger beside its opponents on the rows of its holdout.
+
+    Parameters
+    ----------
+    y
+        The outcomes, shape (rows,).
+    blocks
+        The label of each row's block, shape (rows,).
+    challenger, opponents
+        The champion, where there is one, is the first of the opponents if `champion`.
+    mean
+        What the dummy says: the mean target of the challenger's training rows.
+    slices
+        Name -> places of its rows. A slice without rows is kept: what is missing must be seen.
+    metric
+        The main metric, one of `perenne.stats.influence.INFLUENCE`.
+    alpha
+        Of every one-sided bound: what this look may spend.
+
+    """
+
+    def __init__(
+        self,
+        y: Array,
+        blocks: npt.NDArray[Any],
+        challenger: Contender,
+        opponents: tuple[Contender, ...],
+        *,
+        champion: bool,
+        mean: float,
+        slices: Mapping[str, Places],
+        metric: str,
+        alpha: float,
+    ) -> None:
+        self.y = y
+        self.codes, self.count = paired.blocks(blocks)
+        self.challenger, self.opponents = challenger, opponents
+        self.champion = opponents[0] if champion else None
+        self.dummy = Contender("the mean", np.full(len(y), mean))
+        self.slices = slices
+        self.metric, self.alpha = metric, alpha
+
+    @cached_property
+    def _new(self) -> Influence:
+        return INFLUENCE[self.metric](self.y, self.challenger.scores)
+
+    def gain(self, opponent: Contender, places: Places | None = None) -> Gain:
+        """How much nearer to its best value the main metric is than the opponent's, on all rows or some."""
+        if places is None:
+            old = INFLUENCE[self.metric](self.y, opponent.scores)
+            return paired.gain(self.metric, self._new, old, self.codes, self.count)
+        y = self.y[places]
+        new, old = (INFLUENCE[self.metric](y, who.scores[places]) for who in (self.challenger, opponent))
+        return paired.gain(self.metric, new, old, self.codes[places], self.count)
+
+    def measured(self, metric: str, who: Contender | None = None) -> Estimate:
+        """A metric on all rows, of the challenger itself unless it is another's."""
+        scores = (who or self.challenger).scores
+        return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
+
+    def compared(self, metric: str, opponent: Contender) -> Gain:
+        """How much nearer to its best value a metric is than the opponent's: to be read, not decided by."""
+        new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
+        return paired.gain(metric, new, old, self.codes, self.count)
+
+    def race(self, opponent: Contender) -> Array:
+        """The challenger's latency for one row as a multiple of the opponent's, shape (races,).
+
+        Taken in turns, so that whatever else the machine does slows both.
+        """
+        if self.challenger.score_one is None or opponent.score_one is None:
+            return np.array([])
+        runners = self.challenger.score_one, opponent.score_one
+        for runner in runners * WARM_UP:
+            runner()
+        new, old = np.array([[_seconds(runner) for runner in runners] for _ in range(RACES)]).T
+        ratios: Array = new / old
+        return ratios
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

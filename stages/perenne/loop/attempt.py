@@ -1,0 +1,113 @@
+"""A candidate: trained in the worktree, committed, and judged by the gate.
+
+Nothing here depends on when it runs. A commit is dated as the one below it, so that the same retraining is
+the same commit, and a verdict that is known is not asked for again: who begins anew comes to the same end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from perenne.cases.files import INCOMING
+from perenne.common import git, locked
+from perenne.common.errors import PerenneError
+from perenne.common.locked import LOCK, MODEL
+from perenne.common.params import PARAMS, Files
+from perenne.gate import ledger, policy, verdict
+from perenne.gate.rules import Intent
+from perenne.gate.verdict import SpentError, Verdict
+from perenne.loop import edit, worktree
+from perenne.loop.monitor import Monitored, parsed
+from perenne.pipeline.evaluate import HOLDOUT
+from perenne.registry import reproduce
+from perenne.registry.change import contract_of
+
+INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be worse, on labels that have come
+
+
+class Tried(NamedTuple):
+    """A candidate as it was judged; `commit` holds it, with all that it takes to make it again."""
+
+    name: str
+    commit: str
+    verdict: Verdict
+
+    def line(self) -> dict[str, Any]:
+        """What is kept of it in the notes."""
+        more = [rule["more_blocks"] for rule in self.verdict["rules"] if rule["answer"] == "undecided"]
+        return {
+            "name": self.name,
+            "answer": self.verdict["answer"],
+            "why": self.verdict["why"],
+            "more_blocks": None if None in more or not more else max(more),  # None: no number would decide
+        }
+
+
+def attempt(base: str, found: Monitored, candidate: dict[str, Any], *, share: bool) -> Tried:
+    """Make a candidate on top of a commit, in the worktree that is the current folder, and judge it."""
+    worktree.fresh(base)
+    edited(found, candidate)
+    keep_inputs()
+    folder = Path.cwd()
+    failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
+    if failed:
+        raise PerenneError(f"{candidate['name']}: {reproduce.why(failed)}")
+    commit = committed(base, message(found, candidate))
+    return Tried(candidate["name"], commit, _judged(base, found, share=share))
+
+
+def edited(found: Monitored, candidate: dict[str, Any]) -> None:
+    """Move `as_of`, and what has to move with it: lines, not the file."""
+    values: dict[str, edit.Value] = {f"split.{key}": candidate[key] for key in ("as_of", "window", "holdout")}
+    values |= {"ingest.through": found["through"]}
+    text = PARAMS.read_text(encoding="utf-8")
+    PARAMS.write_text(edit.replaced(text, values, str(PARAMS)), encoding="utf-8")
+
+
+def keep_inputs() -> None:
+    """Give files that have come to DVC, as their user would have."""
+    if not isinstance(parsed().ingest, Files):
+        return
+    folder = Path.cwd()
+    env = reproduce.environment(folder)
+    notes = {".dvc", ".md", ".gitignore"}
+    for path in sorted(INCOMING.rglob("*")):
+        if path.is_file() and path.suffix not in notes and path.name not in notes:
+            known = path.with_name(f"{path.name}.dvc")
+            command = ("commit", "--force", str(known)) if known.exists() else ("add", str(path))
+            reproduce.dvc(folder, env, *command)
+
+
+def committed(base: str, message: str) -> str:
+    """The commit of what has changed; where nothing has, that below it."""
+    git.git("add", "--", str(PARAMS), str(LOCK), str(INCOMING))
+    if git.succeeds("diff", "--cached", "--quiet"):
+        return base
+    at = git.git("show", "--no-patch", "--format=%cd", "--date=raw", base)
+    dates = {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
+    git.git("commit", "--quiet", "--no-verify", "--file=-", stdin=message, env=dates)
+    return git.commit("HEAD")
+
+
+def message(found: Monitored, candidate: dict[str, Any]) -> str:
+    """Why there was a retraining, for whoever reads the history."""
+    subject = f"Retrain {found['case']} on what is known by {found['through']}"
+    reasons = "\n".join(f"- {reason}" for reason in found["reasons"])
+    champion = found["champion"]["version"]
+    return f"{subject}\n\n{champion} is no longer right:\n{reasons}\n\nOffered: {candidate['name']}.\n"
+
+
+def _judged(base: str, found: Monitored, *, share: bool) -> Verdict:
+    sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    rules = policy.load(base, contract_of(None, found["case"]).task)
+    asked = rules.model_dump(mode="json", exclude_none=True)
+    needed = (found["champion"]["version"], INTENT, asked, locked.load().out(HOLDOUT).md5)
+    for known in ledger.verdicts(sha256):
+        if needed == (known["champion"], known["intent"], known["policy"], known["holdout"]["md5"]):
+            return known
+    try:
+        return verdict.gate(policy_from=base, intent=INTENT, share=share, offline=True)
+    except SpentError as error:
+        return {"answer": "undecided", "why": str(error), "rules": []}

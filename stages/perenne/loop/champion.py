@@ -1,0 +1,76 @@
+"""The champion as its tag has it: model, contract, and where history was cut for it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import NamedTuple
+
+import pandas as pd
+
+from perenne.common import git, periods, strict_yaml
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.common.params import PARAMS, Params
+from perenne.common.typed import parse
+from perenne.gate import contenders
+from perenne.gate.contenders import Loaded
+from perenne.pipeline.drift import IMPORTANCE
+from perenne.pipeline.split import Cut
+from perenne.registry import storage, tags
+from perenne.registry.tags import Version
+from perenne.review.sides import PLOTS
+
+PROD = "prod"
+
+
+class Champion(NamedTuple):
+    """The version in prod. `importance`: what each feature matters to it, empty where it was not measured."""
+
+    version: Version
+    loaded: Loaded
+    cut: Cut
+    importance: dict[str, float]
+
+    @property
+    def what(self) -> Contract:
+        """The contract that it was trained by."""
+        return self.loaded.what
+
+
+def current(case: str) -> Champion:
+    """The champion of a case; a `PerenneError` says what is missing."""
+    version = tags.read(case).in_stage(PROD)
+    if version is None:
+        raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
+    if not version.proof:
+        raise PerenneError(f"{version.tag}: the tag holds no proof, so it is no champion")
+    sha256 = version.proof["model"]["sha256"]
+    loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, sha256)
+    return Champion(version, loaded, cut_of(version.commit, loaded.what), importance(version.commit))
+
+
+def cut_of(rev: str, what: Contract) -> Cut:
+    """Where history is cut by the params of a commit."""
+    name = f"{PARAMS} of {rev[:7]}"
+    split = parse(Params, strict_yaml.loads(git.show(rev, PARAMS).decode(), name), name).split
+    as_of = periods.parse(split.as_of, what.period, f"{name}: split.as_of")
+    return Cut(as_of, split.window, split.holdout, what.label_delay)
+
+
+def importance(rev: str) -> dict[str, float]:
+    """The permutation importance of each feature, from the plots of a commit; empty if there are none."""
+    try:
+        listing = json.loads(storage.obtain(rev, PLOTS))
+        (md5,) = [entry["md5"] for entry in listing if entry["relpath"] == IMPORTANCE.name]
+        text = storage.named(md5, f"{IMPORTANCE} of {rev[:7]}").decode()
+    except (PerenneError, ValueError):  # it orders reasons, and decides nothing
+        return {}
+    return {row["feature"]: float(row["importance"]) for row in csv.DictReader(io.StringIO(text))}
+
+
+def scored(champion: Champion, rows: pd.DataFrame) -> pd.Series:
+    """The champion's scores, as the stage `drift` rounds them."""
+    found = contenders.scores(champion.loaded, rows).round(9)
+    return pd.Series(found, index=rows.index)

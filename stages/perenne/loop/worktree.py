@@ -1,0 +1,97 @@
+"""A second working tree, in which a retraining is made: the user's own is never touched.
+
+One at a time in a repository, by a lock that goes when its process does. What a process that was killed has
+left behind goes as the next one begins.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from perenne.cases.files import INCOMING
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import reproduce
+
+PLACE = Path("perenne", "retrain")  # in the folder of Git that all worktrees share
+
+
+@contextmanager
+def opened(commit: str) -> Iterator[Path]:
+    """The project as it is in a commit, with this project's cache, remotes and inputs, as the current folder.
+
+    Raises
+    ------
+    PerenneError
+        If another process is at it.
+
+    """
+    here, below = Path.cwd(), git.git("rev-parse", "--show-prefix")
+    with _alone():
+        top = git.folder() / PLACE
+        _remove(top)
+        try:
+            git.git("worktree", "add", "--quiet", "--detach", str(top), commit)
+            folder = top / below
+            reproduce.configure(folder, own_cache=False)
+            reproduce.bring_inputs(folder)
+            _copy_inputs(here, folder)
+            with _absolute(), chdir(folder):
+                yield folder
+        finally:
+            _remove(top)
+
+
+def fresh(commit: str) -> None:
+    """Take the worktree that is the current folder to a commit, whatever was changed in it."""
+    git.git("checkout", "--quiet", "--force", "--detach", commit)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    path = git.folder() / "perenne-retrain.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PerenneError(f"{path}: another retraining is running here; this one does nothing") from None
+        yield
+
+
+@contextmanager
+def _absolute() -> Iterator[None]:
+    """Let a remote that is a folder beside this one be found from the other worktree too."""
+    before, top = dict(os.environ), Path(git.git("rev-parse", "--show-toplevel"))
+    count = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    for name in git.git("remote").splitlines():
+        url = git.git("remote", "get-url", name)
+        if "://" not in url and not Path(url).is_absolute() and (top / url).exists():
+            key = f"url.{(top / url).resolve()}.insteadOf"
+            os.environ |= {f"GIT_CONFIG_KEY_{count}": key, f"GIT_CONFIG_VALUE_{count}": url}
+            count += 1
+    os.environ["GIT_CONFIG_COUNT"] = str(count)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _remove(top: Path) -> None:
+    shutil.rmtree(top, ignore_errors=True)
+    git.git("worktree", "prune")
+
+
+def _copy_inputs(here: Path, folder: Path) -> None:
+    """Files that have come and that no commit knows yet are part of what is retrained on."""
+    for path in sorted((here / INCOMING).rglob("*")):
+        to = folder / path.relative_to(here)
+        if path.is_file() and not (to.exists() and to.read_bytes() == path.read_bytes()):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.unlink(missing_ok=True)  # it may be a link into DVC's cache
+            shutil.copyfile(path, to)

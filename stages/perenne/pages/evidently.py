@@ -1,0 +1,183 @@
+"""Evidently's view of drift as a page: from two frames and a contract to HTML. It shows; it never decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from perenne.common import batches
+from perenne.common.contract import Column, Contract, Type
+from perenne.pages.drift import listed, table
+from perenne.pages.engine import PREDICTION, Flag, Task, asked
+
+SCORE = Column(type="number", role=("ignored",))
+
+MOST_VALUES = 500  # of a category: more make a page of many MB, of bars thinner than a pixel
+
+
+KINDS: dict[Type, str] = {
+    "integer": "numerical",
+    "number": "numerical",
+    "boolean": "categorical",
+    "category": "categorical",
+    "datetime": "datetime",
+}
+
+# The page asks no other host for anything, and the browser holds it to that.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "font-src data:; img-src data: blob:"
+)
+HEAD = f"""<meta charset="UTF-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>Drift</title>"""
+BLANK = (
+    '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="UTF-8">\n</head>\n<body>\n</body>\n</html>\n'
+)
+
+
+DIFFERENCES = {
+    "column": "Column",
+    "ours": "Ours",
+    "evidently": "Evidently",
+    "by": "Evidently's test",
+    "why": "What Evidently's test looks at",
+}
+WHY_SILENT = "one fixed threshold, on a sample, without missing values; ours uses all the rows"
+WHY_LOUD = "one column at a time; ours allows for chance among many columns, for blocks and for small effects"
+
+
+def page(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    contract: Contract,
+    verdict: str,
+    alarms: Mapping[str, bool],
+    *,
+    rows: int,
+    seed: int,
+) -> str:
+    """The whole page, the same bytes for the same rows: our verdict on top, Evidently's view below it.
+
+    The frames hold valid rows of the contract, their scores in the column `prediction` and, where it is
+    known, the target. At most `rows` of each are drawn by `seed`. `verdict` is HTML; `alarms` says of each
+    column whether ours rose, so that the page can say why Evidently's differ. What Evidently cannot take is
+    named on the page, and so is its error where it fails: nothing that it does raises here.
+    """
+    drift, left_out = columns(sampled(reference, rows, seed), sampled(current, rows, seed), contract)
+    labels, unlabelled = labelled(reference, current, contract, rows, seed)
+    answer = asked([task for task in (drift, labels) if task])
+    top = beside(alarms, answer.flags, [*left_out, *unlabelled, *answer.failed], rows)
+    return (
+        (answer.html or BLANK)
+        .replace('<meta charset="UTF-8">', HEAD, 1)
+        .replace("<body>", f"<body>\n{verdict}\n{top}", 1)
+    )
+
+
+def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
+    """At most `rows` rows, in the order they had."""
+    rng = np.random.default_rng(seed)
+    return frame.iloc[np.sort(rng.permutation(len(frame))[:rows])].reset_index(drop=True)
+
+
+def columns(
+    reference: pd.DataFrame, current: pd.DataFrame, contract: Contract
+) -> tuple[Task | None, list[str]]:
+    """What Evidently compares: features, slices and the score; and why some of them are left out."""
+    names = dict.fromkeys([*contract.features, *contract.slices, PREDICTION])
+    sides = [pd.DataFrame({n: plain(side, n, contract) for n in names}) for side in (reference, current)]
+    why = {name: unfit(*(side[name] for side in sides)) for name in names}
+    fit = [name for name in names if not why[name]]
+    by_kind = {kind: [n for n in fit if KINDS[declared(n, contract).type] == kind] for kind in KINDS.values()}
+    task = Task("drift", sides[0][fit], sides[1][fit], by_kind) if fit else None
+    return task, [f"{name}: {reason}" for name, reason in why.items() if reason]
+
+
+def declared(name: str, contract: Contract) -> Column:
+    """The contract's column, or the score, which the contract does not know."""
+    return SCORE if name == PREDICTION else contract.columns[name]
+
+
+def plain(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
+    """A column in the types that Evidently tests, shape (n,): float64, text as objects, or times."""
+    column = declared(name, contract)
+    if name not in frame:
+        return pd.Series(np.nan, index=frame.index)
+    values = batches.typed(frame[name], column)
+    match KINDS[column.type]:
+        case "numerical":
+            return values.astype("float64")
+        case "categorical":
+            return values.astype("str").astype(object).where(values.notna(), np.nan)
+        case _:
+            return values
+
+
+def unfit(reference: pd.Series, current: pd.Series) -> str:
+    """Why Evidently cannot show a column, which would end its whole report; empty where it can."""
+    for side, values in {"reference": reference, "batch": current}.items():
+        if values.isna().all():
+            return f"no value in the {side}"
+    distinct = pd.concat([reference, current]).nunique()
+    if distinct == 1:
+        return "the same value everywhere"
+    if reference.dtype == object and distinct > MOST_VALUES:
+        return f"{distinct:,} values, more than a page can show"
+    return ""
+
+
+def labelled(
+    reference: pd.DataFrame, current: pd.DataFrame, contract: Contract, rows: int, seed: int
+) -> tuple[Task | None, list[str]]:
+    """The rows whose label is known, for Evidently's view of the model; or why there is none."""
+    name = {"binary": "classification", "regression": "regression"}[contract.task]
+    before, now = (sampled(known(frame, contract), rows, seed) for frame in (reference, current))
+    for side, frame in {"reference": before, "batch": now}.items():
+        if len(frame) <= 1:
+            return None, [f"{name}: fewer than two labels in the {side}"]
+        if contract.task == "binary" and frame[contract.target].nunique() == 1:
+            return None, [f"{name}: the labels in the {side} are all the same"]
+    numbers = [] if contract.task == "binary" else [contract.target, PREDICTION]
+    return Task(name, before, now, {"numerical": numbers, "categorical": []}, contract.target), []
+
+
+def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Labels and scores of the rows that have both, shape (m, 2)."""
+    names = (contract.target, PREDICTION)
+    pair = pd.DataFrame({name: plain(frame, name, contract) for name in names}).dropna()
+    if contract.columns[contract.target].type == "boolean":
+        pair[contract.target] = pair[contract.target] == "True"
+    return pair.astype({contract.target: "int64"}) if contract.task == "binary" else pair
+
+
+def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[str], rows: int) -> str:
+    """What stands between our verdict and Evidently's: where they differ, and what is left out there."""
+    about = (
+        f"What follows is Evidently's, on at most {rows:,} rows a side drawn at random, and only shows. "
+        "The verdict above decides, on all the rows. Evidently calls the data as a whole drifted when at "
+        "least half of the columns are, whatever they mean to the model."
+    )
+    parts = [
+        f"<h2>The same data seen by Evidently</h2><p>{about}</p>",
+        table("Where Evidently says otherwise", differences(alarms, flags), DIFFERENCES),
+        f"<p>Left out of Evidently's part:</p>{listed(notes)}" if notes else "",
+    ]
+    return f'<section class="perenne" aria-label="Evidently">{"".join(parts)}</section>\n'
+
+
+def differences(alarms: Mapping[str, bool], flags: Mapping[str, Flag]) -> list[dict[str, str]]:
+    """The columns on which our alarm and Evidently's flag differ, and why that can be."""
+    return [
+        {
+            "column": name,
+            "ours": "alarm" if alarms[name] else "no alarm",
+            "evidently": "drift" if flag.drift else "no drift",
+            "by": f"{flag.method} {flag.value:.3g}, threshold {flag.threshold:g}",
+            "why": WHY_SILENT if alarms[name] else WHY_LOUD,
+        }
+        for name, flag in flags.items()
+        if name in alarms and alarms[name] != flag.drift
+    ]

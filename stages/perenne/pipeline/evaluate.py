@@ -1,0 +1,220 @@
+"""Evaluate: how good the model is on the holdout, how sure that is, for whom, and by what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import log_loss, mean_squared_error, roc_curve
+from sklearn.pipeline import Pipeline
+
+from perenne.common import batches, contract, model, params, periods
+from perenne.common.contract import Contract
+from perenne.common.params import Evaluate
+from perenne.stats import bootstrap, metrics, survival
+
+HOLDOUT = Path("data/split/holdout.parquet")
+METRICS = Path("data/reports/metrics.json")
+EVALUATION = Path("data/reports/evaluation.json")
+PREDICTIONS = Path("data/reports/predictions.parquet")
+PLOTS = Path("data/reports/plots")
+
+Array = npt.NDArray[np.float64]
+
+MOST_SLICES = 20  # of one column, the largest; a report of thousands of destinations is read by nobody
+CURVE_POINTS = 200  # of the ROC curve: more than a plot can show
+PLACES = 9  # decimals of a score: far beyond what the holdout can tell, short of what a CPU may vary
+
+
+def evaluate(
+    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, what: Contract
+) -> dict[str, Any]:
+    """Metrics with intervals on all rows and by slice, each beside the dummy that always says `mean`."""
+    slices = {
+        column: {
+            str(value): measured(rows.iloc[i], scores[i], mean, spec, what)
+            for value, i in groups(rows[column], what.columns[column].bins).items()
+        }
+        for column in what.slices
+    }
+    return {
+        "holdout": measured(rows, scores, mean, spec, what),
+        "slices": slices,
+        "headline": headline(rows, scores, spec, what),
+    }
+
+
+def measured(
+    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, what: Contract
+) -> dict[str, Any]:
+    """The metrics of some rows: value, interval by block bootstrap, and the dummy's value."""
+    y = rows[what.target].to_numpy(dtype=np.float64)
+    family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
+    found = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, what)
+    dummy = {name: prepare(y, np.full(len(y), mean))(np.ones(len(y))) for name, prepare in family.items()}
+    report = {name: interval._asdict() | {"dummy": dummy[name]} for name, interval in found.items()}
+    return {"rows": len(rows), "blocks": len(set(blocks(rows, what))), "metrics": report}
+
+
+def intervals(
+    figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, what: Contract
+) -> dict[str, bootstrap.Interval]:
+    """The block-bootstrap interval of each figure, as `params.yaml` asks for it."""
+    return bootstrap.intervals(
+        figures, blocks(rows, what), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
+    )
+
+
+def blocks(rows: pd.DataFrame, what: Contract) -> npt.NDArray[Any]:
+    """The block of each row; without one in the contract each row is its own."""
+    return rows[what.block].to_numpy() if what.block else np.arange(len(rows))
+
+
+def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
+    """The places, among the rows, of each slice: the largest slices of a column, by name.
+
+    Rows whose value is missing, or outside the bins, are a slice as well: nobody is left out unseen.
+    """
+    by = pd.cut(values, list(bins), right=False) if bins else values
+    found = dict(by.groupby(by, observed=True).indices)
+    if by.isna().any():
+        found["none"] = np.flatnonzero(by.isna())
+    largest = sorted(found, key=lambda value: -len(found[value]))[:MOST_SLICES]
+    return {value: np.asarray(found[value]) for value in found if value in largest}
+
+
+def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, what: Contract) -> dict[str, Any]:
+    """The figure that people know the model by, observed and predicted, over the whole holdout."""
+    told = intervals(told_by(rows, scores, what), rows, spec, what)
+    figure = what.headline.figure if what.headline else f"mean_{what.target}"
+    return {"figure": figure} | {name: interval._asdict() for name, interval in told.items()}
+
+
+def told_by(rows: pd.DataFrame, scores: Array, what: Contract) -> dict[str, Callable[[Array], float]]:
+    """The headline figure of some rows by their weights: the contract's, or else the mean of the target."""
+    events = {"observed": rows[what.target].to_numpy(dtype=np.float64), "predicted": scores}
+    if not what.headline:
+        return {name: weighted_mean(event) for name, event in events.items()}
+    along = rows[what.headline.along].to_numpy()
+    ages = {"first": what.headline.first, "last": what.headline.last, "step": what.headline.step}
+    return {name: survival.prepare(along, event, **ages) for name, event in events.items()}
+
+
+def weighted_mean(values: Array) -> Callable[[Array], float]:
+    """From weights to the weighted mean."""
+    # Not `weights @ values`: BLAS may use threads, which cost time here and change the last digits.
+    return lambda weights: float((weights * values).sum() / weights.sum())
+
+
+def timeline(rows: pd.DataFrame, scores: Array, what: Contract) -> pd.DataFrame:
+    """The headline figure by period, observed and predicted."""
+    found = []
+    for period, i in rows.groupby(periods.of(rows[what.time], what.period)).indices.items():
+        told = told_by(rows.iloc[i], scores[i], what)
+        found.append(
+            {"period": str(period)} | {name: figure(np.ones(len(i))) for name, figure in told.items()}
+        )
+    return pd.DataFrame(found)
+
+
+def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
+    """Mean prediction and mean outcome in equally large groups of rows, ordered by prediction.
+
+    Rows of equal prediction are never parted: which of them came first says nothing about the model.
+    """
+    rank = pd.Series(scores).rank().to_numpy() - 0.5
+    group = rank * bins // len(scores)
+    frame = pd.DataFrame({"predicted": scores, "observed": y}).groupby(group).mean()
+    return frame.assign(perfect=frame["predicted"])
+
+
+def curve(y: Array, scores: Array, bins: int, *, binary: bool) -> pd.DataFrame:
+    """The ROC curve, or the mean residual by prediction, beside that of no, or of a perfect, model."""
+    if binary:
+        at = np.linspace(0, 1, CURVE_POINTS)
+        return pd.DataFrame({"x": at, "model": true_positive_rate(y, scores, at), "reference": at})
+    frame = reliability(y, scores, bins)
+    residual = frame["observed"] - frame["predicted"]
+    return pd.DataFrame({"x": frame["predicted"], "model": residual, "reference": 0.0})
+
+
+def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
+    """The share of positives found at each false positive rate; NaN where a class is absent."""
+    if not 0 < y.mean() < 1:
+        return np.full(len(at), np.nan)
+    false_positive, true_positive, _ = roc_curve(y, scores)
+    found: Array = np.interp(at, false_positive, true_positive)
+    return found
+
+
+def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, what: Contract) -> pd.DataFrame:
+    """How much worse the loss gets when a feature is shuffled (Breiman 2001), the most important first."""
+
+    def gain(fitted: Pipeline, X: pd.DataFrame, y: Array) -> float:
+        scores = model.score(fitted, X, what)
+        return -float(
+            log_loss(y, scores, labels=[0, 1]) if what.task == "binary" else mean_squared_error(y, scores)
+        )
+
+    sample = rows.sample(min(len(rows), spec.importance_rows), random_state=spec.seed)
+    y = sample[what.target].to_numpy(dtype=np.float64)
+    found = permutation_importance(
+        pipeline,
+        model.inputs(sample, what),
+        y,
+        scoring=gain,
+        n_repeats=spec.importance_repeats,
+        random_state=spec.seed,
+    )
+    frame = pd.DataFrame(
+        {"feature": what.features, "importance": found.importances_mean, "sd": found.importances_std}
+    )
+    return frame.round(PLACES).sort_values(["importance", "feature"], ascending=[False, True])
+
+
+def flat(report: dict[str, Any]) -> dict[str, Any]:
+    """What `dvc metrics` shows: the values alone; intervals and slices are in evaluation.json."""
+    values = {name: m["value"] for name, m in report["holdout"]["metrics"].items()}
+    told = report["headline"]
+    return values | {f"{told['figure']}_{name}": told[name]["value"] for name in ("observed", "predicted")}
+
+
+def by_slice(report: dict[str, Any]) -> pd.DataFrame:
+    """One row a slice: its rows, and its loss, which is the first of its metrics."""
+    found = [
+        (f"{column}={value}", part["rows"], next(iter(part["metrics"].values()))["value"])
+        for column, parts in report["slices"].items()
+        for value, part in parts.items()
+    ]
+    return pd.DataFrame(found, columns=["slice", "rows", "loss"])
+
+
+def main() -> None:
+    """Write metrics, predictions and plots."""
+    p = params.load("evaluate")
+    what = contract.load(p.case)
+    pipeline, card = model.load()
+    rows = batches.read_parquet(HOLDOUT)
+    scores = model.predict(pipeline, rows, what).round(PLACES)
+    y, binary = rows[what.target].to_numpy(dtype=np.float64), what.task == "binary"
+    report = evaluate(rows, scores, card["mean_target"], p.evaluate, what)
+    plots = {
+        "reliability": reliability(y, scores, p.evaluate.bins),
+        "curve": curve(y, scores, p.evaluate.bins, binary=binary),
+        "importance": importance(pipeline, rows, p.evaluate, what),
+        "slices": by_slice(report),
+        "timeline": timeline(rows, scores, what),
+    }
+    with batches.replacing(PLOTS) as folder:
+        folder.mkdir()
+        for name, frame in plots.items():
+            frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    kept = dict.fromkeys([what.time, *what.entity, *filter(None, [what.block]), *what.slices, what.target])
+    batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(prediction=scores)))
+    batches.write_json(METRICS, flat(report))
+    batches.write_json(EVALUATION, report)

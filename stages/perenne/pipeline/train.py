@@ -1,0 +1,173 @@
+"""Train: any scikit-learn estimator, by import path, behind the preprocessing that the contract asks for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
+from threadpoolctl import threadpool_limits
+
+from perenne.common import batches, contract, model, params
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError, hint
+from perenne.common.params import Train
+
+TRAIN = Path("data/split/train.parquet")
+
+MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categories beyond share one
+
+
+def train(rows: pd.DataFrame, spec: Train, what: Contract) -> Pipeline:
+    """Fit a pipeline on labelled rows; it takes what `model.inputs` makes and forgives unseen categories."""
+    y = rows[what.target].to_numpy()
+    if what.task == "binary" and len(set(y.tolist())) < 2:
+        raise PerenneError(
+            f"{TRAIN}: every row has {what.target} = {y[0]}; a binary target needs both classes"
+        )
+    X = model.inputs(rows, what)
+    # A column without any value teaches nothing, and histograms cannot be made of it.
+    names = [name for name in what.features if X[name].notna().any()]
+    pipeline = build(spec, what, names)
+    try:
+        # One BLAS thread: how many there are decides in which order sums are taken, and so their last bits.
+        with threadpool_limits(1, user_api="blas"):
+            pipeline.fit(X, y)
+    except ValueError as error:
+        raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
+    forget_threads(pipeline["model"])
+    return pipeline
+
+
+def build(spec: Train, what: Contract, names: list[str]) -> Pipeline:
+    """The unfitted pipeline on some features: encoder, then estimator."""
+    estimator = configured(spec, what)
+    categories = [name for name in names if what.columns[name].type == "category"]
+    numbers = [name for name in names if name not in categories]
+    native = "categorical_features" in estimator.get_params()
+    if native:
+        estimator.set_params(categorical_features=list(range(len(categories))))
+    return Pipeline(
+        [("encode", encoder(categories, numbers, estimator, native=native)), ("model", estimator)]
+    )
+
+
+def encoder(
+    categories: list[str], numbers: list[str], estimator: BaseEstimator, *, native: bool
+) -> ColumnTransformer:
+    """Columns to numbers: categories first, then the rest.
+
+    Unseen and missing categories become NaN where the estimator treats categories itself, zeros where they
+    are spread over columns. Missing numbers are left to an estimator that takes NaN; for others the median
+    stands in, beside a column that says so.
+    """
+    ordinal = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+        max_categories=MOST_CATEGORIES,
+    )
+    spread = OneHotEncoder(handle_unknown="ignore", max_categories=MOST_CATEGORIES, sparse_output=False)
+    filled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    takes_nan = get_tags(estimator).input_tags.allow_nan
+    return ColumnTransformer(
+        [
+            ("categories", ordinal if native else spread, categories),
+            ("numbers", "passthrough" if takes_nan else filled, numbers),
+        ]
+    )
+
+
+def configured(spec: Train, what: Contract) -> BaseEstimator:
+    """The estimator that `train` in params.yaml names, with its parameters."""
+    cls = imported(spec.estimator)
+    try:
+        estimator = cls()
+        kinds = is_classifier(estimator), is_regressor(estimator)
+    except (TypeError, AttributeError) as error:
+        raise PerenneError(
+            f"params.yaml: train.estimator: {spec.estimator} cannot stand alone: it takes other estimators"
+        ) from error
+    valid = estimator.get_params(deep=False)
+    for name in spec.params:
+        if name not in valid:
+            raise PerenneError(
+                f"params.yaml: train.params.{name}: unknown to {cls.__name__}; {hint(name, valid)}"
+            )
+    seed = {"random_state": spec.seed} if "random_state" in valid else {}
+    estimator.set_params(**seed | spec.params)
+    # Whether a classifier gives probabilities may depend on its parameters.
+    needed, suits = {
+        "binary": ("a classifier with probabilities", kinds[0] and hasattr(estimator, "predict_proba")),
+        "regression": ("a regressor", kinds[1]),
+    }[what.task]
+    if not suits:
+        raise PerenneError(
+            f"params.yaml: train.estimator: a {what.task} task needs {needed}, not {spec.estimator}"
+        )
+    return estimator
+
+
+def imported(path: str) -> type[BaseEstimator]:
+    """The class at an import path within scikit-learn; no other namespace, for importing runs code."""
+    name, _, attribute = path.rpartition(".")
+    if not name.startswith("sklearn."):
+        raise PerenneError(
+            f"params.yaml: train.estimator: {path!r} is no estimator of scikit-learn; "
+            "write it like sklearn.ensemble.HistGradientBoostingClassifier"
+        )
+    try:
+        found = importlib.import_module(name)
+    except ImportError as error:
+        raise PerenneError(f"params.yaml: train.estimator: {path!r}: {error}") from error
+    classes = [n for n, c in inspect.getmembers(found, inspect.isclass) if issubclass(c, BaseEstimator)]
+    if attribute not in classes:
+        raise PerenneError(
+            f"params.yaml: train.estimator: {path!r} is no estimator; {hint(attribute, classes)}"
+        )
+    cls: type[BaseEstimator] = getattr(found, attribute)
+    return cls
+
+
+def forget_threads(estimator: BaseEstimator) -> None:
+    """Histogram boosting keeps this machine's number of threads; it says nothing about the model."""
+    mapper = getattr(estimator, "_bin_mapper", None)
+    if mapper is not None:
+        mapper.n_threads = 1
+
+
+def card(rows: pd.DataFrame, spec: Train, what: Contract) -> dict[str, Any]:
+    """What stands beside the model file: what it was made of, and the rows it takes."""
+    return {
+        "estimator": spec.estimator,
+        "params": spec.params,
+        "rows": len(rows),
+        "task": what.task,
+        "target": what.target,
+        "mean_target": float(rows[what.target].mean()),  # what the dummy baseline predicts
+        "features": [feature(rows[name], name, what) for name in what.features],
+    }
+
+
+def feature(values: pd.Series, name: str, what: Contract) -> dict[str, Any]:
+    """One feature of the schema; a category with all its values seen in training."""
+    column = what.columns[name]
+    seen = {"categories": sorted(values.dropna().unique())} if column.type == "category" else {}
+    return {"name": name, "type": column.type, "missing": column.missing} | seen
+
+
+def main() -> None:
+    """Write the model file and its card."""
+    p = params.load("train")
+    what = contract.load(p.case)
+    rows = batches.read_parquet(TRAIN)
+    model.save(train(rows, p.train, what), card(rows, p.train, what))

@@ -1,0 +1,151 @@
+"""Validate: rows that break the contract go to quarantine with the rules they broke; the others go on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pandera.pandas as pandera
+from pandera.errors import SchemaErrors
+from tqdm import tqdm
+
+from perenne.common import batches, contract, params
+from perenne.common.contract import Column, Contract
+from perenne.common.errors import PerenneError, hint
+
+RAW, CLEAN, QUARANTINE = Path("data/raw"), Path("data/clean"), Path("data/quarantine")
+REPORT = Path("data/reports/validation.json")
+
+
+class Checked(NamedTuple):
+    """A batch in two parts; `broken` has one line per broken rule: row, column, rule, value."""
+
+    kept: pd.DataFrame
+    quarantined: pd.DataFrame
+    broken: pd.DataFrame
+
+    def counts(self) -> dict[str, Any]:
+        """Rows in, kept and quarantined, and how many rows broke each rule (a row may break several)."""
+        kept, quarantined = len(self.kept), len(self.quarantined)
+        rules = dict(sorted(Counter(self.broken["column"] + ": " + self.broken["rule"]).items()))
+        return {"rows": kept + quarantined, "kept": kept, "quarantined": quarantined, "rules": rules}
+
+
+def validate(raw: pd.DataFrame, period: pd.Period, rows: Contract, *, matured: bool) -> Checked:
+    """Check a batch against its contract. `matured`: its labels have come, so a missing one is a fault."""
+    raw = raw.reset_index(drop=True)
+    frame = pd.DataFrame({name: batches.typed(raw[name], column) for name, column in rows.columns.items()})
+    unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in rows.columns]
+    # What could not be read is now missing as well: of one cell the first rule counts, and types come first.
+    broken = pd.concat([*unread, _contradictions(frame, _schema(period, rows, matured=matured))])
+    broken = broken.drop_duplicates(["row", "column"])
+    # Only then duplicates: a bad row does not displace a good one.
+    good = frame[~frame.index.isin(broken["row"])]
+    broken = pd.concat([broken, _duplicates(good, rows)], ignore_index=True)
+    rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
+    checked = Checked(frame.drop(index=rules.index), raw.loc[rules.index].assign(broken_rules=rules), broken)
+    assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
+    return checked
+
+
+def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.DataFrame:
+    """What pandera finds: range, category, missing, outside its period, in the future."""
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        return pd.DataFrame(
+            {
+                "row": cases["index"].astype("int64"),
+                "column": cases["column"],
+                "rule": cases["check"].replace({"not_nullable": "missing"}),  # the others: see `_checks`
+                "value": cases["failure_case"].astype("str"),
+            }
+        )
+    return pd.DataFrame(columns=["row", "column", "rule", "value"])
+
+
+def _duplicates(frame: pd.DataFrame, rows: Contract) -> pd.DataFrame:
+    """The rows whose entity and time another row before them has; without an entity, none."""
+    key = [*rows.entity, rows.time]
+    again = frame[frame.duplicated(key)] if rows.entity else frame[:0]
+    value = ["; ".join(map(str, row)) for row in again[key].itertuples(index=False)]
+    return pd.DataFrame({"row": again.index, "column": "+".join(key), "rule": "duplicate", "value": value})
+
+
+def _schema(period: pd.Period, rows: Contract, *, matured: bool) -> pandera.DataFrameSchema:
+    columns = {
+        name: pandera.Column(
+            nullable=column.missing or (name == rows.target and not matured),
+            checks=_checks(column, period, is_time=name == rows.time),
+        )
+        for name, column in rows.columns.items()
+    }
+    return pandera.DataFrameSchema(columns)
+
+
+def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera.Check]:
+    checks = []
+    if is_time:
+        checks.append(pandera.Check.in_range(period.start_time, period.end_time, error="outside its period"))
+    elif column.type == "datetime":
+        # A date after the row's own period is knowledge the row cannot have had.
+        checks.append(pandera.Check.le(period.end_time, error="in the future"))
+    if column.range:
+        checks.append(pandera.Check.in_range(*column.range, error="range"))
+    if column.values:
+        values = map(str, column.values) if column.type == "category" else column.values
+        checks.append(pandera.Check.isin(list(values), error="category"))
+    return checks
+
+
+def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
+    bad = values[where]
+    return pd.DataFrame({"row": bad.index, "column": column, "rule": "type", "value": bad.astype("str")})
+
+
+def too_many(checked: Checked, path: Path, most: float) -> str | None:
+    """The line that stops the stage if more than the share `most` of a batch is bad, else None."""
+    counts = checked.counts()
+    bad, total = counts["quarantined"], counts["rows"]
+    if bad <= most * total:
+        return None
+    worst = Counter(counts["rules"]).most_common(3)
+    first = checked.broken.iloc[0]
+    return (
+        f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
+        f"(validate.max_quarantined_share). Worst: {', '.join(f'{rule} ({n})' for rule, n in worst)}. "
+        f"First: row {first['row']}, {first['column']}, {first['rule']}, found {first['value']!r}"
+    )
+
+
+def main() -> None:
+    """Write `data/clean/`, `data/quarantine/` and the counts, all or nothing."""
+    p = params.load("validate")
+    rows = contract.load(p.case)
+    files = batches.listed(RAW, rows)
+    through, report = max(files), {}
+    with batches.replacing(CLEAN) as clean, batches.replacing(QUARANTINE) as quarantine:
+        for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
+            raw = batches.read_parquet(path, nullable=True)
+            absent = [name for name in rows.columns if name not in raw]
+            if absent:
+                raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
+            checked = validate(raw, period, rows, matured=period + rows.label_delay <= through)
+            problem = too_many(checked, path, p.validation.max_quarantined_share)
+            if problem:
+                raise PerenneError(problem)
+            batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(rows)))
+            batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
+            report[str(period)] = checked.counts()
+    batches.write_json(REPORT, {"batches": report, "total": total(report)})
+
+
+def total(report: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The counts of all batches together."""
+    rules: Counter[str] = sum((Counter(b["rules"]) for b in report.values()), Counter())
+    return {k: sum(b[k] for b in report.values()) for k in ("rows", "kept", "quarantined")} | {
+        "rules": dict(rules)
+    }

@@ -1,0 +1,124 @@
+"""What changed from one commit's model to another's: the contract, how it is made, or the data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from perenne.common import git, locked, strict_yaml
+from perenne.common.contract import CASES, Contract
+from perenne.common.locked import Locked
+from perenne.common.typed import parse
+
+Kind = Literal["major", "minor", "patch"]
+
+AS_OF = "split.as_of"
+Prefixes = tuple[str, ...]
+
+# Params that say which data there are. All others of the stages behind the model say how it is made of them.
+OF_DATA: Prefixes = ("ingest.", "validate.", AS_OF)
+
+
+class Change(NamedTuple):
+    """How much of a change it is, in the words of semantic versions, and what changed.
+
+    `major`: callers must send other rows, or get another answer. `minor`: code, environment, estimator or
+    hyperparameters. `patch`: the same recipe on other data.
+    """
+
+    kind: Kind
+    reasons: tuple[str, ...]
+
+
+def between(old: str, new: str | None, case: str) -> Change:
+    """What changed from one commit to another, or to the working tree (None)."""
+    before, after = locked.load(old), locked.load(new)
+    asked = tuple(inputs(contract_of(old, case), contract_of(new, case)))
+    of_data = _of_data(before, after)
+    recipe = tuple(_recipe(before, after, of_data))
+    data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
+    kind: Kind = "major" if asked else "minor" if recipe else "patch"
+    return Change(kind, asked + recipe + data)
+
+
+def contract_of(rev: str | None, case: str) -> Contract:
+    """The contract of a case as it was in a commit, or as it is in the working tree (None)."""
+    path = CASES / case / "contract.yaml"
+    if rev is None:
+        return parse(Contract, strict_yaml.load(path), str(path))
+    name = f"{path} of {rev}"
+    return parse(Contract, strict_yaml.loads(git.show(rev, path).decode(), name), name)
+
+
+def inputs(old: Contract, new: Contract) -> list[str]:
+    """What a caller of the model would notice."""
+    found = [
+        f"contract: {key} {getattr(old, key)} -> {getattr(new, key)}"
+        for key in ("task", "target", "period", "label_delay")
+        if getattr(old, key) != getattr(new, key)
+    ]
+    before, after = _features(old), _features(new)
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            was, now = before.get(name, "none"), after.get(name, "none")
+            found.append(f"contract: feature {name}: {was} -> {now}")
+    return found
+
+
+def _features(what: Contract) -> dict[str, str]:
+    """What may stand in each feature."""
+    told: dict[str, str] = {}
+    for name in what.features:
+        column = what.columns[name]
+        limits = column.range or column.values or ""
+        told[name] = f"{column.type} {list(limits) if limits else ''}{' or missing' * column.missing}".strip()
+    return told
+
+
+def _of_data(old: Locked, new: Locked) -> Prefixes:
+    """The params that say which data there are: where `as_of` moves, the window moves with it.
+
+    A retraining may begin where the world has changed. A window alone is a choice like any other.
+    """
+    moved = _values(old).get(AS_OF) != _values(new).get(AS_OF)
+    return (*OF_DATA, "split.") if moved else OF_DATA
+
+
+def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
+    """What makes another model of the same data."""
+    before, after = _code(old), _code(new)
+    changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+    return [f"{path} changed" for path in changed] + _params(
+        old, new, lambda key: not key.startswith(of_data)
+    )
+
+
+def _code(lock: Locked) -> dict[str, str]:
+    """The files behind the model that no stage makes: code, environment, contract."""
+    made = {path for stage in lock.stages.values() for path in stage["outs"]}
+    behind = [lock.stages[stage]["deps"] for stage in lock.behind(locked.MODEL)]
+    files = {path: file.md5 for deps in behind for path, file in deps.items() if path not in made}
+    return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to("data/incoming")}
+
+
+def _params(old: Locked, new: Locked, counts: Callable[[str], bool]) -> list[str]:
+    before, after = _values(old), _values(new)
+    return [
+        f"{key} {_shown(before.get(key))} -> {_shown(after.get(key))}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and counts(key)
+    ]
+
+
+def _values(lock: Locked) -> dict[str, Any]:
+    """The params of the stages behind the model, by dotted keys."""
+    return {
+        key: value
+        for stage in lock.behind(locked.MODEL)
+        for key, value in lock.stages[stage]["params"].items()
+    }
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)

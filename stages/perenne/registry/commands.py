@@ -1,0 +1,104 @@
+"""The commands of the registry: `perenne release`, `models`, `rollback`, `fetch`, `restore`, `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perenne.common.options import Case, PolicyFrom, Push, current_case
+
+app = typer.Typer()
+
+
+@app.command()
+def release(
+    *,
+    stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = "prod",
+    policy_from: PolicyFrom = None,
+    attempt: Annotated[
+        bool, typer.Option("--try", help="In the real server first; a version that fails there is none.")
+    ] = False,
+    push: Push = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the tags, create none.")] = False,
+) -> None:
+    """Tag the model of this commit as a version, if the gate found it eligible, and assign it to a stage."""
+    from perenne.release import release
+
+    trial = None
+    if attempt:
+        from perenne.serving import deploy
+
+        trial = deploy.trial(current_case())
+    typer.echo(release.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial))
+
+
+@app.command()
+def models(
+    *,
+    case: Case = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the released versions: stage, metrics, as_of, age."""
+    from datetime import UTC, datetime
+    from json import dumps
+
+    from perenne.registry import models
+
+    found = models.models(case or current_case())
+    typer.echo(dumps(found, indent=2) if json else models.table(found, datetime.now(UTC)))
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        str | None, typer.Argument(help="By default the one that was in the stage before.")
+    ] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why: it is kept in the tag.")],
+    stage: Annotated[str, typer.Option(help="The stage to roll back.")] = "prod",
+    case: Case = None,
+    push: Push = False,
+) -> None:
+    """Put an earlier version to use again: a new assignment, no history is rewritten."""
+    from perenne.registry import rollback
+
+    typer.echo(rollback.rollback(case or current_case(), to=version, stage=stage, reason=reason, push=push))
+
+
+@app.command()
+def fetch(
+    version: Annotated[str, typer.Argument(metavar="VERSION|STAGE", help="Such as v1.2.0, or prod.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to put it in.")] = Path(),
+    require_signed: Annotated[
+        bool, typer.Option("--require-signed", help="Only from a tag whose signature is good.")
+    ] = False,
+    case: Case = None,
+) -> None:
+    """Bring the model file of a version, checked against its tag."""
+    from perenne.registry import fetch
+
+    typer.echo(fetch.fetch(case or current_case(), version, out=out, require_signed=require_signed))
+
+
+@app.command()
+def restore(
+    version: Annotated[str, typer.Argument(help="Such as v1.2.0, or prod.")],
+    *,
+    case: Case = None,
+    push: Push = False,
+) -> None:
+    """Make a version's model again, from its tag, and prove that it is the same."""
+    from perenne.registry import restore
+
+    typer.echo(restore.restore(case or current_case(), version, push=push))
+
+
+@app.command()
+def verify(rev: Annotated[str, typer.Argument(help="The commit to verify.")] = "HEAD") -> None:
+    """Reproduce a commit from nothing and prove that its results are what it says."""
+    from perenne.registry import verify
+
+    typer.echo(verify.verify(rev))

@@ -1,0 +1,195 @@
+"""Publish release tags: all of them or none, here as in the remote, and never over somebody else's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from perenne.common import git
+from perenne.common.errors import PerenneError
+from perenne.registry import tags as registry_tags
+from perenne.registry.grammar import Name, parse
+from perenne.registry.tags import Event, Registry
+
+
+class Tag(NamedTuple):
+    """An annotated tag to be made, its message word for word."""
+
+    name: str
+    commit: str
+    message: str
+
+
+def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = lambda: None) -> None:
+    """Make tags, signed where the user has a key for that, and push them as one.
+
+    `attempt` is called before a version is put in a stage, when the tags before that are here, and only here:
+    what it raises unmakes them.
+
+    Each is dated at least a second after every tag of the model, whatever the machine's clock says: GTO
+    orders tags by date, and dates have seconds. The model's tags that only this repository has go along: what
+    is released against a champion that nobody else knows would be proven by nothing.
+
+    Raises
+    ------
+    PerenneError
+        If git refuses any of them, or the remote does; none of them is left then. If somebody else was
+        quicker, their tags are here afterwards, and the error says who it was.
+
+    """
+    remote = _remote() if push else None
+    before = [event.tag for model in _models(tags) for event in waiting(model)] if push else []
+    date = _first_date(tags)
+    use = next((tag for tag in tags if _named(tag.name).kind == "assign"), None)
+    taken: list[str] = []
+    with ExitStack() as undo:
+        for seconds, tag in enumerate(tags):
+            if tag is use:
+                attempt()
+            _make(tag, date + seconds, undo)
+        if remote:
+            taken = _push(remote, [*before, *(tag.name for tag in tags)])
+        if not taken:
+            undo.pop_all()
+    if taken:
+        registry_tags.fetch()
+        raise PerenneError(_lost(taken[0], [tag.name for tag in tags]))
+
+
+def waiting(model: str) -> list[Event]:
+    """The tags of a model that are here and not in the remote, oldest first."""
+    there = registry_tags.ids(_remote())
+    return [event for event in registry_tags.read(model).events if event.tag not in there]
+
+
+def push(model: str) -> None:
+    """Push the tags of a model that the remote does not have, as one."""
+    names = [event.tag for event in waiting(model)]
+    taken = _push(_remote(), names) if names else []
+    if taken:
+        raise PerenneError(_lost(taken[0], names))
+
+
+def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
+    """The tag that puts the version of a commit in a stage.
+
+    Whoever changes a stage takes this name, the next one: of two at once the remote lets one win.
+    """
+    tag = f"{registry.name}#{stage}#{registry.next_counter}"
+    version = next((version.version for version in registry.versions if version.commit == commit), commit[:7])
+    return Tag(tag, commit, f"{version} to {stage}\n\n{reason}\n")
+
+
+def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None = None) -> list[Tag]:
+    """The tags that take every version but one out of a stage, those assigned first to go first.
+
+    They are named after the tag that `assigned` makes: both can be published as one.
+    """
+    others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
+    return [
+        Tag(
+            f"{registry.name}#{stage}!#{registry.next_counter + n}",
+            other.commit,
+            f"{other.version.version} out of {stage}\n\n{reason}\n",
+        )
+        for n, other in enumerate(others, start=1)
+    ]
+
+
+def _remote() -> str:
+    remote = git.remote()
+    if remote is None:
+        raise PerenneError("git remote: there is none to push to; git remote add origin URL adds one")
+    return remote
+
+
+def _first_date(tags: Sequence[Tag]) -> int:
+    """The second that the first tag is dated: the last one is of now, if the model's tags are older."""
+    latest = 0
+    for tag in tags:
+        name = _named(tag.name)
+        registry = registry_tags.read(name.model)
+        if name.kind == "register":
+            _alone(tag, registry)
+        latest = max([latest, *(int(event.at.timestamp()) for event in registry.events)])
+    return max(int(time.time()) + 1 - len(tags), latest + 1)
+
+
+def _models(tags: Sequence[Tag]) -> list[str]:
+    return sorted({_named(tag.name).model for tag in tags})
+
+
+def _named(tag: str) -> Name:
+    name = parse(tag)
+    if name is None:
+        raise PerenneError(f"{tag}: no release tag, such as model@v1.2.0 or model#prod#7")
+    return name
+
+
+def _alone(tag: Tag, registry: Registry) -> None:
+    """GTO finds the version of a stage by the commit, and reads nothing at all where a commit has two."""
+    commit = git.commit(tag.commit)
+    for version in registry.registered.values():
+        if version.commit == commit and version.tag != tag.name:
+            raise PerenneError(
+                f"{tag.name}: commit {commit[:7]} is {version.tag} already; a commit can be one version only"
+            )
+
+
+def _make(tag: Tag, date: int, undo: ExitStack) -> None:
+    # As it is, lines that begin with # too. A signature after an unfinished line would be lost in it.
+    message = tag.message.rstrip("\n") + "\n"
+    sign = _signs()
+    git.git(
+        *("tag", "--annotate", *(["--sign"] if sign else [])),
+        *("--cleanup=verbatim", "--file=-", tag.name, tag.commit),
+        stdin=message,
+        env={"GIT_COMMITTER_DATE": f"@{date} +0000"},
+    )
+    undo.callback(git.git, "tag", "--delete", tag.name)
+    signature = git.git("for-each-ref", "--format=%(contents:signature)", f"refs/tags/{tag.name}")
+    if sign and not signature:
+        # Git makes an unsigned tag where it cannot use an SSH key, and says that all went well.
+        raise PerenneError(
+            f"{tag.name}: git could not sign it; see git config user.signingkey and gpg.format"
+        )
+
+
+def _signs() -> bool:
+    """Whether the user signs tags: as tag.gpgSign says, else if there is a key to sign with."""
+    key = git.git("config", "--default", "", "--get", "user.signingkey")
+    signs = git.git("config", "--type=bool", "--default", str(bool(key)), "--get", "tag.gpgSign")
+    return signs == "true"
+
+
+def _push(remote: str, names: Sequence[str]) -> list[str]:
+    """Push tags as one; return those for which the remote has another one, and then it took none."""
+    try:
+        # Not those as well that push.followTags would add.
+        git.git("push", "--atomic", "--no-follow-tags", remote, *(f"refs/tags/{name}" for name in names))
+    except PerenneError:
+        here, there = registry_tags.ids(), registry_tags.ids(remote)
+        taken = [name for name in names if there.get(name, here[name]) != here[name]]
+        # It may have taken them all and then failed, or the connection did: that is done, not refused.
+        if not taken and any(name not in there for name in names):
+            raise
+        return taken
+    return []
+
+
+def _lost(taken: str, names: Sequence[str]) -> str:
+    """Who was quicker, and what to do now."""
+    winner = next((e for e in registry_tags.read(_named(taken).model).events if e.tag == taken), None)
+    if winner is None:
+        return f"the remote has a tag {taken} that is none of a release; it has to be deleted there"
+    did = "was released" if winner.kind == "register" else "was made"
+    releasing = any(_named(name).kind == "register" for name in names)
+    now = (
+        "run perenne gate against it and release again" if releasing else "see perenne models, then try again"
+    )
+    return (
+        f"{taken} {did} by {winner.who} on {winner.at:%Y-%m-%d} "
+        f"from commit {winner.commit[:7]} meanwhile; {now}"
+    )

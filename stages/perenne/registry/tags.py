@@ -1,0 +1,245 @@
+"""The registry: what the release tags say of a model, all read with one call of git."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from perenne.common import git, strict_yaml
+from perenne.common.errors import PerenneError, hint
+from perenne.registry.grammar import Kind, Name, is_name, parse, precedence
+
+# NUL ends every field: neither a ref nor what git prints of a message can hold one.
+FIELDS = (
+    "%(refname:strip=2)",
+    "%(tag)",  # the name in the tag object: another one under this ref is a copy, however well signed
+    "%(*objecttype)",  # nothing for a lightweight tag
+    "%(*objectname)",
+    "%(taggername) %(taggeremail)",
+    "%(taggerdate:iso-strict)",
+    "%(contents:signature)",
+    "%(contents)",
+)
+
+
+class Event(NamedTuple):
+    """An annotated tag: what its name says, of which commit, when and by whom."""
+
+    tag: str
+    kind: Kind
+    what: str
+    counter: int
+    commit: str
+    at: datetime
+    who: str
+    message: str
+    signed: bool
+
+
+class Version(NamedTuple):
+    """A registered version.
+
+    `signed` says that the tag carries a signature; `git verify-tag` says whose it is, and whether it holds.
+    """
+
+    name: str
+    version: str
+    commit: str
+    at: datetime
+    who: str
+    message: str
+    proof_text: str | None
+    signed: bool
+    tag: str
+
+    @property
+    def proof(self) -> dict[str, Any] | None:
+        """The proof in the tag's message, None without one; parsed when asked for, which takes 4 ms."""
+        if self.proof_text is None:
+            return None
+        proof = strict_yaml.loads(self.proof_text, f"the proof in the tag {self.tag}")
+        if not isinstance(proof, dict):
+            raise PerenneError(f"the proof in the tag {self.tag}: must be a mapping, found {proof!r:.60}")
+        return proof
+
+
+class Assignment(NamedTuple):
+    """A version put in a stage. `active`: neither the assignment nor the version was cancelled since."""
+
+    version: Version
+    commit: str
+    at: datetime
+    who: str
+    message: str
+    tag: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What the tags say of one model. All follows from the events, which are in order, oldest first.
+
+    A later date comes later; of tags of one second the higher counter, then the one that cancels.
+    """
+
+    name: str
+    events: tuple[Event, ...]
+    next_counter: int
+
+    @cached_property
+    def registered(self) -> dict[str, Version]:
+        """Every version there ever was, also those deregistered since: their names are taken."""
+        every = [e for e in (*self.events, *self._latest.values()) if e.kind == "register"]
+        return {event.what: _version(self.name, event) for event in every}
+
+    @cached_property
+    def versions(self) -> list[Version]:
+        """The versions that are registered and not deregistered, the highest first."""
+        active = [v for v in self.registered.values() if self._latest[v.version].kind == "register"]
+        return sorted(active, key=lambda version: precedence(version.version), reverse=True)
+
+    @cached_property
+    def deprecated(self) -> Event | None:
+        """The tag that deprecates the model, if no version was registered since."""
+        last = next((e for e in reversed(self.events) if e.kind in ("register", "deprecate")), None)
+        return last if last and last.kind == "deprecate" else None
+
+    def in_stage(self, stage: str) -> Version | None:
+        """The version in a stage: of those assigned to it and not cancelled, the one assigned last."""
+        return next((found.version for found in reversed(self.history(stage)) if found.active), None)
+
+    def stages(self, version: Version) -> list[str]:
+        """The stages that a version is in."""
+        known = sorted({event.what for event in self.events if event.kind == "assign"})
+        holders = {stage: self.in_stage(stage) for stage in known}
+        return [stage for stage, holder in holders.items() if holder and holder.version == version.version]
+
+    @cached_property
+    def assigned(self) -> set[str]:
+        """The commits that were ever put in a stage."""
+        return {event.commit for event in self.events if event.kind == "assign"}
+
+    def history(self, stage: str) -> list[Assignment]:
+        """Every assignment of a version to a stage, oldest first; commits without a version are left out."""
+        events = [e for e in self.events if e.kind in ("assign", "unassign") and e.what == stage]
+        latest = {event.commit: event for event in events}
+        active = set() if self.deprecated else {version.version for version in self.versions}
+        return [
+            Assignment(
+                v, e.commit, e.at, e.who, e.message, e.tag, e is latest[e.commit] and v.version in active
+            )
+            for e in events
+            if e.kind == "assign" and (v := self._by_commit.get(e.commit))
+        ]
+
+    def find(self, text: str) -> Version:
+        """The version that a text names: `v1.2.0`, `1.2.0`, `retirement@v1.2.0`, or the stage it is in."""
+        wanted = text.removeprefix(f"{self.name}@")
+        number = f"v{wanted.removeprefix('v')}"
+        active = {version.version: version for version in self.versions}
+        found = active.get(number) or self.in_stage(wanted)
+        if found:
+            return found
+        gone = self._latest.get(number)
+        if gone:
+            raise PerenneError(f"{text}: {gone.who} deregistered it on {gone.at:%Y-%m-%d} by {gone.tag}")
+        stages = {stage for version in self.versions for stage in self.stages(version)}
+        raise PerenneError(f"{text}: no version or stage of {self.name}; {hint(wanted, {*active, *stages})}")
+
+    @cached_property
+    def _latest(self) -> dict[str, Event]:
+        """What holds of each version: the tag that registers or deregisters it.
+
+        To register what is registered changes nothing: a version in use does not become another one.
+        """
+        latest: dict[str, Event] = {}
+        for event in self.events:
+            before = latest.get(event.what)
+            if event.kind in ("register", "deregister") and (before is None or before.kind != event.kind):
+                latest[event.what] = event
+        return latest
+
+    @cached_property
+    def _by_commit(self) -> dict[str, Version]:
+        """The version of each commit; of several, which GTO does not allow, an active one."""
+        every = [*self.registered.values(), *reversed(self.versions)]
+        return {version.commit: version for version in every}
+
+
+def read(name: str) -> Registry:
+    """The registry of one model, from the tags that are here; `fetch` brings the others."""
+    if not is_name(name):
+        raise PerenneError(
+            f"{name!r} cannot stand in a release tag: letters and digits do, with -, _ or / between them"
+        )
+    listed = git.git("for-each-ref", f"--format={'%00'.join(FIELDS)}%00", "refs/tags").split("\0")
+    tags = [listed[i : i + len(FIELDS)] for i in range(0, len(listed) - 1, len(FIELDS))]
+    named = [
+        (found, fields) for ref, *fields in tags if (found := parse(ref.strip())) and found.model == name
+    ]
+    events = [_event(found, *fields) for found, fields in named if _holds(found, *fields)]
+    # The others say nothing, but their names are taken.
+    counter = max((found.counter for found, _ in named), default=0)
+    return Registry(name, tuple(sorted(events, key=_order)), counter + 1)
+
+
+def fetch() -> None:
+    """Bring the tags of the remote, if there is one. A tag that is another one here is told, not replaced.
+
+    Tags that are no release tags may differ: many projects move `latest` or `nightly`.
+    """
+    remote = git.remote()
+    if remote is None:
+        return
+    try:
+        # Whatever fetch.prune says: by this refspec it would delete the tags that the remote lacks.
+        git.git("fetch", "--no-prune", remote, "refs/tags/*:refs/tags/*")
+    except PerenneError:
+        here, there = ids(), ids(remote)
+        lacking = [tag for tag in there if parse(tag) and here.get(tag) != there[tag]]
+        different = [tag for tag in lacking if tag in here]
+        if different:
+            raise PerenneError(
+                f"the tag {different[0]} is not the one that {remote} has; if yours is the mistake, "
+                f"delete it: git tag -d '{different[0]}'"
+            ) from None
+        if lacking:
+            raise
+
+
+def ids(remote: str | None = None) -> dict[str, str]:
+    """The tags here or in a remote, each with the id of its object."""
+    if remote:
+        printed = git.git("ls-remote", "--refs", remote, "refs/tags/*")
+    else:
+        printed = git.git("for-each-ref", "--format=%(objectname)%09%(refname)", "refs/tags")
+    found = (line.split("\t") for line in printed.splitlines())
+    return {ref.removeprefix("refs/tags/"): name for name, ref in found}
+
+
+def _holds(found: Name, tag: str, kind: str, _commit: str, _who: str, at: str, *_: str) -> bool:
+    """Whether it is an annotated tag of a commit, dated, and under the name that it was made with."""
+    return parse(tag) == found and kind == "commit" and at != ""
+
+
+def _event(
+    found: Name, tag: str, _kind: str, commit: str, who: str, at: str, signature: str, text: str
+) -> Event:
+    message = text.removesuffix(signature)
+    return Event(tag, *found[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
+
+
+def _version(name: str, event: Event) -> Version:
+    # The last such line: anyone may write one in the text before it, and the YAML after it has none.
+    text, line, proof = f"\n{event.message}".rpartition("\n---\n")
+    message, proof_text = (text, proof) if line else (event.message, None)
+    return Version(
+        *(name, event.what, event.commit, event.at, event.who),
+        *(message.strip(), proof_text, event.signed, event.tag),
+    )
+
+
+def _order(event: Event) -> tuple[datetime, int, bool]:
+    return event.at, event.counter, event.kind in ("deregister", "unassign", "deprecate")

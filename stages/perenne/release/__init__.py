@@ -1,0 +1,1 @@
+"""Release: an eligible model becomes a version."""

@@ -1,0 +1,75 @@
+"""The gate of the replay: the rules and the ledger of the real one, without Git, and without a clock."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from perenne.gate.evidence import Contender
+from perenne.gate.judge import Answer, evidence, judge
+from perenne.pipeline.split import Cut
+from perenne.replay.world import World
+from perenne.stats import spending
+
+
+class Verdict(NamedTuple):
+    """The answer, and the rules that stood in the way."""
+
+    answer: Answer
+    why: str
+
+
+class Gate:
+    """One walk's looks at holdouts: each look at a batch spends some of its alpha, as the ledger has it."""
+
+    def __init__(self, world: World, asked: dict[Any, Any]) -> None:
+        """No batch has been looked at; `asked` keeps what was answered, for whoever asks the same."""
+        self.world, self.asked = world, asked
+        self.looks: dict[pd.Period, dict[int, float]] = {}
+
+    def judge(self, challenger: Cut, champion: Cut) -> Verdict:
+        """Whether the challenger is fresher than the champion, on the labels that measure it."""
+        held = self.world.parts(challenger)["holdout"]
+        alpha = self.look(held)
+        if not alpha:
+            return Verdict("undecided", "earlier looks have spent all of alpha")
+        question = challenger, champion, alpha
+        if question not in self.asked:
+            self.asked[question] = self._judged(challenger, champion, held, alpha)
+        found: Verdict = self.asked[question]
+        return found
+
+    def look(self, held: list[pd.Period]) -> float:
+        """What the next look at some batches may spend, which is written down."""
+        found = [self.looks.setdefault(period, {}) for period in held]
+        total = self.world.plan.gate.alpha
+        known = {look for looks in found for look in looks}
+        left = total - max(sum(looks.values()) for looks in found)
+        alpha = spending.alpha(len(known) + 1, total, left)
+        number = len({look for looks in self.looks.values() for look in looks})
+        for looks in found:
+            looks[number] = alpha
+        return alpha
+
+    def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> Verdict:
+        world, policy = self.world, self.world.plan.gate
+        # What a row takes to score says something of this machine and nothing of the history.
+        rules = policy.rules.model_copy(update={"latency": None})
+        seen = evidence(
+            pd.concat(map(world.rows, held), ignore_index=True),
+            world.what,
+            self._contender("the challenger", challenger, held),
+            [self._contender("the champion", champion, held)],
+            champion=True,
+            mean=world.trained(challenger).mean,
+            metric=policy.metric,
+            alpha=alpha,
+        )
+        answer, findings = judge(seen, policy.model_copy(update={"rules": rules}), "fresher")
+        return Verdict(answer, ", ".join(f.rule for f in findings if f.answer not in ("pass", "not judged")))
+
+    def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
+        scores = np.concatenate([self.world.scores(cut, period) for period in held])
+        return Contender(name, scores, self.world.trained(cut).size)

@@ -1,0 +1,84 @@
+"""The best that could have been done, in hindsight: a model for each batch, by dynamic programming.
+
+It knows every loss to come and every break, but it has the pipeline's own models only: those of the window in
+params.yaml at each `as_of`, those whose window begins with a break that is known, and those that any policy
+here has put to use. What it cannot do, nobody could who must measure a model before using it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from perenne.loop.candidates import from_change
+from perenne.pipeline.split import Cut
+from perenne.replay.policies import ORACLE
+from perenne.replay.walk import Event, Step, Walk, learned
+from perenne.replay.world import World
+
+Array = npt.NDArray[np.float64]
+
+
+def oracle(world: World, walks: Iterable[Walk]) -> Walk:
+    """The walk of least cost; `walks`: those of the other policies on the same history."""
+    first = world.plan.cut(world.first)
+    models = [first, *sorted(set(_models(world)) | {cut for walk in walks for cut in walk.used} - {first})]
+    periods = [p for p in pd.period_range(world.first + 1, world.last) if p in world.files]
+    losses = np.full((len(periods), len(models)), np.inf)
+    for column, cut in enumerate(models):
+        for row, period in enumerate(periods):
+            if cut.as_of < period:
+                losses[row, column] = world.figures(cut, period).loss
+    path = best(losses, world.plan.settings.cost)
+    chosen = [models[column] for column in path]
+    steps = [Step(str(p), str(c.as_of), world.figures(c, p)) for p, c in zip(periods, chosen, strict=True)]
+    before = [first, *chosen[:-1]]
+    events = [
+        Event(str(period - 1), "chosen", learned(now))
+        for period, was, now in zip(periods, before, chosen, strict=True)
+        if now != was
+    ]
+    return Walk(ORACLE, world.plan.seed, steps, events, list(dict.fromkeys([first, *chosen])))
+
+
+def _models(world: World) -> Iterable[Cut]:
+    for now in pd.period_range(world.first, world.last - 1):
+        if now in world.files:
+            cut = world.plan.cut(now)
+            yield cut
+            since = (from_change(cut, change) for change in world.plan.breaks)
+            yield from (found for found in since if found and found.window < cut.window)
+
+
+def best(losses: Array, cost: float) -> list[int]:
+    """The model to use for each batch so that losses and changes of model cost least (Bellman 1957).
+
+    Parameters
+    ----------
+    losses
+        Shape (batches, models); infinite where a model does not exist yet. The first is in use at first.
+    cost
+        Of a change.
+
+    Examples
+    --------
+    >>> best(np.array([[1, 9, 9], [9, 3, 9], [9, 3, 1]]), cost=1)
+    [0, 1, 2]
+    >>> best(np.array([[1, 9, 9], [9, 3, 9], [9, 3, 1]]), cost=3)
+    [0, 1, 1]
+
+    """
+    total = np.where(np.arange(losses.shape[1]) == 0, 0.0, np.inf)
+    came_from = []
+    for row in losses:
+        cheapest = int(np.argmin(total))
+        change = total[cheapest] + cost
+        came_from.append(np.where(total <= change, np.arange(len(row)), cheapest))
+        total = np.minimum(total, change) + row
+    path = [int(np.argmin(total))]
+    for before in reversed(came_from[1:]):
+        path.append(int(before[path[-1]]))
+    return path[::-1]

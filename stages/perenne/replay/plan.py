@@ -1,0 +1,129 @@
+"""What is replayed: a case's history, from which first model, at what costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field, PositiveInt
+
+from perenne.common import contract, params, periods, strict_yaml
+from perenne.common.contract import CASES, Contract
+from perenne.common.errors import PerenneError
+from perenne.common.params import PARAMS, Params, Split
+from perenne.common.periods import Unit
+from perenne.common.typed import Model, parse
+from perenne.gate.policy import Policy
+from perenne.loop import settings as loop
+from perenne.loop.decide import Debounce
+from perenne.pipeline.split import Cut
+
+Fixed = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], Field(strict=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Grid(Model):
+    """Which params of the triggered policy are tried."""
+
+    periods_per_false_alarm: Fixed = (40, 160, 640)
+    alarms: Annotated[tuple[Pair, ...], Field(strict=False)] = ((1, 1), (2, 3))  # of windows
+    cool_down: Fixed = (1, 3, 5)
+
+
+class Settings(Model):
+    """`data/cases/NAME/replay.yaml`. What is left out: all of the history, from the first model it allows."""
+
+    start: str | None = None  # of the history, where it is simulated
+    as_of: str | None = None  # of the first model
+    through: str | None = None  # the last batch that a model is judged on
+    period: Unit | None = None  # of a batch, instead of the contract's
+    window: PositiveInt | None = None  # instead of the case's, in those periods
+    holdout: PositiveInt | None = None
+    breaks: Names = ()  # where known: the first batches whose labels are of a new world
+    every: Fixed = (4, 8, 12)  # periods: the fixed schedules to be compared with
+    cost: float = Field(default=0.01, ge=0)  # of a retraining and of a false alarm, in loss of one batch
+    periods_per_false_alarm: int | None = Field(default=None, ge=2)  # instead of `drift`'s
+    loop: Debounce | None = None  # instead of the params' own
+    grid: Grid = Grid()
+
+
+class Plan(NamedTuple):
+    """A case as it is replayed, with one seed."""
+
+    params: Params
+    what: Contract
+    settings: Settings
+    gate: Policy
+    debounce: Debounce
+    seed: int
+
+    @property
+    def case(self) -> str:
+        """The folder under `data/cases/`."""
+        return self.params.case
+
+    @property
+    def breaks(self) -> list[pd.Period]:
+        """The first batches of a new world, oldest first."""
+        return sorted(self.period("breaks", text) for text in self.settings.breaks)
+
+    def period(self, key: str, text: str) -> pd.Period:
+        """A period of `replay.yaml`."""
+        return periods.parse(text, self.what.period, f"{path(self.case)}: {key}")
+
+    def cut(self, as_of: pd.Period) -> Cut:
+        """The cut of params.yaml with another `as_of`."""
+        return Cut(as_of, self.params.split.window, self.params.split.holdout, self.what.label_delay)
+
+
+def path(case: str) -> Path:
+    """Where the settings of a case are."""
+    return CASES / case / "replay.yaml"
+
+
+def load(case: str | None = None, seed: int = 0) -> Plan:
+    """The plan of a case, by default the current one; params are those of the root if it is current."""
+    current = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
+    file = PARAMS if case in (None, current.case) else CASES / str(case) / "params.yaml"
+    what = contract.load(case or current.case)
+    chosen = current if file == PARAMS else parse(Params, strict_yaml.load(file), str(file))
+    own = path(chosen.case)
+    settings = parse(Settings, strict_yaml.load(own), str(own)) if own.exists() else Settings()
+    split = chosen.split.model_dump()
+    split |= {key: value for key in ("window", "holdout") if (value := getattr(settings, key))}
+    if settings.period:
+        what = what.model_copy(update={"period": settings.period})
+    return Plan(
+        chosen.model_copy(
+            update={"split": Split(**split), "ingest": _ingest(chosen, settings, what, seed, own)}
+        ),
+        what,
+        settings,
+        parse(Policy, chosen.gate, f"{file}: gate"),
+        settings.loop or _debounce(chosen, file),
+        seed,
+    )
+
+
+def _debounce(chosen: Params, file: Path) -> Debounce:
+    """Of the section `loop`, what decides when to retrain."""
+    found = parse(loop.Settings, chosen.loop, f"{file}: loop")
+    return Debounce(**found.model_dump(include=set(Debounce.model_fields)))
+
+
+def _ingest(
+    chosen: Params, settings: Settings, what: Contract, seed: int, own: Path
+) -> params.Retirement | params.Flights | params.Files:
+    """Where the batches come from: as far as they are judged, and their labels after them."""
+    source = chosen.ingest
+    change: dict[str, Any] = {}
+    if settings.through:
+        last = periods.parse(settings.through, what.period, f"{own}: through")
+        change["through"] = str(last + what.label_delay)
+    if isinstance(source, params.Retirement):
+        change |= {"seed": seed} | ({"start": settings.start} if settings.start else {})
+    elif seed:
+        raise PerenneError(f"--seeds: {chosen.case} has one history, so there is one seed; leave it out")
+    return source.model_copy(update=change)

@@ -1,0 +1,103 @@
+"""What a replay leaves: CSV files for `dvc plots` and for people, and the table on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from perenne.common import batches
+from perenne.replay import costs, grid, page, policies, store
+from perenne.replay.grid import Tried
+from perenne.replay.plan import Plan
+from perenne.replay.walk import Step, Walk
+
+HEAD = {
+    "cost": "cost",
+    "of_best": "x oracle",
+    "loss": "loss",
+    "retrainings": "retrainings",
+    "false_alarms": "false alarms",
+    "wrong": "batches wrong",
+    "delay": "delay",
+}
+
+
+def timeline(walks: Sequence[Walk]) -> pd.DataFrame:
+    """One row a policy and batch, means over the seeds, with the number of events before it by kind."""
+    steps = pd.DataFrame(
+        {"policy": walk.policy, "period": step.period} | _figures(step)
+        for walk in walks
+        for step in walk.steps
+    )
+    order = {policy: i for i, policy in enumerate(dict.fromkeys(walk.policy for walk in walks))}
+    means = steps.groupby(["policy", "period"], as_index=False).mean()
+    return means.sort_values(["policy", "period"], key=lambda c: c.map(order) if c.name == "policy" else c)
+
+
+def _figures(step: Step) -> dict[str, float]:
+    found = step.figures
+    return {
+        "loss": found.loss,
+        "observed_expected": found.observed / found.expected if found.expected else float("nan"),
+        "headline": found.told_predicted,
+        "headline_observed": found.told_observed,
+    }
+
+
+def events(walks: Sequence[Walk]) -> pd.DataFrame:
+    """Everything that was done, one row an event."""
+    rows = [
+        {"policy": walk.policy, "seed": walk.seed} | event._asdict()
+        for walk in walks
+        for event in walk.events
+    ]
+    return pd.DataFrame(rows, columns=["policy", "seed", "at", "kind", "learned", "why", "since"])
+
+
+def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> Path:
+    """Write everything into the case's folder, and return that."""
+    folder = store.FOLDER / next(iter(plans.values())).case
+    lines = timeline(walks)
+    frames = {
+        "costs": costs.table(walks, plans, policies.ORACLE).reset_index(),
+        "timeline": lines,
+        "events": events(walks),
+    }
+    if tried:
+        frames["grid"] = grid_table(tried, next(iter(plans.values())))
+    for name, frame in frames.items():
+        with batches.replacing(folder / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+    with batches.replacing(folder / "index.html") as temporary:
+        temporary.write_text(page.render(walks, plans, lines, tried), encoding="utf-8")
+    return folder
+
+
+def grid_table(tried: Sequence[Tried], plan: Plan) -> pd.DataFrame:
+    """One row a setting that was tried, the cheapest first."""
+    best = grid.recommended(tried, plan)
+    return pd.DataFrame(
+        grid.told(each.settings)
+        | each.costs._asdict()
+        | {"saved": each.saved, "standard_error": each.error, "recommended": each is best}
+        for each in tried
+    )
+
+
+def text(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> str:
+    """The table of costs, and the params that are recommended."""
+    frame = costs.table(walks, plans, policies.ORACLE)
+    rows = [[policy, *(_shown(row[key]) for key in HEAD)] for policy, row in frame.iterrows()]
+    shown = tabulate(rows, ["policy", *HEAD.values()], tablefmt="plain", disable_numparse=True)
+    if not tried:
+        return shown
+    best = grid.recommended(tried, next(iter(plans.values())))
+    params = ", ".join(f"{key}: {value}" for key, value in grid.told(best.settings).items())
+    return f"{shown}\nrecommended: {params}; cost {best.costs.cost:.4g}, saves {best.saved:.2g}"
+
+
+def _shown(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.4g}"

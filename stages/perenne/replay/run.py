@@ -1,0 +1,98 @@
+"""All walks of a replay, in parallel, each kept on disk once it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from perenne.common import batches
+from perenne.replay import grid, plan, policies, store
+from perenne.replay.costs import Costs
+from perenne.replay.oracle import oracle
+from perenne.replay.policies import ORACLE
+from perenne.replay.walk import Walk, from_json, to_json, walk
+from perenne.replay.world import World
+
+T = TypeVar("T")
+
+
+def walks(case: str, seeds: Sequence[int], names: Sequence[str], jobs: int) -> list[Walk]:
+    """Walk every history under every policy, or take what an earlier run has left."""
+    for name in names:
+        if name != ORACLE:
+            policies.make(name)  # a name that is none must not be found out an hour later
+    others = [name for name in names if name != ORACLE]
+    found = _all(_walked, [(case, seed, name) for seed in seeds for name in others], jobs, "replay")
+    if ORACLE in names:
+        found += _all(_foreseen, [(case, seed, ",".join(others)) for seed in seeds], jobs, ORACLE)
+    order = list(names)
+    return sorted(found, key=lambda done: (done.seed, order.index(done.policy)))
+
+
+def _all(work: Callable[..., T], tasks: list[tuple[Any, ...]], jobs: int, what: str) -> list[T]:
+    """Do all tasks, in their order, and show how far they are."""
+    with (
+        parallel_config(backend="loky", inner_max_num_threads=1),
+        Parallel(jobs, return_as="generator") as pool,
+    ):
+        done: Iterator[T] = pool(delayed(work)(*task) for task in tasks)
+        return list(
+            tqdm(
+                done, total=len(tasks), desc=what, unit="history" if what == "grid" else "walk", disable=None
+            )
+        )
+
+
+@lru_cache(maxsize=1)
+def _world(case: str, seed: int) -> World:
+    """The history of a seed: a process walks it under one policy after another."""
+    return World(plan.load(case, seed))
+
+
+def _walked(case: str, seed: int, name: str) -> Walk:
+    world = _world(case, seed)
+    said = _kept(world, name, lambda: to_json(walk(world, policies.make(name)(world))))
+    return from_json(said, world.first.freqstr)
+
+
+def _foreseen(case: str, seed: int, others: str) -> Walk:
+    world = _world(case, seed)
+    known = [_walked(case, seed, name) for name in others.split(",") if name]
+    said = _kept(world, f"{ORACLE} after {others}", lambda: to_json(oracle(world, known)))
+    return from_json(said, world.first.freqstr)
+
+
+def grids(case: str, seeds: Sequence[int], jobs: int) -> dict[int, list[Costs]]:
+    """What each of the settings of the grid costs, by seed."""
+    found = _all(_tried, [(case, seed) for seed in seeds], jobs, "grid")
+    return dict(zip(seeds, found, strict=True))
+
+
+def _tried(case: str, seed: int) -> list[Costs]:
+    world = _world(case, seed)
+    said = _kept(world, "grid", lambda: [list(each) for each in grid.walked(world)])
+    return [Costs(*each) for each in said]
+
+
+def _kept(world: World, name: str, make: Callable[[], Any]) -> Any:
+    """What is kept of a history by a name, in JSON's own types.
+
+    It rests on the history, the params, and all of our code.
+    """
+    p = world.plan
+    made_of = [p.params.model_dump(), p.settings.model_dump(), p.debounce.model_dump(), repr(p.what)]
+    path: Path = world.folder / "walks" / f"{store.key('walk', name, made_of, store.code('**/*.py'))}.json"
+    with store.alone(path):
+        if not path.exists():
+            with threadpool_limits(1):
+                done = make()
+            with batches.replacing(path) as temporary:
+                temporary.write_text(json.dumps(done), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))

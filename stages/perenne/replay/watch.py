@@ -1,0 +1,46 @@
+"""What the drift stage would have said of a champion, batch after batch, on the labels of the day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from perenne.common.params import Drift
+from perenne.pipeline import drift
+from perenne.pipeline.split import Cut
+from perenne.replay.world import World
+from perenne.watch import concept
+from perenne.watch.covariates import PREDICTION
+
+
+class Watch:
+    """A champion under watch. Moved columns never retrain anything, so they are not replayed."""
+
+    def __init__(self, world: World, champion: Cut, spec: Drift) -> None:
+        """Its reference is what measured it."""
+        self.world, self.champion = world, champion
+        measured = {period: self._scored(period) for period in world.parts(champion)["holdout"]}
+        found = concept.watched(measured, world.what, periods=spec.periods_per_false_alarm, seed=spec.seed)
+        self.detectors = concept.Detectors(found, seed=spec.seed)
+        self.next = champion.as_of - champion.label_delay + 1  # the first batch whose labels are news
+        self.found: list[dict[str, Any]] = []
+
+    def windows(self, now: pd.Period) -> list[dict[str, Any]]:
+        """The windows that had labels by `now`, as `drift.json` lists them."""
+        while self.next + self.champion.label_delay <= now:
+            if self.next in self.world.files:
+                self.found.append(self._window(self.next))
+            self.next += 1
+        known = str(now - self.champion.label_delay)
+        periods = [window["period"] for window in self.found]
+        return self.found[: periods.index(known) + 1] if known in periods else self.found
+
+    def _window(self, period: pd.Period) -> dict[str, Any]:
+        rows = self._scored(period)
+        streams = self.detectors.update(period, rows, self.world.what)
+        said = drift.advice({}, {}, streams, {})
+        return {"period": str(period), "matured": len(rows), "concept": streams} | said
+
+    def _scored(self, period: pd.Period) -> pd.DataFrame:
+        return self.world.rows(period).assign(**{PREDICTION: self.world.scores(self.champion, period)})

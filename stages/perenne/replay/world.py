@@ -1,0 +1,204 @@
+"""A history, and every model that is ever trained on it: each made once, by the functions of the stages."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.pipeline import Pipeline
+
+from perenne.common import batches, model, periods
+from perenne.common.errors import PerenneError
+from perenne.pipeline import evaluate, ingest, split, train, validate
+from perenne.pipeline.split import Cut
+from perenne.replay import store
+from perenne.replay.plan import Plan
+from perenne.stats import metrics
+
+Array = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+BATCHES_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = (
+    32,
+    4,
+    128,
+    8,
+)  # in memory; the rest is on disk or made again
+
+
+class Trained(NamedTuple):
+    """A model, what its dummy says, and the size of its file in bytes."""
+
+    pipeline: Pipeline
+    mean: float
+    size: int
+
+
+class Figures(NamedTuple):
+    """What a model turned out to be worth on a batch, once its labels had come."""
+
+    rows: int
+    loss: float
+    observed: float
+    expected: float
+    told_observed: float
+    told_predicted: float
+
+
+class World:
+    """One history with its models.
+
+    While a decision is taken `now` is set, and a label that has not matured by then cannot be had.
+    """
+
+    def __init__(self, plan: Plan, folder: Path = store.FOLDER) -> None:
+        """Bring in the history, unless it is there already."""
+        self.plan, self.what = plan, plan.what
+        self.now: pd.Period | None = None
+        source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.what)]
+        made_by = store.code(
+            "ingest.py", "validate.py", "cases/[fr]*.py", "common/batches.py", "common/periods.py"
+        )
+        self.key = store.key("history", source, made_by)
+        self.folder = folder / "cache" / self.key
+        self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
+        self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
+        self._scores: OrderedDict[Hashable, Array] = OrderedDict()
+        self._known: OrderedDict[Hashable, dict[str, list[Any]]] = OrderedDict()
+        self._bring()
+        self.files = batches.listed(self.folder / "clean", self.what)
+
+    def _bring(self) -> None:
+        """Ingest and validate, as the stages do, one batch after another."""
+        clean, plan = self.folder / "clean", self.plan
+        with store.alone(clean):
+            if clean.exists():
+                return
+            through = periods.parse(plan.params.ingest.through, self.what.period, "ingest.through")
+            with batches.replacing(clean) as folder:
+                for period, frame in ingest.ingest(plan.params.ingest, self.what):
+                    path = folder / f"{periods.stem(period)}.parquet"
+                    raw = ingest.table(frame, self.what).to_pandas(
+                        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+                    )
+                    matured = period + self.what.label_delay <= through
+                    checked = validate.validate(raw, period, self.what, matured=matured)
+                    most = plan.params.validation.max_quarantined_share
+                    if problem := validate.too_many(checked, path, most):
+                        raise PerenneError(problem)
+                    batches.write_parquet(path, batches.to_table(checked.kept, batches.schema(self.what)))
+
+    @cached_property
+    def first(self) -> pd.Period:
+        """The `as_of` of the first model."""
+        asked = self.plan.settings.as_of
+        if asked:
+            return self.plan.period("as_of", asked)
+        return min(self.files) + self.plan.params.split.window + self.plan.params.split.holdout - 1
+
+    @cached_property
+    def last(self) -> pd.Period:
+        """The last batch whose labels have come."""
+        return max(self.files) - self.what.label_delay
+
+    def rows(self, period: pd.Period) -> pd.DataFrame:
+        """The rows of a batch whose labels came; an error if it is too early to know them."""
+        if self.now is not None and period + self.what.label_delay > self.now:
+            raise RuntimeError(f"the labels of {period} are not known in {self.now}")
+
+        def read() -> pd.DataFrame:
+            known = split.labelled(batches.read_parquet(self.files[period]), self.what.target)
+            typed: pd.DataFrame = batches.to_table(known, batches.schema(self.what)).to_pandas()
+            return typed
+
+        return _held(self._rows, period, BATCHES_HELD, read)
+
+    def parts(self, cut: Cut) -> dict[split.Part, list[pd.Period]]:
+        """The periods that a model learns from, and those that measure it."""
+        return dict(split.split(self.files, cut))
+
+    def name(self, cut: Cut) -> str:
+        """The model's name on disk: by what it learns from, and how."""
+        learned = list(map(str, self.parts(cut)["train"]))
+        made_by = store.code("train.py", "split.py", "common/batches.py", "common/model.py")
+        return store.key("model", self.key, learned, self.plan.params.train.model_dump(), made_by)
+
+    def trained(self, cut: Cut) -> Trained:
+        """The model that the pipeline would make of this cut."""
+        return _held(self._trained, cut, MODELS_HELD, lambda: self._train(cut))
+
+    def _train(self, cut: Cut) -> Trained:
+        path = self.folder / "models" / f"{self.name(cut)}.skops"
+        card = path.with_suffix(".json")
+        spec, what = self.plan.params.train, self.what
+        with store.alone(path):
+            if not card.exists():
+                learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
+                fitted = train.train(learned, spec, what)
+                model.save(fitted, {"mean_target": float(learned[what.target].mean())}, path, card)
+        pipeline, said = model.load(path, card)
+        return Trained(pipeline, said["mean_target"], path.stat().st_size)
+
+    def scores(self, cut: Cut, period: pd.Period) -> Array:
+        """What a model says of the labelled rows of a batch, as `evaluate` rounds it."""
+
+        def score() -> Array:
+            return model.predict(self.trained(cut).pipeline, self.rows(period), self.what).round(
+                evaluate.PLACES
+            )
+
+        return _held(self._scores, (cut, period), SCORES_HELD, score)
+
+    def figures(self, cut: Cut, period: pd.Period) -> Figures:
+        """What a model turned out to be worth on a batch: hindsight, whatever `now` is."""
+        path = self.folder / "figures" / f"{self.name(cut)}.jsonl"
+        known = _held(self._known, path, FILES_HELD, lambda: _lines(path))
+        if str(period) not in known:
+            now, self.now = self.now, None
+            try:
+                known[str(period)] = list(self._measured(cut, period))
+            finally:
+                self.now = now
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([str(period), known[str(period)]]) + "\n")
+        return Figures(*known[str(period)])
+
+    def _measured(self, cut: Cut, period: pd.Period) -> Figures:
+        rows, scores, what = self.rows(period), self.scores(cut, period), self.what
+        y = rows[what.target].to_numpy(dtype=np.float64)
+        family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
+        one = np.ones(len(y))
+        told = {name: figure(one) for name, figure in evaluate.told_by(rows, scores, what).items()}
+        loss = next(iter(family.values()))(y, scores)(one)
+        sums = float(y.sum()), float(scores.sum())
+        return Figures(len(y), float(loss), *sums, told["observed"], told["predicted"])
+
+
+def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:
+    """The thing of this name, made if it is not at hand; the one asked for longest ago makes room."""
+    found = held.pop(name) if name in held else make()
+    held[name] = found
+    while len(held) > most:
+        held.popitem(last=False)
+    return found
+
+
+def _lines(path: Path) -> dict[str, list[Any]]:
+    """The lines of a file by their first item; the last one may have been cut off by a kill."""
+    found: dict[str, list[Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            name, value = json.loads(line)
+        except ValueError:
+            continue
+        found[name] = value
+    return found

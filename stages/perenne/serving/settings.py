@@ -1,0 +1,61 @@
+"""The section `serve` of params.yaml."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError
+from perenne.common.params import PARAMS
+from perenne.common.typed import Model, parse
+
+Mode = Literal["commit", "async"]
+
+
+def _loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name may be made to lead anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Settings(Model):
+    """Where the service listens, whom it answers, and what it promises of a prediction."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    poll_seconds: Annotated[float, Field(gt=0)] = 30
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # from this score on the class is 1
+    max_rows: PositiveInt = 1_000  # of a request
+    max_body: PositiveInt = 1_000_000  # bytes of a request
+    budget_ms: Annotated[float, Field(gt=0)] = 100  # p99 of a row's answer, before a version is deployed
+    log: Mode = "commit"
+    log_url: str = "sqlite:///data/predictions.sqlite"
+
+    @model_validator(mode="after")
+    def _closed(self) -> Self:
+        if not self.token_sha256 and not _loopback(self.host):
+            raise ValueError(
+                f"host: {self.host} can be reached from other machines: set token_sha256, "
+                "the sha256 of a token that clients send, or listen on 127.0.0.1"
+            )
+        return self
+
+
+class _Section(Model):
+    serve: Settings = Settings()
+
+
+def load(**given: object) -> Settings:
+    """The settings of the working tree, with those on top that the command line gives (None: not given)."""
+    found = strict_yaml.load(PARAMS)
+    section = found.get("serve") if isinstance(found, dict) else None
+    if not isinstance(section or {}, dict):
+        raise PerenneError(f"{PARAMS}: serve: expected a mapping, found {section!r:.60}")
+    changed = {key: value for key, value in given.items() if value is not None}
+    return parse(_Section, {"serve": (section or {}) | changed}, str(PARAMS)).serve

@@ -1,0 +1,72 @@
+"""The shadow: a version that scores what was answered already, is logged, and never answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from perenne.serving.log import Entry, Log, LogUnavailable
+from perenne.serving.metrics import Metrics
+from perenne.serving.rows import Row
+from perenne.serving.served import Served
+
+MOST_WAITING = 2_000  # rows; what comes on top is not scored, and counted
+
+
+class Shadow:
+    """Scores in a thread, one batch after the other; where it is too slow it leaves rows out, and says so."""
+
+    def __init__(self, live: Callable[[], Served | None], log: Log, metrics: Metrics) -> None:
+        self._live = live
+        self._log = log
+        self._metrics = metrics
+        self._waiting: deque[tuple[Sequence[Entry], Sequence[Row]]] = deque()
+        self._rows = 0
+        self._work: asyncio.Task[None] | None = None
+
+    def offer(self, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
+        """Take rows that were answered; `entries` are what the log has of them."""
+        if self._live() is None:
+            return
+        if self._rows + len(rows) > MOST_WAITING:
+            self._metrics.shadow_dropped.inc(len(rows))
+            return
+        self._waiting.append((entries, rows))
+        self._rows += len(rows)
+        if self._work is None:
+            self._work = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                entries, rows = self._waiting.popleft()
+                await self._score(entries, rows)
+                self._rows -= len(rows)
+        finally:
+            self._work = None
+
+    async def _score(self, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
+        served = self._live()
+        if served is None:
+            return
+        try:
+            scores = await asyncio.to_thread(_scores, served, rows)
+            version = served.version.version
+            await self._log.append(
+                [
+                    entry._replace(stage="shadow", version=version, score=score)
+                    for entry, score in zip(entries, scores, strict=True)
+                ]
+            )
+        except LogUnavailable:
+            self._metrics.shadow_dropped.inc(len(rows))
+        except Exception:  # noqa: BLE001 -- a shadow that fails must not be felt
+            self._metrics.shadow_failed.inc(len(rows))
+        else:
+            self._metrics.shadow_rows.inc(len(rows))
+
+
+def _scores(served: Served, rows: Sequence[Row]) -> list[float]:
+    found: list[float] = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
+    return found

@@ -1,0 +1,215 @@
+"""Our verdict in HTML: the advice first, everything escaped, and no report too thin to be shown."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from perenne.pages.drift import ADVICE, NO_ADVICE, Report, listed, render, table
+
+REPORT: Report = {
+    "schema": 1,
+    "advice": {"level": "look", "reasons": ["age moved", "more rows than expected"]},
+    "reference": {"from": "2014Q1", "to": "2019Q4", "rows": 216_000},
+    "batches": [
+        {"period": "2020Q1", "rows": 9_501, "matured": 9_501, "level": "none", "reasons": []},
+        {
+            "period": "2020Q2",
+            "rows": 9_502,
+            "matured": 0,
+            "level": "look",
+            "reasons": ["age moved by 0.31"],
+            "covariates": [
+                {
+                    "feature": "site",
+                    "importance": 0.01,
+                    "test": "chi2",
+                    "effect": 0.01,
+                    "q": 0.9,
+                    "alarm": False,
+                },
+                {
+                    "feature": "age",
+                    "importance": 0.2,
+                    "test": "ks",
+                    "effect": 0.31,
+                    "q": 3e-14,
+                    "alarm": True,
+                },
+                {"feature": "sex", "test": "chi2", "effect": 0.02, "q": 0.8, "alarm": False},
+            ],
+            "predictions": {"mean_score": 0.0912},
+            "volume": {"expected": 9_400},
+            "concept": [
+                {
+                    "stream": "log loss",
+                    "reference": 0.23,
+                    "value": 0.25,
+                    "log_e": 6.5,
+                    "threshold": 5.3,
+                    "alarm": True,
+                    "since": "2020Q1",
+                }
+            ],
+        },
+    ],
+}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a fragment: its tags, its text, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember a tag."""
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the tag that was opened last."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Remember a text."""
+        self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of each of these tags."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def rows_of(html: str, caption: str) -> list[list[str]]:
+    """Return the cells of a table, by its caption."""
+    body = html.partition(f"<caption>{caption}</caption>")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+
+
+@pytest.mark.parametrize("level", list(ADVICE))
+def test_advice_is_one_line_and_comes_first(level: str) -> None:
+    """A manager reads the first line and knows; its class colours it, its words do not need the colour."""
+    html = render(REPORT | {"advice": {"level": level}})
+    first = html.index(ADVICE[level])
+    assert f'<p class="advice {level}">{ADVICE[level]}</p>' in html
+    assert first < html.index("<table")
+
+
+@pytest.mark.parametrize("level", [None, "", "Retrain", 3, ["look"]])
+def test_unknown_advice_is_no_all_clear(level: object) -> None:
+    """An advice that is missing or has no such word says so."""
+    html = render({"advice": {"level": level}})
+    assert NO_ADVICE in html
+    assert all(words not in html for words in ADVICE.values())
+
+
+def test_reasons_keep_their_rank() -> None:
+    """The report ranks its reasons; the page numbers them."""
+    assert "<ol><li>age moved</li><li>more rows than expected</li></ol>" in render(REPORT)
+
+
+def test_batches_are_in_a_table_and_the_last_one_is_open() -> None:
+    """Each batch has its line; the newest is unfolded, and first."""
+    html = render(REPORT)
+    assert rows_of(html, "Batches, oldest first")[1:] == [
+        ["2020Q1", "9,501", "9,501", "none"],
+        ["2020Q2", "9,502", "0", "look"],
+    ]
+    assert re.findall(r"<details( open)?><summary>([^<]*)", html) == [
+        (" open", "2020Q2: look"),
+        ("", "2020Q1: none"),
+    ]
+
+
+def test_features_are_ranked_by_importance() -> None:
+    """Where to look first stands first; a feature whose importance nobody knows comes last."""
+    html = render(REPORT)
+    features = rows_of(html, "Features, the most important to the model first")
+    assert features == [
+        ["Feature", "Alarm", "Importance", "Test", "Effect", "q"],
+        ["age", "yes", "0.2", "ks", "0.31", "3e-14"],
+        ["site", "no", "0.01", "chi2", "0.01", "0.9"],
+        ["sex", "no", "-", "chi2", "0.02", "0.8"],
+    ]
+    assert html.count('<tr class="alarm">') == 2
+
+
+def test_streams_say_what_moved_since_when() -> None:
+    """Loss, calibration and ranking: then, now, how much evidence, and the first period of the change."""
+    [_, stream] = rows_of(render(REPORT), "Concept: is what the model learned still so?")
+    assert stream == ["log loss", "yes", "0.23", "0.25", "6.5", "5.3", "2020Q1"]
+
+
+def test_figures_without_a_table_of_their_own_are_shown_by_key() -> None:
+    """Predictions and volume may say what they like."""
+    html = render(REPORT)
+    assert rows_of(html, "Predictions")[1:] == [["mean score", "0.0912"]]
+    assert rows_of(html, "Volume")[1:] == [["expected", "9,400"]]
+
+
+def hostile(node: Any) -> Any:
+    """Return a report with markup for every text and key that is not looked for."""
+    if isinstance(node, dict):
+        return {key: hostile(value) for key, value in node.items()} | {'<i>"&': '<script>"&'}
+    if isinstance(node, list):
+        return [hostile(item) for item in node]
+    return f"</td><script>'{node}\"" if isinstance(node, str) else node
+
+
+def test_nothing_in_a_report_becomes_markup() -> None:
+    """Names of columns and categories come from outside."""
+    tame, wild = Page(render(REPORT)), Page(render(hostile(REPORT)))
+    assert not wild.named("script")
+    assert not wild.named("i")
+    assert "</td><script>'age\"" in wild.text
+    assert {tag for tag, _ in wild.tags} == {tag for tag, _ in tame.tags}
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {},
+        {"advice": None, "reference": None, "batches": None},
+        {"batches": [{}]},
+        {"batches": [{"covariates": [{}], "concept": [{}], "predictions": None, "volume": {}}]},
+    ],
+)
+def test_missing_parts_are_left_blank(report: dict[str, Any]) -> None:
+    """A report of another version is shown as far as it goes."""
+    assert NO_ADVICE in "".join(Page(render(report)).text)
+
+
+def test_no_batch_is_said() -> None:
+    """Nothing to compare is not the same as nothing found."""
+    assert "no batch after the reference yet" in render({"advice": {"level": "none"}, "batches": []})
+
+
+def test_fragment_is_accessible() -> None:
+    """Every table has a caption, headings with a scope, and a box that the keyboard can scroll."""
+    page = Page(render(REPORT))
+    assert len(page.named("caption")) == len(page.named("table")) == len(page.named("thead")) == 5
+    assert all(th["scope"] in ("col", "row") for th in page.named("th"))
+    assert all(div["tabindex"] == "0" and div["aria-label"] for div in page.named("div"))
+    assert len(page.named("h1")) == 1
+
+
+def test_fragment_stands_alone() -> None:
+    """Its style is in it, for light and dark; it loads nothing."""
+    html = render(REPORT)
+    assert "prefers-color-scheme: dark" in html
+    assert not re.search(r"src=|href=|url\(|@import", html)
+
+
+def test_empty_tables_and_lists_are_not_there() -> None:
+    """A heading over nothing tells nothing."""
+    assert table("Nothing", [], {"a": "A"}) == listed([]) == ""

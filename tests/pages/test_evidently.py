@@ -1,0 +1,395 @@
+"""Evidently's page: ours on top, the same bytes every time, and nothing that Evidently does takes it down."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perenne.common.contract import Contract
+from perenne.pages import engine, evidently
+from perenne.pages.engine import Answer, Flag, Task
+from tests import tiny
+
+CONTRACT = """\
+row: one visit
+task: binary
+period: month
+label_delay: 0
+columns:
+  id: {type: integer, role: entity}
+  seen: {type: datetime, role: time}
+  moved: {type: number, role: feature}
+  steady: {type: integer, role: feature, missing: true}
+  colour: {type: category, role: feature}
+  adult: {type: boolean, role: slice}
+  member: {type: datetime, role: feature, missing: true}
+  level: {type: integer, role: feature, values: [1, 2, 3]}
+  gone: {type: number, role: feature, missing: true}
+  fixed: {type: number, role: feature}
+  name: {type: category, role: feature}
+  huge: {type: number, role: feature}
+  won: {type: integer, role: target, values: [0, 1], missing: true}
+"""
+TOP = "<p>our verdict</p>"
+ALARMS = {"moved": False, "steady": True, "adult": False, "unheard_of": True}
+ROWS = 600
+MARKUP = "</script><b>red"
+
+
+def contract(task: str = "binary") -> Contract:
+    """Return the contract of the frames below."""
+    return tiny.contract("task: binary", f"task: {task}", text=CONTRACT)
+
+
+def frame(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    """Return rows of the contract with scores; half of the labels are known."""
+    rng = np.random.default_rng(seed)
+    score = rng.uniform(0.05, 0.95, n)
+    times = pd.Series(pd.date_range("2021-01-01", periods=n, freq="h"))
+    return pd.DataFrame(
+        {
+            "id": range(n),
+            "seen": times,
+            "moved": rng.normal(shift, 1, n),
+            "steady": pd.Series(rng.integers(0, 50, n), dtype="Int64").mask(rng.random(n) < 0.2),
+            "colour": rng.choice(["red", "blue", MARKUP], n),
+            "adult": pd.Series(rng.random(n) < 0.5, dtype="boolean"),
+            "member": times.mask(rng.random(n) < 0.5),
+            "level": rng.integers(1, 4, n).astype("uint8"),
+            "gone": rng.normal(size=n),
+            "fixed": 1.0,
+            "name": [f"{seed}-{i}" for i in range(n)],
+            "huge": rng.normal(size=n),
+            "won": pd.Series((rng.random(n) < score).astype(int), dtype="Int64").mask(rng.random(n) < 0.5),
+            "prediction": score,
+        }
+    )
+
+
+REFERENCE = frame(2_000, seed=0)
+CURRENT = frame(1_500, seed=1, shift=1.0).assign(gone=np.nan)
+
+
+def made() -> str:
+    """Return the page of the frames above."""
+    return evidently.page(REFERENCE, CURRENT, contract(), TOP, ALARMS, rows=ROWS, seed=0)
+
+
+def task(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Task:
+    """Return what Evidently is asked about drift."""
+    found, _ = evidently.columns(reference.head(ROWS), current.head(ROWS), contract())
+    assert found
+    return found
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """Return a page, made once: Evidently takes seconds."""
+    return made()
+
+
+def test_verdict_stands_on_top(page: str) -> None:
+    """First ours, then where the two differ, then Evidently's."""
+    places = [page.index(text) for text in (TOP, "seen by Evidently", '<div id="root_drift">')]
+    assert places == sorted(places)
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>Drift</title>" in page
+
+
+def test_page_is_the_same_from_process_to_process(page: str, tmp_path: Path) -> None:
+    """Another process, later, with another hash seed: the same bytes."""
+    code = f"""
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("again", {__file__!r})
+again = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(again)
+pathlib.Path(sys.argv[1]).write_text(again.made(), encoding="utf-8")
+"""
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "page.html")],
+        env=os.environ | {"PYTHONHASHSEED": "12345"},
+        check=True,
+    )
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+
+
+def test_page_loads_nothing(page: str) -> None:
+    """No script, style, picture or font from elsewhere, and a policy that forbids them."""
+    assert not re.search(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=", page)
+    assert not re.search(r"url\(['\"]?(?:https?:)?//", page)
+    assert f'<meta http-equiv="Content-Security-Policy" content="{evidently.POLICY}">' in page
+    assert "http" not in evidently.POLICY
+
+
+def test_all_presets_are_on_the_page(page: str) -> None:
+    """Drift, summary and, because there are labels on both sides, the model."""
+    for title in ("Dataset Drift", "Dataset Summary", "Classification Model Performance"):
+        assert title in page
+
+
+def test_what_evidently_cannot_show_is_named_with_the_reason(page: str) -> None:
+    """A column that would end Evidently's report, or drown it, is left out and not passed over in silence."""
+    assert "<li>gone: no value in the batch</li>" in page
+    assert "<li>fixed: the same value everywhere</li>" in page
+    assert "<li>name: 1,200 values, more than a page can show</li>" in page
+
+
+def test_differences_are_said_with_a_word_of_why(page: str) -> None:
+    """A column where both agree is not in the table; one that only we or only Evidently flag is."""
+    body = page.partition("Where Evidently says otherwise</caption>")[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">(\w+)</th><td>([^<]*)</td><td>([^<]*)</td>', body) == [
+        ("moved", "no alarm", "drift"),
+        ("steady", "alarm", "no drift"),
+    ]
+    assert evidently.WHY_LOUD in body
+    assert evidently.WHY_SILENT in body
+    assert "K-S p_value" in body
+
+
+def test_data_cannot_end_the_script_that_holds_them(page: str) -> None:
+    """A category may hold markup."""
+    assert MARKUP not in page
+    assert MARKUP.replace("<", r"\u003c") in page
+
+
+@pytest.fixture(scope="module")
+def hard() -> dict[str, Answer]:
+    """Return Evidently's answers on what is hard to show, in one process."""
+    one = CURRENT.head(1).assign(gone=0.0)
+    dates = task(CURRENT)._replace(columns={"numerical": [], "categorical": [], "datetime": ["member"]})
+    asked = {
+        "one row": task(one),
+        "one reference row": task(CURRENT, one),
+        "new categories": task(CURRENT.assign(colour="green", adult=None)),
+        "one value left": task(CURRENT.assign(moved=3.0, steady=CURRENT["steady"].where(CURRENT["id"] == 5))),
+        "one date": task(CURRENT.assign(member=CURRENT["member"].where(CURRENT["id"] == 5))),
+        "dates only": dates,
+        "huge": task(CURRENT.assign(huge=1e300)),
+    }
+    regression, _ = evidently.labelled(REFERENCE, CURRENT, contract("regression"), ROWS, seed=0)
+    assert regression
+    asked["regression"] = regression
+    return dict(zip(asked, per_task(list(asked.values())), strict=True))
+
+
+def per_task(tasks: list[Task]) -> list[Answer]:
+    """Return the answer to each task, all from one other process."""
+    code = (
+        "import pickle, sys; from perenne.pages import engine as e; "
+        "tasks = pickle.load(sys.stdin.buffer); "
+        "sys.stdout.buffer.write(pickle.dumps([e.answered([task]) for task in tasks]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(tasks), capture_output=True, check=True
+    )
+    answers: list[Answer] = pickle.loads(done.stdout)  # noqa: S301 -- written three lines above
+    return answers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one row",
+        "one reference row",
+        "new categories",
+        "one value left",
+        "one date",
+        "dates only",
+        "regression",
+    ],
+)
+def test_hard_data_are_shown(hard: dict[str, Answer], name: str) -> None:
+    """None of these aborts Evidently, given in the types that it expects."""
+    assert hard[name].failed == []
+    assert '<div id="root_drift">' in hard[name].html
+
+
+def test_batch_is_current_and_reference_is_reference(hard: dict[str, Answer]) -> None:
+    """Evidently takes the current rows first, which is easily got wrong, and says whose figures are whose."""
+    assert '"metricsValuesHeaders":["current","reference"]' in hard["one row"].html
+    assert '{"label":"count","values":["1.00","600.00"]}' in hard["one row"].html
+
+
+def test_column_that_breaks_evidently_costs_only_itself(hard: dict[str, Answer]) -> None:
+    """Its bins overflow on 1e300: it is named with Evidently's error, and the others are shown."""
+    [failed] = hard["huge"].failed
+    assert failed.startswith("huge: Evidently failed: ValueError: Too many bins")
+    assert {"moved", "steady", "colour", "adult", "level", "prediction"} <= hard["huge"].flags.keys()
+    assert "huge" not in hard["huge"].flags
+
+
+def test_frames_are_compared_in_the_types_of_the_contract() -> None:
+    """Nullable, small and boolean types, which Evidently would leave untested or misread."""
+    found = task(CURRENT)
+    assert found.columns == {
+        "numerical": ["moved", "steady", "level", "huge", "prediction"],
+        "categorical": ["colour", "adult"],
+        "datetime": ["member"],
+    }
+    assert {str(found.current[name].dtype) for name in found.columns["numerical"]} == {"float64"}
+    assert {str(found.current[name].dtype) for name in found.columns["categorical"]} == {"object"}
+    assert set(found.current["adult"]) == {"True", "False"}
+    assert found.current["steady"].isna().any()
+
+
+def test_types_that_nobody_declared_do_not_reach_evidently() -> None:
+    """Text among numbers is missing, a column that is not there has no value."""
+    wild = CURRENT.assign(moved="far", level=["1", *["x"] * 1_499]).drop(columns=["huge"])
+    _, left_out = evidently.columns(REFERENCE, wild, contract())
+    assert left_out[:2] == ["moved: no value in the batch", "gone: no value in the batch"]
+    assert "huge: no value in the batch" in left_out
+    assert not any(reason.startswith("level") for reason in left_out)
+
+
+def test_sample_is_seeded_and_bounded() -> None:
+    """The same rows for the same seed, never more than there are."""
+    first = evidently.sampled(CURRENT, 100, seed=1)
+    pd.testing.assert_frame_equal(first, evidently.sampled(CURRENT, 100, seed=1))
+    assert len(first) == 100
+    assert first["id"].is_monotonic_increasing
+    assert first["id"].tolist() != evidently.sampled(CURRENT, 100, seed=2)["id"].tolist()
+    assert len(evidently.sampled(CURRENT, 10_000, seed=1)) == len(CURRENT)
+
+
+def test_rows_may_come_from_many_batches() -> None:
+    """Their frames' indices then repeat, which matters to nobody."""
+    twice = pd.concat([CURRENT, CURRENT])
+    assert evidently.columns(evidently.sampled(twice, ROWS, seed=0), CURRENT, contract())[0]
+    assert evidently.labelled(twice, twice, contract(), ROWS, seed=0)[0]
+
+
+def test_labels_are_drawn_from_the_labelled_rows() -> None:
+    """A sample of the batch first would leave a late label's few rows out."""
+    rare = CURRENT.assign(won=CURRENT["won"].where(CURRENT["id"] < 40))
+    found, notes = evidently.labelled(REFERENCE, rare, contract(), 100, seed=0)
+    assert found
+    assert not notes
+    assert len(found.reference) == 100
+    assert len(found.current) == rare["won"].notna().sum() < 40
+    assert str(found.current["won"].dtype) == "int64"
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "note"),
+    [
+        (REFERENCE, CURRENT.drop(columns="won"), "classification: fewer than two labels in the batch"),
+        (REFERENCE, CURRENT.assign(won=None), "classification: fewer than two labels in the batch"),
+        (REFERENCE, CURRENT.assign(prediction=None), "classification: fewer than two labels in the batch"),
+        (REFERENCE.head(0), CURRENT, "classification: fewer than two labels in the reference"),
+        (REFERENCE, CURRENT.assign(won=0), "classification: the labels in the batch are all the same"),
+    ],
+)
+def test_model_is_not_shown_without_labels(reference: pd.DataFrame, current: pd.DataFrame, note: str) -> None:
+    """Labels that have not come, or of one kind only, say nothing of a model."""
+    assert evidently.labelled(reference, current, contract(), ROWS, seed=0) == (None, [note])
+
+
+def test_boolean_labels_are_counted_as_integers() -> None:
+    """True is the event."""
+    yes = tiny.contract(
+        "won: {type: integer, role: target, values: [0, 1]", "won: {type: boolean, role: target", CONTRACT
+    )
+    batch = CURRENT.assign(won=CURRENT["won"].astype("boolean"))
+    found, _ = evidently.labelled(batch, batch, yes, 10_000, seed=0)
+    assert found
+    assert found.current["won"].sum() == batch["won"].sum() > 0
+
+
+@pytest.mark.parametrize("batch", [CURRENT.head(0), CURRENT.where(CURRENT.isna())])
+def test_page_stands_without_anything_to_show(batch: pd.DataFrame) -> None:
+    """An empty batch: our verdict, and every column with its reason."""
+    html = evidently.page(REFERENCE, batch, contract(), TOP, {}, rows=ROWS, seed=0)
+    assert TOP in html
+    assert "<title>Drift</title>" in html
+    assert html.count("no value in the batch") == len(contract().features) + 2
+
+
+def test_page_stands_when_evidently_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory, killed, not installed: one line says so."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    html = made()
+    assert TOP in html
+    assert "<li>Evidently failed: exit status 1, no word</li>" in html
+
+
+def test_page_of_an_unknown_form_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version may hand its figures over in another way; the process that meets it ends, as above."""
+    monkeypatch.setattr(engine, "run", lambda _: ("<html>new</html>", {}))
+    with pytest.raises(ValueError, match="unpack"):
+        engine.answered([task(CURRENT)])
+
+
+def test_page_stands_when_evidently_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given a limit, and the page no path of this machine."""
+    monkeypatch.setattr(engine, "SECONDS", 0.01)
+    html = made()
+    assert TOP in html
+    assert "<li>Evidently failed: no answer in 0.01 seconds</li>" in html
+
+
+def test_task_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is told in one line, whatever it holds."""
+
+    def run(asked: Task) -> tuple[str, dict[str, Flag]]:
+        if asked.name == "classification":
+            raise KeyError("no\nclass <b>")
+        return fake("a", "{}", "{}"), {}
+
+    monkeypatch.setattr(engine, "run", run)
+    drift = task(CURRENT)
+    answer = engine.answered([drift._replace(name="classification"), drift])
+    assert answer.html.endswith("</script>drift")
+    assert answer.failed == [r"classification: Evidently failed: KeyError: 'no\nclass <b>'"]
+    assert "&lt;b&gt;" in evidently.beside({}, {}, answer.failed, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "drift"),
+    [
+        ("K-S p_value", 0.01, True),
+        ("K-S p_value", 0.3, False),
+        ("Wasserstein distance (normed)", 0.3, True),
+        ("Wasserstein distance (normed)", 0.01, False),
+        ("Jensen-Shannon distance", 0.1, True),
+        ("Jensen-Shannon distance", float("nan"), False),
+    ],
+)
+def test_flags_are_read_as_evidently_means_them(method: str, value: float, *, drift: bool) -> None:
+    """A small p value is drift, a small distance is none."""
+    config = {"type": "evidently:metric_v2:ValueDrift", "column": "a", "method": method, "threshold": 0.1}
+    other = {"config": {"type": "evidently:metric_v2:RowCount"}, "value": 9}
+    [(name, flag)] = engine.flagged([other, {"config": config, "value": value}]).items()
+    assert (name, flag.drift, flag.method, flag.threshold) == ("a", drift, method, 0.1)
+
+
+def fake(name: str, widgets: str, graphs: str) -> str:
+    """Return a page as Evidently writes it."""
+    name = f"metric_{name * 32}"
+    data = f"    var {name} = {widgets};\n    var additional_graphs_{name} = {graphs};\n"
+    return f"\n <script>\n{data}</script>{name}"
+
+
+def test_ids_are_numbered_numbers_rounded_and_pages_joined() -> None:
+    """A random id gets the same number wherever it stands; a value that looks like one is left alone."""
+    one, two, data = (f"01a20b6e-f252-761e-b1f5-4651c0eef2{end}" for end in ("8d", "8e", "8f"))
+    first = fake(
+        "a", f'{{"widgets": [{{"id": "{one}", "x": [0.1234567891, 12, "{data}"]}}]}}', f'{{"{one}": {{}}}}'
+    )
+    second = fake(
+        "b", f'{{"widgets": [{{"id": "{two}"}}]}}', f'{{"{two}": {{"parts": [{{"id": "{two}"}}]}}}}'
+    )
+    joined = engine.joined([first, second])
+    widgets, graphs = (json.loads(line) for line in re.findall(r"^var \w+ = (.*);$", joined, re.MULTILINE))
+    assert widgets == {"widgets": [{"id": "id0", "x": [0.123457, 12, data]}, {"id": "id1"}]}
+    assert graphs == {"id0": {}, "id1": {"parts": [{"id": "id1"}]}}
+    assert joined.startswith("<script>\nvar drift = ")
+    assert joined.endswith("</script>drift")

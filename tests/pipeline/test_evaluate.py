@@ -1,0 +1,466 @@
+"""What is measured is what scikit-learn measures, on every row once, whatever the rows are called."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+from sklearn.dummy import DummyClassifier
+from sklearn.pipeline import Pipeline
+
+from perenne.common import batches, model, params
+from perenne.common import contract as contracts
+from perenne.common.contract import Contract
+from perenne.common.params import Evaluate, Train
+from perenne.common.typed import parse
+from perenne.pipeline import evaluate as stage
+from perenne.pipeline.evaluate import (
+    by_slice,
+    curve,
+    evaluate,
+    flat,
+    groups,
+    importance,
+    reliability,
+    timeline,
+)
+from perenne.pipeline.train import card, train
+
+SPEC = Evaluate(resamples=200, confidence=0.9, bins=5, importance_rows=500, importance_repeats=3, seed=0)
+
+COLUMNS: dict[str, Any] = {
+    "time": {"type": "datetime", "role": "time"},
+    "person": {"type": "integer", "role": ["entity", "block"]},
+    "colour": {"type": "category", "role": ["feature", "slice"]},
+    "member": {"type": "boolean", "role": "slice"},
+    "age": {"type": "number", "role": ["feature", "slice"], "bins": [60, 61, 62]},
+    "noise": {"type": "number", "role": "feature"},
+}
+
+
+def contract(task: str = "binary", **more: Any) -> Contract:
+    """People of some age, by quarter; `more` are further keys of the contract, such as its headline."""
+    target = {"type": "integer", "values": [0, 1]} if task == "binary" else {"type": "number"}
+    given = {"row": "a person", "task": task, "period": "quarter", "label_delay": 0}
+    return parse(Contract, given | {"columns": COLUMNS | {"y": target | {"role": "target"}}} | more, "c.yaml")
+
+
+BINARY, REGRESSION = contract(), contract("regression")
+AGES = {"figure": "period_age", "along": "age", "first": 60, "last": 62, "step": 0.5}
+
+
+def rows(n: int = 400, **columns: Any) -> pd.DataFrame:
+    """People in two quarters, four rows each, of whom the older leave; `columns` replace."""
+    rng = np.random.default_rng(0)
+    age = rng.choice([60.0, 60.5, 61.0, 61.5], n)
+    frame = pd.DataFrame(
+        {
+            "time": [pd.Timestamp("2020-03-31" if i < n / 2 else "2020-06-30") for i in range(n)],
+            "person": np.arange(n) // 4,
+            "colour": pd.Series(rng.choice(["red", "green", "blue"], n), dtype="str"),
+            "member": rng.random(n) < 0.3,
+            "age": age,
+            "noise": rng.random(n),
+            "y": (rng.random(n) < (age - 59) / 4).astype(int),
+        }
+    )
+    return frame.assign(**columns)
+
+
+def scored(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Scores that know the age, and a little that they should not."""
+    found: npt.NDArray[np.float64] = ((frame["age"] - 59) / 4 + frame["noise"] / 10).to_numpy()
+    return found
+
+
+def near(value: Any) -> Any:
+    """Equal up to rounding."""
+    return pytest.approx(value, rel=1e-12, abs=1e-12)
+
+
+def values(part: dict[str, Any], key: str = "value") -> dict[str, float]:
+    """One number of each metric."""
+    return {name: metric[key] for name, metric in part["metrics"].items()}
+
+
+def binary_by_sklearn(y: Any, p: Any) -> dict[str, float]:
+    """The binary metrics, computed by scikit-learn."""
+    return {
+        "log_loss": sk.log_loss(y, p),
+        "brier": sk.brier_score_loss(y, p),
+        "roc_auc": sk.roc_auc_score(y, p),
+        "average_precision": sk.average_precision_score(y, p),
+        "observed_expected": np.sum(y) / np.sum(p),
+    }
+
+
+def regression_by_sklearn(y: Any, p: Any) -> dict[str, float]:
+    """The metrics of an amount, computed by scikit-learn."""
+    return {
+        "mae": sk.mean_absolute_error(y, p),
+        "rmse": sk.root_mean_squared_error(y, p),
+        "bias": np.mean(p - y),
+        "r2": sk.r2_score(y, p),
+    }
+
+
+TASKS = pytest.mark.parametrize(
+    ("what", "by_sklearn"),
+    [(BINARY, binary_by_sklearn), (REGRESSION, regression_by_sklearn)],
+    ids=["binary", "regression"],
+)
+
+
+@TASKS
+def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(what: Contract, by_sklearn: Any) -> None:
+    """For the model and for the dummy that always says the mean of the training rows."""
+    frame = rows() if what.task == "binary" else rows(y=np.random.default_rng(1).normal(size=400))
+    scores, mean = scored(frame), 0.3
+    report = evaluate(frame, scores, mean, SPEC, what)
+    dummy = np.full(len(frame), mean)
+    masks = {
+        ("colour", "red"): frame["colour"] == "red",
+        ("member", "True"): frame["member"],
+        ("age", "[61.0, 62.0)"): frame["age"].between(61, 61.99),
+    }
+    assert values(report["holdout"]) == near(by_sklearn(frame["y"], scores))
+    assert values(report["holdout"], "dummy") == near(by_sklearn(frame["y"], dummy))
+    for (column, value), mask in masks.items():
+        part = report["slices"][column][value]
+        assert part["rows"] == mask.sum()
+        assert values(part) == near(by_sklearn(frame["y"][mask], scores[mask]))
+        assert values(part, "dummy") == near(by_sklearn(frame["y"][mask], dummy[mask]))
+
+
+@TASKS
+def test_intervals_contain_their_value(what: Contract, by_sklearn: Any) -> None:
+    """And have a width, on all rows and on slices, and for the headline."""
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, what)
+    parts = [report["holdout"], *(part for slices in report["slices"].values() for part in slices.values())]
+    told = [metric for part in parts for metric in part["metrics"].values()]
+    told += [report["headline"]["observed"], report["headline"]["predicted"]]
+    assert len(told) == len(by_sklearn([0, 1], np.array([0.2, 0.7]))) * len(parts) + 2
+    assert all(metric["low"] < metric["value"] < metric["high"] for metric in told)
+
+
+def test_more_confidence_makes_wider_intervals() -> None:
+    """The params say how sure an interval is."""
+    sure = SPEC.model_copy(update={"confidence": 0.99})
+    narrow, wide = (evaluate(rows(), scored(rows()), 0.3, s, BINARY)["holdout"] for s in (SPEC, sure))
+    for name, metric in narrow["metrics"].items():
+        assert wide["metrics"][name]["low"] < metric["low"] < metric["high"] < wide["metrics"][name]["high"]
+
+
+def test_rows_of_a_block_are_not_independent() -> None:
+    """The same people seen ten times say hardly more than seen once; a hundred people, a hundred blocks."""
+    once = rows(100, person=np.arange(100))
+    often = pd.concat([once] * 10)
+    as_if_new = often.assign(person=np.arange(1000))
+
+    def width(frame: pd.DataFrame) -> float:
+        report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)["holdout"]
+        assert report["blocks"] == frame["person"].nunique()
+        return float(report["metrics"]["brier"]["high"] - report["metrics"]["brier"]["low"])
+
+    assert width(often) == pytest.approx(width(once))
+    assert width(as_if_new) < width(once) / 2
+
+
+def test_without_a_block_each_row_is_its_own() -> None:
+    """As many blocks as rows."""
+    columns = COLUMNS | {
+        "person": {"type": "integer", "role": "entity"},
+        "y": BINARY.columns["y"].model_dump(),
+    }
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract(columns=columns))
+    assert report["holdout"]["blocks"] == report["holdout"]["rows"] == 400
+
+
+def test_slices_of_a_column_hold_each_row_once() -> None:
+    """Their rows sum up to the holdout's, and their places are all places."""
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
+    assert {c: list(parts) for c, parts in report["slices"].items()} == {
+        "colour": ["blue", "green", "red"],
+        "member": ["False", "True"],
+        "age": ["[60.0, 61.0)", "[61.0, 62.0)"],
+    }
+    for parts in report["slices"].values():
+        assert sum(part["rows"] for part in parts.values()) == 400
+
+
+@pytest.mark.parametrize(
+    ("values", "bins", "expected"),
+    [
+        (["b", "a", None, "b"], None, {"a": [1], "b": [0, 3], "none": [2]}),
+        ([True, False, None], None, {"False": [1], "True": [0], "none": [2]}),
+        ([7, 3, 7], None, {"3": [1], "7": [0, 2]}),
+        (
+            [60.0, 61.9, 62.0, 64.9, 65.0, 59.9, np.nan],
+            (60, 62, 65),
+            {"[60, 62)": [0, 1], "[62, 65)": [2, 3], "none": [4, 5, 6]},
+        ),
+        ([70.0, 60.0], (50, 55, 62, 75), {"[55, 62)": [1], "[62, 75)": [0]}),
+    ],
+)
+def test_groups_leave_nobody_out(values: list[Any], bins: Any, expected: dict[str, list[int]]) -> None:
+    """What is missing or outside the bins is a group; one without rows is none; an edge opens its bin."""
+    found = groups(pd.Series(values, index=[9] * len(values)), bins)
+    assert {str(value): places.tolist() for value, places in found.items()} == expected
+
+
+def test_only_the_largest_slices_are_reported() -> None:
+    """Twenty of a column, by name."""
+    towns = [f"town {i:02}" for i in range(30) for _ in range(1 + i % 3)]
+    found = groups(pd.Series(towns), None)
+    assert len(found) == 20
+    assert list(found) == sorted(found)
+    assert {town for town in towns if towns.count(town) == 3} <= set(found)
+    assert min(len(places) for places in found.values()) == 2
+
+
+def test_without_slices_there_are_none() -> None:
+    """And the table of slices has no row, but its columns."""
+    columns = {n: c | {"role": "feature"} if "slice" in c["role"] else c for n, c in COLUMNS.items()}
+    columns["age"] = {"type": "number", "role": "feature"}
+    what = contract(columns=columns | {"y": BINARY.columns["y"].model_dump()})
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, what)
+    assert report["slices"] == {}
+    assert by_slice(report).empty
+    assert list(by_slice(report)) == ["slice", "rows", "loss"]
+
+
+@TASKS
+def test_the_table_of_slices_gives_rows_and_loss(what: Contract, by_sklearn: Any) -> None:
+    """The loss is the first metric of the task: log loss, or the mean absolute error."""
+    frame = rows()
+    table = by_slice(evaluate(frame, scored(frame), 0.3, SPEC, what)).set_index("slice")
+    red = frame["colour"] == "red"
+    loss = next(iter(by_sklearn(frame["y"][red], scored(frame)[red]).values()))
+    assert table.loc["colour=red"].to_dict() == {"rows": red.sum(), "loss": near(loss)}
+    assert len(table) == 7
+
+
+def test_the_headline_without_a_figure_is_the_mean_of_the_target() -> None:
+    """Observed and predicted, side by side."""
+    frame = rows()
+    told = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)["headline"]
+    assert told["figure"] == "mean_y"
+    assert told["observed"]["value"] == near(frame["y"].mean())
+    assert told["predicted"]["value"] == near(scored(frame).mean())
+
+
+def test_the_headline_of_the_contract_is_the_period_age() -> None:
+    """Half leave at 60, half of the rest at 60.5, nobody at 61, all at 61.5: worked out by hand."""
+    frame = rows(8, age=[60, 60, 60.5, 60.5, 61, 61, 61.5, 61.5], y=[1, 0, 0, 1, 0, 0, 1, 1])
+    told = evaluate(frame, np.full(8, 0.5), 0.3, SPEC, contract(headline=AGES))["headline"]
+    assert told["figure"] == "period_age"
+    assert told["observed"]["value"] == near(0.5 * 60 + 0.25 * 60.5 + 0.25 * 61.5)
+    assert told["predicted"]["value"] == near(
+        0.5 * 60 + 0.25 * 60.5 + 0.125 * 61 + 0.0625 * 61.5 + 0.0625 * 62
+    )
+
+
+def test_the_timeline_gives_the_headline_by_period() -> None:
+    """In the order of the periods, whatever that of the rows."""
+    frame = rows().sample(frac=1, random_state=1)
+    table = timeline(frame, scored(frame), BINARY)
+    quarters = frame.groupby(frame["time"].dt.to_period("Q"))
+    assert table["period"].tolist() == ["2020Q1", "2020Q2"]
+    assert table["observed"].tolist() == near(quarters["y"].mean().tolist())
+    predicted = frame.assign(p=scored(frame)).groupby(frame["time"].dt.to_period("Q"))["p"].mean()
+    assert table["predicted"].tolist() == near(predicted.tolist())
+
+
+def test_what_dvc_shows_is_flat() -> None:
+    """The value of each metric, and the headline under its own name."""
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
+    shown = flat(report)
+    assert shown == values(report["holdout"]) | {
+        "mean_y_observed": report["headline"]["observed"]["value"],
+        "mean_y_predicted": report["headline"]["predicted"]["value"],
+    }
+
+
+@pytest.mark.parametrize("index", [range(400, 0, -1), [0] * 400, [f"row {i % 7}" for i in range(400)]])
+def test_row_labels_do_not_matter(index: Any) -> None:
+    """A frame that was filtered, sorted or joined carries labels that say nothing."""
+    plain, labelled = rows(), rows().set_axis(index)
+    scores = scored(plain)
+    ages = contract(headline=AGES)
+    assert evaluate(labelled, scores, 0.3, SPEC, ages) == evaluate(plain, scores, 0.3, SPEC, ages)
+    pd.testing.assert_frame_equal(timeline(labelled, scores, ages), timeline(plain, scores, ages))
+    pipeline = fitted(plain)
+    pd.testing.assert_frame_equal(
+        importance(pipeline, labelled, SPEC, BINARY), importance(pipeline, plain, SPEC, BINARY)
+    )
+
+
+@pytest.mark.parametrize(("n", "bins"), [(100, 5), (100, 10), (10, 10)])
+def test_bins_of_the_reliability_plot_are_equally_large(n: int, bins: int) -> None:
+    """Ordered by prediction, each with the means of its rows and the prediction as what would be perfect."""
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(np.arange(n) / n)
+    y = (rng.random(n) < scores).astype(float)
+    table = reliability(y, scores, bins)
+    parts = np.argsort(scores).reshape(bins, n // bins)
+    assert table["predicted"].tolist() == near(scores[parts].mean(axis=1).tolist())
+    assert table["observed"].tolist() == near(y[parts].mean(axis=1).tolist())
+    assert table["perfect"].tolist() == table["predicted"].tolist()
+
+
+def test_rows_of_equal_prediction_share_a_bin() -> None:
+    """Their order in the file decides nothing: half of those at 0.2 are late, not first none and then all."""
+    scores = np.array([0.2] * 6 + [0.8] * 2)
+    late = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    for y in (late, np.r_[late[:6][::-1], late[6:]]):
+        table = reliability(y, scores, 4)
+        assert table["predicted"].tolist() == near([0.2, 0.8])
+        assert table["observed"].tolist() == near([0.5, 1.0])
+
+
+@pytest.mark.parametrize("n", [1, 3, 100])
+def test_constant_scores_are_one_bin(n: int) -> None:
+    """However many bins were asked for."""
+    y = (np.arange(n) % 2).astype(float)
+    table = reliability(y, np.full(n, 0.3), 10)
+    assert table.to_dict("list") == {
+        "predicted": near([0.3]),
+        "observed": near([y.mean()]),
+        "perfect": near([0.3]),
+    }
+
+
+def test_the_roc_curve_is_scikit_learns() -> None:
+    """From one corner to the other, never falling, with the area that the metrics say."""
+    y, scores = rows()["y"].to_numpy(dtype=float), scored(rows())
+    table = curve(y, scores, 5, binary=True)
+    assert table["x"].iloc[[0, -1]].tolist() == [0, 1]
+    assert table["model"].iloc[-1] == 1
+    assert table["model"].is_monotonic_increasing
+    assert (table["reference"] == table["x"]).all()
+    assert np.trapezoid(table["model"], table["x"]) == pytest.approx(sk.roc_auc_score(y, scores), abs=0.01)
+
+
+def test_constant_scores_are_the_diagonal() -> None:
+    """A model that tells nobody apart is no better than chance at any rate."""
+    table = curve(np.array([0.0, 1.0, 0.0]), np.full(3, 0.5), 5, binary=True)
+    assert table["model"].tolist() == near(table["reference"].tolist())
+
+
+@pytest.mark.parametrize("only", [0.0, 1.0])
+def test_a_single_class_has_no_roc_curve(only: float) -> None:
+    """No warning and no invented line."""
+    assert curve(np.full(4, only), np.arange(4) / 4, 5, binary=True)["model"].isna().all()
+
+
+def test_residuals_of_a_regression_are_observed_less_predicted() -> None:
+    """By prediction, beside zero: a model that says 2 too little everywhere is 2 above."""
+    predicted = np.arange(100.0)
+    table = curve(predicted + 2, predicted, 4, binary=False)
+    assert table["x"].tolist() == near([12, 37, 62, 87])
+    assert table["model"].tolist() == near([2] * 4)
+    assert table["reference"].tolist() == [0] * 4
+
+
+def fitted(frame: pd.DataFrame, what: Contract = BINARY) -> Pipeline:
+    """A linear model of the frame."""
+    name = "LogisticRegression" if what.task == "binary" else "Ridge"
+    return train(frame, Train(estimator=f"sklearn.linear_model.{name}", params={}, seed=0), what)
+
+
+@pytest.mark.parametrize("useful", ["colour", "age", "noise"])
+@pytest.mark.parametrize("what", [BINARY, REGRESSION], ids=["binary", "regression"])
+def test_the_only_useful_feature_is_the_most_important(what: Contract, useful: str) -> None:
+    """Shuffling it costs loss; shuffling the others costs next to nothing."""
+    frame = rows()
+    seen = frame[useful] == "red" if useful == "colour" else frame[useful] > frame[useful].median()
+    frame["y"] = seen.astype(int)
+    table = importance(fitted(frame, what), frame, SPEC, what)
+    assert sorted(table["feature"]) == ["age", "colour", "noise"]
+    assert table["feature"].iloc[0] == useful
+    assert table["importance"].is_monotonic_decreasing
+    assert table["importance"].iloc[0] > 10 * table["importance"].iloc[1:].abs().max()
+
+
+def test_importance_is_measured_on_as_many_rows_as_the_params_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a slow estimator stays bearable: a prediction a feature and repeat, and one as it is."""
+    frame, asked = rows(), []
+    pipeline = fitted(frame)
+    score = model.score
+
+    def counted(pipeline: Pipeline, X: pd.DataFrame, what: Contract) -> npt.NDArray[np.float64]:
+        asked.append(len(X))
+        return score(pipeline, X, what)
+
+    monkeypatch.setattr(model, "score", counted)
+    spec = SPEC.model_copy(update={"importance_rows": 50, "importance_repeats": 2})
+    importance(pipeline, frame, spec, BINARY)
+    assert asked == [50] * (1 + 3 * 2)
+
+
+def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
+    """Exactly none, and features of equal importance are in the order of their names."""
+    frame = rows()
+    ignorant = Pipeline([("model", DummyClassifier().fit(model.inputs(frame, BINARY), frame["y"]))])
+    table = importance(ignorant, frame, SPEC, BINARY)
+    assert table["feature"].tolist() == ["age", "colour", "noise"]
+    assert (table[["importance", "sd"]] == 0).all(axis=None)
+
+
+def test_a_holdout_of_one_row_is_measured_as_far_as_it_goes() -> None:
+    """Its losses have values but no bounds; what needs two classes is undefined; all plots can be drawn."""
+    frame = rows().head(1)
+    scores, y = scored(frame), frame["y"].to_numpy(dtype=float)
+    report = evaluate(frame, scores, 0.3, SPEC, BINARY)
+    told = report["holdout"]["metrics"]
+    assert told["brier"]["value"] == near((scores[0] - y[0]) ** 2)
+    assert math.isnan(told["brier"]["low"])
+    assert math.isnan(told["roc_auc"]["value"])
+    assert len(reliability(y, scores, 5)) == 1
+    assert len(timeline(frame, scores, BINARY)) == 1
+    assert len(importance(fitted(rows()), frame, SPEC, BINARY)) == 3
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the stage writes for a holdout of one row in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC))
+    monkeypatch.setattr(contracts, "load", lambda _: BINARY)
+    spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
+    model.save(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
+    one = rows().head(1)
+    batches.write_parquet(stage.HOLDOUT, batches.to_table(one, batches.schema(BINARY)))
+    stage.main()
+    return {
+        "metrics": json.loads(stage.METRICS.read_text()),
+        "evaluation": json.loads(stage.EVALUATION.read_text()),
+        "predictions": pd.read_parquet(stage.PREDICTIONS),
+        "plots": {file.stem: pd.read_csv(file) for file in stage.PLOTS.iterdir()},
+    }
+
+
+def test_what_is_not_a_number_is_null(written: dict[str, Any]) -> None:
+    """JSON has no NaN; null is nobody's pass."""
+    assert written["metrics"]["roc_auc"] is None
+    assert written["metrics"]["brier"] is not None
+    assert written["evaluation"]["holdout"]["metrics"]["roc_auc"]["value"] is None
+    assert written["evaluation"]["holdout"]["metrics"]["brier"]["low"] is None
+
+
+def test_predictions_keep_who_and_when_beside_the_score(written: dict[str, Any]) -> None:
+    """Time, entity, block, slices and target: no other feature."""
+    table = written["predictions"]
+    assert list(table) == ["time", "person", "colour", "member", "age", "y", "prediction"]
+    assert table["prediction"].between(0, 1).all()
+
+
+def test_all_plots_are_written(written: dict[str, Any]) -> None:
+    """One table a plot."""
+    assert set(written["plots"]) == {"reliability", "curve", "importance", "slices", "timeline"}

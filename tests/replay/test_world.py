@@ -1,0 +1,62 @@
+"""The replay's history and models are those of the pipeline, and nothing is known before its time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from perenne.common import batches, periods
+from perenne.replay import plan
+from perenne.replay.plan import Settings
+from perenne.replay.world import World
+from tests.conftest import Enter
+from tests.project import Project
+
+
+def test_batches_and_model_are_those_of_the_pipeline(small: Project, enter: Enter, tmp_path: Path) -> None:
+    """On the same params, every clean batch and the model file have the bytes that `dvc repro` made."""
+    enter(small)
+    here = plan.load()
+    here = here._replace(settings=Settings())
+    here = here._replace(params=here.params.model_copy(update={"ingest": plan_ingest()}))
+    world = World(here, tmp_path)
+    for period, file in batches.listed(Path("data/clean"), here.what).items():
+        assert world.files[period].read_bytes() == file.read_bytes(), period
+    cut = here.cut(periods.parse(here.params.split.as_of, here.what.period, "as_of"))
+    world.trained(cut)
+    made = world.folder / "models" / f"{world.name(cut)}.skops"
+    assert made.read_bytes() == Path("data/model/model.skops").read_bytes()
+
+
+def plan_ingest() -> object:
+    """Return the source in params.yaml, which `replay.yaml` otherwise makes longer."""
+    from perenne.common import strict_yaml
+    from perenne.common.params import PARAMS, Params
+    from perenne.common.typed import parse
+
+    return parse(Params, strict_yaml.load(PARAMS), "params.yaml").ingest
+
+
+def test_a_label_is_not_known_before_it_has_matured(world: World) -> None:
+    """In a quarter its own labels, which the next one brings, cannot be had; those before can."""
+    quarter = pd.Period("2019Q4", freq="Q-DEC")
+    world.now = quarter
+    try:
+        assert len(world.rows(quarter - 1))
+        with pytest.raises(RuntimeError, match="the labels of 2019Q4 are not known in 2019Q4"):
+            world.rows(quarter)
+    finally:
+        world.now = None
+
+
+def test_figures_are_kept_though_the_last_line_was_cut_off(world: World) -> None:
+    """A kill in the middle of a line costs that line."""
+    cut, quarter = world.plan.cut(world.first), world.first + 1
+    found = world.figures(cut, quarter)
+    path = world.folder / "figures" / f"{world.name(cut)}.jsonl"
+    with path.open("a", encoding="utf-8") as file:
+        file.write('["2018Q')
+    assert world.figures(cut, quarter) == found
+    assert world.figures(cut, quarter + 1).rows == len(world.rows(quarter + 1))
