@@ -92,15 +92,15 @@ def sums_of_days(rng: Generator, shape: tuple[int, int]) -> Array:
 
 def flown() -> dict[str, Array]:
     """Return the days' gains in log loss, each month 0 on average, for pairs of models of other months."""
-    p, what = case("flights")
-    rows = flights.flights()[list(what.columns)].dropna(subset="late").reset_index(drop=True)
+    p, contract = case("flights")
+    rows = flights.flights()[list(contract.columns)].dropna(subset="late").reset_index(drop=True)
     month = rows["departure"].dt.month.to_numpy()
     later = rows[month > 4]
     losses = {}
     for first in tqdm((1, 2, 3), "models of flights", leave=False):
         learned = rows[(month == first) | (month == first + 1)].reset_index(drop=True)
-        pipeline = train.train(learned.astype({"late": "int64"}), p.train, what)
-        scores = model.predict(pipeline, later, what)
+        pipeline = train.train(learned.astype({"late": "int64"}), p.train, contract)
+        scores = model.predict(pipeline, later, contract)
         found = influence.log_loss(later["late"].to_numpy(dtype=float), scores)
         losses[f"{first}-{first + 1}"] = found.rows
     return {

@@ -10,12 +10,13 @@ from tqdm import tqdm
 
 from perenne.cases import flights
 from perenne.common import model, periods
+from perenne.common.cut import Cut
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import evidence, judge
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Intent, Rules
 from perenne.pipeline import train
-from perenne.pipeline.split import Cut, labelled
+from perenne.pipeline.split import labelled
 from perenne.stats import spending
 from tests.bench_drift import case
 
@@ -35,31 +36,31 @@ class Bench:
 
     def __init__(self) -> None:
         """Read them all: a few seconds."""
-        self.params, self.what = case("flights")
+        self.params, self.contract = case("flights")
         self.policy = Policy.model_validate(self.params.gate)
-        rows = labelled(flights.flights()[list(self.what.columns)], self.what.target)
-        rows = rows.astype({self.what.target: "int64"})
-        self.by = dict(list(rows.groupby(periods.of(rows[self.what.time], self.what.period))))
+        rows = labelled(flights.flights()[list(self.contract.columns)], self.contract.target)
+        rows = rows.astype({self.contract.target: "int64"})
+        self.by = dict(list(rows.groupby(periods.of(rows[self.contract.time], self.contract.period))))
 
     def trained(self, as_of: pd.Period) -> Trained:
         """Return the model that the pipeline would make with this `as_of`."""
         split = self.params.split
-        cut = Cut(as_of, split.window, split.holdout, self.what.label_delay)
+        cut = Cut(as_of, split.window, split.holdout, self.contract.label_delay)
         months = [month for month in self.by if cut.part(month) == "train"]
         rows = pd.concat([self.by[month] for month in months], ignore_index=True)
-        mean = float(rows[self.what.target].mean())
-        return Trained(train.train(rows, self.params.train, self.what), months, mean)
+        mean = float(rows[self.contract.target].mean())
+        return Trained(train.train(rows, self.params.train, self.contract), months, mean)
 
     def seen(self, new: Trained, old: Trained, month: pd.Period, alpha: float) -> Evidence:
         """Return both models on the flights of a month."""
         rows = self.by[month]
         sides = [
-            Contender(name, model.predict(side.pipeline, rows, self.what), 1)
+            Contender(name, model.predict(side.pipeline, rows, self.contract), 1)
             for name, side in (("challenger", new), ("champion", old))
         ]
         return evidence(
             rows,
-            self.what,
+            self.contract,
             sides[0],
             sides[1:],
             champion=True,

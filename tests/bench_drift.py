@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from perenne.cases import flights, retirement
 from perenne.common import model, params, periods, strict_yaml
-from perenne.common.contract import CASES, Contract, load
+from perenne.common.contract import Contract, read_contract
+from perenne.common.cut import Cut
+from perenne.common.names import CASES, PREDICTION
 from perenne.common.typed import parse
 from perenne.pipeline import drift, train
-from perenne.pipeline.split import Cut
 from perenne.stats.metrics import roc_auc
 from perenne.watch import concept
-from perenne.watch.covariates import PREDICTION
 
 FIRST = pd.Period("2020Q4")  # the first quarter whose label falls under the law
 CALM = 8  # quarters before it, in which nothing changes
@@ -27,27 +27,27 @@ CALM = 8  # quarters before it, in which nothing changes
 def case(name: str) -> tuple[params.Params, Contract]:
     """Return a case's starting params and its contract."""
     path = CASES / name / "params.yaml"
-    return parse(params.Params, strict_yaml.load(path), str(path)), load(name)
+    return parse(params.Params, strict_yaml.load(path), str(path)), read_contract(name)
 
 
 def walked(seed: int) -> tuple[str | None, list[str]]:
     """Return the quarter in which one company's model first raises the alarm, and the streams that do."""
-    p, what = case("retirement")
+    p, contract = case("retirement")
     as_of = FIRST - CALM - 1
-    cut = Cut(as_of, p.split.window, p.split.holdout, what.label_delay)
+    cut = Cut(as_of, p.split.window, p.split.holdout, contract.label_delay)
     start = cut.known - cut.window + 1
     history = {
         q: rows.astype({"retires": "Float64"}) for q, rows in retirement.simulate(start, FIRST + 1, seed=seed)
     }
     learned = pd.concat([rows for q, rows in history.items() if cut.part(q) == "train"], ignore_index=True)
-    pipeline = train.train(learned.astype({"retires": "int64"}), p.train, what)
+    pipeline = train.train(learned.astype({"retires": "int64"}), p.train, contract)
     for quarter, rows in history.items():
-        history[quarter] = rows.assign(**{PREDICTION: model.predict(pipeline, rows, what).round(9)})
+        history[quarter] = rows.assign(**{PREDICTION: model.predict(pipeline, rows, contract).round(9)})
     measured = {q: rows for q, rows in history.items() if cut.part(q) == "holdout"}
-    watch = concept.watched(measured, what, periods=p.drift.periods_per_false_alarm, seed=p.drift.seed)
+    watch = concept.watched(measured, contract, periods=p.drift.periods_per_false_alarm, seed=p.drift.seed)
     detectors = concept.Detectors(watch, seed=p.drift.seed)
     for quarter in pd.period_range(as_of + 1, FIRST):
-        alarmed = concept.alarms(detectors.update(quarter, history[quarter], what))
+        alarmed = concept.alarms(detectors.update(quarter, history[quarter], contract))
         if alarmed:
             return str(quarter), alarmed
     return None, []
@@ -79,15 +79,17 @@ def share(count: int, of: int) -> str:
 
 def months() -> str:
     """Return our advice, Evidently's verdict and the true fall of AUC, for each month of flights."""
-    p, what = case("flights")
-    rows = flights.flights()[list(what.columns)]
-    by = dict(list(rows.groupby(periods.of(rows["departure"], what.period))))
-    cut = Cut(pd.Period(p.split.as_of), p.split.window, p.split.holdout, what.label_delay)
+    p, contract = case("flights")
+    rows = flights.flights()[list(contract.columns)]
+    by = dict(list(rows.groupby(periods.of(rows["departure"], contract.period))))
+    cut = Cut(pd.Period(p.split.as_of), p.split.window, p.split.holdout, contract.label_delay)
     learned = (
         pd.concat([by[m] for m in by if cut.part(m) == "train"]).dropna(subset="late").reset_index(drop=True)
     )
-    pipeline = train.train(learned.astype({"late": "int64"}), p.train, what)
-    scored = {m: b.assign(**{PREDICTION: model.predict(pipeline, b, what).round(9)}) for m, b in by.items()}
+    pipeline = train.train(learned.astype({"late": "int64"}), p.train, contract)
+    scored = {
+        m: b.assign(**{PREDICTION: model.predict(pipeline, b, contract).round(9)}) for m, b in by.items()
+    }
     reference = {m: by[m].assign(**{PREDICTION: float("nan")}) for m in by if cut.part(m) == "train"}
     reference[cut.as_of] = scored[cut.as_of]
     base = auc(scored[cut.as_of])
@@ -98,11 +100,11 @@ def months() -> str:
     ]
     later = [m for m in by if m > cut.as_of]
     report = drift.drift(
-        reference, [drift.Batch(m, scored[m], matured=True) for m in later], {}, p.drift, what
+        reference, [drift.Batch(m, scored[m], matured=True) for m in later], {}, p.drift, contract
     )
     for month, batch in zip(later, report["batches"], strict=True):
         found = auc(scored[month])
-        theirs = evidently(learned, by[month], what)
+        theirs = evidently(learned, by[month], contract)
         lines.append(
             f"{month!s:10}{batch['level']:>10}{theirs:>22}"
             f"{found:8.3f}{base - found:8.3f}  {'; '.join(batch['reasons'][:2])}"
@@ -116,18 +118,18 @@ def auc(rows: pd.DataFrame) -> float:
     return roc_auc(known["late"].to_numpy(dtype=float), known[PREDICTION])(np.ones(len(known)))
 
 
-def evidently(reference: pd.DataFrame, current: pd.DataFrame, what: Contract) -> str:
+def evidently(reference: pd.DataFrame, current: pd.DataFrame, contract: Contract) -> str:
     """Return what Evidently's preset says by default: has the dataset drifted, and how many columns."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    kinds = {n: what.columns[n].type for n in what.features}
+    kinds = {n: contract.columns[n].type for n in contract.features}
     definition = DataDefinition(
         numerical_columns=[n for n, kind in kinds.items() if kind != "category"],
         categorical_columns=[n for n, kind in kinds.items() if kind == "category"],
     )
     sides = [
-        Dataset.from_pandas(model.inputs(side, what), data_definition=definition)
+        Dataset.from_pandas(model.inputs(side, contract), data_definition=definition)
         for side in (current, reference)
     ]
     counted = Report([DataDriftPreset()]).run(*sides).dict()["metrics"][0]["value"]

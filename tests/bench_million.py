@@ -25,24 +25,24 @@ SCALE = 36  # companies of which three quarters make that many rows
 
 def table() -> str:
     """Return the seconds of each part of a gate, and how they compare with scoring both models."""
-    p, what = case("retirement")
+    p, contract = case("retirement")
     quarters = [
         rows for _, rows in retirement.simulate(pd.Period("2019Q1"), pd.Period("2019Q4"), seed=0, scale=SCALE)
     ]
-    rows = pd.concat(quarters[:3], ignore_index=True).iloc[:ROWS].astype({what.target: "int64"})
+    rows = pd.concat(quarters[:3], ignore_index=True).iloc[:ROWS].astype({contract.target: "int64"})
     sample = rows.sample(20_000, random_state=0)
-    models = [train.train(sample.iloc[i:], p.train, what) for i in (0, 10_000)]
+    models = [train.train(sample.iloc[i:], p.train, contract) for i in (0, 10_000)]
     one = rows.iloc[[0]]
-    scored, seconds = timed(lambda: [model.predict(each, rows, what) for each in models])
+    scored, seconds = timed(lambda: [model.predict(each, rows, contract) for each in models])
     sides = [
-        Contender(name, scores, 1, partial(model.predict, each, one, what))
+        Contender(name, scores, 1, partial(model.predict, each, one, contract))
         for name, scores, each in zip(("challenger", "champion"), scored, models, strict=True)
     ]
     policy = Policy.model_validate(p.gate)
-    _, hashing = timed(lambda: ledger.hashes(rows, what))
+    _, hashing = timed(lambda: ledger.hashes(rows, contract))
     seen, seeing = timed(
         lambda: judge.evidence(
-            rows, what, sides[0], sides[1:], champion=True, mean=0.1, metric=policy.metric, alpha=0.03
+            rows, contract, sides[0], sides[1:], champion=True, mean=0.1, metric=policy.metric, alpha=0.03
         )
     )
     verdict, judging = timed(lambda: judge.judge(seen, policy, "better"))

@@ -139,7 +139,7 @@ def alone(project: Project, name: str, label: str) -> str:
 
 def early(walk: Walk, known: Plan) -> bool:
     """Whether there was a retraining in the calm quarters before the law."""
-    law = known.breaks[0] + known.what.label_delay
+    law = known.breaks[0] + known.contract.label_delay
     calm = {str(law - quarter) for quarter in range(1, CALM + 1)}
     return any(event.kind in TRAINED and event.at in calm for event in walk.events)
 

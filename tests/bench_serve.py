@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 import sklearn
 
-from perenne.common import git, model
+from perenne.common import git, model, names
 from perenne.registry import golden, publish, tags
 from perenne.release.release import as_yaml
 from tests.project import Project, clone, environment
@@ -143,7 +143,7 @@ def inside(made: Project) -> Iterator[None]:
 
 def release(version: str) -> None:
     """Tag the commit as a version."""
-    card = json.loads(model.CARD.read_text(encoding="utf-8"))
+    card = json.loads(names.CARD.read_text(encoding="utf-8"))
     proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record("bench")}
     message = f"{version}\n\n---\n{as_yaml(proof)}"
     publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)

@@ -14,7 +14,7 @@ from perenne.actions import handover
 from perenne.actions.artifact import Artifact
 from perenne.common import locked
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK, MODEL
+from perenne.common.names import LOCK, MODEL
 from perenne.registry import storage
 from tests.conftest import Enter
 from tests.project import Project

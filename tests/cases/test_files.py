@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.cases import files
-from perenne.common import batches, params
+from perenne.common import batches, names, params
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
@@ -29,7 +29,7 @@ def incoming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(name: str, content: str | bytes | pa.Table) -> None:
     """Write a file as its ending says."""
-    path = files.INCOMING / name
+    path = names.INCOMING / name
     if isinstance(content, pa.Table):
         pq.write_table(content, path)
     else:
@@ -37,11 +37,11 @@ def write(name: str, content: str | bytes | pa.Table) -> None:
         path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
-def bring(rows: Contract | None = None, through: str = "2021-04", glob: str = "*") -> dict[str, pa.Table]:
+def bring(contract: Contract | None = None, through: str = "2021-04", glob: str = "*") -> dict[str, pa.Table]:
     """Return the batches as `ingest` would write them, by period."""
-    rows = rows or tiny.contract()
+    contract = contract or tiny.contract()
     source = params.Files(source="files", through=through, glob=glob)
-    return {str(period): ingest.table(frame, rows) for period, frame in ingest.ingest(source, rows)}
+    return {str(period): ingest.table(frame, contract) for period, frame in ingest.ingest(source, contract)}
 
 
 def refused(**more: str) -> str:
@@ -143,7 +143,7 @@ def test_csv_as_others_write_it(name: str, content: str, monkeypatch: pytest.Mon
     """Ways to write the same rows; also where a piece ends within quotes."""
     write("a.csv", table(*MONTHS))
     plain = bring()
-    (files.INCOMING / "a.csv").unlink()
+    (names.INCOMING / "a.csv").unlink()
     monkeypatch.setattr(files, "PIECE", 400)
     write(name, content)
     found = bring()
@@ -279,7 +279,7 @@ def test_row_is_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_truncated_file_is_named(name: str) -> None:
     """A download that stopped half-way gives no half of a batch."""
     write(name, parquet(table(*MONTHS)) if name.endswith("parquet") else table(*MONTHS, rows=999))
-    path = files.INCOMING / name
+    path = names.INCOMING / name
     path.write_bytes(path.read_bytes()[:-40])
     assert refused().startswith(f"data/incoming/{name}: ")
     assert "runcated" in refused()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from perenne.cases import flights
-from perenne.common import contract, params
-from perenne.common.contract import Contract
+from perenne.common import params
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
 from tests.project import ROOT
@@ -24,7 +24,7 @@ def rows() -> Contract:
     """Return the contract of the case."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return contract.load("flights")
+        return read_contract("flights")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def everything() -> pd.DataFrame:
     return flights.flights()
 
 
-def batches(rows: Contract, through: str) -> dict[str, pd.DataFrame]:
+def batches(contract: Contract, through: str) -> dict[str, pd.DataFrame]:
     """Return the batches by month."""
     source = params.Flights(source="flights", through=through)
-    return {str(period): frame for period, frame in ingest.ingest(source, rows)}
+    return {str(period): frame for period, frame in ingest.ingest(source, contract)}
 
 
 def test_all_flights_are_there(everything: pd.DataFrame) -> None:
@@ -73,10 +73,10 @@ def test_first_flight_is_the_published_one(everything: pd.DataFrame) -> None:
 
 
 def test_nothing_that_comes_after_departure_is_in_a_feature(
-    rows: Contract, everything: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    contract: Contract, everything: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Had every flight gone otherwise, its features would be the same; only the target would not."""
-    assert set(LATER).isdisjoint(rows.columns)
+    assert set(LATER).isdisjoint(contract.columns)
     read = flights._read
 
     def otherwise(name: str) -> pd.DataFrame:
@@ -89,30 +89,30 @@ def test_nothing_that_comes_after_departure_is_in_a_feature(
 
     monkeypatch.setattr(flights, "_read", otherwise)
     other = flights.flights()
-    names = [name for name in rows.columns if name != rows.target]
+    names = [name for name in contract.columns if name != contract.target]
     pd.testing.assert_frame_equal(other[names], everything[names])
     assert not other["late"].equals(everything["late"])
 
 
-def test_batches_are_months(rows: Contract) -> None:
+def test_batches_are_months(contract: Contract) -> None:
     """Twelve months, each with its own flights only, in the contract's columns, none lost."""
-    found = batches(rows, "2013-12")
+    found = batches(contract, "2013-12")
     assert list(found) == [f"2013-{month:02d}" for month in range(1, 13)]
     assert (len(found["2013-01"]), len(found["2013-02"])) == (27_004, 24_951)
     assert sum(map(len, found.values())) == 336_776
     for month, frame in found.items():
-        assert list(frame.columns) == list(rows.columns)
+        assert list(frame.columns) == list(contract.columns)
         assert set(frame["departure"].dt.strftime("%Y-%m")) == {month}
         assert frame["departure"].is_monotonic_increasing
 
 
-def test_through_leaves_later_months_out(rows: Contract) -> None:
+def test_through_leaves_later_months_out(contract: Contract) -> None:
     """As if they had not happened yet; and a month before all of them is an error."""
-    assert list(batches(rows, "2013-02")) == ["2013-01", "2013-02"]
+    assert list(batches(contract, "2013-02")) == ["2013-01", "2013-02"]
     with pytest.raises(
         PerenneError, match=r"ingest\.through: '2012-12' lies before the first batch of flights"
     ):
-        batches(rows, "2012-12")
+        batches(contract, "2012-12")
 
 
 def test_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

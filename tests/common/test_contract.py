@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import contract
+from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from tests import tiny
 from tests.project import ROOT
@@ -18,7 +18,7 @@ HEADLINE = "headline: {{figure: period_age, along: {}, first: 1, last: {}, step:
 def test_contracts_of_the_cases_are_good(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that come with the project."""
     monkeypatch.chdir(ROOT)
-    assert contract.load(case).target in contract.load(case).columns
+    assert read_contract(case).target in read_contract(case).columns
 
 
 def test_roles_name_columns() -> None:
@@ -86,6 +86,6 @@ def test_unknown_case_names_the_nearest(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/cases/tiny").mkdir(parents=True)
     (tmp_path / "data/cases/tiny/contract.yaml").write_text(tiny.CONTRACT, encoding="utf-8")
-    assert contract.load("tiny") == tiny.contract()
+    assert read_contract("tiny") == tiny.contract()
     with pytest.raises(PerenneError, match=r"params\.yaml: case: 'tny' .*did you mean 'tiny'"):
-        contract.load("tny")
+        read_contract("tny")

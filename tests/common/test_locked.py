@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import locked, model
+from perenne.common import locked, names
 from perenne.common.errors import PerenneError
 from tests.project import Project
 
 
 def test_path_of_the_model_is_the_one_that_train_writes() -> None:
     """It is written down twice to keep the registry quick to start."""
-    assert locked.MODEL == model.MODEL
+    assert names.MODEL == names.MODEL
 
 
 def test_model_is_found_with_its_hash(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the working tree and of any commit; the hash is that of the file."""
     monkeypatch.chdir(project.path)
-    md5 = project.out(f"md5sum {model.MODEL}").split()[0]
-    assert locked.load().out(model.MODEL).md5 == locked.load("HEAD").out(model.MODEL).md5 == md5
-    assert locked.load().out(model.MODEL).size == (project.path / model.MODEL).stat().st_size
+    md5 = project.out(f"md5sum {names.MODEL}").split()[0]
+    assert locked.load().out(names.MODEL).md5 == locked.load("HEAD").out(names.MODEL).md5 == md5
+    assert locked.load().out(names.MODEL).size == (project.path / names.MODEL).stat().st_size
 
 
 def test_stages_behind_the_model_are_those_it_is_made_by(
@@ -29,7 +29,7 @@ def test_stages_behind_the_model_are_those_it_is_made_by(
 ) -> None:
     """What measures or watches the model does not make it."""
     monkeypatch.chdir(project.path)
-    assert locked.load().behind(model.MODEL) == ["ingest", "validate", "split", "train"]
+    assert locked.load().behind(names.MODEL) == ["ingest", "validate", "split", "train"]
     assert locked.load().stages["split"]["params"]["split.as_of"] == "2019Q4"
 
 

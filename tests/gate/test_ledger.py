@@ -165,12 +165,12 @@ def rows(text: str) -> pd.DataFrame:
 
 def test_a_batch_is_known_by_its_labels() -> None:
     """Neither the order of rows nor another column makes a new holdout; another label does."""
-    what = tiny.contract()
+    contract = tiny.contract()
     frame = rows(tiny.table("2021-03", "2021-04"))
-    found = ledger.hashes(frame, what)
+    found = ledger.hashes(frame, contract)
     assert list(found) == ["2021-03", "2021-04"]
-    assert ledger.hashes(frame.sample(frac=1, random_state=1).assign(size="9"), what) == found
-    changed = ledger.hashes(frame.assign(won=[1 - frame["won"].iloc[0], *frame["won"].iloc[1:]]), what)
+    assert ledger.hashes(frame.sample(frac=1, random_state=1).assign(size="9"), contract) == found
+    changed = ledger.hashes(frame.assign(won=[1 - frame["won"].iloc[0], *frame["won"].iloc[1:]]), contract)
     assert [changed[month] == found[month] for month in found] == [False, True]
 
 

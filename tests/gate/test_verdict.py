@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perenne.common import locked
+from perenne.common import locked, names
 from perenne.common.errors import PerenneError
 from perenne.gate import ledger, show
 from perenne.gate.verdict import gate
@@ -168,7 +168,7 @@ def test_stale_results_cannot_be_judged(inside: Project) -> None:
 
 def test_lost_champion_cannot_be_judged_against(better: Project) -> None:
     """A champion whose file is nowhere is no champion that was beaten."""
-    md5 = locked.load("retirement@v1.0.0").out(locked.MODEL).md5
+    md5 = locked.load("retirement@v1.0.0").out(names.MODEL).md5
     for place in (".dvc/cache", "../perenne-storage"):
         (better.path / place / "files" / "md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(PerenneError, match=r"model\.skops of .*perenne restore"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from perenne.common.cut import Cut
 from perenne.loop.candidates import candidates, first_as_of
-from perenne.pipeline.split import Cut, split
+from perenne.pipeline.split import split
 
 BREAK = pd.Period("2020Q4", freq="Q-DEC")
 HISTORY = pd.period_range("2005Q1", "2026Q4", freq="Q-DEC")

@@ -16,11 +16,11 @@ import pytest
 from perenne.common import batches, strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
 from perenne.common.typed import parse
 from perenne.pipeline import drift as stage
 from perenne.pipeline.drift import Batch, drift, timeline
-from perenne.watch.covariates import PREDICTION
 from tests.project import Project
 
 SPEC = Drift(false_discovery_rate=0.05, min_effect=0.05, periods_per_false_alarm=160, report_rows=100, seed=0)
@@ -106,14 +106,14 @@ def calm(_: pd.DataFrame) -> dict[str, Any]:
 
 
 def report(
-    *changes: Change, what: Contract = ENTITY, matured: int | None = None, importance: Any = None
+    *changes: Change, contract: Contract = ENTITY, matured: int | None = None, importance: Any = None
 ) -> dict[str, Any]:
     """Return the report on a batch for each change, of which the first `matured` have their labels."""
     current = []
     for place, (quarter, change) in enumerate(zip(LATER, changes, strict=False)):
         rows = visits(quarter)
         current.append(Batch(quarter, rows.assign(**change(rows)), matured is None or place < matured))
-    return drift(REFERENCE, current, IMPORTANCE if importance is None else importance, SPEC, what)
+    return drift(REFERENCE, current, IMPORTANCE if importance is None else importance, SPEC, contract)
 
 
 def levels(found: dict[str, Any]) -> list[str]:
@@ -131,18 +131,18 @@ def test_no_batch_yet() -> None:
 
 
 @pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-def test_calm_batches(what: Contract) -> None:
+def test_calm_batches(contract: Contract) -> None:
     """Batches like the reference: none, whatever rows have in common."""
-    found = report(calm, calm, calm, what=what)
+    found = report(calm, calm, calm, contract=contract)
     assert levels(found) == ["none"] * 4
     assert found["advice"]["reasons"] == ["nothing has changed up to 2020Q3"]
     assert not any(test["alarm"] for test in found["cumulative"])
 
 
 @pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-def test_feature_that_moved_twice(what: Contract) -> None:
+def test_feature_that_moved_twice(contract: Contract) -> None:
     """Twice running is a look, in words with the effect; the labels are fine, so never a retraining."""
-    found = report(older, older, what=what)
+    found = report(older, older, contract=contract)
     assert levels(found) == ["none", "look", "look"]
     assert re.match(r"age has moved \(effect 0\.[34]\d\)$", found["advice"]["reasons"][0])
     alarms = {(t["feature"], t["test"]) for t in found["batches"][1]["covariates"] if t["alarm"]}
@@ -374,10 +374,10 @@ def test_columns_that_say_nothing(columns: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 @pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-def test_batches_of_no_row_or_one(what: Contract, n: int) -> None:
+def test_batches_of_no_row_or_one(contract: Contract, n: int) -> None:
     """So few rows are themselves what there is to say, twice running; nothing else is claimed."""
     current = [Batch(q, visits(q)[:n], matured=True) for q in LATER[:2]]
-    found = drift(REFERENCE, current, IMPORTANCE, SPEC, what)
+    found = drift(REFERENCE, current, IMPORTANCE, SPEC, contract)
     assert levels(found) == ["none", "look", "look"]
     assert found["advice"]["reasons"] == ["rows: -100% against what was expected"]
     assert [batch["matured"] for batch in found["batches"]] == [n, n]

@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, model, params
+from perenne.common import batches, model, names, params
 from perenne.common import contract as contracts
 from perenne.common.contract import Contract
 from perenne.common.params import Evaluate, Train
@@ -118,11 +118,13 @@ TASKS = pytest.mark.parametrize(
 
 
 @TASKS
-def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(what: Contract, by_sklearn: Any) -> None:
+def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
+    contract: Contract, by_sklearn: Any
+) -> None:
     """For the model and for the dummy that always says the mean of the training rows."""
-    frame = rows() if what.task == "binary" else rows(y=np.random.default_rng(1).normal(size=400))
+    frame = rows() if contract.task == "binary" else rows(y=np.random.default_rng(1).normal(size=400))
     scores, mean = scored(frame), 0.3
-    report = evaluate(frame, scores, mean, SPEC, what)
+    report = evaluate(frame, scores, mean, SPEC, contract)
     dummy = np.full(len(frame), mean)
     masks = {
         ("colour", "red"): frame["colour"] == "red",
@@ -139,9 +141,9 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(what: Contract
 
 
 @TASKS
-def test_intervals_contain_their_value(what: Contract, by_sklearn: Any) -> None:
+def test_intervals_contain_their_value(contract: Contract, by_sklearn: Any) -> None:
     """And have a width, on all rows and on slices, and for the headline."""
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, what)
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract)
     parts = [report["holdout"], *(part for slices in report["slices"].values() for part in slices.values())]
     told = [metric for part in parts for metric in part["metrics"].values()]
     told += [report["headline"]["observed"], report["headline"]["predicted"]]
@@ -228,18 +230,18 @@ def test_without_slices_there_are_none() -> None:
     """And the table of slices has no row, but its columns."""
     columns = {n: c | {"role": "feature"} if "slice" in c["role"] else c for n, c in COLUMNS.items()}
     columns["age"] = {"type": "number", "role": "feature"}
-    what = contract(columns=columns | {"y": BINARY.columns["y"].model_dump()})
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, what)
+    unsliced = contract(columns=columns | {"y": BINARY.columns["y"].model_dump()})
+    report = evaluate(rows(), scored(rows()), 0.3, SPEC, unsliced)
     assert report["slices"] == {}
     assert by_slice(report).empty
     assert list(by_slice(report)) == ["slice", "rows", "loss"]
 
 
 @TASKS
-def test_the_table_of_slices_gives_rows_and_loss(what: Contract, by_sklearn: Any) -> None:
+def test_the_table_of_slices_gives_rows_and_loss(contract: Contract, by_sklearn: Any) -> None:
     """The loss is the first metric of the task: log loss, or the mean absolute error."""
     frame = rows()
-    table = by_slice(evaluate(frame, scored(frame), 0.3, SPEC, what)).set_index("slice")
+    table = by_slice(evaluate(frame, scored(frame), 0.3, SPEC, contract)).set_index("slice")
     red = frame["colour"] == "red"
     loss = next(iter(by_sklearn(frame["y"][red], scored(frame)[red]).values()))
     assert table.loc["colour=red"].to_dict() == {"rows": red.sum(), "loss": near(loss)}
@@ -368,20 +370,20 @@ def test_residuals_of_a_regression_are_observed_less_predicted() -> None:
     assert table["reference"].tolist() == [0] * 4
 
 
-def fitted(frame: pd.DataFrame, what: Contract = BINARY) -> Pipeline:
+def fitted(frame: pd.DataFrame, contract: Contract = BINARY) -> Pipeline:
     """A linear model of the frame."""
-    name = "LogisticRegression" if what.task == "binary" else "Ridge"
-    return train(frame, Train(estimator=f"sklearn.linear_model.{name}", params={}, seed=0), what)
+    name = "LogisticRegression" if contract.task == "binary" else "Ridge"
+    return train(frame, Train(estimator=f"sklearn.linear_model.{name}", params={}, seed=0), contract)
 
 
 @pytest.mark.parametrize("useful", ["colour", "age", "noise"])
 @pytest.mark.parametrize("what", [BINARY, REGRESSION], ids=["binary", "regression"])
-def test_the_only_useful_feature_is_the_most_important(what: Contract, useful: str) -> None:
+def test_the_only_useful_feature_is_the_most_important(contract: Contract, useful: str) -> None:
     """Shuffling it costs loss; shuffling the others costs next to nothing."""
     frame = rows()
     seen = frame[useful] == "red" if useful == "colour" else frame[useful] > frame[useful].median()
     frame["y"] = seen.astype(int)
-    table = importance(fitted(frame, what), frame, SPEC, what)
+    table = importance(fitted(frame, contract), frame, SPEC, contract)
     assert sorted(table["feature"]) == ["age", "colour", "noise"]
     assert table["feature"].iloc[0] == useful
     assert table["importance"].is_monotonic_decreasing
@@ -394,9 +396,9 @@ def test_importance_is_measured_on_as_many_rows_as_the_params_say(monkeypatch: p
     pipeline = fitted(frame)
     score = model.score
 
-    def counted(pipeline: Pipeline, X: pd.DataFrame, what: Contract) -> npt.NDArray[np.float64]:
+    def counted(pipeline: Pipeline, X: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
         asked.append(len(X))
-        return score(pipeline, X, what)
+        return score(pipeline, X, contract)
 
     monkeypatch.setattr(model, "score", counted)
     spec = SPEC.model_copy(update={"importance_rows": 50, "importance_repeats": 2})
@@ -436,13 +438,13 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
     model.save(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
     one = rows().head(1)
-    batches.write_parquet(stage.HOLDOUT, batches.to_table(one, batches.schema(BINARY)))
+    batches.write_parquet(names.HOLDOUT, batches.to_table(one, batches.schema(BINARY)))
     stage.main()
     return {
-        "metrics": json.loads(stage.METRICS.read_text()),
-        "evaluation": json.loads(stage.EVALUATION.read_text()),
-        "predictions": pd.read_parquet(stage.PREDICTIONS),
-        "plots": {file.stem: pd.read_csv(file) for file in stage.PLOTS.iterdir()},
+        "metrics": json.loads(names.METRICS.read_text()),
+        "evaluation": json.loads(names.EVALUATION.read_text()),
+        "predictions": pd.read_parquet(names.PREDICTIONS),
+        "plots": {file.stem: pd.read_csv(file) for file in names.PLOTS.iterdir()},
     }
 
 

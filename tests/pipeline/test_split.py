@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perenne.common import batches, contract, params, periods, typed
+from perenne.common import batches, names, params, periods, typed
 from perenne.common.contract import Contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.pipeline import split as stage
-from perenne.pipeline.split import Cut, gather, split
+from perenne.pipeline.split import gather, split
 
 CONTRACT = typed.parse(
     Contract,
@@ -303,17 +304,17 @@ def test_files_hold_no_poison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     write(Path("data/clean"), {str(month): [0, 1, None] for month in history("2020-01", "2020-12")})
     section = params.Split(as_of="2020-10", window=5, holdout=3)
     monkeypatch.setattr(params, "load", lambda stage: SimpleNamespace(case="visits", **{stage: section}))
-    monkeypatch.setattr(contract, "load", lambda _: CONTRACT)
+    monkeypatch.setattr(stage, "read_contract", lambda _: CONTRACT)
 
     stage.main()
 
-    learned, measured = batches.read_parquet(stage.TRAIN), batches.read_parquet(stage.HOLDOUT)
+    learned, measured = batches.read_parquet(names.TRAIN), batches.read_parquet(names.HOLDOUT)
     assert learned["time"].min() == pd.Timestamp("2020-03-01")
     assert learned["known"].max() == pd.Timestamp("2020-07-31 23:59:59")
     assert measured["time"].min() == pd.Timestamp("2020-08-01")
     assert measured["known"].max() == pd.Timestamp("2020-10-31 23:59:59")
     assert len(learned) == 4 * 2
     assert len(measured) == 2 * 2
-    report = stage.REPORT.read_text(encoding="utf-8")
+    report = names.SPLIT.read_text(encoding="utf-8")
     assert '"from": "2020-03"' in report
     assert '"unlabelled": 4' in report

@@ -61,9 +61,9 @@ def spec(estimator: str = LOGISTIC, **given: Any) -> Train:
     return Train(estimator=estimator, params=given, seed=0)
 
 
-def fitted(estimator: str, frame: pd.DataFrame, what: Contract) -> Pipeline:
+def fitted(estimator: str, frame: pd.DataFrame, contract: Contract) -> Pipeline:
     """A small model of one of the three kinds."""
-    return train(frame, spec(estimator, **KINDS[estimator]), what)
+    return train(frame, spec(estimator, **KINDS[estimator]), contract)
 
 
 WRITTEN = "write it like sklearn.ensemble.HistGradientBoostingClassifier"
@@ -220,9 +220,9 @@ def test_a_target_of_a_single_class_is_an_error(only: int) -> None:
     )
 
 
-def scores(estimator: str, seen: pd.DataFrame, asked: pd.DataFrame, what: Contract) -> Any:
+def scores(estimator: str, seen: pd.DataFrame, asked: pd.DataFrame, contract: Contract) -> Any:
     """What a model of some rows says of others."""
-    found = model.predict(fitted(estimator, seen, what), asked, what)
+    found = model.predict(fitted(estimator, seen, contract), asked, contract)
     assert np.isfinite(found).all()
     assert ((found >= 0) & (found <= 1)).all()
     return found
@@ -335,13 +335,13 @@ def test_booleans_integers_and_dates_can_be_features(estimator: str) -> None:
 )
 def test_a_regression_end_to_end(estimator: str, tmp_path: Path) -> None:
     """Trained, saved and loaded, a model predicts an amount that a colour and a size decide."""
-    what = contract("colour: {type: category}", "size: {type: number}", task="regression")
+    amounts = contract("colour: {type: category}", "size: {type: number}", task="regression")
     frame = rows(400)
     frame["y"] = 10 * frame["size"] + 5 * (frame["colour"] == "red")
     saved = tmp_path / "model.skops", tmp_path / "model.json"
-    model.save(train(frame, spec(estimator), what), card(frame, spec(estimator), what), *saved)
+    model.save(train(frame, spec(estimator), amounts), card(frame, spec(estimator), amounts), *saved)
     pipeline, beside = model.load(*saved)
-    residual = model.predict(pipeline, frame, what) - frame["y"]
+    residual = model.predict(pipeline, frame, amounts) - frame["y"]
     assert np.sqrt(np.mean(residual**2)) < 0.1 * frame["y"].std()
     assert beside["mean_target"] == pytest.approx(frame["y"].mean(), rel=1e-5)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perenne.common import batches
+from perenne.common import batches, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
@@ -26,9 +26,9 @@ JANUARY = pd.Period("2021-01", "M")
 GOOD = tiny.frame(table("2021-01", rows=6))
 
 
-def check(frame: pd.DataFrame, rows: Contract | None = None, *, matured: bool = True) -> Checked:
+def check(frame: pd.DataFrame, contract: Contract | None = None, *, matured: bool = True) -> Checked:
     """Return January checked."""
-    return validate(frame, JANUARY, rows or tiny.contract(), matured=matured)
+    return validate(frame, JANUARY, contract or tiny.contract(), matured=matured)
 
 
 def broken(checked: Checked) -> set[tuple[int, str, str]]:
@@ -230,8 +230,8 @@ def test_stage_writes_clean_quarantine_and_counts(raw: Path) -> None:
     assert (clean / "2021-01.parquet").read_bytes() == (raw / "2021-01.parquet").read_bytes()
     assert [pq.read_table(quarantine / f"{m}.parquet").num_rows for m in ("2021-01", "2021-02")] == [0, 1]
     assert pq.read_table(clean / "2021-02.parquet").num_rows == 19
-    assert '"colour: category": 1' in stage.REPORT.read_text(encoding="utf-8")
-    assert '"rows": 40' in stage.REPORT.read_text(encoding="utf-8")
+    assert '"colour: category": 1' in names.VALIDATION.read_text(encoding="utf-8")
+    assert '"rows": 40' in names.VALIDATION.read_text(encoding="utf-8")
 
 
 def test_large_identifiers_stay_exact_beside_a_missing_one(raw: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import locked, model
+from perenne.common import locked, model, names
 from perenne.common.errors import PerenneError
 from perenne.registry.fetch import CARD, fetch
 from tests.conftest import Enter
@@ -29,7 +29,7 @@ def bring(which: str = "prod", out: str = "out", *, require_signed: bool = False
 
 def test_path_of_the_card_is_the_one_that_train_writes() -> None:
     """It is written down twice to keep the registry quick to start."""
-    assert CARD == model.CARD
+    assert CARD == names.CARD
 
 
 @pytest.mark.parametrize("which", ["prod", "v1.0.0", "1.0.0", "retirement@v1.0.0"])
@@ -47,7 +47,7 @@ def test_fetched_in_a_clone_without_anything(inside: Project, enter: Enter) -> N
     service = Project(inside.path.parent / "service")
     enter(service)
     bring()
-    assert (service.path / "out/model.skops").read_bytes() == (inside.path / model.MODEL).read_bytes()
+    assert (service.path / "out/model.skops").read_bytes() == (inside.path / names.MODEL).read_bytes()
 
 
 def test_model_that_is_not_the_tags_is_refused(inside: Project) -> None:
@@ -75,7 +75,7 @@ def test_tag_without_proof_is_refused(inside: Project) -> None:
 
 def test_lost_model_is_told(inside: Project) -> None:
     """With the command that makes it again."""
-    md5 = locked.load("HEAD").out(model.MODEL).md5
+    md5 = locked.load("HEAD").out(names.MODEL).md5
     for place in (".dvc/cache", "../perenne-storage"):
         (inside.path / place / "files/md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(PerenneError, match="perenne restore VERSION makes it again"):

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from perenne.common import batches, contract, model
+from perenne.common import batches, model, names
+from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from perenne.registry import golden, tags
 from tests.conftest import Enter
@@ -18,11 +19,11 @@ def test_release_records_what_its_model_says(company: Project, enter: Enter) -> 
     enter(company)
     version = tags.read("retirement").find("prod")
     recorded = golden.recorded(version)
-    holdout = batches.read_parquet(golden.HOLDOUT)
+    holdout = batches.read_parquet(names.HOLDOUT)
     assert len(recorded) == golden.COUNT
     assert (min(recorded), max(recorded)) == (0, len(holdout) - 1)
-    what = contract.load("retirement")
-    scores = model.predict(model.load()[0], holdout.iloc[list(recorded)], what)
+    contract = read_contract("retirement")
+    scores = model.predict(model.load()[0], holdout.iloc[list(recorded)], contract)
     assert scores.tolist() == list(recorded.values())
     assert "salary" not in str((version.proof or {})["golden"])
 
@@ -33,11 +34,11 @@ def test_rows_come_back_from_the_tag_alone(company: Project, enter: Enter) -> No
     elsewhere = Project(company.path.parent / "elsewhere")
     enter(elsewhere)
     version = tags.read("retirement").find("prod")
-    what = contract.load("retirement")
-    rows = golden.rows(version, what)
+    contract = read_contract("retirement")
+    rows = golden.rows(version, contract)
     assert json.loads(json.dumps(rows)) == rows
     assert len(rows) == golden.COUNT
-    assert {name for row in rows for name in row} == {what.time, *what.features}
+    assert {name for row in rows for name in row} == {contract.time, *contract.features}
     assert any("absence_days" not in row for row in rows)
 
 

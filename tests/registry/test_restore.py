@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.common.locked import MODEL
+from perenne.common.names import MODEL
 from perenne.registry.restore import restore
 from tests.conftest import Enter
 from tests.project import Project

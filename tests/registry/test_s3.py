@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.common.locked import MODEL
+from perenne.common.names import MODEL
 from perenne.registry import storage
 from tests.conftest import Enter
 from tests.project import Project

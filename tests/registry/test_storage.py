@@ -8,7 +8,7 @@ import pytest
 
 from perenne.common import locked
 from perenne.common.errors import PerenneError
-from perenne.common.locked import MODEL
+from perenne.common.names import MODEL
 from perenne.registry import storage
 from tests.conftest import Enter
 from tests.project import Project

@@ -27,8 +27,8 @@ import pandas as pd
 from perenne.pipeline import train
 from perenne.common import batches, contract, model, params
 p = params.load("train")
-what = contract.load(p.case)
-rows = pd.concat([batches.read_parquet(train.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
+what = read_contract(p.case)
+rows = pd.concat([batches.read_parquet(names.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
 model.save(train.train(rows, p.train, what), train.card(rows, p.train, what))
 """
 

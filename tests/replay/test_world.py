@@ -9,7 +9,7 @@ import pytest
 
 from perenne.common import batches, periods
 from perenne.replay import plan
-from perenne.replay.plan import Settings
+from perenne.replay.plan import ReplaySettings
 from perenne.replay.world import World
 from tests.conftest import Enter
 from tests.project import Project
@@ -19,12 +19,12 @@ def test_batches_and_model_are_those_of_the_pipeline(small: Project, enter: Ente
     """On the same params, every clean batch and the model file have the bytes that `dvc repro` made."""
     enter(small)
     here = plan.load()
-    here = here._replace(settings=Settings())
+    here = here._replace(settings=ReplaySettings())
     here = here._replace(params=here.params.model_copy(update={"ingest": plan_ingest()}))
     world = World(here, tmp_path)
-    for period, file in batches.listed(Path("data/clean"), here.what).items():
+    for period, file in batches.listed(Path("data/clean"), here.contract).items():
         assert world.files[period].read_bytes() == file.read_bytes(), period
-    cut = here.cut(periods.parse(here.params.split.as_of, here.what.period, "as_of"))
+    cut = here.cut(periods.parse(here.params.split.as_of, here.contract.period, "as_of"))
     world.trained(cut)
     made = world.folder / "models" / f"{world.name(cut)}.skops"
     assert made.read_bytes() == Path("data/model/model.skops").read_bytes()
@@ -33,7 +33,8 @@ def test_batches_and_model_are_those_of_the_pipeline(small: Project, enter: Ente
 def plan_ingest() -> object:
     """Return the source in params.yaml, which `replay.yaml` otherwise makes longer."""
     from perenne.common import strict_yaml
-    from perenne.common.params import PARAMS, Params
+    from perenne.common.names import PARAMS
+    from perenne.common.params import Params
     from perenne.common.typed import parse
 
     return parse(Params, strict_yaml.load(PARAMS), "params.yaml").ingest

@@ -64,10 +64,10 @@ class Paper(Log):
 
 def served(scorer: Sizes, version: str = "v1.0.0") -> Served:
     """Return a version that scores so."""
-    what: Contract = tiny.contract()
+    contract: Contract = tiny.contract()
     tag: Any = None
     named = Version("tiny", version, "", tag, "", "", None, signed=False, tag=f"tiny@{version}")
-    return Served(named, {}, "", what, scorer, {"colour": frozenset(["red", "blue"])})
+    return Served(named, {}, "", contract, scorer, {"colour": frozenset(["red", "blue"])})
 
 
 class Desk:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from perenne.common import contract
-from perenne.common.contract import Contract
+from perenne.common.contract import Contract, read_contract
 from perenne.serving.rows import Row, example, requests
 from tests import tiny
 from tests.project import ROOT
@@ -24,9 +23,11 @@ GOOD = {
 }
 
 
-def read(row: dict[str, Any], what: Contract | None = None) -> Row:
+def read(row: dict[str, Any], contract: Contract | None = None) -> Row:
     """Return a row as the service reads it."""
-    found: list[Row] = requests(what or tiny.contract(), 3).validate_json(json.dumps({"rows": [row]}))["rows"]
+    found: list[Row] = requests(contract or tiny.contract(), 3).validate_json(json.dumps({"rows": [row]}))[
+        "rows"
+    ]
     return found[0]
 
 
@@ -42,11 +43,11 @@ def problem(row: dict[str, Any]) -> tuple[Any, ...]:
 def test_example_is_a_row_of_the_contract(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What /docs shows can be sent as it is; the schema tells every column that may be said, and its unit."""
     monkeypatch.chdir(ROOT)
-    what = contract.load(case)
-    read(example(what), what)
-    schema = requests(what, 3).json_schema()["$defs"]["Row"]
-    assert set(schema["properties"]) == set(what.columns) - {what.target}
-    assert set(schema["required"]) == {n for n in what.features if not what.columns[n].missing}
+    contract = read_contract(case)
+    read(example(contract), contract)
+    schema = requests(contract, 3).json_schema()["$defs"]["Row"]
+    assert set(schema["properties"]) == set(contract.columns) - {contract.target}
+    assert set(schema["required"]) == {n for n in contract.features if not contract.columns[n].missing}
     assert schema["additionalProperties"] is False
     unit, name = ("EUR of 2013 a year", "salary") if case == "retirement" else ("miles", "distance")
     assert unit in schema["properties"][name]["description"]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perenne.common import batches, contract, model, params
-from perenne.common.contract import Contract
+from perenne.common import batches, model, params
+from perenne.common.contract import Contract, read_contract
 from perenne.common.params import Train
 from perenne.pipeline import ingest
 from perenne.pipeline.train import train
@@ -34,13 +34,13 @@ BOOSTED = {
 }
 
 
-def data(case: str, what: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
+def data(case: str, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rows to learn from and the last labelled batch, typed as the pipeline has them."""
     typed = [
-        pd.DataFrame({name: batches.typed(frame[name], column) for name, column in what.columns.items()})
-        for _, frame in ingest.ingest(SOURCES[case], what)
+        pd.DataFrame({name: batches.typed(frame[name], column) for name, column in contract.columns.items()})
+        for _, frame in ingest.ingest(SOURCES[case], contract)
     ]
-    labelled = [frame[frame[what.target].notna()] for frame in typed]
+    labelled = [frame[frame[contract.target].notna()] for frame in typed]
     labelled = [frame.reset_index(drop=True) for frame in labelled if len(frame)]
     return pd.concat(labelled[:-1], ignore_index=True), labelled[-1]
 
@@ -50,23 +50,23 @@ def case(request: pytest.FixtureRequest) -> tuple[Contract, pd.DataFrame, pd.Dat
     """Return a case's contract, training rows and holdout."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        what = contract.load(request.param)
-    return what, *data(request.param, what)
+        contract = read_contract(request.param)
+    return contract, *data(request.param, contract)
 
 
-def fitted(rows: pd.DataFrame, what: Contract, estimator: str = "", **given: Any) -> Any:
+def fitted(rows: pd.DataFrame, contract: Contract, estimator: str = "", **given: Any) -> Any:
     """Return a pipeline as the stage trains it."""
-    kind = "Classifier" if what.task == "binary" else "Regressor"
+    kind = "Classifier" if contract.task == "binary" else "Regressor"
     path = estimator or f"sklearn.ensemble.HistGradientBoosting{kind}"
-    return train(rows, Train(estimator=path, params=given, seed=0), what)
+    return train(rows, Train(estimator=path, params=given, seed=0), contract)
 
 
-def asked(frame: pd.DataFrame, what: Contract) -> list[Row]:
+def asked(frame: pd.DataFrame, contract: Contract) -> list[Row]:
     """Return rows as a caller sends them and the service reads them."""
-    table = batches.to_table(frame, batches.schema(what)).select([what.time, *what.features])
+    table = batches.to_table(frame, batches.schema(contract)).select([contract.time, *contract.features])
     sent = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
     body = json.dumps({"rows": sent}, default=lambda time: time.isoformat())
-    read: list[Row] = requests(what, len(sent)).validate_json(body)["rows"]
+    read: list[Row] = requests(contract, len(sent)).validate_json(body)["rows"]
     return read
 
 
@@ -80,12 +80,12 @@ def test_every_row_of_a_holdout_is_the_same_to_the_bit(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame], given: dict[str, Any]
 ) -> None:
     """Whatever the trees look like, missing values included, together and one at a time."""
-    what, rows, holdout = case
-    pipeline = fitted(rows, what, **given)
-    quick = scorer(pipeline, what)
+    contract, rows, holdout = case
+    pipeline = fitted(rows, contract, **given)
+    quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    read = asked(holdout, what)
-    expected = model.predict(pipeline, holdout, what)
+    read = asked(holdout, contract)
+    expected = model.predict(pipeline, holdout, contract)
     assert len(read) > 4_000
     assert np.array_equal(scores(quick, read), expected)
     alone = [scores(quick, [row]).item() for row in read[:200]]
@@ -96,12 +96,12 @@ def test_categories_never_seen_and_values_at_the_edges(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame],
 ) -> None:
     """An unseen category, every column missing in turn, and values on a threshold and next to it."""
-    what, rows, holdout = case
-    pipeline = fitted(rows, what, max_iter=40)
-    quick = scorer(pipeline, what)
+    contract, rows, holdout = case
+    pipeline = fitted(rows, contract, max_iter=40)
+    quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    base = asked(holdout[:40], what)
-    made = [row | {name: None} for row in base for name in what.features]
+    base = asked(holdout[:40], contract)
+    made = [row | {name: None} for row in base for name in contract.features]
     for feature in quick.forest.features:
         if isinstance(feature, forest.Category):
             made += [row | {feature.name: "never seen"} for row in base]
@@ -110,7 +110,7 @@ def test_categories_never_seen_and_values_at_the_edges(
                 near = (math.nextafter(cut, -math.inf), cut, math.nextafter(cut, math.inf))
                 made += [base[0] | {feature.name: value} for value in near]
     assert len(made) > 500
-    assert np.array_equal(scores(quick, made), scores(Frames(pipeline, what), made))
+    assert np.array_equal(scores(quick, made), scores(Frames(pipeline, contract), made))
 
 
 @pytest.mark.parametrize(
@@ -121,19 +121,19 @@ def test_other_estimators_predict_by_themselves(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame], estimator: str
 ) -> None:
     """One frame for all rows that wait, and the scores of the pipeline."""
-    what, rows, holdout = case
+    contract, rows, holdout = case
     given = {"n_estimators": 5} if "Forest" in estimator else {"max_iter": 2_000}
-    pipeline = fitted(rows[::20].reset_index(drop=True), what, estimator, **given)
-    by = scorer(pipeline, what)
+    pipeline = fitted(rows[::20].reset_index(drop=True), contract, estimator, **given)
+    by = scorer(pipeline, contract)
     assert isinstance(by, Frames)
     assert not by.quick
-    assert np.array_equal(scores(by, asked(holdout, what)), model.predict(pipeline, holdout, what))
+    assert np.array_equal(scores(by, asked(holdout, contract)), model.predict(pipeline, holdout, contract))
 
 
 def test_dates_and_amounts() -> None:
     """A date counts by the days to the row's own time, and a regression has no class."""
     text = tiny.CONTRACT.replace("task: binary", "task: regression")
-    what = tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", text)
+    contract = tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", text)
     rng = np.random.default_rng(0)
     days = pd.Timestamp("2021-01-31T06:30") - pd.to_timedelta(rng.integers(0, 4_000_000, 900), unit="min")
     rows = pd.DataFrame(
@@ -147,17 +147,17 @@ def test_dates_and_amounts() -> None:
         }
     )
     rows["won"] = rows["size"].fillna(50) + (rows["seen"] - rows["member"]).dt.days.fillna(0) / 10
-    pipeline = fitted(rows, what, max_iter=50)
-    quick = scorer(pipeline, what)
+    pipeline = fitted(rows, contract, max_iter=50)
+    quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    assert np.array_equal(scores(quick, asked(rows, what)), model.predict(pipeline, rows, what))
+    assert np.array_equal(scores(quick, asked(rows, contract)), model.predict(pipeline, rows, contract))
 
 
 def test_trees_too_large_for_a_word_are_left_to_scikit_learn() -> None:
     """More than 64 leaves do not fit."""
-    what = tiny.contract()
+    contract = tiny.contract()
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"seen": pd.Timestamp("2021-01-01"), "size": rng.random(4_000) * 100})
     rows = rows.assign(colour="red", adult=True, member=rows["seen"], won=rng.integers(2, size=4_000))
-    pipeline = fitted(rows, what, max_iter=2, max_leaf_nodes=None, min_samples_leaf=1)
-    assert isinstance(scorer(pipeline, what), Frames)
+    pipeline = fitted(rows, contract, max_iter=2, max_leaf_nodes=None, min_samples_leaf=1)
+    assert isinstance(scorer(pipeline, contract), Frames)

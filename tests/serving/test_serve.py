@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from perenne.common import batches, contract, model
-from perenne.registry import golden
+from perenne.common import batches, model, names
+from perenne.common.contract import read_contract
 from tests.conftest import Enter
 from tests.project import environment
 from tests.serving.running import BEARER, Running, example
@@ -23,13 +23,13 @@ JSON = {"Content-Type": "application/json"}
 
 def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
     """Return rows of the holdout as a caller sends them, and what the pipeline predicts."""
-    frame = batches.read_parquet(running.project.path / golden.HOLDOUT)[:200]
-    what = contract.load("retirement")
+    frame = batches.read_parquet(running.project.path / names.HOLDOUT)[:200]
+    contract = read_contract("retirement")
     folder = running.project.path
-    pipeline, _ = model.load(folder / model.MODEL, folder / model.CARD)
-    rows = batches.to_table(frame, batches.schema(what)).drop([what.target]).to_pylist()
+    pipeline, _ = model.load(folder / names.MODEL, folder / names.CARD)
+    rows = batches.to_table(frame, batches.schema(contract)).drop([contract.target]).to_pylist()
     sent = json.loads(json.dumps(rows, default=lambda time: time.isoformat()))
-    return sent, model.predict(pipeline, frame, what).tolist()
+    return sent, model.predict(pipeline, frame, contract).tolist()
 
 
 def logged(running: Running) -> list[tuple[Any, ...]]:

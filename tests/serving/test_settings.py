@@ -19,7 +19,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(section: str, **given: object) -> settings.Settings:
+def load(section: str, **given: object) -> settings.ServeSettings:
     """Return the settings of a params.yaml with this section."""
     Path("params.yaml").write_text(f"case: tiny\nserve: {section}\n", encoding="utf-8")
     return settings.load(**given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from perenne.common import git, model
+from perenne.common import git, names
 from perenne.registry import publish, tags
 from perenne.release.release import as_yaml
 
@@ -14,7 +14,7 @@ NAME = "retirement"
 
 def sha256() -> str:
     """Return that of the model in the working tree."""
-    return hashlib.sha256(model.MODEL.read_bytes()).hexdigest()
+    return hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
 
 
 def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:

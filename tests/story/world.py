@@ -31,14 +31,14 @@ def move_in(project: Project) -> None:
 
 def deliver(project: Project, since: str, through: str) -> None:
     """Commit the file of each quarter, and again that of the one before, whose labels have come."""
-    what = parse(Contract, strict_yaml.loads(project.read(CONTRACT)), CONTRACT)
+    contract = parse(Contract, strict_yaml.loads(project.read(CONTRACT)), CONTRACT)
     source = Retirement(source="retirement", start="2013Q1", through=through, law=LAW, seed=0, scale=1.0)
     names = []
-    for period, frame in ingest.ingest(source, what):
-        if period >= pd.Period(since) - what.label_delay:
+    for period, frame in ingest.ingest(source, contract):
+        if period >= pd.Period(since) - contract.label_delay:
             names.append(f"data/incoming/{period}.parquet")
             (project.path / names[-1]).unlink(missing_ok=True)  # it may be a link into DVC's cache
-            batches.write_parquet(project.path / names[-1], ingest.table(_seen(period, frame), what))
+            batches.write_parquet(project.path / names[-1], ingest.table(_seen(period, frame), contract))
     project.run(f"dvc add -q {' '.join(names)} && dvc push -q {' '.join(names)} && git add data/incoming")
     project.commit(f"the files of {since} to {through}")
     project.run("git push -q origin HEAD:main")

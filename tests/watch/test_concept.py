@@ -12,9 +12,9 @@ from scipy import stats
 
 from perenne.common import strict_yaml
 from perenne.common.contract import Contract
+from perenne.common.names import PREDICTION
 from perenne.common.typed import parse
 from perenne.watch import concept
-from perenne.watch.covariates import PREDICTION
 
 CONTRACT = """\
 row: one visit
@@ -75,10 +75,12 @@ def numeric(rows: pd.DataFrame, *, sd: float = 1.0, shift: float = 0.0) -> pd.Da
 REFERENCE = {quarter: visits(quarter, seed=seed) for seed, quarter in enumerate(QUARTERS)}
 
 
-def detectors(what: Contract = ENTITY, periods: int = 160) -> concept.Detectors:
+def detectors(contract: Contract = ENTITY, periods: int = 160) -> concept.Detectors:
     """Return detectors on the reference."""
-    reference = REFERENCE if what.task == "binary" else {q: numeric(rows) for q, rows in REFERENCE.items()}
-    return concept.Detectors(concept.watched(reference, what, periods=periods, seed=0), seed=0)
+    reference = (
+        REFERENCE if contract.task == "binary" else {q: numeric(rows) for q, rows in REFERENCE.items()}
+    )
+    return concept.Detectors(concept.watched(reference, contract, periods=periods, seed=0), seed=0)
 
 
 def told(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -93,11 +95,11 @@ def test_shares_of_alpha_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-def test_alpha_is_shared_by_increments(what: Contract) -> None:
+def test_alpha_is_shared_by_increments(contract: Contract) -> None:
     """In the reference's periods, as many false alarms are expected as one in `periods` allows."""
-    watch = concept.watched(REFERENCE, what, periods=50, seed=0)
+    watch = concept.watched(REFERENCE, contract, periods=50, seed=0)
     counts = {
-        name: sum(len(concept.streams(rows, what, seed=0)[name].values) for rows in REFERENCE.values())
+        name: sum(len(concept.streams(rows, contract, seed=0)[name].values) for rows in REFERENCE.values())
         for name in watch
     }
     assert sum(w.alpha * counts[name] for name, w in watch.items()) == pytest.approx(len(REFERENCE) / 50)
@@ -106,9 +108,9 @@ def test_alpha_is_shared_by_increments(what: Contract) -> None:
 @pytest.mark.parametrize(
     ("what", "increments", "rows"), [(ENTITY, 400, True), (NONE, 400, True), (DAY, 40, False)]
 )
-def test_a_block_is_one_increment(what: Contract, increments: int, *, rows: bool) -> None:
+def test_a_block_is_one_increment(contract: Contract, increments: int, *, rows: bool) -> None:
     """Rows that resemble each other are averaged, others are not; and each lies between its bounds."""
-    found = concept.streams(REFERENCE[QUARTERS[0]], what, seed=0)
+    found = concept.streams(REFERENCE[QUARTERS[0]], contract, seed=0)
     assert set(found) == set(concept.SHARES)
     for name in ("loss", "too many", "too few"):
         assert len(found[name].values) == increments
@@ -128,12 +130,12 @@ def test_rows_of_a_moment_are_shuffled_and_moments_are_not() -> None:
 
 
 @pytest.mark.parametrize("what", [ENTITY, NONE, DAY, REGRESSION], ids=["entity", "none", "day", "regression"])
-def test_calm_batches_raise_nothing(what: Contract) -> None:
+def test_calm_batches_raise_nothing(contract: Contract) -> None:
     """A model that stays as right as it was is left in peace."""
-    now = detectors(what)
+    now = detectors(contract)
     for seed, quarter in enumerate(LATER):
         rows = visits(quarter, seed=100 + seed)
-        found = now.update(quarter, numeric(rows) if what.task == "regression" else rows, what)
+        found = now.update(quarter, numeric(rows) if contract.task == "regression" else rows, contract)
         assert concept.alarms(found) == []
 
 
@@ -147,13 +149,13 @@ def test_calm_batches_raise_nothing(what: Contract) -> None:
         ("too few", {"y": 0.0}),
     ],
 )
-def test_what_goes_wrong_is_named(what: Contract, stream: str, changed: dict[str, float]) -> None:
+def test_what_goes_wrong_is_named(contract: Contract, stream: str, changed: dict[str, float]) -> None:
     """Each thing that can go wrong raises its own stream, and what went the other way does not."""
-    now = detectors(what)
-    now.update(LATER[0], visits(LATER[0], seed=100), what)
+    now = detectors(contract)
+    now.update(LATER[0], visits(LATER[0], seed=100), contract)
     for i, quarter in enumerate(LATER[1:3]):  # two, as forty days are soon too few to be sure
         moved = visits(quarter, seed=101 + i, wrong=0.0 if changed else 1.0).assign(**changed)
-        found = told(now.update(quarter, moved, what))
+        found = told(now.update(quarter, moved, contract))
     assert found[stream]["alarm"]
     assert found[stream]["since"] in (str(LATER[0]), str(LATER[1]))
     assert {"too many", "too few"} - {stream} - set(concept.alarms(list(found.values())))
@@ -219,24 +221,24 @@ def test_increments_belong_to_periods() -> None:
 
 @pytest.mark.parametrize("what", [ENTITY, DAY, REGRESSION], ids=["entity", "day", "regression"])
 @pytest.mark.parametrize("n", [0, 400], ids=["no row", "no label"])
-def test_batch_without_a_label_changes_nothing(what: Contract, n: int) -> None:
+def test_batch_without_a_label_changes_nothing(contract: Contract, n: int) -> None:
     """No label is no evidence: the detectors stand as they stood, the batch has no value of its own."""
-    now = detectors(what)
+    now = detectors(contract)
     before = dict(now.states)
-    found = now.update(LATER[0], visits(LATER[0], seed=1).assign(y=math.nan)[:n], what)
+    found = now.update(LATER[0], visits(LATER[0], seed=1).assign(y=math.nan)[:n], contract)
     assert now.states == before
     assert all(math.isnan(stream["value"]) and not stream["alarm"] for stream in found)
-    assert concept.figures(visits(LATER[0], seed=1)[:0], what) == {"observed": 0.0, "expected": 0.0}
+    assert concept.figures(visits(LATER[0], seed=1)[:0], contract) == {"observed": 0.0, "expected": 0.0}
 
 
 @pytest.mark.parametrize("what", [ENTITY, DAY], ids=["entity", "day"])
-def test_perfect_model_is_watched(what: Contract) -> None:
+def test_perfect_model_is_watched(contract: Contract) -> None:
     """A model that was never wrong has a bound all the same, and is found out when it is wrong."""
     perfect = {q: rows.assign(**{PREDICTION: rows["y"]}) for q, rows in REFERENCE.items()}
-    now = concept.Detectors(concept.watched(perfect, what, periods=160, seed=0), seed=0)
+    now = concept.Detectors(concept.watched(perfect, contract, periods=160, seed=0), seed=0)
     calm = visits(LATER[0], seed=1)
-    assert concept.alarms(now.update(LATER[0], calm.assign(**{PREDICTION: calm["y"]}), what)) == []
-    assert {"loss", "ranking"} <= set(concept.alarms(now.update(LATER[1], calm, what)))
+    assert concept.alarms(now.update(LATER[0], calm.assign(**{PREDICTION: calm["y"]}), contract)) == []
+    assert {"loss", "ranking"} <= set(concept.alarms(now.update(LATER[1], calm, contract)))
 
 
 def test_what_the_reference_cannot_tell_is_not_watched() -> None:
@@ -275,7 +277,7 @@ def test_bounds_hold_together() -> None:
 
 
 @pytest.mark.parametrize("what", [ENTITY, DAY], ids=["entity", "day"])
-def test_false_alarms_are_bounded(what: Contract) -> None:
+def test_false_alarms_are_bounded(contract: Contract) -> None:
     """Of 60 calm streams of 10 periods at 1 false alarm in 100, no more alarm than 10 % plus the bounds' 5 %.
 
     The lower end of the 99 % interval (Clopper and Pearson 1934) must not lie above 15 %: of 60, at most 17.
@@ -283,8 +285,8 @@ def test_false_alarms_are_bounded(what: Contract) -> None:
     alarmed = 0
     for seed in range(60):
         reference = {q: visits(q, seed=[seed, i], n=200) for i, q in enumerate(QUARTERS)}
-        now = concept.Detectors(concept.watched(reference, what, periods=100, seed=seed), seed=seed)
+        now = concept.Detectors(concept.watched(reference, contract, periods=100, seed=seed), seed=seed)
         for i, quarter in enumerate(LATER[:10]):
-            last = now.update(quarter, visits(quarter, seed=[seed, 10 + i], n=200), what)
+            last = now.update(quarter, visits(quarter, seed=[seed, 10 + i], n=200), contract)
         alarmed += bool(concept.alarms(last))
     assert stats.binomtest(alarmed, 60).proportion_ci(0.99).low <= 0.15

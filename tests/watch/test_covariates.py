@@ -12,13 +12,14 @@ from scipy import stats
 
 from perenne.common import strict_yaml
 from perenne.common.contract import Contract
+from perenne.common.names import PREDICTION
 from perenne.common.typed import parse
 from perenne.stats.counts import volume
 from perenne.stats.multiplicity import persistent
 from perenne.watch import covariates
-from perenne.watch.covariates import PREDICTION, Tests
+from perenne.watch.covariates import Tests
 
-CONTRACT = """\
+TEXT = """\
 row: one visit
 task: binary
 period: quarter
@@ -38,11 +39,11 @@ NEXT = pd.Period("2020Q1")
 
 def contract(old: str = "", new: str = "") -> Contract:
     """Return the contract, with one piece of its text replaced."""
-    assert old in CONTRACT, old
-    return parse(Contract, strict_yaml.loads(CONTRACT.replace(old, new)), "contract.yaml")
+    assert old in TEXT, old
+    return parse(Contract, strict_yaml.loads(TEXT.replace(old, new)), "contract.yaml")
 
 
-WHAT = contract()
+CONTRACT = contract()
 
 
 def rows(n: int = 400, *, seed: int, at: str = "2019-03-31", **columns: Any) -> pd.DataFrame:
@@ -64,12 +65,14 @@ def rows(n: int = 400, *, seed: int, at: str = "2019-03-31", **columns: Any) -> 
 
 
 REFERENCE = {quarter: rows(seed=seed) for seed, quarter in enumerate(QUARTERS)}
-BEFORE = covariates.baseline(REFERENCE, WHAT)
+BEFORE = covariates.baseline(REFERENCE, CONTRACT)
 
 
-def columnwise(batch: pd.DataFrame, before: covariates.Baseline = BEFORE, what: Contract = WHAT) -> Tests:
+def columnwise(
+    batch: pd.DataFrame, before: covariates.Baseline = BEFORE, contract: Contract = CONTRACT
+) -> Tests:
     """Return the tests of every column of a batch."""
-    return covariates.columnwise(before, covariates.tallied(batch, before, what))
+    return covariates.columnwise(before, covariates.tallied(batch, before, contract))
 
 
 CALM = rows(seed=9)
@@ -132,12 +135,12 @@ def test_column_missing_altogether(name: str) -> None:
 def test_column_missing_on_both_sides(name: str) -> None:
     """A column that never held anything says nothing, and no more does one that is filled from now on lie."""
     empty = {q: batch.assign(**{name: NOTHING[name]}) for q, batch in REFERENCE.items()}
-    before = covariates.baseline(empty, WHAT)
+    before = covariates.baseline(empty, CONTRACT)
     same = columnwise(CALM.assign(**{name: NOTHING[name]}), before)
     assert all(math.isnan(test.pvalue) for (n, _), test in same.items() if n == name)
     filled = columnwise(CALM, before)[name, "missing"]
     assert (filled.effect, filled.pvalue < 1e-6) == (-1.0, True)
-    together = covariates.together(before, CALM.assign(**{name: NOTHING[name]}), WHAT, seed=0)
+    together = covariates.together(before, CALM.assign(**{name: NOTHING[name]}), CONTRACT, seed=0)
     assert together["all features", "joint"].pvalue > 0.005
 
 
@@ -147,7 +150,7 @@ def test_column_missing_on_both_sides(name: str) -> None:
 )
 def test_constant_column(name: str, value: Any) -> None:
     """A constant that stays is no test at all, one that changes is the greatest effect there is."""
-    before = covariates.baseline({q: b.assign(**{name: value}) for q, b in REFERENCE.items()}, WHAT)
+    before = covariates.baseline({q: b.assign(**{name: value}) for q, b in REFERENCE.items()}, CONTRACT)
     assert math.isnan(columnwise(CALM.assign(**{name: value}), before)[name, "distribution"].pvalue)
     assert columnwise(CALM, before)[name, "distribution"].pvalue < 1e-6
 
@@ -156,7 +159,7 @@ def test_constant_column(name: str, value: Any) -> None:
 def test_batch_of_no_row_or_one(n: int) -> None:
     """Too few rows to say anything: no test is sure of itself, and none fails."""
     batch = CALM[:n]
-    found = columnwise(batch) | covariates.together(BEFORE, batch, WHAT, seed=0)
+    found = columnwise(batch) | covariates.together(BEFORE, batch, CONTRACT, seed=0)
     assert all(not test.pvalue < 0.001 for test in found.values())
     assert math.isnan(found["all features", "joint"].pvalue)
 
@@ -166,9 +169,9 @@ def test_hundred_thousand_categories() -> None:
     n = 100_000
     rng = np.random.default_rng(1)
     names = pd.Series(rng.integers(0, n, 2 * n).astype(str), dtype="str")
-    before = covariates.baseline({QUARTERS[0]: rows(n, seed=1, colour=names[:n])}, WHAT)
+    before = covariates.baseline({QUARTERS[0]: rows(n, seed=1, colour=names[:n])}, CONTRACT)
     batch = rows(n, seed=2, colour=names[n:].to_numpy())
-    found = columnwise(batch, before) | covariates.together(before, batch, WHAT, seed=0)
+    found = columnwise(batch, before) | covariates.together(before, batch, CONTRACT, seed=0)
     assert all(not test.pvalue < 0.001 for test in found.values())
     assert columnwise(batch.assign(colour="new"), before)["colour", "unseen"].pvalue < 1e-6
 
@@ -176,40 +179,40 @@ def test_hundred_thousand_categories() -> None:
 def test_counts_of_batches_add_up() -> None:
     """Two batches counted apart and added are the two counted as one."""
     batches = [rows(seed=7), rows(seed=8, colour="pink")]
-    counted = [covariates.tallied(batch, BEFORE, WHAT) for batch in batches]
+    counted = [covariates.tallied(batch, BEFORE, CONTRACT) for batch in batches]
     pooled = covariates.pooled(covariates.pooled({}, counted[0]), counted[1])
     assert covariates.columnwise(BEFORE, pooled) == columnwise(pd.concat(batches))
 
 
 def test_correlation_that_no_column_shows() -> None:
     """Two columns that have become one are found together, and by neither of them."""
-    what = contract("  adult:", "  size: {type: number, role: feature}\n  adult:")
+    sized = contract("  adult:", "  size: {type: number, role: feature}\n  adult:")
     rng = np.random.default_rng(3)
     reference = {q: b.assign(size=rng.normal(size=400)) for q, b in REFERENCE.items()}
-    before = covariates.baseline(reference, what)
+    before = covariates.baseline(reference, sized)
     batch = CALM.assign(size=CALM["age"])
-    assert covariates.together(before, batch, what, seed=0)["all features", "joint"].pvalue < 1e-6
-    alone = columnwise(batch, before, what)
+    assert covariates.together(before, batch, sized, seed=0)["all features", "joint"].pvalue < 1e-6
+    alone = columnwise(batch, before, sized)
     assert all(not test.pvalue < 0.005 for test in alone.values())
 
 
 def test_rows_of_a_block_are_no_evidence_of_their_own() -> None:
     """Ten rows of one person are one: what rows alone would prove, ten people do not."""
-    what = contract("  at:", "  person: {type: integer, role: block}\n  at:")
+    blocked = contract("  at:", "  person: {type: integer, role: block}\n  at:")
 
     def people(seed: int, *, first: int) -> pd.DataFrame:
         age = np.repeat(np.random.default_rng(seed).normal(size=40), 10)
         return rows(seed=seed, age=age, person=np.repeat(np.arange(first, first + 40), 10))
 
     reference, batch = {QUARTERS[0]: people(0, first=0)}, people(9, first=40)
-    blocks = columnwise(batch, covariates.baseline(reference, what), what)
-    naive = columnwise(batch, covariates.baseline(reference, WHAT))
+    blocks = columnwise(batch, covariates.baseline(reference, blocked), blocked)
+    naive = columnwise(batch, covariates.baseline(reference, CONTRACT))
     assert naive["age", "distribution"].pvalue < 1e-3 < 0.02 < blocks["age", "distribution"].pvalue
 
 
 def arrived(batch: pd.DataFrame, *, matured: bool = True, period: pd.Period = NEXT) -> dict[Any, Any]:
     """Return how many rows and labels came."""
-    return dict(covariates.arrivals(BEFORE, period, batch, WHAT, matured=matured))
+    return dict(covariates.arrivals(BEFORE, period, batch, CONTRACT, matured=matured))
 
 
 def test_rows_are_expected_by_the_day() -> None:
@@ -230,12 +233,14 @@ def test_rows_that_are_too_many_or_too_few(n: int, effect: float) -> None:
 def test_labels_that_do_not_come() -> None:
     """Missing labels count where the reference shows how many are usual, once they are matured."""
     usual = {q: b.assign(y=b["y"].where(b.index % 20 > 0)) for q, b in REFERENCE.items()}
-    before = covariates.baseline(usual, WHAT)
+    before = covariates.baseline(usual, CONTRACT)
     half = CALM.assign(y=CALM["y"].where(CALM.index % 2 > 0))
-    found = covariates.arrivals(before, NEXT, half, WHAT, matured=True)["labels", "missing labels"]
+    found = covariates.arrivals(before, NEXT, half, CONTRACT, matured=True)["labels", "missing labels"]
     assert (found.observed, found.expected) == (200, 20)
     assert found.p_value < 1e-6
-    assert ("labels", "missing labels") not in covariates.arrivals(before, NEXT, half, WHAT, matured=False)
+    assert ("labels", "missing labels") not in covariates.arrivals(
+        before, NEXT, half, CONTRACT, matured=False
+    )
 
 
 def test_labels_that_do_not_come_where_they_always_did() -> None:
@@ -255,7 +260,7 @@ def test_calm_batches_rarely_ask_for_a_look() -> None:
     looks = 0
     for seed in range(100):
         reference = {q: rows(300, seed=1000 * seed + i) for i, q in enumerate(QUARTERS[:2])}
-        before = covariates.baseline(reference, WHAT)
+        before = covariates.baseline(reference, CONTRACT)
         first, second = (columnwise(rows(300, seed=1000 * seed + i), before) for i in (10, 11))
         looks += bool(persistent(first, second, level=0.05, floor=0.05))
     assert stats.binomtest(looks, 100).proportion_ci(0.99).low <= 0.05

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
+from perenne.common.names import PROD
 from perenne.common.options import current_case
 from perenne.forge import runner
 from perenne.registry import rollback as registry_rollback
 from perenne.registry import tags
-
-PROD = "prod"
 
 
 def deploy() -> str:

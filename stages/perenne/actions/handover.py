@@ -14,7 +14,7 @@ from perenne.actions import artifact
 from perenne.actions.artifact import Artifact
 from perenne.common import batches, git, strict_yaml
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK
+from perenne.common.names import LOCK
 from perenne.registry import storage
 
 NAME = "results"

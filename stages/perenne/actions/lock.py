@@ -13,7 +13,7 @@ from typing import Any
 from perenne.actions import artifact, comment, handover, neutral
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK
+from perenne.common.names import LOCK
 from perenne.forge import gh, runner
 from perenne.registry import storage
 from perenne.review import page

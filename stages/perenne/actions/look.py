@@ -15,10 +15,10 @@ from pydantic import Field
 from perenne.actions import artifact, comment
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.common.sections import contract_of
 from perenne.common.typed import Model, parse
 from perenne.forge import runner
 from perenne.gate import ledger, policy
-from perenne.registry.change import contract_of
 from perenne.review import page
 
 MOST = 2_000_000  # bytes of review.json
@@ -55,7 +55,7 @@ def look() -> str:
         return "no model was compared with another: nothing to write down"
     if not git.succeeds("merge-base", "--is-ancestor", seen.base, "HEAD"):
         return f"::warning::{seen.base[:7]} is no commit of the default branch: the look is not written down"
-    rules = policy.load(seen.base, contract_of(seen.base, seen.case).task)
+    rules = policy.load(seen.base, contract_of(seen.case, seen.base).task)
     at = seen.model_dump(mode="json", exclude={"base", "batches"})
     at["policy"] = rules.model_dump(mode="json", exclude_none=True)
     with runner.rights():

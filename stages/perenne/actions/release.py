@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from perenne.common import git, locked
+from perenne.common import git, locked, names
 from perenne.common.errors import PerenneError
-from perenne.common.locked import MODEL
+from perenne.common.names import MODEL, PROD
 from perenne.common.options import current_case
 from perenne.forge import gh, runner
 from perenne.gate import ledger
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
-from perenne.review import rerun, sides
+from perenne.review import rerun
 from perenne.review.sides import Side
 
-PROD = "prod"
 TRIES = 3  # where other releases are quicker
 ATTACHED = [
     *(MODEL.with_suffix(".json"), Path("data/reports/metrics.json"), Path("data/reports/evaluation.json")),
-    *(sides.DRIFT, sides.DRIFT.with_suffix(".html")),
+    *(names.DRIFT, names.DRIFT.with_suffix(".html")),
 ]
 
 
@@ -44,11 +43,11 @@ def prove() -> str:
         return why
     made = rerun.rerun(head)
     if made.lock != "as committed":
-        found = made.findings or (f"{locked.LOCK} is not of this commit: run dvc repro and commit it",)
+        found = made.findings or (f"{names.LOCK} is not of this commit: run dvc repro and commit it",)
         raise PerenneError("\n       ".join(found))
     rerun.bring(made.made)
     ledger.record_costs(made.made, made.costs)
-    return f"{head[:7]} is proven: it makes {locked.LOCK} byte for byte"
+    return f"{head[:7]} is proven: it makes {names.LOCK} byte for byte"
 
 
 def superseded(head: str) -> str | None:
@@ -175,7 +174,7 @@ def _kept(*commits: str) -> str:
         for commit in commits:
             for path in (MODEL, MODEL.with_suffix(".json")):
                 storage.obtain(commit, path)
-            for path in (sides.VALIDATION, sides.DRIFT):
+            for path in (names.VALIDATION, names.DRIFT):
                 Side(commit).report(path)
             Side(commit).batches()
     except PerenneError as error:

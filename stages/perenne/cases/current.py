@@ -7,9 +7,8 @@ from pathlib import Path
 
 from perenne.common import strict_yaml
 from perenne.common.batches import replacing
-from perenne.common.contract import CASES
 from perenne.common.errors import PerenneError, hint
-from perenne.common.params import PARAMS
+from perenne.common.names import CASES, PARAMS
 
 
 def use(case: str, *, force: bool = False) -> str:

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from perenne.common import params, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
+from perenne.common.names import INCOMING
 
-INCOMING = Path("data/incoming")
 PIECE = 16 * 2**20  # bytes of CSV, or rows of Parquet times 256, read at a time
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kinds begin with

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError, hint
+from perenne.common.names import CASES
 from perenne.common.periods import Unit
 from perenne.common.typed import Model, parse
-
-CASES = Path("data/cases")
 
 Type = Literal["integer", "number", "boolean", "category", "datetime", "text"]
 Role = Literal["feature", "target", "time", "entity", "block", "slice", "ignored"]
@@ -176,7 +174,7 @@ class Contract(Model):
         return self.named("slice")
 
 
-def load(case: str) -> Contract:
+def read_contract(case: str) -> Contract:
     """The contract of a case; a `PerenneError` names what is wrong in it."""
     path = CASES / case / "contract.yaml"
     if not path.exists():

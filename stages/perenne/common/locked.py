@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 
 from perenne.common import git, strict_yaml
 from perenne.common.errors import PerenneError, hint
-
-LOCK = Path("dvc.lock")
-# As in stages/perenne/common/model.py, which brings scikit-learn with it: two seconds that nobody need wait.
-MODEL = Path("data/model/model.skops")
+from perenne.common.names import LOCK
 
 
 class File(NamedTuple):

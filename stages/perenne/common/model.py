@@ -22,8 +22,7 @@ from sklearn.pipeline import Pipeline
 from perenne.common.batches import replacing, write_json
 from perenne.common.contract import Column, Contract
 from perenne.common.errors import PerenneError
-
-MODEL, CARD = Path("data/model/model.skops"), Path("data/model/model.json")
+from perenne.common.names import CARD, MODEL
 
 SECONDS_A_DAY = 24 * 60 * 60
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
@@ -57,33 +56,35 @@ TRUSTED = (
 )
 
 
-def inputs(frame: pd.DataFrame, rows: Contract) -> pd.DataFrame:
+def inputs(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The features as estimators take them, shape (n, features).
 
     Numbers are float64, categories objects, what is missing is NaN. A date becomes the days from it to the
     row's own time: unlike dates, those do not run on for ever.
     """
-    return pd.DataFrame({name: _input(frame, name, rows) for name in rows.features}, index=frame.index)
+    return pd.DataFrame(
+        {name: _input(frame, name, contract) for name in contract.features}, index=frame.index
+    )
 
 
-def _input(frame: pd.DataFrame, name: str, rows: Contract) -> pd.Series:
-    column: Column = rows.columns[name]
+def _input(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
+    column: Column = contract.columns[name]
     if column.type == "category":
         return frame[name].astype(object).where(frame[name].notna(), np.nan)
     if column.type == "datetime":
-        return (frame[rows.time] - frame[name]).dt.total_seconds() / SECONDS_A_DAY
+        return (frame[contract.time] - frame[name]).dt.total_seconds() / SECONDS_A_DAY
     number: pd.Series = frame[name].astype("float64")
     return number
 
 
-def predict(pipeline: Pipeline, frame: pd.DataFrame, rows: Contract) -> npt.NDArray[np.float64]:
+def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
     """Score rows, shape (n,): the probability of the target (binary) or its value (regression)."""
-    return score(pipeline, inputs(frame, rows), rows)
+    return score(pipeline, inputs(frame, contract), contract)
 
 
-def score(pipeline: Pipeline, X: pd.DataFrame, rows: Contract) -> npt.NDArray[np.float64]:
+def score(pipeline: Pipeline, X: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
     """Score what `inputs` made, shape (n,)."""
-    raw = pipeline.predict_proba(X)[:, 1] if rows.task == "binary" else pipeline.predict(X)
+    raw = pipeline.predict_proba(X)[:, 1] if contract.task == "binary" else pipeline.predict(X)
     return np.asarray(raw, dtype=np.float64)
 
 

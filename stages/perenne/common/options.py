@@ -16,7 +16,6 @@ Case = Annotated[str | None, typer.Option("--case", help="By default the one in 
 
 def current_case() -> str:
     """The case in params.yaml."""
-    from perenne.common import strict_yaml
-    from perenne.common.params import PARAMS
+    from perenne.common import sections
 
-    return str(strict_yaml.load(PARAMS)["case"])
+    return sections.case()

@@ -9,10 +9,8 @@ from pydantic import Field, PositiveInt
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
+from perenne.common.names import DAG, PARAMS
 from perenne.common.typed import Model, parse
-
-PARAMS = Path("params.yaml")
-DAG = Path("dvc.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
@@ -120,7 +118,12 @@ def load(stage: str) -> Params:
     """
     dag = strict_yaml.load(DAG)
     declared = set(dag["stages"][stage].get("params", []))
-    return only(parse(Params, strict_yaml.load(PARAMS), str(PARAMS)), declared)
+    return only(read_params(), declared)
+
+
+def read_params(path: Path = PARAMS) -> Params:
+    """All of a params.yaml; a `PerenneError` names what is wrong in it."""
+    return parse(Params, strict_yaml.load(path), str(path))
 
 
 def only(params: Params, sections: set[str]) -> Params:

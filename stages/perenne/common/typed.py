@@ -40,14 +40,34 @@ class Model(BaseModel):
     )
 
 
-def parse(model: type[M], data: Any, name: str) -> M:
-    """Read `data` as `model`; a `PerenneError` names the file, the key, the value and what would do."""
+def parse(model: type[M], data: Any, name: str, *, prefix: str = "") -> M:
+    """Read `data` as `model`.
+
+    Parameters
+    ----------
+    model
+        What the data must be.
+    data
+        As YAML or JSON has it.
+    name
+        What an error calls the file.
+    prefix
+        The key in that file under which the data stands; empty for the whole file.
+
+    Raises
+    ------
+    PerenneError
+        Names the file, the key, the value and what would be accepted.
+
+    """
     if not isinstance(data, dict):
         raise PerenneError(f"{name}: expected a mapping of {', '.join(_keys(model))}, found {data!r}")
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [f"{name}: {_explain(model, e)}" for e in _causes(model, error.errors(include_url=False))]
+        lines = [
+            f"{name}: {_explain(model, e, prefix)}" for e in _causes(model, error.errors(include_url=False))
+        ]
         raise PerenneError("\n       ".join(lines)) from error
 
 
@@ -63,9 +83,10 @@ def _causes(model: type[Model], errors: list[ErrorDetails]) -> Iterator[ErrorDet
             yield error
 
 
-def _explain(model: type[Model], error: ErrorDetails) -> str:
+def _explain(model: type[Model], error: ErrorDetails, prefix: str) -> str:
     owner, path = _walk(model, error["loc"])
-    key = ".".join(step if step.isprintable() else repr(step) for step in path)
+    steps = (step if step.isprintable() else repr(step) for step in path)
+    key = ".".join([prefix, *steps] if prefix else steps)
     match error["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key; {hint(path[-1], _keys(owner))}"

@@ -40,7 +40,7 @@ def judge(evidence: Evidence, policy: Policy, intent: Intent) -> Judgement:
 
 def evidence(
     rows: pd.DataFrame,
-    what: Contract,
+    contract: Contract,
     challenger: Contender,
     opponents: Sequence[Contender],
     *,
@@ -51,23 +51,23 @@ def evidence(
 ) -> Evidence:
     """What there is to judge by on the rows of a holdout, by the contract's target, blocks and slices."""
     return Evidence(
-        rows[what.target].to_numpy(dtype=np.float64),
-        evaluate.blocks(rows, what),
+        rows[contract.target].to_numpy(dtype=np.float64),
+        evaluate.blocks(rows, contract),
         challenger,
         tuple(opponents),
         champion=champion,
         mean=mean,
-        slices=slices(rows, what),
+        slices=slices(rows, contract),
         metric=metric,
         alpha=alpha,
     )
 
 
-def slices(rows: pd.DataFrame, what: Contract) -> dict[str, Places]:
+def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:
     """The places of the rows of each slice; a slice that the contract names and no row is in has none."""
     found: dict[str, Places] = {}
-    for column in what.slices:
-        spec = what.columns[column]
+    for column in contract.slices:
+        spec = contract.columns[column]
         found |= {f"{column}={value}": np.array([], dtype=np.intp) for value in _named(spec)}
         there = evaluate.groups(rows[column], spec.bins)
         found |= {f"{column}={value}": places for value, places in there.items()}

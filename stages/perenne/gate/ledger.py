@@ -42,16 +42,16 @@ class Look(NamedTuple):
     left: float
 
 
-def hashes(rows: pd.DataFrame, what: Contract) -> dict[str, str]:
+def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
     """The hash of the labels of each batch of a holdout, by period.
 
     Times and outcomes in an order of their own: neither how rows are sorted nor what else is known of them
     makes another holdout.
     """
     found = {}
-    for period, places in rows.groupby(periods.of(rows[what.time], what.period)).indices.items():
-        times = rows[what.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
-        outcomes = rows[what.target].to_numpy(dtype="<f8")[places]
+    for period, places in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
+        times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
+        outcomes = rows[contract.target].to_numpy(dtype="<f8")[places]
         order = np.lexsort((outcomes, times))
         found[str(period)] = _sha256(
             str(period).encode() + times[order].tobytes() + outcomes[order].tobytes()

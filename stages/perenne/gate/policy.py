@@ -6,10 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from perenne.common import git, strict_yaml
+from perenne.common import sections
 from perenne.common.errors import PerenneError, hint
-from perenne.common.params import PARAMS
-from perenne.common.typed import Model, parse
+from perenne.common.typed import Model
 from perenne.gate.rules import Rules
 
 # Those that stages/perenne/stats/influence.py has a test for.
@@ -28,18 +27,12 @@ class Policy(Model):
     rules: Rules = Rules()
 
 
-class _Section(Model):
-    gate: Policy
-
-
 def load(rev: str | None, task: str) -> Policy:
     """The policy of a commit, or of the working tree (None); an error if no rule is configured."""
-    text = git.show(rev, PARAMS).decode() if rev else PARAMS.read_text(encoding="utf-8")
-    name = f"{PARAMS} of {rev}" if rev else str(PARAMS)
-    found = strict_yaml.loads(text, name) or {}
-    if not isinstance(found, dict) or not found.get("gate"):
+    name = sections.title(rev)
+    if not sections.tree(rev).get("gate"):
         raise PerenneError(f"{name}: gate: missing, so no model can be eligible; data/cases/ has examples")
-    policy = parse(_Section, {"gate": found["gate"]}, name).gate
+    policy = sections.section("gate", Policy, rev)
     if not policy.rules.configured:
         raise PerenneError(
             f"{name}: gate.rules: no rule is configured, so no model can be eligible; "

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import batches, git, locked, strict_yaml
+from perenne.common import batches, git, locked, sections
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS, Params
-from perenne.common.typed import parse
+from perenne.common.names import HOLDOUT, PROD, TRAIN
+from perenne.common.sections import contract_of
 from perenne.gate import contenders, judge, ledger, policy
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Contender, Evidence, Gain
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding, Intent
 from perenne.pipeline import evaluate
-from perenne.pipeline.evaluate import HOLDOUT
 from perenne.registry import tags, workspace
-from perenne.registry.change import Change, between, contract_of
+from perenne.registry.change import Change, between
 from perenne.registry.tags import Version
 from perenne.stats import metrics
 from perenne.stats.influence import INFLUENCE
@@ -30,9 +28,7 @@ from perenne.stats.influence import INFLUENCE
 Verdict = dict[str, Any]
 """In JSON's own types: what `--json` writes, the ledger keeps and a release tag holds."""
 
-TRAIN = Path("data/split/train.parquet")
 SCHEMA = 1
-STAGE = "prod"
 CONFIDENCE = 0.95  # of the intervals of the metrics; the rules' own bounds are at the alpha of the look
 
 
@@ -70,15 +66,15 @@ def gate(
         If there is nothing to judge by: stale results, a model that cannot be had, no rule, no alpha left.
 
     """
-    p = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
-    what = contract_of(None, p.case)
-    rules = policy.load(policy_from, what.task)
+    p = sections.params()
+    contract = contract_of(p.case)
+    rules = policy.load(policy_from, contract.task)
     workspace.reproduced()
     if not offline:
         tags.fetch()
         ledger.fetch()
-    champion = tags.read(p.case).in_stage(STAGE)
-    challenger = contenders.here(what)
+    champion = tags.read(p.case).in_stage(PROD)
+    challenger = contenders.here(contract)
     change = between(champion.commit, None, p.case) if champion else None
     rows = batches.read_parquet(HOLDOUT)
     verdict: Verdict = {
@@ -91,12 +87,12 @@ def gate(
         "change": change._asdict() if change else None,
         "policy": rules.model_dump(mode="json", exclude_none=True),
         "policy_from": git.commit(policy_from) if policy_from else None,
-        "holdout": _described(rows, what),
+        "holdout": _described(rows, contract),
     }
     opponents = list(_opponents(challenger, champion, base, p.case))
     if champion and challenger.sha256 == opponents[0].sha256:
         return verdict | {"answer": "rejected", "why": f"it is the model of {champion.version}", "rules": []}
-    return _judged(verdict, challenger, opponents, rows, what, rules, share=share)
+    return _judged(verdict, challenger, opponents, rows, contract, rules, share=share)
 
 
 def _judged(
@@ -104,14 +100,14 @@ def _judged(
     challenger: Loaded,
     opponents: list[Loaded],
     rows: pd.DataFrame,
-    what: Contract,
+    contract: Contract,
     rules: Policy,
     *,
     share: bool,
 ) -> Verdict:
     """The look, and what it shows; both are written down."""
-    contender = contenders.contender(challenger, rows, what)
-    against = [contenders.contender(opponent, rows, what) for opponent in opponents]
+    contender = contenders.contender(challenger, rows, contract)
+    against = [contenders.contender(opponent, rows, contract) for opponent in opponents]
     at = {key: verdict[key] for key in ("case", "challenger", "intent", "policy")}
     at |= {"against": [opponent.sha256 for opponent in opponents]}
     look = ledger.look(verdict["holdout"]["batches"], at, rules.alpha, sharing=share)
@@ -121,11 +117,11 @@ def _judged(
         )
     seen = judge.evidence(
         rows,
-        what,
+        contract,
         contender,
         against,
         champion=verdict["champion"] is not None,
-        mean=_mean(what),
+        mean=_mean(contract),
         metric=rules.metric,
         alpha=look.alpha,
     )
@@ -138,17 +134,17 @@ def _judged(
             "rules": [_finding(found) for found in findings],
             "against": at["against"],
             "alpha": {"look": look.number, "spent": look.alpha, "left": look.left, "total": rules.alpha},
-            "metrics": _metrics(seen, what),
-            "opponents": [_opponent(seen, opponent, what) for opponent in seen.opponents],
+            "metrics": _metrics(seen, contract),
+            "opponents": [_opponent(seen, opponent, contract) for opponent in seen.opponents],
         }
     )
     ledger.record(verdict, sharing=share)
     return verdict
 
 
-def _mean(what: Contract) -> float:
+def _mean(contract: Contract) -> float:
     """The mean outcome of the training rows: what the card says of it is a claim like any other."""
-    return float(pq.read_table(TRAIN, columns=[what.target])[what.target].to_pandas().mean())
+    return float(pq.read_table(TRAIN, columns=[contract.target])[contract.target].to_pandas().mean())
 
 
 def _opponents(challenger: Loaded, champion: Version | None, base: str | None, case: str) -> Iterator[Loaded]:
@@ -160,7 +156,7 @@ def _opponents(challenger: Loaded, champion: Version | None, base: str | None, c
                 f"{champion.name}@{champion.version}: the tag holds no proof, so it is no champion"
             )
         sha256 = champion.proof["model"]["sha256"]
-        yield contenders.of(champion.commit, f"{champion.version} in {STAGE}", case, sha256)
+        yield contenders.of(champion.commit, f"{champion.version} in {PROD}", case, sha256)
         known.add(sha256)
     if base:
         loaded = contenders.of(base, f"base {git.commit(base)[:7]}", case)
@@ -175,19 +171,19 @@ def _intent(rules: Policy, change: Change | None) -> Intent:
     return "fresher" if change and change.kind == "patch" else "better"
 
 
-def _described(rows: pd.DataFrame, what: Contract) -> dict[str, Any]:
+def _described(rows: pd.DataFrame, contract: Contract) -> dict[str, Any]:
     """Which holdout it is. A label that is missing is no label: it could be any."""
-    missing = rows[what.target].isna()
+    missing = rows[contract.target].isna()
     if missing.any():
-        raise PerenneError(f"{HOLDOUT}: row {int(missing.argmax())} has no {what.target}")
-    hashes = ledger.hashes(rows, what)
+        raise PerenneError(f"{HOLDOUT}: row {int(missing.argmax())} has no {contract.target}")
+    hashes = ledger.hashes(rows, contract)
     return {
         "md5": locked.load().out(HOLDOUT).md5,
         "batches": hashes,
         "from": min(hashes),
         "to": max(hashes),
         "rows": len(rows),
-        "blocks": len(set(evaluate.blocks(rows, what))),
+        "blocks": len(set(evaluate.blocks(rows, contract))),
     }
 
 
@@ -207,24 +203,24 @@ def _finding(found: Finding) -> dict[str, Any]:
     return found._asdict() | {"parts": [_finding(part) for part in found.parts]}
 
 
-def _metrics(evidence: Evidence, what: Contract) -> dict[str, Any]:
+def _metrics(evidence: Evidence, contract: Contract) -> dict[str, Any]:
     """The metrics of the challenger with their intervals, measured here and now."""
-    return {name: _interval(evidence.measured(name)) for name in _names(what)}
+    return {name: _interval(evidence.measured(name)) for name in _names(contract)}
 
 
-def _opponent(evidence: Evidence, opponent: Contender, what: Contract) -> dict[str, Any]:
+def _opponent(evidence: Evidence, opponent: Contender, contract: Contract) -> dict[str, Any]:
     """The metrics of an opponent on the same rows, and how much better the challenger's are."""
     found = {
         name: _interval(evidence.measured(name, opponent))
         | {"gain": _interval(evidence.compared(name, opponent))}
-        for name in _names(what)
+        for name in _names(contract)
     }
     return {"name": opponent.name, "size": opponent.size, "metrics": found}
 
 
-def _names(what: Contract) -> list[str]:
+def _names(contract: Contract) -> list[str]:
     """The metrics of a task that there is an interval for, in the order of the report."""
-    family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
+    family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
     return [name for name in family if name in INFLUENCE]
 
 

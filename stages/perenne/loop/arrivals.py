@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from perenne.cases import files
-from perenne.common import batches, periods
+from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Files, Params
@@ -29,46 +29,46 @@ class Arrived(NamedTuple):
 
     files: dict[pd.Period, Path]
     through: pd.Period
-    what: Contract
+    contract: Contract
     most_quarantined: float
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
         """The rows of a batch that keep the contract; a `PerenneError` if too many of them do not."""
         path = self.files[period]
         raw = batches.read_parquet(path, nullable=True)
-        matured = period + self.what.label_delay <= self.through
-        checked = validate.validate(raw, period, self.what, matured=matured)
-        problem = validate.too_many(checked, validate.RAW / path.name, self.most_quarantined)
+        matured = period + self.contract.label_delay <= self.through
+        checked = validate.validate(raw, period, self.contract, matured=matured)
+        problem = validate.too_many(checked, names.RAW / path.name, self.most_quarantined)
         if problem:
             raise PerenneError(problem)
         # As the stages write and read them: what a column's type is must not hang on the way it came.
-        kept: pd.DataFrame = batches.to_table(checked.kept, batches.schema(self.what)).to_pandas()
+        kept: pd.DataFrame = batches.to_table(checked.kept, batches.schema(self.contract)).to_pandas()
         return kept
 
 
 @contextmanager
-def arrived(p: Params, what: Contract, through: pd.Period) -> Iterator[Arrived]:
+def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arrived]:
     """Bring in all that the source has up to a period."""
     source = p.ingest.model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
-        for period, frame in ingest.ingest(source, what):
+        for period, frame in ingest.ingest(source, contract):
             path = Path(folder) / f"{periods.stem(period)}.parquet"
-            batches.write_parquet(path, ingest.table(frame, what))
-        found = batches.listed(Path(folder), what)
-        yield Arrived(found, max(found), what, p.validation.max_quarantined_share)
+            batches.write_parquet(path, ingest.table(frame, contract))
+        found = batches.listed(Path(folder), contract)
+        yield Arrived(found, max(found), contract, p.validation.max_quarantined_share)
 
 
-def newest(p: Params, what: Contract, asked: str | None, now: datetime) -> pd.Period:
+def newest(p: Params, contract: Contract, asked: str | None, now: datetime) -> pd.Period:
     """The last period to bring in: the one asked for, or else what there is.
 
     Files say by themselves how far they go, but a period that has not ended yet is not all there. Other
     sources would make up any period, so those go as far as params.yaml says.
     """
-    known = periods.parse(p.ingest.through, what.period, WHERE)
+    known = periods.parse(p.ingest.through, contract.period, WHERE)
     if asked is not None:
-        return max(known, periods.parse(asked, what.period, "--through"))
+        return max(known, periods.parse(asked, contract.period, "--through"))
     if not isinstance(p.ingest, Files):
         return known
     ended = pd.Period(now, freq=known.freqstr) - 1
-    rows = files.batches(p.ingest.model_copy(update={"through": str(max(ended, known))}), what)
+    rows = files.batches(p.ingest.model_copy(update={"through": str(max(ended, known))}), contract)
     return max([known, *(period for period, _ in rows)])

@@ -10,19 +10,17 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.cases.files import INCOMING
-from perenne.common import git, locked
+from perenne.common import git, locked, sections
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK, MODEL
-from perenne.common.params import PARAMS, Files
+from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS
+from perenne.common.params import Files
+from perenne.common.sections import contract_of
 from perenne.gate import ledger, policy, verdict
 from perenne.gate.rules import Intent
 from perenne.gate.verdict import SpentError, Verdict
 from perenne.loop import edit, worktree
-from perenne.loop.monitor import Monitored, parsed
-from perenne.pipeline.evaluate import HOLDOUT
+from perenne.loop.monitor import Monitored
 from perenne.registry import reproduce
-from perenne.registry.change import contract_of
 
 INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be worse, on labels that have come
 
@@ -68,7 +66,7 @@ def edited(found: Monitored, candidate: dict[str, Any]) -> None:
 
 def keep_inputs() -> None:
     """Give files that have come to DVC, as their user would have."""
-    if not isinstance(parsed().ingest, Files):
+    if not isinstance(sections.params().ingest, Files):
         return
     folder = Path.cwd()
     env = reproduce.environment(folder)
@@ -101,7 +99,7 @@ def message(found: Monitored, candidate: dict[str, Any]) -> str:
 
 def _judged(base: str, found: Monitored, *, share: bool) -> Verdict:
     sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    rules = policy.load(base, contract_of(None, found["case"]).task)
+    rules = policy.load(base, contract_of(found["case"]).task)
     asked = rules.model_dump(mode="json", exclude_none=True)
     needed = (found["champion"]["version"], INTENT, asked, locked.load().out(HOLDOUT).md5)
     for known in ledger.verdicts(sha256):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.pipeline.split import Cut
+from perenne.common.cut import Cut
 
 MOST_MEASURED = 0.75  # of what is labelled since the change; one period teaches more than one measures
 LEAST_MEASURED = 0.25  # of the periods that the holdout of params.yaml measures on

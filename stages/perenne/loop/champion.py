@@ -9,20 +9,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.common import git, periods, strict_yaml
 from perenne.common.contract import Contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS, Params
-from perenne.common.typed import parse
+from perenne.common.names import IMPORTANCE, PLOTS, PROD
+from perenne.common.sections import cut_of
 from perenne.gate import contenders
 from perenne.gate.contenders import Loaded
-from perenne.pipeline.drift import IMPORTANCE
-from perenne.pipeline.split import Cut
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
-from perenne.review.sides import PLOTS
-
-PROD = "prod"
 
 
 class Champion(NamedTuple):
@@ -34,9 +29,9 @@ class Champion(NamedTuple):
     importance: dict[str, float]
 
     @property
-    def what(self) -> Contract:
+    def contract(self) -> Contract:
         """The contract that it was trained by."""
-        return self.loaded.what
+        return self.loaded.contract
 
 
 def current(case: str) -> Champion:
@@ -48,15 +43,7 @@ def current(case: str) -> Champion:
         raise PerenneError(f"{version.tag}: the tag holds no proof, so it is no champion")
     sha256 = version.proof["model"]["sha256"]
     loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, sha256)
-    return Champion(version, loaded, cut_of(version.commit, loaded.what), importance(version.commit))
-
-
-def cut_of(rev: str, what: Contract) -> Cut:
-    """Where history is cut by the params of a commit."""
-    name = f"{PARAMS} of {rev[:7]}"
-    split = parse(Params, strict_yaml.loads(git.show(rev, PARAMS).decode(), name), name).split
-    as_of = periods.parse(split.as_of, what.period, f"{name}: split.as_of")
-    return Cut(as_of, split.window, split.holdout, what.label_delay)
+    return Champion(version, loaded, cut_of(loaded.contract, version.commit), importance(version.commit))
 
 
 def importance(rev: str) -> dict[str, float]:

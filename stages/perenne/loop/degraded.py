@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from perenne.common.names import DEGRADED, PROD
 from perenne.loop import issue, show
 from perenne.loop.history import Attempt
 from perenne.loop.monitor import Monitored
 from perenne.registry import publish, tags
-from perenne.release.release import DEGRADED, PROD
 
 Step = Callable[[str], None]
 

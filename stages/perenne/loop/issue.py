@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from perenne.common import names
 from perenne.forge import gh, runner
 from perenne.registry import tags
-from perenne.release import release
 
 OURS = ("OWNER", "MEMBER", "COLLABORATOR")  # anybody can write the mark
 
@@ -38,8 +38,8 @@ def settle(case: str) -> tuple[str, ...]:
     if not on_github():
         return ()
     registry = tags.read(case)
-    prod, known = registry.in_stage(release.PROD), _open(case)
-    if known is None or prod is None or release.DEGRADED in registry.stages(prod):
+    prod, known = registry.in_stage(names.PROD), _open(case)
+    if known is None or prod is None or names.DEGRADED in registry.stages(prod):
         return ()
     number_ = known["number"]
     gh.send("POST", gh.path("issues", number_, "comments"), {"body": f"{prod.tag} is in prod now."})

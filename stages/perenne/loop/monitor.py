@@ -15,11 +15,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, strict_yaml
+from perenne.common import batches, sections
 from perenne.common.contract import Contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS, Params
-from perenne.common.typed import parse
+from perenne.common.names import PREDICTION
 from perenne.gate import judge, ledger
 from perenne.loop import arrivals, champion, history, settings
 from perenne.loop.arrivals import Arrived
@@ -27,10 +27,7 @@ from perenne.loop.candidates import Candidate, candidates, first_as_of
 from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, decide
 from perenne.pipeline.drift import Batch, drift
-from perenne.pipeline.split import Cut
 from perenne.registry import tags
-from perenne.registry.change import contract_of
-from perenne.watch.covariates import PREDICTION
 
 Monitored = dict[str, Any]
 """In JSON's own types: what `decision.json` holds."""
@@ -57,23 +54,23 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
         If nothing is in prod, or what the champion was made of cannot be had.
 
     """
-    p = parsed()
-    what = contract_of(None, p.case)
+    p = sections.params()
+    contract = sections.contract_of(p.case)
     rule = settings.load()
     if not offline:
         tags.fetch()
         ledger.fetch()
     current = champion.current(p.case)
-    with arrivals.arrived(p, what, arrivals.newest(p, what, through, now)) as come:
+    with arrivals.arrived(p, contract, arrivals.newest(p, contract, through, now)) as come:
         watched = Watched(current, come)
         # One BLAS thread: small eigenproblems by the hundred, which threads only slow down.
         with threadpool_limits(1, user_api="blas"):
             report = drift(
-                watched.reference(), watched.current(), current.importance, p.drift, current.loaded.what
+                watched.reference(), watched.current(), current.importance, p.drift, current.loaded.contract
             )
-    before = history.last(p.case, current.version.version, what.period, come.through)
+    before = history.last(p.case, current.version.version, contract.period, come.through)
     decision = decide(report["batches"], rule, come.through, before)
-    cut = Cut(come.through, p.split.window, p.split.holdout, what.label_delay)
+    cut = Cut.of(p.split, contract)._replace(as_of=come.through)
     found: Monitored = batches.canonical(
         {
             "schema": SCHEMA,
@@ -100,11 +97,6 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
     return found
 
 
-def parsed() -> Params:
-    """All of params.yaml."""
-    return parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
-
-
 class Watched:
     """The batches as the champion is asked about them: one at a time, beside what it learned from."""
 
@@ -115,7 +107,7 @@ class Watched:
     def reference(self) -> dict[pd.Period, pd.DataFrame]:
         """What the champion learned from, and, scored, what measured it."""
         cut, files = self.champion.cut, self.come.files
-        window = [period for period in files if cut.known - cut.window < period <= cut.as_of]
+        window = cut.reference(files)
         if not window or cut.as_of not in files:
             raise PerenneError(
                 f"{arrivals.WHERE}: the batches go from {min(files)} to {max(files)}, but "
@@ -126,13 +118,11 @@ class Watched:
     def current(self) -> Iterator[Batch]:
         """What has come since: also the labels of its last periods, which it could not know."""
         cut, files = self.champion.cut, self.come.files
-        known = self.come.through <= cut.as_of
-        later = [] if known else [period for period in files if period + cut.label_delay > cut.as_of]
-        for period in tqdm(later, desc="monitor", unit="batch", disable=None):
+        for period in tqdm(cut.news(files), desc="monitor", unit="batch", disable=None):
             rows = self._rows(period, scored=True)
             matured = period + cut.label_delay <= self.come.through
             if matured:
-                self.sums[period] = _sums(rows, self.champion.what)
+                self.sums[period] = _sums(rows, self.champion.contract)
             yield Batch(period, rows, matured, period <= cut.as_of)
 
     def slices(self, since: pd.Period | None) -> list[dict[str, Any]]:
@@ -154,13 +144,13 @@ class Watched:
         return rows.assign(**{PREDICTION: scores})
 
 
-def _sums(rows: pd.DataFrame, what: Contract) -> dict[str, list[float]]:
+def _sums(rows: pd.DataFrame, contract: Contract) -> dict[str, list[float]]:
     """Of the labelled rows of each slice: how many, and the sums of outcomes and of scores."""
-    known = rows[rows[what.target].notna()]
-    y, score = known[what.target].to_numpy(dtype="float64"), known[PREDICTION].to_numpy(dtype="float64")
+    known = rows[rows[contract.target].notna()]
+    y, score = known[contract.target].to_numpy(dtype="float64"), known[PREDICTION].to_numpy(dtype="float64")
     return {
         name: [float(len(places)), float(y[places].sum()), float(score[places].sum())]
-        for name, places in judge.slices(known, what).items()
+        for name, places in judge.slices(known, contract).items()
         if len(places)
     }
 
@@ -169,7 +159,7 @@ def _offered(decision: Decision, cut: Cut, champion: Cut) -> dict[str, Any]:
     """What a retraining would offer to the gate now; where it is too early for that, from when on."""
     if decision.answer != "retrain":
         return {"candidates": [], "wait_for": None}
-    found = candidates(cut, decision.since, champion.known - champion.window + 1)
+    found = candidates(cut, decision.since, champion.first)
     early = None if found or decision.since is None else str(first_as_of(cut, decision.since))
     return {"candidates": [_candidate(each) for each in found], "wait_for": early}
 

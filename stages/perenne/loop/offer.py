@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from perenne.common import git, locked
+from perenne.common import git, locked, names
 from perenne.common.errors import PerenneError
 from perenne.forge import gh
 from perenne.gate import ledger
@@ -72,7 +72,7 @@ def release(
     """Release the commit, then let the branch that it was made on follow, if that has not moved on."""
     worktree.fresh(commit)
     trial = _trial(found["case"])
-    told = [registry.release(stage=registry.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
+    told = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
     if trial is None:
         told[0] += "; not tried in the server: pip install 'perenne[serve]' brings it"
     step(f"release: {told[0]}")
@@ -160,7 +160,7 @@ def _follow(onto: str, name: str, commit: str, *, push: bool) -> str:
 
 
 def _must_be_the_same(name: str, theirs: str, mine: str, error: PerenneError | None) -> None:
-    made, known = (locked.load(rev).out(locked.MODEL).md5 for rev in (mine, theirs))
+    made, known = (locked.load(rev).out(names.MODEL).md5 for rev in (mine, theirs))
     if made != known:
         said = f"; {error}" if error else ""
         raise PerenneError(

@@ -120,6 +120,6 @@ def _offered(base: str, onto: str, found: Monitored, one: Tried, *, push: bool) 
 
 def periods_of(found: Monitored) -> Any:
     """The `as_of` of a retraining."""
-    from perenne.registry.change import contract_of
+    from perenne.common.sections import contract_of
 
-    return periods.parse(found["through"], contract_of(None, found["case"]).period, "through")
+    return periods.parse(found["through"], contract_of(found["case"]).period, "through")

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
-from perenne.cases.files import INCOMING
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.common.names import INCOMING
 from perenne.registry import reproduce
 
 PLACE = Path("perenne", "retrain")  # in the folder of Git that all worktrees share

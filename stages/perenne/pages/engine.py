@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-PREDICTION = "prediction"
+from perenne.common.names import PREDICTION
 
 DIGITS = 6  # of a number on the page: the last ones of a sum depend on the width of the CPU's vectors
 LONGEST = 300  # characters of an error: enough to look it up

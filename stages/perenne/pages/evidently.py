@@ -9,8 +9,9 @@ import pandas as pd
 
 from perenne.common import batches
 from perenne.common.contract import Column, Contract, Type
+from perenne.common.names import PREDICTION
 from perenne.pages.drift import listed, table
-from perenne.pages.engine import PREDICTION, Flag, Task, asked
+from perenne.pages.engine import Flag, Task, asked
 
 SCORE = Column(type="number", role=("ignored",))
 

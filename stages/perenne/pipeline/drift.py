@@ -15,24 +15,19 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, contract, model, params, periods
-from perenne.common.contract import Contract
+from perenne.common import batches, model, params
+from perenne.common.contract import Contract, read_contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
+from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTION
 from perenne.common.params import Drift
 from perenne.pages import drift as verdict
 from perenne.pages import evidently
-from perenne.pipeline.split import Cut
 from perenne.stats.counts import Volume
 from perenne.stats.multiplicity import adjusted, flagged, persistent
 from perenne.stats.tally import Tally
 from perenne.watch import concept, covariates
-from perenne.watch.covariates import PREDICTION, Key, Tests
-
-CLEAN = Path("data/clean")
-IMPORTANCE = Path("data/reports/plots/importance.csv")
-REPORT = Path("data/reports/drift.json")
-PAGE = Path("data/reports/drift.html")
-TIMELINE = Path("data/reports/drift.csv")
+from perenne.watch.covariates import Key, Tests
 
 SCHEMA = 1  # of drift.json: raised when a key is renamed or changes its meaning
 STREAMS = {
@@ -60,15 +55,15 @@ def drift(
     current: Iterable[Batch],
     importance: Mapping[str, float],
     spec: Drift,
-    what: Contract,
+    contract: Contract,
 ) -> dict[str, Any]:
     """Compare each batch, and all of them together, with the reference; advise none, look or retrain.
 
     Scores are in the column `prediction` of every batch, and of the reference where it measured the model.
     """
-    before = covariates.baseline(reference, what)
+    before = covariates.baseline(reference, contract)
     measured = {period: rows for period, rows in reference.items() if rows[PREDICTION].notna().any()}
-    watch = concept.watched(measured, what, periods=spec.periods_per_false_alarm, seed=spec.seed)
+    watch = concept.watched(measured, contract, periods=spec.periods_per_false_alarm, seed=spec.seed)
     detectors = concept.Detectors(watch, seed=spec.seed)
     found: list[dict[str, Any]] = []
     last: Tests = {}
@@ -77,16 +72,16 @@ def drift(
         tests: Tests = {}
         volumes: dict[Key, Volume] = {}
         if not batch.in_reference:
-            tallies = covariates.tallied(batch.rows, before, what)
+            tallies = covariates.tallied(batch.rows, before, contract)
             sofar = covariates.pooled(sofar, tallies)
-            volumes = covariates.arrivals(before, batch.period, batch.rows, what, matured=batch.matured)
+            volumes = covariates.arrivals(before, batch.period, batch.rows, contract, matured=batch.matured)
             tests = covariates.columnwise(before, tallies) | covariates.as_tests(volumes)
-            tests |= covariates.together(before, batch.rows, what, seed=spec.seed)
+            tests |= covariates.together(before, batch.rows, contract, seed=spec.seed)
         moved = persistent(last, tests, level=spec.false_discovery_rate, floor=spec.min_effect)
-        streams = detectors.update(batch.period, batch.rows, what) if batch.matured else []
+        streams = detectors.update(batch.period, batch.rows, contract) if batch.matured else []
         judged = advice(tests, moved, streams, importance)
         judged |= {"covariates": listed(tests, moved, importance), "concept": streams}
-        found.append(described(batch, before, volumes, what) | judged)
+        found.append(described(batch, before, volumes, contract) | judged)
         last = tests
     both = covariates.columnwise(before, sofar) if sofar else {}
     apart = flagged(both, level=spec.false_discovery_rate, floor=spec.min_effect)
@@ -103,15 +98,15 @@ def drift(
 
 
 def described(
-    batch: Batch, before: covariates.Baseline, volumes: Mapping[Key, Volume], what: Contract
+    batch: Batch, before: covariates.Baseline, volumes: Mapping[Key, Volume], contract: Contract
 ) -> dict[str, Any]:
     """What is in a batch: rows, labels, scores, and what of them was expected."""
     means = {"mean": float(batch.rows[PREDICTION].mean()), "reference": before.score}
     return {
         "period": str(batch.period),
         "rows": len(batch.rows),
-        "matured": int(batch.rows[what.target].notna().sum()) if batch.matured else 0,
-        "predictions": means | (concept.figures(batch.rows, what) if batch.matured else {}),
+        "matured": int(batch.rows[contract.target].notna().sum()) if batch.matured else 0,
+        "predictions": means | (concept.figures(batch.rows, contract) if batch.matured else {}),
         "volume": {f"{n}: {k}": v for (n, _), found in volumes.items() for k, v in found._asdict().items()},
     }
 
@@ -188,56 +183,54 @@ def timeline(report: Mapping[str, Any]) -> pd.DataFrame:
 def main() -> None:
     """Write the report for machines, the page for people, and the time line."""
     p = params.load("drift")
-    what = contract.load(p.case)
-    as_of = periods.parse(p.split.as_of, what.period, "params.yaml: split.as_of")
-    cut = Cut(as_of, p.split.window, p.split.holdout, what.label_delay)
+    contract = read_contract(p.case)
+    cut = Cut.of(p.split, contract)
     pipeline, _ = model.load()
-    files = batches.listed(CLEAN, what)
+    files = batches.listed(CLEAN, contract)
     sample: list[pd.DataFrame] = []
 
     def scored(period: pd.Period) -> pd.DataFrame:
-        rows = read(files[period], what)
-        return rows.assign(**{PREDICTION: model.predict(pipeline, rows, what).round(9)})
+        rows = read(files[period], contract)
+        return rows.assign(**{PREDICTION: model.predict(pipeline, rows, contract).round(9)})
 
     def learned(period: pd.Period) -> pd.DataFrame:
-        return read(files[period], what).assign(**{PREDICTION: math.nan})
+        return read(files[period], contract).assign(**{PREDICTION: math.nan})
 
     def current() -> Iterator[Batch]:
         for period in tqdm(later, desc="drift", unit="batch", disable=None):
             rows = scored(period)
-            if period > as_of:
+            if period > cut.as_of:
                 sample.append(evidently.sampled(rows, p.drift.report_rows, p.drift.seed))
-            yield Batch(period, rows, period + what.label_delay <= max(files), period <= as_of)
+            yield Batch(period, rows, period + contract.label_delay <= max(files), period <= cut.as_of)
 
     # Of the last periods up to `as_of` the rows were known, but not the labels: those are news.
-    later = [period for period in files if period + what.label_delay > as_of] if max(files) > as_of else []
-    window = [period for period in files if cut.known - cut.window < period <= as_of]
-    reference = {q: scored(q) if cut.part(q) == "holdout" else learned(q) for q in window}
+    later = cut.news(files)
+    reference = {q: scored(q) if cut.part(q) == "holdout" else learned(q) for q in cut.reference(files)}
     important = dict(pd.read_csv(IMPORTANCE)[["feature", "importance"]].itertuples(index=False, name=None))
     # One BLAS thread: small eigenproblems by the hundred, which threads only slow down.
     with threadpool_limits(1, user_api="blas"):
-        report = drift(reference, current(), important, p.drift, what)
+        report = drift(reference, current(), important, p.drift, contract)
     measured = pd.concat(rows for rows in reference.values() if rows[PREDICTION].notna().any())
-    page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, what)
-    batches.write_json(REPORT, report)
+    page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
+    batches.write_json(DRIFT, report)
     print(f"drift: {report['advice']['level']}: {'; '.join(report['advice']['reasons'])}")
-    with batches.replacing(TIMELINE) as temporary:
+    with batches.replacing(DRIFT_TIMELINE) as temporary:
         timeline(report).to_csv(temporary, index=False, float_format="%.6g")
-    with batches.replacing(PAGE) as temporary:
+    with batches.replacing(DRIFT_PAGE) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def read(path: Path, what: Contract) -> pd.DataFrame:
+def read(path: Path, contract: Contract) -> pd.DataFrame:
     """A batch with all of the contract's columns; a `PerenneError` names the one that is not there."""
     rows = batches.read_parquet(path)
-    absent = [name for name in what.columns if name not in rows]
+    absent = [name for name in contract.columns if name not in rows]
     if absent:
         raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], rows.columns)}")
     return rows
 
 
 def render(
-    measured: pd.DataFrame, now: pd.DataFrame, report: Mapping[str, Any], spec: Drift, what: Contract
+    measured: pd.DataFrame, now: pd.DataFrame, report: Mapping[str, Any], spec: Drift, contract: Contract
 ) -> str:
     """The page: our verdict on top, Evidently's view of a sample below it."""
     alarms = {test["feature"]: False for test in report["cumulative"]}
@@ -245,4 +238,4 @@ def render(
         test["feature"]: True for b in report["batches"][-1:] for test in b["covariates"] if test["alarm"]
     }
     told = verdict.render(report)
-    return evidently.page(measured, now, what, told, alarms, rows=spec.report_rows, seed=spec.seed)
+    return evidently.page(measured, now, contract, told, alarms, rows=spec.report_rows, seed=spec.seed)

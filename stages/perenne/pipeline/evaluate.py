@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,11 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, mean_squared_error, roc_curve
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, contract, model, params, periods
-from perenne.common.contract import Contract
+from perenne.common import batches, model, params, periods
+from perenne.common.contract import Contract, read_contract
+from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTIONS
 from perenne.common.params import Evaluate
 from perenne.stats import bootstrap, metrics, survival
-
-HOLDOUT = Path("data/split/holdout.parquet")
-METRICS = Path("data/reports/metrics.json")
-EVALUATION = Path("data/reports/evaluation.json")
-PREDICTIONS = Path("data/reports/predictions.parquet")
-PLOTS = Path("data/reports/plots")
 
 Array = npt.NDArray[np.float64]
 
@@ -32,47 +26,47 @@ PLACES = 9  # decimals of a score: far beyond what the holdout can tell, short o
 
 
 def evaluate(
-    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, what: Contract
+    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, contract: Contract
 ) -> dict[str, Any]:
     """Metrics with intervals on all rows and by slice, each beside the dummy that always says `mean`."""
     slices = {
         column: {
-            str(value): measured(rows.iloc[i], scores[i], mean, spec, what)
-            for value, i in groups(rows[column], what.columns[column].bins).items()
+            str(value): measured(rows.iloc[i], scores[i], mean, spec, contract)
+            for value, i in groups(rows[column], contract.columns[column].bins).items()
         }
-        for column in what.slices
+        for column in contract.slices
     }
     return {
-        "holdout": measured(rows, scores, mean, spec, what),
+        "holdout": measured(rows, scores, mean, spec, contract),
         "slices": slices,
-        "headline": headline(rows, scores, spec, what),
+        "headline": headline(rows, scores, spec, contract),
     }
 
 
 def measured(
-    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, what: Contract
+    rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, contract: Contract
 ) -> dict[str, Any]:
     """The metrics of some rows: value, interval by block bootstrap, and the dummy's value."""
-    y = rows[what.target].to_numpy(dtype=np.float64)
-    family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
-    found = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, what)
+    y = rows[contract.target].to_numpy(dtype=np.float64)
+    family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
+    found = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
     dummy = {name: prepare(y, np.full(len(y), mean))(np.ones(len(y))) for name, prepare in family.items()}
     report = {name: interval._asdict() | {"dummy": dummy[name]} for name, interval in found.items()}
-    return {"rows": len(rows), "blocks": len(set(blocks(rows, what))), "metrics": report}
+    return {"rows": len(rows), "blocks": len(set(blocks(rows, contract))), "metrics": report}
 
 
 def intervals(
-    figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, what: Contract
+    figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, contract: Contract
 ) -> dict[str, bootstrap.Interval]:
     """The block-bootstrap interval of each figure, as `params.yaml` asks for it."""
     return bootstrap.intervals(
-        figures, blocks(rows, what), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
+        figures, blocks(rows, contract), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
     )
 
 
-def blocks(rows: pd.DataFrame, what: Contract) -> npt.NDArray[Any]:
+def blocks(rows: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
     """The block of each row; without one in the contract each row is its own."""
-    return rows[what.block].to_numpy() if what.block else np.arange(len(rows))
+    return rows[contract.block].to_numpy() if contract.block else np.arange(len(rows))
 
 
 def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
@@ -88,20 +82,20 @@ def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.N
     return {value: np.asarray(found[value]) for value in found if value in largest}
 
 
-def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, what: Contract) -> dict[str, Any]:
+def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract) -> dict[str, Any]:
     """The figure that people know the model by, observed and predicted, over the whole holdout."""
-    told = intervals(told_by(rows, scores, what), rows, spec, what)
-    figure = what.headline.figure if what.headline else f"mean_{what.target}"
+    told = intervals(told_by(rows, scores, contract), rows, spec, contract)
+    figure = contract.headline.figure if contract.headline else f"mean_{contract.target}"
     return {"figure": figure} | {name: interval._asdict() for name, interval in told.items()}
 
 
-def told_by(rows: pd.DataFrame, scores: Array, what: Contract) -> dict[str, Callable[[Array], float]]:
+def told_by(rows: pd.DataFrame, scores: Array, contract: Contract) -> dict[str, Callable[[Array], float]]:
     """The headline figure of some rows by their weights: the contract's, or else the mean of the target."""
-    events = {"observed": rows[what.target].to_numpy(dtype=np.float64), "predicted": scores}
-    if not what.headline:
+    events = {"observed": rows[contract.target].to_numpy(dtype=np.float64), "predicted": scores}
+    if not contract.headline:
         return {name: weighted_mean(event) for name, event in events.items()}
-    along = rows[what.headline.along].to_numpy()
-    ages = {"first": what.headline.first, "last": what.headline.last, "step": what.headline.step}
+    along = rows[contract.headline.along].to_numpy()
+    ages = {"first": contract.headline.first, "last": contract.headline.last, "step": contract.headline.step}
     return {name: survival.prepare(along, event, **ages) for name, event in events.items()}
 
 
@@ -111,11 +105,11 @@ def weighted_mean(values: Array) -> Callable[[Array], float]:
     return lambda weights: float((weights * values).sum() / weights.sum())
 
 
-def timeline(rows: pd.DataFrame, scores: Array, what: Contract) -> pd.DataFrame:
+def timeline(rows: pd.DataFrame, scores: Array, contract: Contract) -> pd.DataFrame:
     """The headline figure by period, observed and predicted."""
     found = []
-    for period, i in rows.groupby(periods.of(rows[what.time], what.period)).indices.items():
-        told = told_by(rows.iloc[i], scores[i], what)
+    for period, i in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
+        told = told_by(rows.iloc[i], scores[i], contract)
         found.append(
             {"period": str(period)} | {name: figure(np.ones(len(i))) for name, figure in told.items()}
         )
@@ -152,27 +146,27 @@ def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
     return found
 
 
-def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, what: Contract) -> pd.DataFrame:
+def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract: Contract) -> pd.DataFrame:
     """How much worse the loss gets when a feature is shuffled (Breiman 2001), the most important first."""
 
     def gain(fitted: Pipeline, X: pd.DataFrame, y: Array) -> float:
-        scores = model.score(fitted, X, what)
+        scores = model.score(fitted, X, contract)
         return -float(
-            log_loss(y, scores, labels=[0, 1]) if what.task == "binary" else mean_squared_error(y, scores)
+            log_loss(y, scores, labels=[0, 1]) if contract.task == "binary" else mean_squared_error(y, scores)
         )
 
     sample = rows.sample(min(len(rows), spec.importance_rows), random_state=spec.seed)
-    y = sample[what.target].to_numpy(dtype=np.float64)
+    y = sample[contract.target].to_numpy(dtype=np.float64)
     found = permutation_importance(
         pipeline,
-        model.inputs(sample, what),
+        model.inputs(sample, contract),
         y,
         scoring=gain,
         n_repeats=spec.importance_repeats,
         random_state=spec.seed,
     )
     frame = pd.DataFrame(
-        {"feature": what.features, "importance": found.importances_mean, "sd": found.importances_std}
+        {"feature": contract.features, "importance": found.importances_mean, "sd": found.importances_std}
     )
     return frame.round(PLACES).sort_values(["importance", "feature"], ascending=[False, True])
 
@@ -197,24 +191,26 @@ def by_slice(report: dict[str, Any]) -> pd.DataFrame:
 def main() -> None:
     """Write metrics, predictions and plots."""
     p = params.load("evaluate")
-    what = contract.load(p.case)
+    contract = read_contract(p.case)
     pipeline, card = model.load()
     rows = batches.read_parquet(HOLDOUT)
-    scores = model.predict(pipeline, rows, what).round(PLACES)
-    y, binary = rows[what.target].to_numpy(dtype=np.float64), what.task == "binary"
-    report = evaluate(rows, scores, card["mean_target"], p.evaluate, what)
+    scores = model.predict(pipeline, rows, contract).round(PLACES)
+    y, binary = rows[contract.target].to_numpy(dtype=np.float64), contract.task == "binary"
+    report = evaluate(rows, scores, card["mean_target"], p.evaluate, contract)
     plots = {
         "reliability": reliability(y, scores, p.evaluate.bins),
         "curve": curve(y, scores, p.evaluate.bins, binary=binary),
-        "importance": importance(pipeline, rows, p.evaluate, what),
+        "importance": importance(pipeline, rows, p.evaluate, contract),
         "slices": by_slice(report),
-        "timeline": timeline(rows, scores, what),
+        "timeline": timeline(rows, scores, contract),
     }
     with batches.replacing(PLOTS) as folder:
         folder.mkdir()
         for name, frame in plots.items():
             frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
-    kept = dict.fromkeys([what.time, *what.entity, *filter(None, [what.block]), *what.slices, what.target])
+    kept = dict.fromkeys(
+        [contract.time, *contract.entity, *filter(None, [contract.block]), *contract.slices, contract.target]
+    )
     batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(prediction=scores)))
     batches.write_json(METRICS, flat(report))
     batches.write_json(EVALUATION, report)

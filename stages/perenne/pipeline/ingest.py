@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,12 +10,10 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from perenne.cases import files, flights, retirement
-from perenne.common import batches, contract, params, periods
-from perenne.common.contract import Contract
+from perenne.common import batches, params, periods
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
-
-RAW = Path("data/raw")
-
+from perenne.common.names import RAW
 
 Batch = tuple[pd.Period, pd.DataFrame]
 SOURCES: dict[str, Callable[[Any, Contract], Iterator[Batch]]] = {
@@ -26,36 +23,39 @@ SOURCES: dict[str, Callable[[Any, Contract], Iterator[Batch]]] = {
 }
 
 
-def ingest(source: params.Retirement | params.Flights | params.Files, rows: Contract) -> Iterator[Batch]:
+def ingest(source: params.Retirement | params.Flights | params.Files, contract: Contract) -> Iterator[Batch]:
     """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
 
     Sorted, so that a batch keeps its bytes when the same rows come in another order or in other files.
     """
-    periods.parse(source.through, rows.period, "params.yaml: ingest.through")
+    periods.parse(source.through, contract.period, "params.yaml: ingest.through")
     period = None
-    for period, frame in SOURCES[source.source](source, rows):
-        missing = [name for name in rows.columns if name not in frame]
+    for period, frame in SOURCES[source.source](source, contract):
+        missing = [name for name in contract.columns if name not in frame]
         if missing:
             raise PerenneError(
                 f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
             )
-        yield period, frame[list(rows.columns)].sort_values([rows.time, *rows.entity], kind="stable")
+        yield (
+            period,
+            frame[list(contract.columns)].sort_values([contract.time, *contract.entity], kind="stable"),
+        )
     if period is None:
         raise PerenneError(
             f"params.yaml: ingest.through: {source.through!r} lies before the first batch of {source.source}"
         )
 
 
-def table(frame: pd.DataFrame, rows: Contract) -> pa.Table:
+def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
     """The batch in the contract's types; a column with a value of another type stays as it came.
 
     Which value that is, `validate` says.
     """
     columns = {}
-    for name, column in rows.columns.items():
+    for name, column in contract.columns.items():
         read = batches.typed(frame[name], column)
         fits = not (read.isna() & frame[name].notna()).any()
-        like, values = (batches.schema(rows, [name]), read) if fits else (None, frame[name])
+        like, values = (batches.schema(contract, [name]), read) if fits else (None, frame[name])
         columns[name] = batches.to_table(values.to_frame(name), like)[name]
     return pa.table(columns)
 
@@ -63,7 +63,7 @@ def table(frame: pd.DataFrame, rows: Contract) -> pa.Table:
 def main() -> None:
     """Write `data/raw/`, all of it or nothing."""
     p = params.load("ingest")
-    rows = contract.load(p.case)
+    contract = read_contract(p.case)
     with batches.replacing(RAW) as folder:
-        for period, frame in tqdm(ingest(p.ingest, rows), desc="ingest", unit="batch", disable=None):
-            batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, rows))
+        for period, frame in tqdm(ingest(p.ingest, contract), desc="ingest", unit="batch", disable=None):
+            batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, contract))

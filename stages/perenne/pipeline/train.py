@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,27 +16,26 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, contract, model, params
-from perenne.common.contract import Contract
+from perenne.common import batches, model, params
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
+from perenne.common.names import TRAIN
 from perenne.common.params import Train
-
-TRAIN = Path("data/split/train.parquet")
 
 MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categories beyond share one
 
 
-def train(rows: pd.DataFrame, spec: Train, what: Contract) -> Pipeline:
+def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
     """Fit a pipeline on labelled rows; it takes what `model.inputs` makes and forgives unseen categories."""
-    y = rows[what.target].to_numpy()
-    if what.task == "binary" and len(set(y.tolist())) < 2:
+    y = rows[contract.target].to_numpy()
+    if contract.task == "binary" and len(set(y.tolist())) < 2:
         raise PerenneError(
-            f"{TRAIN}: every row has {what.target} = {y[0]}; a binary target needs both classes"
+            f"{TRAIN}: every row has {contract.target} = {y[0]}; a binary target needs both classes"
         )
-    X = model.inputs(rows, what)
+    X = model.inputs(rows, contract)
     # A column without any value teaches nothing, and histograms cannot be made of it.
-    names = [name for name in what.features if X[name].notna().any()]
-    pipeline = build(spec, what, names)
+    names = [name for name in contract.features if X[name].notna().any()]
+    pipeline = build(spec, contract, names)
     try:
         # One BLAS thread: how many there are decides in which order sums are taken, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
@@ -48,10 +46,10 @@ def train(rows: pd.DataFrame, spec: Train, what: Contract) -> Pipeline:
     return pipeline
 
 
-def build(spec: Train, what: Contract, names: list[str]) -> Pipeline:
+def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
     """The unfitted pipeline on some features: encoder, then estimator."""
-    estimator = configured(spec, what)
-    categories = [name for name in names if what.columns[name].type == "category"]
+    estimator = configured(spec, contract)
+    categories = [name for name in names if contract.columns[name].type == "category"]
     numbers = [name for name in names if name not in categories]
     native = "categorical_features" in estimator.get_params()
     if native:
@@ -87,7 +85,7 @@ def encoder(
     )
 
 
-def configured(spec: Train, what: Contract) -> BaseEstimator:
+def configured(spec: Train, contract: Contract) -> BaseEstimator:
     """The estimator that `train` in params.yaml names, with its parameters."""
     cls = imported(spec.estimator)
     try:
@@ -109,10 +107,10 @@ def configured(spec: Train, what: Contract) -> BaseEstimator:
     needed, suits = {
         "binary": ("a classifier with probabilities", kinds[0] and hasattr(estimator, "predict_proba")),
         "regression": ("a regressor", kinds[1]),
-    }[what.task]
+    }[contract.task]
     if not suits:
         raise PerenneError(
-            f"params.yaml: train.estimator: a {what.task} task needs {needed}, not {spec.estimator}"
+            f"params.yaml: train.estimator: a {contract.task} task needs {needed}, not {spec.estimator}"
         )
     return estimator
 
@@ -145,22 +143,22 @@ def forget_threads(estimator: BaseEstimator) -> None:
         mapper.n_threads = 1
 
 
-def card(rows: pd.DataFrame, spec: Train, what: Contract) -> dict[str, Any]:
+def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> dict[str, Any]:
     """What stands beside the model file: what it was made of, and the rows it takes."""
     return {
         "estimator": spec.estimator,
         "params": spec.params,
         "rows": len(rows),
-        "task": what.task,
-        "target": what.target,
-        "mean_target": float(rows[what.target].mean()),  # what the dummy baseline predicts
-        "features": [feature(rows[name], name, what) for name in what.features],
+        "task": contract.task,
+        "target": contract.target,
+        "mean_target": float(rows[contract.target].mean()),  # what the dummy baseline predicts
+        "features": [feature(rows[name], name, contract) for name in contract.features],
     }
 
 
-def feature(values: pd.Series, name: str, what: Contract) -> dict[str, Any]:
+def feature(values: pd.Series, name: str, contract: Contract) -> dict[str, Any]:
     """One feature of the schema; a category with all its values seen in training."""
-    column = what.columns[name]
+    column = contract.columns[name]
     seen = {"categories": sorted(values.dropna().unique())} if column.type == "category" else {}
     return {"name": name, "type": column.type, "missing": column.missing} | seen
 
@@ -168,6 +166,6 @@ def feature(values: pd.Series, name: str, what: Contract) -> dict[str, Any]:
 def main() -> None:
     """Write the model file and its card."""
     p = params.load("train")
-    what = contract.load(p.case)
+    contract = read_contract(p.case)
     rows = batches.read_parquet(TRAIN)
-    model.save(train(rows, p.train, what), card(rows, p.train, what))
+    model.save(train(rows, p.train, contract), card(rows, p.train, contract))

@@ -11,12 +11,10 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, contract, params
-from perenne.common.contract import Column, Contract
+from perenne.common import batches, params
+from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
-
-RAW, CLEAN, QUARANTINE = Path("data/raw"), Path("data/clean"), Path("data/quarantine")
-REPORT = Path("data/reports/validation.json")
+from perenne.common.names import CLEAN, QUARANTINE, RAW, VALIDATION
 
 
 class Checked(NamedTuple):
@@ -33,17 +31,19 @@ class Checked(NamedTuple):
         return {"rows": kept + quarantined, "kept": kept, "quarantined": quarantined, "rules": rules}
 
 
-def validate(raw: pd.DataFrame, period: pd.Period, rows: Contract, *, matured: bool) -> Checked:
+def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, matured: bool) -> Checked:
     """Check a batch against its contract. `matured`: its labels have come, so a missing one is a fault."""
     raw = raw.reset_index(drop=True)
-    frame = pd.DataFrame({name: batches.typed(raw[name], column) for name, column in rows.columns.items()})
-    unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in rows.columns]
+    frame = pd.DataFrame(
+        {name: batches.typed(raw[name], column) for name, column in contract.columns.items()}
+    )
+    unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in contract.columns]
     # What could not be read is now missing as well: of one cell the first rule counts, and types come first.
-    broken = pd.concat([*unread, _contradictions(frame, _schema(period, rows, matured=matured))])
+    broken = pd.concat([*unread, _contradictions(frame, _schema(period, contract, matured=matured))])
     broken = broken.drop_duplicates(["row", "column"])
     # Only then duplicates: a bad row does not displace a good one.
     good = frame[~frame.index.isin(broken["row"])]
-    broken = pd.concat([broken, _duplicates(good, rows)], ignore_index=True)
+    broken = pd.concat([broken, _duplicates(good, contract)], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(frame.drop(index=rules.index), raw.loc[rules.index].assign(broken_rules=rules), broken)
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
@@ -67,21 +67,21 @@ def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.
     return pd.DataFrame(columns=["row", "column", "rule", "value"])
 
 
-def _duplicates(frame: pd.DataFrame, rows: Contract) -> pd.DataFrame:
+def _duplicates(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The rows whose entity and time another row before them has; without an entity, none."""
-    key = [*rows.entity, rows.time]
-    again = frame[frame.duplicated(key)] if rows.entity else frame[:0]
+    key = [*contract.entity, contract.time]
+    again = frame[frame.duplicated(key)] if contract.entity else frame[:0]
     value = ["; ".join(map(str, row)) for row in again[key].itertuples(index=False)]
     return pd.DataFrame({"row": again.index, "column": "+".join(key), "rule": "duplicate", "value": value})
 
 
-def _schema(period: pd.Period, rows: Contract, *, matured: bool) -> pandera.DataFrameSchema:
+def _schema(period: pd.Period, contract: Contract, *, matured: bool) -> pandera.DataFrameSchema:
     columns = {
         name: pandera.Column(
-            nullable=column.missing or (name == rows.target and not matured),
-            checks=_checks(column, period, is_time=name == rows.time),
+            nullable=column.missing or (name == contract.target and not matured),
+            checks=_checks(column, period, is_time=name == contract.time),
         )
-        for name, column in rows.columns.items()
+        for name, column in contract.columns.items()
     }
     return pandera.DataFrameSchema(columns)
 
@@ -124,23 +124,23 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
 def main() -> None:
     """Write `data/clean/`, `data/quarantine/` and the counts, all or nothing."""
     p = params.load("validate")
-    rows = contract.load(p.case)
-    files = batches.listed(RAW, rows)
+    contract = read_contract(p.case)
+    files = batches.listed(RAW, contract)
     through, report = max(files), {}
     with batches.replacing(CLEAN) as clean, batches.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
             raw = batches.read_parquet(path, nullable=True)
-            absent = [name for name in rows.columns if name not in raw]
+            absent = [name for name in contract.columns if name not in raw]
             if absent:
                 raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
-            checked = validate(raw, period, rows, matured=period + rows.label_delay <= through)
+            checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
             problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:
                 raise PerenneError(problem)
-            batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(rows)))
+            batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
             report[str(period)] = checked.counts()
-    batches.write_json(REPORT, {"batches": report, "total": total(report)})
+    batches.write_json(VALIDATION, {"batches": report, "total": total(report)})
 
 
 def total(report: dict[str, dict[str, Any]]) -> dict[str, Any]:

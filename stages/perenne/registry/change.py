@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from perenne.common import git, locked, strict_yaml
-from perenne.common.contract import CASES, Contract
+from perenne.common import locked
+from perenne.common.contract import Contract
 from perenne.common.locked import Locked
-from perenne.common.typed import parse
+from perenne.common.names import MODEL
+from perenne.common.sections import contract_of
 
 Kind = Literal["major", "minor", "patch"]
 
@@ -34,21 +35,12 @@ class Change(NamedTuple):
 def between(old: str, new: str | None, case: str) -> Change:
     """What changed from one commit to another, or to the working tree (None)."""
     before, after = locked.load(old), locked.load(new)
-    asked = tuple(inputs(contract_of(old, case), contract_of(new, case)))
+    asked = tuple(inputs(contract_of(case, old), contract_of(case, new)))
     of_data = _of_data(before, after)
     recipe = tuple(_recipe(before, after, of_data))
     data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
     kind: Kind = "major" if asked else "minor" if recipe else "patch"
     return Change(kind, asked + recipe + data)
-
-
-def contract_of(rev: str | None, case: str) -> Contract:
-    """The contract of a case as it was in a commit, or as it is in the working tree (None)."""
-    path = CASES / case / "contract.yaml"
-    if rev is None:
-        return parse(Contract, strict_yaml.load(path), str(path))
-    name = f"{path} of {rev}"
-    return parse(Contract, strict_yaml.loads(git.show(rev, path).decode(), name), name)
 
 
 def inputs(old: Contract, new: Contract) -> list[str]:
@@ -66,11 +58,11 @@ def inputs(old: Contract, new: Contract) -> list[str]:
     return found
 
 
-def _features(what: Contract) -> dict[str, str]:
+def _features(contract: Contract) -> dict[str, str]:
     """What may stand in each feature."""
     told: dict[str, str] = {}
-    for name in what.features:
-        column = what.columns[name]
+    for name in contract.features:
+        column = contract.columns[name]
         limits = column.range or column.values or ""
         told[name] = f"{column.type} {list(limits) if limits else ''}{' or missing' * column.missing}".strip()
     return told
@@ -97,7 +89,7 @@ def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
 def _code(lock: Locked) -> dict[str, str]:
     """The files behind the model that no stage makes: code, environment, contract."""
     made = {path for stage in lock.stages.values() for path in stage["outs"]}
-    behind = [lock.stages[stage]["deps"] for stage in lock.behind(locked.MODEL)]
+    behind = [lock.stages[stage]["deps"] for stage in lock.behind(MODEL)]
     files = {path: file.md5 for deps in behind for path, file in deps.items() if path not in made}
     return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to("data/incoming")}
 
@@ -113,11 +105,7 @@ def _params(old: Locked, new: Locked, counts: Callable[[str], bool]) -> list[str
 
 def _values(lock: Locked) -> dict[str, Any]:
     """The params of the stages behind the model, by dotted keys."""
-    return {
-        key: value
-        for stage in lock.behind(locked.MODEL)
-        for key, value in lock.stages[stage]["params"].items()
-    }
+    return {key: value for stage in lock.behind(MODEL) for key, value in lock.stages[stage]["params"].items()}
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from perenne.common.names import PROD
 from perenne.common.options import Case, PolicyFrom, Push, current_case
 
 app = typer.Typer()
@@ -15,7 +16,7 @@ app = typer.Typer()
 @app.command()
 def release(
     *,
-    stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = "prod",
+    stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = PROD,
     policy_from: PolicyFrom = None,
     attempt: Annotated[
         bool, typer.Option("--try", help="In the real server first; a version that fails there is none.")
@@ -57,7 +58,7 @@ def rollback(
     ] = None,
     *,
     reason: Annotated[str, typer.Option(help="Why: it is kept in the tag.")],
-    stage: Annotated[str, typer.Option(help="The stage to roll back.")] = "prod",
+    stage: Annotated[str, typer.Option(help="The stage to roll back.")] = PROD,
     case: Case = None,
     push: Push = False,
 ) -> None:

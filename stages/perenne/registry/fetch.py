@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.locked import MODEL
+from perenne.common.names import MODEL
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
 

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 from datetime import datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.names import HOLDOUT
 from perenne.registry import storage
 from perenne.registry.tags import Version
 
-HOLDOUT = Path("data/split/holdout.parquet")
 COUNT = 36
 
 
 def record(case: str) -> dict[int, float]:
     """The scores of the model in the working tree, by the places of their rows in the holdout."""
-    from perenne.common import batches, contract, model
+    from perenne.common import batches, model
+    from perenne.common.contract import read_contract
 
     pipeline, _ = model.load()
     holdout = batches.read_parquet(HOLDOUT)
     rows = _spread(len(holdout))
-    scores = model.predict(pipeline, holdout.iloc[rows], contract.load(case))
+    scores = model.predict(pipeline, holdout.iloc[rows], read_contract(case))
     return dict(zip(rows, scores.tolist(), strict=True))
 
 
@@ -45,7 +45,7 @@ def recorded(version: Version) -> dict[int, float]:
     return {int(row): float(score) for row, score in found.items()}
 
 
-def rows(version: Version, what: Contract) -> list[dict[str, Any]]:
+def rows(version: Version, contract: Contract) -> list[dict[str, Any]]:
     """The rows that a version's golden predictions are of, as JSON holds them: time and features."""
     import pyarrow.parquet as pq
 
@@ -55,7 +55,7 @@ def rows(version: Version, what: Contract) -> list[dict[str, Any]]:
         raise PerenneError(f"{version.tag}: golden.{max(places)}: the holdout has {len(holdout)} rows")
     return [
         {name: _plain(value) for name, value in row.items() if value is not None}
-        for row in holdout.select([what.time, *what.features]).take(places).to_pylist()
+        for row in holdout.select([contract.time, *contract.features]).take(places).to_pylist()
     ]
 
 

@@ -33,7 +33,7 @@ class Name(NamedTuple):
 
     model: str
     kind: Kind
-    what: str
+    subject: str
     counter: int
 
 
@@ -48,9 +48,9 @@ def parse(tag: str) -> Name | None:
     if not found:
         return None
     kinds: tuple[Kind, Kind] = ("register", "deregister") if found["version"] else ("assign", "unassign")
-    what = found["version"] or found["stage"]
-    kind = kinds[bool(found["cancel"])] if what else "deprecate"
-    return Name(found["model"], kind, what or "", int(found["counter"] or 0))
+    subject = found["version"] or found["stage"]
+    kind = kinds[bool(found["cancel"])] if subject else "deprecate"
+    return Name(found["model"], kind, subject or "", int(found["counter"] or 0))
 
 
 def is_name(text: str) -> bool:

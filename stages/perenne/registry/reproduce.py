@@ -14,9 +14,9 @@ from typing import IO, cast
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.common.names import REQUIREMENTS
 from perenne.registry.meter import Cost, Meter
 
-REQUIREMENTS = Path("requirements.txt")
 CACHE_HERE = "the-cache-it-was-cloned-from"  # the name that the clone knows this project's cache by
 
 # What would make the clone's commands work on this project's environment, modules, pipeline or makefile. uv

@@ -6,7 +6,7 @@ import hashlib
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK, MODEL
+from perenne.common.names import LOCK, MODEL
 from perenne.registry import tags
 from perenne.registry.reproduce import checkout, environment, has_remote, keep, run
 from perenne.registry.tags import Version

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.common.names import PROD
 from perenne.registry import storage, tags
 from perenne.registry.publish import assigned, publish, unassigned, waiting
 from perenne.registry.tags import Registry, Version
 
 
-def rollback(name: str, *, to: str | None, stage: str = "prod", reason: str, push: bool) -> str:
+def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push: bool) -> str:
     """Put a version in a stage, `to` or else the one that was there before; return what was done.
 
     Every other version is taken out of the stage, and the new assignment is dated last: GTO's commands go
@@ -72,6 +73,6 @@ def _holders(registry: Registry, stage: str) -> list[str]:
     moments = (
         Registry(registry.name, registry.events[: n + 1], 0)
         for n, event in enumerate(registry.events)
-        if event.what == stage or event.kind in ("register", "deregister", "deprecate")
+        if event.subject == stage or event.kind in ("register", "deregister", "deprecate")
     )
     return [holder.version for moment in moments if (holder := moment.in_stage(stage))]

@@ -29,7 +29,7 @@ class Event(NamedTuple):
 
     tag: str
     kind: Kind
-    what: str
+    subject: str
     counter: int
     commit: str
     at: datetime
@@ -92,7 +92,7 @@ class Registry:
     def registered(self) -> dict[str, Version]:
         """Every version there ever was, also those deregistered since: their names are taken."""
         every = [e for e in (*self.events, *self._latest.values()) if e.kind == "register"]
-        return {event.what: _version(self.name, event) for event in every}
+        return {event.subject: _version(self.name, event) for event in every}
 
     @cached_property
     def versions(self) -> list[Version]:
@@ -112,7 +112,7 @@ class Registry:
 
     def stages(self, version: Version) -> list[str]:
         """The stages that a version is in."""
-        known = sorted({event.what for event in self.events if event.kind == "assign"})
+        known = sorted({event.subject for event in self.events if event.kind == "assign"})
         holders = {stage: self.in_stage(stage) for stage in known}
         return [stage for stage, holder in holders.items() if holder and holder.version == version.version]
 
@@ -123,7 +123,7 @@ class Registry:
 
     def history(self, stage: str) -> list[Assignment]:
         """Every assignment of a version to a stage, oldest first; commits without a version are left out."""
-        events = [e for e in self.events if e.kind in ("assign", "unassign") and e.what == stage]
+        events = [e for e in self.events if e.kind in ("assign", "unassign") and e.subject == stage]
         latest = {event.commit: event for event in events}
         active = set() if self.deprecated else {version.version for version in self.versions}
         return [
@@ -156,9 +156,9 @@ class Registry:
         """
         latest: dict[str, Event] = {}
         for event in self.events:
-            before = latest.get(event.what)
+            before = latest.get(event.subject)
             if event.kind in ("register", "deregister") and (before is None or before.kind != event.kind):
-                latest[event.what] = event
+                latest[event.subject] = event
         return latest
 
     @cached_property
@@ -236,7 +236,7 @@ def _version(name: str, event: Event) -> Version:
     text, line, proof = f"\n{event.message}".rpartition("\n---\n")
     message, proof_text = (text, proof) if line else (event.message, None)
     return Version(
-        *(name, event.what, event.commit, event.at, event.who),
+        *(name, event.subject, event.commit, event.at, event.who),
         *(message.strip(), proof_text, event.signed, event.tag),
     )
 

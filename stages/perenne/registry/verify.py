@@ -18,18 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perenne.common import batches, contract, git, params, periods, strict_yaml
-from perenne.common.contract import Contract
+from perenne.common import batches, git, params, periods, strict_yaml
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK, MODEL
-from perenne.common.params import DAG
+from perenne.common.names import CLEAN, DAG, HOLDOUT, LOCK, MODEL, TRAIN
 from perenne.gate import ledger
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
-# As in stages/split.py, which is not asked: whether it cut rightly is the question.
-CLEAN = Path("data/clean")
-TRAIN, HOLDOUT = Path("data/split/train.parquet"), Path("data/split/holdout.parquet")
 
 STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 
@@ -135,41 +131,43 @@ def mixed(folder: Path) -> list[str]:
     """What of the holdout's periods the training rows hold: told by the rows, whatever made them."""
     with chdir(folder):
         p = params.load("split")
-        what = contract.load(p.case)
-        as_of = periods.parse(p.split.as_of, what.period, "params.yaml: split.as_of")
-        return list(_mixed(what, as_of, as_of - p.split.holdout))
+        contract = read_contract(p.case)
+        as_of = periods.parse(p.split.as_of, contract.period, "params.yaml: split.as_of")
+        return list(_mixed(contract, as_of, as_of - p.split.holdout))
 
 
-def _mixed(what: Contract, as_of: pd.Period, known: pd.Period) -> Iterator[str]:
+def _mixed(contract: Contract, as_of: pd.Period, known: pd.Period) -> Iterator[str]:
     """Of the clone that is the current folder; `known` is the last period before the holdout."""
     ends = {}
     for path in (TRAIN, HOLDOUT):
         if not path.exists():
             yield f"{path}: no stage makes it"
             return
-        if not pq.read_schema(path).equals(batches.schema(what)):
+        if not pq.read_schema(path).equals(batches.schema(contract)):
             yield f"{path}: its columns are not those of the contract"
             return
-        of = periods.of(pq.read_table(path, columns=[what.time])[what.time].to_pandas(), what.period)
+        of = periods.of(
+            pq.read_table(path, columns=[contract.time])[contract.time].to_pandas(), contract.period
+        )
         if not len(of) or of.isna().any():
-            yield f"{path}: every row must have its {what.time}, and one must be there"
+            yield f"{path}: every row must have its {contract.time}, and one must be there"
             return
         ends[path] = of.min(), of.max()
-    late = f"with labels {what.label_delay} period(s) late"
-    if ends[TRAIN][1] + what.label_delay > known:
+    late = f"with labels {contract.label_delay} period(s) late"
+    if ends[TRAIN][1] + contract.label_delay > known:
         yield f"{TRAIN}: goes to {ends[TRAIN][1]}, {late}; the holdout begins after {known}"
     if ends[HOLDOUT][0] <= known:
         yield f"{HOLDOUT}: begins in {ends[HOLDOUT][0]}, must begin after {known}"
-    if ends[HOLDOUT][1] + what.label_delay > as_of:
+    if ends[HOLDOUT][1] + contract.label_delay > as_of:
         yield f"{HOLDOUT}: goes to {ends[HOLDOUT][1]}, {late} beyond as_of, {as_of}"
-    strangers = _strangers(what, *ends[TRAIN])
+    strangers = _strangers(contract, *ends[TRAIN])
     if strangers:
         yield f"{TRAIN}: {strangers} row(s) are not among those of their periods in {CLEAN}"
 
 
-def _strangers(what: Contract, first: pd.Period, last: pd.Period) -> int:
+def _strangers(contract: Contract, first: pd.Period, last: pd.Period) -> int:
     """How many different training rows are in no clean batch: made up, or given another time."""
-    files = [path for period, path in batches.listed(CLEAN, what).items() if first <= period <= last]
+    files = [path for period, path in batches.listed(CLEAN, contract).items() if first <= period <= last]
     rows = pq.read_table(TRAIN)
     tables = [rows, *(pq.read_table(path, schema=rows.schema, partitioning=None) for path in files)]
     known = [False, *(True for _ in files)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK
+from perenne.common.names import LOCK
 
 
 def reproduced() -> None:

@@ -10,22 +10,19 @@ from typing import Any
 
 import yaml
 
-from perenne.common import git, locked, strict_yaml
+from perenne.common import git, locked, names, sections, strict_yaml
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS, Params
-from perenne.common.typed import parse
+from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
+from perenne.common.params import Params
+from perenne.common.sections import contract_of
 from perenne.gate import ledger, policy
 from perenne.registry import golden, grammar, publish, storage, tags, workspace
-from perenne.registry.change import Change, between, contract_of
+from perenne.registry.change import Change, between
 from perenne.registry.publish import Tag
 from perenne.registry.tags import Registry, Version
 
 SCHEMA = 1
-PROD = "prod"
-DEGRADED = "degraded"  # the stage of a version in prod that no retraining could replace: stages/perenne/loop/
 FIRST = "v1.0.0"
-ENVIRONMENT = Path("requirements.txt")
-SPLIT = Path("data/reports/split.json")
 
 Trial = Callable[[Version], str]  # tries a version in the real server; says how it was, or raises
 
@@ -54,9 +51,9 @@ def release(
     workspace.reproduced()
     tags.fetch()
     ledger.fetch()
-    p = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
+    p = sections.params()
     registry = tags.read(p.case)
-    sha256 = hashlib.sha256(locked.MODEL.read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
     known = next((version for version in registry.versions if model_of(version) == sha256), None)
     if known and known.commit in registry.assigned:
         return _again(known, registry, push=push and not dry_run)
@@ -65,7 +62,7 @@ def release(
         new = [publish.assigned(registry, stage, known.commit, "released")]
     else:
         new = [*proposed(registry, verdict, p, stage)]
-    made, names = known.tag if known else new[0].name, ", ".join(tag.name for tag in new)
+    made, created = known.tag if known else new[0].name, ", ".join(tag.name for tag in new)
     if stage == PROD:  # whoever was too stale to be retrained is so no longer: another one is in use
         new += publish.unassigned(registry, DEGRADED, f"{made} is in {PROD}")
     if dry_run:
@@ -79,7 +76,9 @@ def release(
             told.append(trial(tags.read(p.case).find(made)))
 
     publish.publish(new, push=push, attempt=attempt)
-    return "\n".join([*told, f"released {names}" + ("" if push else "; perenne release --push shares them")])
+    return "\n".join(
+        [*told, f"released {created}" + ("" if push else "; perenne release --push shares them")]
+    )
 
 
 def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> dict[str, Any]:
@@ -87,16 +86,14 @@ def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None
     champion = registry.in_stage(PROD)
     needed = {
         "case": case,
-        "holdout": locked.load().out(golden.HOLDOUT).md5,
+        "holdout": locked.load().out(names.HOLDOUT).md5,
         "champion": champion.version if champion else None,
-        "policy": policy.load(policy_from, contract_of(None, case).task).model_dump(
-            mode="json", exclude_none=True
-        ),
+        "policy": policy.load(policy_from, contract_of(case).task).model_dump(mode="json", exclude_none=True),
         "answer": "eligible",
     }
     found = ledger.verdicts(sha256)
     if not found:
-        raise PerenneError(f"{locked.MODEL}: no verdict on this model; run perenne gate")
+        raise PerenneError(f"{names.MODEL}: no verdict on this model; run perenne gate")
     for key, value in needed.items():
         left = [verdict for verdict in found if _seen(verdict)[key] == value]
         if not left:
@@ -188,7 +185,7 @@ def _seen(verdict: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lacking(key: str, needed: Any, was: Any, verdict: dict[str, Any]) -> str:
-    where = f"{locked.MODEL}: its verdict"
+    where = f"{names.MODEL}: its verdict"
     again = "run perenne gate"
     match key:
         case "answer":
@@ -207,7 +204,7 @@ def _proof(verdict: dict[str, Any], change: Change, p: Params) -> dict[str, Any]
     return {
         "schema": SCHEMA,
         "model": verdict["challenger"],
-        "lock": {str(path): _sha256(path) for path in (locked.LOCK, ENVIRONMENT)},
+        "lock": {str(path): _sha256(path) for path in (names.LOCK, REQUIREMENTS)},
         "as_of": p.split.as_of,
         "batches": json.loads(SPLIT.read_text(encoding="utf-8")),
         "champion": verdict["champion"],

@@ -43,7 +43,7 @@ def costs(walk: Walk, plan: Plan) -> Costs:
 
 def false_alarms(walk: Walk, plan: Plan) -> int:
     """How often the walk was told to retrain for nothing."""
-    known = plan.breaks[0] + plan.what.label_delay if plan.breaks else None
+    known = plan.breaks[0] + plan.contract.label_delay if plan.breaks else None
 
     def too_early(at: str) -> bool:
         return known is not None and plan.period("at", at) < known

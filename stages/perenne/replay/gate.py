@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.cut import Cut
 from perenne.gate.evidence import Contender
 from perenne.gate.judge import Answer, evidence, judge
-from perenne.pipeline.split import Cut
 from perenne.replay.world import World
 from perenne.stats import spending
 
@@ -59,7 +59,7 @@ class Gate:
         rules = policy.rules.model_copy(update={"latency": None})
         seen = evidence(
             pd.concat(map(world.rows, held), ignore_index=True),
-            world.what,
+            world.contract,
             self._contender("the challenger", challenger, held),
             [self._contender("the champion", champion, held)],
             champion=True,

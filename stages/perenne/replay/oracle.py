@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from perenne.common.cut import Cut
 from perenne.loop.candidates import from_change
-from perenne.pipeline.split import Cut
 from perenne.replay.policies import ORACLE
 from perenne.replay.walk import Event, Step, Walk, learned
 from perenne.replay.world import World

@@ -72,12 +72,12 @@ def render(walks: Sequence[Walk], plans: dict[int, Plan], lines: pd.DataFrame, t
     plan = next(iter(plans.values()))
     frame = costs.table(walks, plans, ORACLE).reset_index()
     names = list(frame["policy"])
-    told = plan.what.headline.about if plan.what.headline else f"mean of {plan.what.target}"
+    told = plan.contract.headline.about if plan.contract.headline else f"mean of {plan.contract.target}"
     histories = f"{len(plans)} simulated histories, means over them" if len(plans) > 1 else "one history"
     title = f"Replay of {plan.case}: what each policy would have cost"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="note">{histories}; {_span(walks)}, by {plan.what.period}.</p>',
+        f'<p class="note">{histories}; {_span(walks)}, by {plan.contract.period}.</p>',
         f'<p class="advice {_tone(frame)}">{escape(_verdict(frame))}</p>',
         verdict.table("Costs", _rows(frame), COSTS),
         _counts(plan),

@@ -8,16 +8,17 @@ from typing import Annotated, Any, NamedTuple
 import pandas as pd
 from pydantic import Field, PositiveInt
 
-from perenne.common import contract, params, periods, strict_yaml
-from perenne.common.contract import CASES, Contract
+from perenne.common import params, periods, strict_yaml
+from perenne.common.contract import Contract, read_contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS, Params, Split
+from perenne.common.names import CASES, PARAMS
+from perenne.common.params import Params, Split, read_params
 from perenne.common.periods import Unit
 from perenne.common.typed import Model, parse
 from perenne.gate.policy import Policy
 from perenne.loop import settings as loop
 from perenne.loop.decide import Debounce
-from perenne.pipeline.split import Cut
 
 Fixed = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], Field(strict=False)]
@@ -32,7 +33,7 @@ class Grid(Model):
     cool_down: Fixed = (1, 3, 5)
 
 
-class Settings(Model):
+class ReplaySettings(Model):
     """`data/cases/NAME/replay.yaml`. What is left out: all of the history, from the first model it allows."""
 
     start: str | None = None  # of the history, where it is simulated
@@ -53,8 +54,8 @@ class Plan(NamedTuple):
     """A case as it is replayed, with one seed."""
 
     params: Params
-    what: Contract
-    settings: Settings
+    contract: Contract
+    settings: ReplaySettings
     gate: Policy
     debounce: Debounce
     seed: int
@@ -71,11 +72,11 @@ class Plan(NamedTuple):
 
     def period(self, key: str, text: str) -> pd.Period:
         """A period of `replay.yaml`."""
-        return periods.parse(text, self.what.period, f"{path(self.case)}: {key}")
+        return periods.parse(text, self.contract.period, f"{path(self.case)}: {key}")
 
     def cut(self, as_of: pd.Period) -> Cut:
         """The cut of params.yaml with another `as_of`."""
-        return Cut(as_of, self.params.split.window, self.params.split.holdout, self.what.label_delay)
+        return Cut.of(self.params.split, self.contract)._replace(as_of=as_of)
 
 
 def path(case: str) -> Path:
@@ -85,21 +86,21 @@ def path(case: str) -> Path:
 
 def load(case: str | None = None, seed: int = 0) -> Plan:
     """The plan of a case, by default the current one; params are those of the root if it is current."""
-    current = parse(Params, strict_yaml.load(PARAMS), str(PARAMS))
+    current = read_params()
     file = PARAMS if case in (None, current.case) else CASES / str(case) / "params.yaml"
-    what = contract.load(case or current.case)
-    chosen = current if file == PARAMS else parse(Params, strict_yaml.load(file), str(file))
+    contract = read_contract(case or current.case)
+    chosen = current if file == PARAMS else read_params(file)
     own = path(chosen.case)
-    settings = parse(Settings, strict_yaml.load(own), str(own)) if own.exists() else Settings()
+    settings = parse(ReplaySettings, strict_yaml.load(own), str(own)) if own.exists() else ReplaySettings()
     split = chosen.split.model_dump()
     split |= {key: value for key in ("window", "holdout") if (value := getattr(settings, key))}
     if settings.period:
-        what = what.model_copy(update={"period": settings.period})
+        contract = contract.model_copy(update={"period": settings.period})
     return Plan(
         chosen.model_copy(
-            update={"split": Split(**split), "ingest": _ingest(chosen, settings, what, seed, own)}
+            update={"split": Split(**split), "ingest": _ingest(chosen, settings, contract, seed, own)}
         ),
-        what,
+        contract,
         settings,
         parse(Policy, chosen.gate, f"{file}: gate"),
         settings.loop or _debounce(chosen, file),
@@ -109,19 +110,19 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
 
 def _debounce(chosen: Params, file: Path) -> Debounce:
     """Of the section `loop`, what decides when to retrain."""
-    found = parse(loop.Settings, chosen.loop, f"{file}: loop")
+    found = parse(loop.LoopSettings, chosen.loop, f"{file}: loop")
     return Debounce(**found.model_dump(include=set(Debounce.model_fields)))
 
 
 def _ingest(
-    chosen: Params, settings: Settings, what: Contract, seed: int, own: Path
+    chosen: Params, settings: ReplaySettings, contract: Contract, seed: int, own: Path
 ) -> params.Retirement | params.Flights | params.Files:
     """Where the batches come from: as far as they are judged, and their labels after them."""
     source = chosen.ingest
     change: dict[str, Any] = {}
     if settings.through:
-        last = periods.parse(settings.through, what.period, f"{own}: through")
-        change["through"] = str(last + what.label_delay)
+        last = periods.parse(settings.through, contract.period, f"{own}: through")
+        change["through"] = str(last + contract.label_delay)
     if isinstance(source, params.Retirement):
         change |= {"seed": seed} | ({"start": settings.start} if settings.start else {})
     elif seed:

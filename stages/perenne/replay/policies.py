@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Drift
 from perenne.loop.candidates import candidates, first_as_of
 from perenne.loop.decide import Debounce, decide
-from perenne.pipeline.split import Cut
 from perenne.replay.gate import Gate
 from perenne.replay.plan import Plan
 from perenne.replay.walk import Event, Kind, Policy, learned

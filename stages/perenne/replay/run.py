@@ -87,7 +87,7 @@ def _kept(world: World, name: str, make: Callable[[], Any]) -> Any:
     It rests on the history, the params, and all of our code.
     """
     p = world.plan
-    made_of = [p.params.model_dump(), p.settings.model_dump(), p.debounce.model_dump(), repr(p.what)]
+    made_of = [p.params.model_dump(), p.settings.model_dump(), p.debounce.model_dump(), repr(p.contract)]
     path: Path = world.folder / "walks" / f"{store.key('walk', name, made_of, store.code('**/*.py'))}.json"
     with store.alone(path):
         if not path.exists():

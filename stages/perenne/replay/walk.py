@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import pandas as pd
 
-from perenne.pipeline.split import Cut
+from perenne.common.cut import Cut
 from perenne.replay.world import Figures, World
 
 Kind = Literal["scheduled", "released", "rejected", "undecided", "waiting", "chosen"]
@@ -74,7 +74,7 @@ def learned(cut: Cut) -> str:
     >>> learned(Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1))
     '2014Q1 to 2018Q3'
     """
-    return f"{cut.known - cut.window + 1} to {cut.known - cut.label_delay}"
+    return f"{cut.first} to {cut.known - cut.label_delay}"
 
 
 def to_json(done: Walk) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from perenne.common.cut import Cut
+from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
 from perenne.pipeline import drift
-from perenne.pipeline.split import Cut
 from perenne.replay.world import World
 from perenne.watch import concept
-from perenne.watch.covariates import PREDICTION
 
 
 class Watch:
@@ -21,7 +21,9 @@ class Watch:
         """Its reference is what measured it."""
         self.world, self.champion = world, champion
         measured = {period: self._scored(period) for period in world.parts(champion)["holdout"]}
-        found = concept.watched(measured, world.what, periods=spec.periods_per_false_alarm, seed=spec.seed)
+        found = concept.watched(
+            measured, world.contract, periods=spec.periods_per_false_alarm, seed=spec.seed
+        )
         self.detectors = concept.Detectors(found, seed=spec.seed)
         self.next = champion.as_of - champion.label_delay + 1  # the first batch whose labels are news
         self.found: list[dict[str, Any]] = []
@@ -38,7 +40,7 @@ class Watch:
 
     def _window(self, period: pd.Period) -> dict[str, Any]:
         rows = self._scored(period)
-        streams = self.detectors.update(period, rows, self.world.what)
+        streams = self.detectors.update(period, rows, self.world.contract)
         said = drift.advice({}, {}, streams, {})
         return {"period": str(period), "matured": len(rows), "concept": streams} | said
 

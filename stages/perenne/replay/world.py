@@ -16,9 +16,9 @@ import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, model, periods
+from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.pipeline import evaluate, ingest, split, train, validate
-from perenne.pipeline.split import Cut
 from perenne.replay import store
 from perenne.replay.plan import Plan
 from perenne.stats import metrics
@@ -61,9 +61,9 @@ class World:
 
     def __init__(self, plan: Plan, folder: Path = store.FOLDER) -> None:
         """Bring in the history, unless it is there already."""
-        self.plan, self.what = plan, plan.what
+        self.plan, self.contract = plan, plan.contract
         self.now: pd.Period | None = None
-        source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.what)]
+        source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.contract)]
         made_by = store.code(
             "ingest.py", "validate.py", "cases/[fr]*.py", "common/batches.py", "common/periods.py"
         )
@@ -74,7 +74,7 @@ class World:
         self._scores: OrderedDict[Hashable, Array] = OrderedDict()
         self._known: OrderedDict[Hashable, dict[str, list[Any]]] = OrderedDict()
         self._bring()
-        self.files = batches.listed(self.folder / "clean", self.what)
+        self.files = batches.listed(self.folder / "clean", self.contract)
 
     def _bring(self) -> None:
         """Ingest and validate, as the stages do, one batch after another."""
@@ -82,19 +82,19 @@ class World:
         with store.alone(clean):
             if clean.exists():
                 return
-            through = periods.parse(plan.params.ingest.through, self.what.period, "ingest.through")
+            through = periods.parse(plan.params.ingest.through, self.contract.period, "ingest.through")
             with batches.replacing(clean) as folder:
-                for period, frame in ingest.ingest(plan.params.ingest, self.what):
+                for period, frame in ingest.ingest(plan.params.ingest, self.contract):
                     path = folder / f"{periods.stem(period)}.parquet"
-                    raw = ingest.table(frame, self.what).to_pandas(
+                    raw = ingest.table(frame, self.contract).to_pandas(
                         types_mapper={pa.int64(): pd.Int64Dtype()}.get
                     )
-                    matured = period + self.what.label_delay <= through
-                    checked = validate.validate(raw, period, self.what, matured=matured)
+                    matured = period + self.contract.label_delay <= through
+                    checked = validate.validate(raw, period, self.contract, matured=matured)
                     most = plan.params.validation.max_quarantined_share
                     if problem := validate.too_many(checked, path, most):
                         raise PerenneError(problem)
-                    batches.write_parquet(path, batches.to_table(checked.kept, batches.schema(self.what)))
+                    batches.write_parquet(path, batches.to_table(checked.kept, batches.schema(self.contract)))
 
     @cached_property
     def first(self) -> pd.Period:
@@ -107,21 +107,21 @@ class World:
     @cached_property
     def last(self) -> pd.Period:
         """The last batch whose labels have come."""
-        return max(self.files) - self.what.label_delay
+        return max(self.files) - self.contract.label_delay
 
     def rows(self, period: pd.Period) -> pd.DataFrame:
         """The rows of a batch whose labels came; an error if it is too early to know them."""
-        if self.now is not None and period + self.what.label_delay > self.now:
+        if self.now is not None and period + self.contract.label_delay > self.now:
             raise RuntimeError(f"the labels of {period} are not known in {self.now}")
 
         def read() -> pd.DataFrame:
-            known = split.labelled(batches.read_parquet(self.files[period]), self.what.target)
-            typed: pd.DataFrame = batches.to_table(known, batches.schema(self.what)).to_pandas()
+            known = split.labelled(batches.read_parquet(self.files[period]), self.contract.target)
+            typed: pd.DataFrame = batches.to_table(known, batches.schema(self.contract)).to_pandas()
             return typed
 
         return _held(self._rows, period, BATCHES_HELD, read)
 
-    def parts(self, cut: Cut) -> dict[split.Part, list[pd.Period]]:
+    def parts(self, cut: Cut) -> dict[Part, list[pd.Period]]:
         """The periods that a model learns from, and those that measure it."""
         return dict(split.split(self.files, cut))
 
@@ -138,12 +138,12 @@ class World:
     def _train(self, cut: Cut) -> Trained:
         path = self.folder / "models" / f"{self.name(cut)}.skops"
         card = path.with_suffix(".json")
-        spec, what = self.plan.params.train, self.what
+        spec, contract = self.plan.params.train, self.contract
         with store.alone(path):
             if not card.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
-                fitted = train.train(learned, spec, what)
-                model.save(fitted, {"mean_target": float(learned[what.target].mean())}, path, card)
+                fitted = train.train(learned, spec, contract)
+                model.save(fitted, {"mean_target": float(learned[contract.target].mean())}, path, card)
         pipeline, said = model.load(path, card)
         return Trained(pipeline, said["mean_target"], path.stat().st_size)
 
@@ -151,7 +151,7 @@ class World:
         """What a model says of the labelled rows of a batch, as `evaluate` rounds it."""
 
         def score() -> Array:
-            return model.predict(self.trained(cut).pipeline, self.rows(period), self.what).round(
+            return model.predict(self.trained(cut).pipeline, self.rows(period), self.contract).round(
                 evaluate.PLACES
             )
 
@@ -173,11 +173,11 @@ class World:
         return Figures(*known[str(period)])
 
     def _measured(self, cut: Cut, period: pd.Period) -> Figures:
-        rows, scores, what = self.rows(period), self.scores(cut, period), self.what
-        y = rows[what.target].to_numpy(dtype=np.float64)
-        family = metrics.BINARY if what.task == "binary" else metrics.REGRESSION
+        rows, scores, contract = self.rows(period), self.scores(cut, period), self.contract
+        y = rows[contract.target].to_numpy(dtype=np.float64)
+        family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
         one = np.ones(len(y))
-        told = {name: figure(one) for name, figure in evaluate.told_by(rows, scores, what).items()}
+        told = {name: figure(one) for name, figure in evaluate.told_by(rows, scores, contract).items()}
         loss = next(iter(family.values()))(y, scores)(one)
         sums = float(y.sum()), float(scores.sum())
         return Figures(len(y), float(loss), *sums, told["observed"], told["predicted"])

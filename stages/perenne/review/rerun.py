@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK
+from perenne.common.names import LOCK
 from perenne.registry import verify
 from perenne.registry.meter import Cost
 from perenne.registry.reproduce import checkout, environment, keep, run

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from perenne.common import git, locked
 from perenne.common.errors import PerenneError
-from perenne.common.locked import LOCK, MODEL
+from perenne.common.names import LOCK, MODEL
 from perenne.gate import ledger
 from perenne.registry import tags
 from perenne.review import rerun, settings, sides

@@ -7,13 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.common import git, locked, strict_yaml
+from perenne.common import git, locked, sections, strict_yaml
 from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS
+from perenne.common.names import DRIFT, PARAMS, PLOTS, RAW, VALIDATION
 from perenne.registry import change, storage
 
-RAW, PLOTS = Path("data/raw"), Path("data/reports/plots")
-VALIDATION, DRIFT = Path("data/reports/validation.json"), Path("data/reports/drift.json")
 OUTSIDE = ("gate", "review", "serve", "loop")  # the sections of params.yaml that no stage reads
 NONE = "none"
 
@@ -81,7 +79,7 @@ def params(old: Side, new: Side) -> list[Changed]:
 def contract(old: Side, new: Side, case: str) -> list[str]:
     """What a caller of the model would notice; nothing if the case is new."""
     try:
-        before, after = (change.contract_of(side.rev, case) for side in (old, new))
+        before, after = (sections.contract_of(case, side.rev) for side in (old, new))
     except PerenneError:
         return []
     return list(change.inputs(before, after))

@@ -52,7 +52,7 @@ def build(service: Service) -> Guard:
         redoc_url=None, title=title, version=version, debug=False, swagger_ui_parameters=DOCS
     )
     reads = {
-        "Request": requests(service.live.what, service.settings.max_rows),
+        "Request": requests(service.live.contract, service.settings.max_rows),
         "Labels": labels(service.settings.max_rows),
     }
     predict = _ask(app, service, reads)
@@ -81,7 +81,7 @@ def refusing(route: Route) -> Route:
 
 def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> Route:
     """The routes that take something; return that of predictions."""
-    columns, most = list(asked(service.live.what)), service.settings.max_body
+    columns, most = list(asked(service.live.contract)), service.settings.max_body
 
     @app.post(
         PREDICT,
@@ -183,7 +183,7 @@ def _document(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(
-        title=app.title, version=app.version, routes=app.routes, description=service.live.what.row
+        title=app.title, version=app.version, routes=app.routes, description=service.live.contract.row
     )
     schemas = document["components"]["schemas"]
     for path, name in ((PREDICT, "Request"), ("/v1/labels", "Labels")):

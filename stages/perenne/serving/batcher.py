@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from perenne.common.names import PROD
 from perenne.serving.log import Entry, Log
 from perenne.serving.metrics import Metrics
 from perenne.serving.rows import Row
@@ -124,7 +125,7 @@ class Batcher:
             own = [next(scores) for _ in waiting.rows]
             answers.append(Answer(version, ids, own, [served.unseen(row) for row in waiting.rows]))
             entries += [
-                Entry(name, now, "prod", version, features(row), score)
+                Entry(name, now, PROD, version, features(row), score)
                 for name, row, score in zip(ids, waiting.rows, own, strict=True)
             ]
         return answers, entries

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from perenne.common.errors import run
+from perenne.common.sections import contract_of
 from perenne.registry import golden, tags
-from perenne.registry.change import contract_of
 from perenne.registry.fetch import write
 
 ROWS = "golden.json"
@@ -23,7 +23,7 @@ SIGNED = "--require-signed"
 def bring(name: str, which: str, out: Path, *, require_signed: bool) -> None:
     """Write the files; a `PerenneError` says why a version cannot be had."""
     version = tags.read(name).find(which)
-    rows = golden.rows(version, contract_of(version.commit, name))
+    rows = golden.rows(version, contract_of(name, version.commit))
     write(version, out, require_signed=require_signed)
     (out / ROWS).write_text(json.dumps(rows), encoding="utf-8")
 

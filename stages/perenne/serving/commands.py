@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from perenne.common.errors import PerenneError
+from perenne.common.names import PROD
 from perenne.common.options import Case, Push, current_case
 
 app = typer.Typer()
@@ -37,7 +38,7 @@ def serve(
     *,
     stage: Annotated[
         str, typer.Option(metavar="STAGE|VERSION", help="The stage that is followed, or one version.")
-    ] = "prod",
+    ] = PROD,
     case: Case = None,
     host: Annotated[str | None, typer.Option(help="By default serve.host of params.yaml.")] = None,
     port: Annotated[int | None, typer.Option(help="By default serve.port; 0 is any that is free.")] = None,
@@ -60,7 +61,7 @@ def serve(
 def deploy(
     version: Annotated[str | None, typer.Argument(help="By default the one that was released last.")] = None,
     *,
-    stage: Annotated[str, typer.Option(help="Where it is put, if it does what it must.")] = "prod",
+    stage: Annotated[str, typer.Option(help="Where it is put, if it does what it must.")] = PROD,
     case: Case = None,
     push: Push = False,
 ) -> None:
@@ -87,15 +88,16 @@ def export_log(
     """Write what was predicted, with what happened, as files that `ingest.source: files` takes in."""
     from datetime import UTC, datetime
 
-    from perenne.common import contract, periods
+    from perenne.common import periods
+    from perenne.common.contract import read_contract
     from perenne.serving import settings
 
     with installed():
         from perenne.serving.log import export
         from perenne.serving.log.store import Store
 
-    what = contract.load(case or current_case())
+    contract = read_contract(case or current_case())
     now = datetime.now(UTC)
-    last = periods.parse(through, what.period, "--through") if through else export.over(what, now)
+    last = periods.parse(through, contract.period, "--through") if through else export.over(contract, now)
     with Store(settings.load(log_url=log_url).log_url) as store:
-        typer.echo(export.export(store, what, out, last))
+        typer.echo(export.export(store, contract, out, last))

@@ -24,8 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from perenne.common.errors import PerenneError
+from perenne.common.sections import contract_of
 from perenne.registry import golden, tags
-from perenne.registry.change import contract_of
 from perenne.registry.publish import assigned, publish
 from perenne.registry.rollback import rollback
 from perenne.registry.tags import Version
@@ -96,7 +96,7 @@ def trial(name: str) -> Callable[[Version], str]:
 def attempt(name: str, version: Version, budget_ms: float) -> str:
     """Try a version in the real server, and say how it was; a `PerenneError` says what it does not do."""
     recorded = golden.recorded(version)
-    rows = golden.rows(version, contract_of(version.commit, name))
+    rows = golden.rows(version, contract_of(name, version.commit))
     with started(name, version.version) as server:
         served = server.ask("GET", "/v1/model")
         if served["sha256"] != (version.proof or {})["model"]["sha256"]:

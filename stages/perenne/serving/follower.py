@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeVar
 
 from perenne.common.errors import PerenneError
+from perenne.common.names import DEGRADED
 from perenne.registry import tags
 from perenne.registry.fetch import signed
 from perenne.registry.rollback import before
@@ -21,7 +22,6 @@ from perenne.serving import served
 from perenne.serving.bring import SIGNED
 from perenne.serving.served import Served
 
-DEGRADED = "degraded"  # the stage that monitoring puts a version in whose loss rose
 RETRY_SECONDS = 300.0  # what was refused is looked at again after this long, or when asked for
 
 # One thread for all of it: each thread has a heap of its own, and every one that loads models keeps some.

@@ -41,12 +41,12 @@ def time(text: str) -> datetime:
 Time = Annotated[str, AfterValidator(time), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
-def requests(what: Contract, most: int) -> TypeAdapter[Any]:
+def requests(contract: Contract, most: int) -> TypeAdapter[Any]:
     """What reads the body of a request: `{"rows": [...]}`, at most `most` of them."""
-    columns = {name: _field(name, column, what) for name, column in asked(what).items()}
-    row = _typed("Row", columns, what.row[0].upper() + what.row[1:] + ".", example(what))
+    columns = {name: _field(name, column, contract) for name, column in asked(contract).items()}
+    row = _typed("Row", columns, contract.row[0].upper() + contract.row[1:] + ".", example(contract))
     rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]  # made here
-    return TypeAdapter(_typed("Request", {"rows": rows}, "Rows to be scored.", {"rows": [example(what)]}))
+    return TypeAdapter(_typed("Request", {"rows": rows}, "Rows to be scored.", {"rows": [example(contract)]}))
 
 
 def _typed(name: str, fields: dict[str, Any], about: str, shown: Row) -> Any:
@@ -57,28 +57,30 @@ def _typed(name: str, fields: dict[str, Any], about: str, shown: Row) -> Any:
     return made
 
 
-def asked(what: Contract) -> dict[str, Column]:
+def asked(contract: Contract) -> dict[str, Column]:
     """The columns that a caller may name: the target is what is asked for, and what is ignored has no use."""
-    return {n: column for n, column in what.columns.items() if not {"target", "ignored"} & set(column.role)}
+    return {
+        n: column for n, column in contract.columns.items() if not {"target", "ignored"} & set(column.role)
+    }
 
 
-def _field(name: str, column: Column, what: Contract) -> Any:
+def _field(name: str, column: Column, contract: Contract) -> Any:
     """A column as a type: features must be there unless they may be missing; others are kept, if given.
 
     What is no feature is not scored, but the log holds it, and so can what is made of the log: a batch needs
     its entities and slices. A model that looks at dates needs the row's own as well.
     """
     unit = f"in {column.unit}" if column.unit else ""
-    told = "; ".join(filter(None, [column.about, unit, _use(name, column, what)]))
+    told = "; ".join(filter(None, [column.about, unit, _use(name, column, contract)]))
     kind: Any = Annotated[_type(column), Field(description=told)]
-    needed = "feature" in column.role or (name == what.time and _dated(what))
+    needed = "feature" in column.role or (name == contract.time and _dated(contract))
     if needed and not column.missing:
         return Required[kind]
     return NotRequired[Annotated[kind | None, Field(description=told)]]
 
 
-def _use(name: str, column: Column, what: Contract) -> str:
-    if name == what.time:
+def _use(name: str, column: Column, contract: Contract) -> str:
+    if name == contract.time:
         return "the row's time, by default that of the request"
     return "" if "feature" in column.role else "kept in the log, never used to predict"
 
@@ -94,16 +96,16 @@ def _type(column: Column) -> Any:
     return Annotated[TYPES[column.type], Field(**limits)]
 
 
-def _dated(what: Contract) -> bool:
-    return any(what.columns[name].type == "datetime" for name in what.features)
+def _dated(contract: Contract) -> bool:
+    return any(contract.columns[name].type == "datetime" for name in contract.features)
 
 
-def example(what: Contract) -> Row:
+def example(contract: Contract) -> Row:
     """A row that the contract allows, as JSON holds it."""
     return {
         name: _example(column)
-        for name, column in what.columns.items()
-        if "feature" in column.role or (name == what.time and _dated(what))
+        for name, column in contract.columns.items()
+        if "feature" in column.role or (name == contract.time and _dated(contract))
     }
 
 

@@ -59,7 +59,7 @@ class Frames(NamedTuple):
     """Any other model: one frame for all rows that wait, made as the pipeline makes it."""
 
     pipeline: Pipeline
-    what: Contract
+    contract: Contract
     quick: bool = False
 
     def encode(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,20 +68,21 @@ class Frames(NamedTuple):
 
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
-        names = [*self.what.features, self.what.time]
+        names = [*self.contract.features, self.contract.time]
         columns = {
             name: pd.Series(
-                [row.get(name) for row in encoded], dtype=DTYPES.get(self.what.columns[name].type, "object")
+                [row.get(name) for row in encoded],
+                dtype=DTYPES.get(self.contract.columns[name].type, "object"),
             )
             for name in names
         }
-        return model.predict(self.pipeline, pd.DataFrame(columns), self.what)
+        return model.predict(self.pipeline, pd.DataFrame(columns), self.contract)
 
 
-def scorer(pipeline: Pipeline, what: Contract) -> Scorer:
+def scorer(pipeline: Pipeline, contract: Contract) -> Scorer:
     """The quickest way to score by a pipeline."""
     compiled = forest.compiled(pipeline)
     if compiled is None:
-        return Frames(pipeline, what)
-    dates = tuple(name for name in what.features if what.columns[name].type == "datetime")
-    return Tables(compiled, what.time, dates)
+        return Frames(pipeline, contract)
+    dates = tuple(name for name in contract.features if contract.columns[name].type == "datetime")
+    return Tables(compiled, contract.time, dates)

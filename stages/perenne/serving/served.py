@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from perenne.common import model
+from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.sections import contract_of
 from perenne.registry import golden
-from perenne.registry.change import contract_of, inputs
+from perenne.registry.change import inputs
 from perenne.registry.tags import Version
 from perenne.serving.bring import ROWS
 from perenne.serving.rows import requests
@@ -31,7 +32,7 @@ class Served(NamedTuple):
     version: Version
     proof: dict[str, Any]  # of the version: to read it takes some milliseconds
     sha256: str
-    what: Contract
+    contract: Contract
     scorer: Scorer
     known: dict[str, frozenset[str]]  # the categories that were there in training
 
@@ -52,20 +53,20 @@ def load(name: str, version: Version, folder: Path) -> Served:
         reproduce the golden predictions.
 
     """
-    path = folder / model.MODEL.name
+    path = folder / names.MODEL.name
     data = path.read_bytes()
     proof = version.proof or {}
     found, said = hashlib.sha256(data).hexdigest(), proof["model"]["sha256"]
     if found != said:
         raise PerenneError(f"{path}: its sha256 is {found}, but its tag {version.tag} says {said}")
-    card = json.loads((folder / model.CARD.name).read_text(encoding="utf-8"))
-    what = contract_of(version.commit, name)
+    card = json.loads((folder / names.CARD.name).read_text(encoding="utf-8"))
+    contract = contract_of(name, version.commit)
     served = Served(
         version,
         proof,
         found,
-        what,
-        scorer(model.loads(data, str(path)), what),
+        contract,
+        scorer(model.loads(data, str(path)), contract),
         {f["name"]: frozenset(f["categories"]) for f in card["features"] if "categories" in f},
     )
     _prove(served, (folder / ROWS).read_bytes())
@@ -74,7 +75,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
 
 def same_contract(served: Served, candidate: Served) -> None:
     """Do nothing if callers need not notice that another version answers; else raise a `PerenneError`."""
-    changes = inputs(served.what, candidate.what)
+    changes = inputs(served.contract, candidate.contract)
     if changes:
         raise PerenneError(
             f"{candidate.version.tag}: its contract is another one: {'; '.join(changes)}; "
@@ -87,7 +88,7 @@ def _prove(served: Served, rows: bytes) -> None:
     recorded = golden.recorded(served.version)
     body = b'{"rows": ' + rows + b"}"
     try:
-        read = requests(served.what, len(recorded)).validate_json(body)["rows"]
+        read = requests(served.contract, len(recorded)).validate_json(body)["rows"]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error

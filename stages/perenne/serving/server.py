@@ -13,7 +13,7 @@ import uvloop
 
 from perenne.serving.app import build
 from perenne.serving.service import Service
-from perenne.serving.settings import Settings
+from perenne.serving.settings import ServeSettings
 
 SECONDS_TO_FINISH = 10  # for requests that are under way when it is told to stop
 
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
             print(f"{self.told} on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
 
 
-def run(name: str, stage: str, settings: Settings, *, require_signed: bool) -> None:
+def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool) -> None:
     """Serve until told to stop; a `PerenneError` says why there is nothing to be served."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("perenne").setLevel(logging.INFO)

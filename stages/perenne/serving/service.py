@@ -15,7 +15,7 @@ from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.metrics import Metrics, State
 from perenne.serving.rows import Row
 from perenne.serving.served import Served
-from perenne.serving.settings import Settings
+from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
 
 PROBABILITIES = [n / 20 for n in range(1, 21)]
@@ -25,7 +25,7 @@ LATE_SECONDS = 5.0  # a log that is as late as this does not commit
 class Service:
     """One model in one stage, its shadow, and the log."""
 
-    def __init__(self, name: str, stage: str, settings: Settings, *, require_signed: bool) -> None:
+    def __init__(self, name: str, stage: str, settings: ServeSettings, *, require_signed: bool) -> None:
         self.name = name
         self.settings = settings
         self.prod = Follower(
@@ -73,7 +73,7 @@ class Service:
     @property
     def threshold(self) -> float | None:
         """The score from which on the class is 1; None for a regression."""
-        return self.settings.threshold if self.live.what.task == "binary" else None
+        return self.settings.threshold if self.live.contract.task == "binary" else None
 
     async def predict(self, rows: Sequence[Row]) -> Answer:
         """Score rows; see `Batcher.predict`."""
@@ -145,6 +145,6 @@ class Service:
 
 def _cuts(served: Served) -> list[float]:
     """Where the histogram of scores is cut: probabilities evenly, values by what the golden rows have."""
-    if served.what.task == "binary":
+    if served.contract.task == "binary":
         return PROBABILITIES
     return sorted(set(golden.recorded(served.version).values()))[::3]

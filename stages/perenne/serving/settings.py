@@ -7,10 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from perenne.common import strict_yaml
-from perenne.common.errors import PerenneError
-from perenne.common.params import PARAMS
-from perenne.common.typed import Model, parse
+from perenne.common.sections import section
+from perenne.common.typed import Model
 
 Mode = Literal["commit", "async"]
 
@@ -23,7 +21,7 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Settings(Model):
+class ServeSettings(Model):
     """Where the service listens, whom it answers, and what it promises of a prediction."""
 
     host: str = "127.0.0.1"
@@ -47,15 +45,6 @@ class Settings(Model):
         return self
 
 
-class _Section(Model):
-    serve: Settings = Settings()
-
-
-def load(**given: object) -> Settings:
+def load(**given: object) -> ServeSettings:
     """The settings of the working tree, with those on top that the command line gives (None: not given)."""
-    found = strict_yaml.load(PARAMS)
-    section = found.get("serve") if isinstance(found, dict) else None
-    if not isinstance(section or {}, dict):
-        raise PerenneError(f"{PARAMS}: serve: expected a mapping, found {section!r:.60}")
-    changed = {key: value for key, value in given.items() if value is not None}
-    return parse(_Section, {"serve": (section or {}) | changed}, str(PARAMS)).serve
+    return section("serve", ServeSettings, None, **given)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from perenne.common.contract import Contract
+from perenne.common.names import PREDICTION
 from perenne.stats import calibration, power, sequential
 from perenne.stats.metrics import Array
-from perenne.watch.covariates import PREDICTION
 
 RISE = 0.1  # of the loss: what `increments_until_seen` is asked about
 CONFIDENCE = 1 - 0.05 / 4  # of each stream's bound, so that the four of them hold together in 95 %
@@ -51,25 +51,27 @@ class Watched(NamedTuple):
     increments_until_seen: float
 
 
-def streams(batch: pd.DataFrame, what: Contract, *, seed: int) -> dict[str, Stream]:
+def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, Stream]:
     """The increments of one batch's labelled rows.
 
     Rows come in their order in time, those of the same moment shuffled; rows of one block (a day's flights)
     are averaged to one increment, since they are not independent of each other.
     """
-    rows = batch[batch[what.target].notna()]
-    rows = rows.iloc[calibration.in_order(rows[what.time], seed=seed)]
-    y, score = rows[what.target].to_numpy(dtype=np.float64), rows[PREDICTION].to_numpy(dtype=np.float64)
-    labels = rows[what.block].to_numpy(dtype=object) if what.block else np.arange(len(rows)).astype(object)
+    rows = batch[batch[contract.target].notna()]
+    rows = rows.iloc[calibration.in_order(rows[contract.time], seed=seed)]
+    y, score = rows[contract.target].to_numpy(dtype=np.float64), rows[PREDICTION].to_numpy(dtype=np.float64)
+    labels = (
+        rows[contract.block].to_numpy(dtype=object) if contract.block else np.arange(len(rows)).astype(object)
+    )
     residual = y - score
     found = {"too many": (residual, labels), "too few": (-residual, labels)}
-    if what.task == "regression":
+    if contract.task == "regression":
         found["loss"] = (residual**2, labels)
     else:
         found["loss"] = (calibration.log_losses(y, score), labels)
         pairs = calibration.discordance(y, score)
         found["ranking"] = (pairs.values, labels[pairs.ends])
-    lone = len(pd.unique(labels)) == len(labels) and what.task == "binary"
+    lone = len(pd.unique(labels)) == len(labels) and contract.task == "binary"
     return {name: by_block(*stream, rows=lone) for name, stream in found.items()}
 
 
@@ -79,7 +81,7 @@ def by_block(values: Array, blocks: npt.NDArray[np.object_], *, rows: bool) -> S
 
 
 def watched(
-    reference: Mapping[pd.Period, pd.DataFrame], what: Contract, *, periods: int, seed: int
+    reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, *, periods: int, seed: int
 ) -> dict[str, Watched]:
     """What each stream was on the rows that measured the model, and the alpha of its detector.
 
@@ -87,17 +89,17 @@ def watched(
     periods with a chance of at most n / periods. A stream that the reference says nothing of is not watched:
     one of less than two blocks, or errors of a regression that are all the same.
     """
-    parts = [streams(batch, what, seed=seed) for batch in reference.values()]
-    found = {name: _watched(name, [part[name] for part in parts], periods, what) for name in parts[0]}
+    parts = [streams(batch, contract, seed=seed) for batch in reference.values()]
+    found = {name: _watched(name, [part[name] for part in parts], periods, contract) for name in parts[0]}
     return {name: watch for name, watch in found.items() if watch}
 
 
-def _watched(name: str, parts: list[Stream], periods: int, what: Contract) -> Watched | None:
+def _watched(name: str, parts: list[Stream], periods: int, contract: Contract) -> Watched | None:
     values = np.concatenate([part.values for part in parts])
     low, high = BOUNDS[name] if all(part.rows for part in parts) else (None, None)
     blocks = np.concatenate([part.blocks for part in parts])
     constant = not len(values) or values.min() == values.max()
-    if len(pd.unique(blocks)) < 2 or (constant and what.task == "regression"):
+    if len(pd.unique(blocks)) < 2 or (constant and contract.task == "regression"):
         return None
     if constant:  # never wrong so far: the next might have been as wrong as can be
         low, high = BOUNDS[name]
@@ -118,10 +120,10 @@ class Detectors:
         self.states = dict.fromkeys(watch, sequential.State())
         self.ends: dict[str, list[tuple[int, str]]] = {name: [] for name in watch}
 
-    def update(self, period: pd.Period, batch: pd.DataFrame, what: Contract) -> list[dict[str, Any]]:
+    def update(self, period: pd.Period, batch: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
         """Take in a batch whose labels have come; return how each stream stands."""
         found = []
-        increments = streams(batch, what, seed=self.seed)
+        increments = streams(batch, contract, seed=self.seed)
         for name, (reference, alpha, _) in self.watch.items():
             stream = increments[name]
             gains = sequential.gains(stream.values, reference)
@@ -151,10 +153,10 @@ def evidence(state: sequential.State) -> float:
     return float(np.logaddexp.reduce(state.wealth)) - math.log(len(state.wealth)) if state.wealth else 0.0
 
 
-def figures(batch: pd.DataFrame, what: Contract) -> dict[str, float]:
+def figures(batch: pd.DataFrame, contract: Contract) -> dict[str, float]:
     """Observed and expected of the labelled rows of a batch, for people."""
-    rows = batch[batch[what.target].notna()]
-    return {"observed": float(rows[what.target].sum()), "expected": float(rows[PREDICTION].sum())}
+    rows = batch[batch[contract.target].notna()]
+    return {"observed": float(rows[contract.target].sum()), "expected": float(rows[PREDICTION].sum())}
 
 
 def alarms(found: Iterable[Mapping[str, Any]]) -> list[str]:

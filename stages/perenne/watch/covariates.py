@@ -16,13 +16,12 @@ import pandas as pd
 
 from perenne.common import model
 from perenne.common.contract import Contract
+from perenne.common.names import PREDICTION
 from perenne.stats.counts import Volume, volume
 from perenne.stats.joint import joint
 from perenne.stats.metrics import Array
 from perenne.stats.tally import Tally, cut, tally
 from perenne.stats.two_sample import Test, compare
-
-PREDICTION = "prediction"  # the column that holds the model's score
 
 Key = tuple[str, str]  # a column (or all of them, or rows, or labels), and the name of the test
 Tests = dict[Key, Test]
@@ -41,26 +40,27 @@ class Baseline(NamedTuple):
     score: float
 
 
-def baseline(reference: Mapping[pd.Period, pd.DataFrame], what: Contract) -> Baseline:
+def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
     """Count the reference: the periods the model learned from, and those that measured it.
 
     Only the latter have scores; those of rows that a model has learned by heart say nothing of new rows.
     """
     whole = pd.concat(reference.values(), ignore_index=True)
     scored = whole[whole[PREDICTION].notna()]
-    X = model.inputs(whole, what)
+    X = model.inputs(whole, contract)
     edges: dict[str, Array | None] = {
-        name: None if what.columns[name].type == "category" else cut(X[name]) for name in what.features
+        name: None if contract.columns[name].type == "category" else cut(X[name])
+        for name in contract.features
     }
     edges[PREDICTION] = cut(scored[PREDICTION])
-    tallies = {name: tally(X[name], edges[name], blocks(whole, what)) for name in what.features}
-    tallies[PREDICTION] = tally(scored[PREDICTION], edges[PREDICTION], blocks(scored, what))
-    labels = [(int(batch[what.target].isna().sum()), len(batch)) for batch in reference.values()]
+    tallies = {name: tally(X[name], edges[name], blocks(whole, contract)) for name in contract.features}
+    tallies[PREDICTION] = tally(scored[PREDICTION], edges[PREDICTION], blocks(scored, contract))
+    labels = [(int(batch[contract.target].isna().sum()), len(batch)) for batch in reference.values()]
     return Baseline(
         edges,
         tallies,
         X,
-        None if what.block is None else whole[what.block].to_numpy(),
+        None if contract.block is None else whole[contract.block].to_numpy(),
         [len(batch) for batch in reference.values()],
         labels,
         [days(period) for period in reference],
@@ -68,10 +68,10 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], what: Contract) -> Bas
     )
 
 
-def tallied(batch: pd.DataFrame, before: Baseline, what: Contract) -> dict[str, Tally]:
+def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[str, Tally]:
     """Count a batch by the reference's cells; the counts of several batches add up."""
-    X = model.inputs(batch, what).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
-    return {name: tally(X[name], edges, blocks(batch, what)) for name, edges in before.edges.items()}
+    X = model.inputs(batch, contract).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
+    return {name: tally(X[name], edges, blocks(batch, contract)) for name, edges in before.edges.items()}
 
 
 def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
@@ -83,21 +83,23 @@ def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
     }
 
 
-def together(before: Baseline, batch: pd.DataFrame, what: Contract, *, seed: int) -> Tests:
+def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed: int) -> Tests:
     """The test of all features jointly: can a classifier tell the batch from the reference."""
-    sides = None if before.blocks is None else (before.blocks, batch[str(what.block)].to_numpy())
-    return {("all features", "joint"): joint(before.features, model.inputs(batch, what), sides, seed=seed)}
+    sides = None if before.blocks is None else (before.blocks, batch[str(contract.block)].to_numpy())
+    return {
+        ("all features", "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)
+    }
 
 
 def arrivals(
-    before: Baseline, period: pd.Period, batch: pd.DataFrame, what: Contract, *, matured: bool
+    before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, matured: bool
 ) -> dict[Key, Volume]:
     """Rows against those of the reference's periods, and labels that should have come and did not."""
     found = {
         ("rows", "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
     }
     missing = [(n, of) for n, of in before.unlabelled if of]
-    gone = int(batch[what.target].isna().sum())
+    gone = int(batch[contract.target].isna().sum())
     if matured and missing and (gone or (len(batch) and sum(n for n, _ in missing))):
         counts, rows = zip(*missing, strict=True)
         found["labels", "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
@@ -117,9 +119,9 @@ def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
     }
 
 
-def blocks(batch: pd.DataFrame, what: Contract) -> pd.Series | None:
+def blocks(batch: pd.DataFrame, contract: Contract) -> pd.Series | None:
     """The block of each row, None where the contract says that rows are independent."""
-    return batch[what.block] if what.block else None
+    return batch[contract.block] if contract.block else None
 
 
 def days(period: pd.Period) -> float:

@@ -19,7 +19,7 @@ from perenne.serving.log.store import Store
 from tests import tiny
 from tests.project import Project
 
-WHAT = tiny.contract()
+CONTRACT = tiny.contract()
 APRIL = pd.Period("2021-04", "M")
 ROW = {"id": 1, "seen": "2021-03-05", "size": 2.5, "colour": "red", "adult": True, "member": None}
 
@@ -53,7 +53,7 @@ def test_one_file_a_period(store: Store, tmp_path: Path) -> None:
     log(store, "a")
     log(store, "b", id=2, seen=None, member="2020-02-29", size=None)
     label(store, "a", 1)
-    found = export(store, WHAT, tmp_path, APRIL)
+    found = export(store, CONTRACT, tmp_path, APRIL)
     assert str(found) == (
         f"2 rows, 1 with labels, in {tmp_path}/predictions-2021-03.parquet to predictions-2021-04.parquet"
     )
@@ -69,8 +69,8 @@ def test_same_log_same_bytes(store: Store, tmp_path: Path) -> None:
         for n in range(50):
             log(store, str(n), hour=n, id=n % 49)
             log(other, str(n), hour=50 - n, id=n % 49)
-        export(store, WHAT, tmp_path / "one", APRIL)
-        export(other, WHAT, tmp_path / "two", APRIL)
+        export(store, CONTRACT, tmp_path / "one", APRIL)
+        export(other, CONTRACT, tmp_path / "two", APRIL)
     one, two = (tmp_path / which / "predictions-2021-03.parquet" for which in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
@@ -84,7 +84,7 @@ def test_asked_for_again_is_there_once(store: Store, tmp_path: Path) -> None:
     log(store, "e", hour=5, id=None)
     log(store, "f", hour=6, id=None)
     label(store, "a", 0)
-    assert export(store, WHAT, tmp_path, APRIL).repeated == 2
+    assert export(store, CONTRACT, tmp_path, APRIL).repeated == 2
     found = read(tmp_path, "2021-03")
     assert [(row["id"], row["size"], row["won"]) for row in found] == [
         (1, 1.0, 0),
@@ -98,7 +98,7 @@ def test_period_that_is_not_over_waits(store: Store, tmp_path: Path) -> None:
     """Half a batch would look like one that has changed."""
     log(store, "a", seen="2021-04-30")
     log(store, "b", seen="2021-05-01")
-    assert len(export(store, WHAT, tmp_path, APRIL).files) == 1
+    assert len(export(store, CONTRACT, tmp_path, APRIL).files) == 1
 
 
 def test_log_of_another_contract_is_told(store: Store, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_log_of_another_contract_is_told(store: Store, tmp_path: Path) -> None:
     log(store, "a")
     store.write([Entry("b", datetime(2021, 4, 1, tzinfo=UTC), "prod", "v0.9.0", '{"size": 1}', 0.5)])
     with pytest.raises(PerenneError, match=r"predictions\.sqlite: prediction b of v0\.9\.0 has no adult, a"):
-        export(store, WHAT, tmp_path, APRIL)
+        export(store, CONTRACT, tmp_path, APRIL)
     assert (tmp_path / "predictions-2021-03.parquet").read_bytes() == b"before"
 
 

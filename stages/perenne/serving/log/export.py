@@ -24,10 +24,10 @@ from tqdm import tqdm
 from perenne.common import batches, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.names import PROD
 from perenne.serving.log.store import Logged, Store
 
 PIECE = 20_000  # rows that are held at a time
-STAGE = "prod"  # what answered; a shadow saw the same rows
 LABELLED, AT = "__labelled", "__at"  # columns of the spool alone
 
 
@@ -45,7 +45,7 @@ class Exported(NamedTuple):
         return f"{self.rows:,} rows, {self.labelled:,} with labels, in {names}{left}"
 
 
-def export(store: Store, what: Contract, out: Path, through: pd.Period) -> Exported:
+def export(store: Store, contract: Contract, out: Path, through: pd.Period) -> Exported:
     """Write the predictions of each period up to `through`, which should be over: half a batch looks moved.
 
     A row that was asked for again (the same entity at the same time) is there once: with its label, if any
@@ -59,59 +59,61 @@ def export(store: Store, what: Contract, out: Path, through: pd.Period) -> Expor
     """
     files, rows, labelled, repeated = [], 0, 0, 0
     with TemporaryDirectory(prefix="perenne-") as spool:
-        for period, pieces in sorted(_spool(store, what, through, Path(spool)).items()):
+        for period, pieces in sorted(_spool(store, contract, through, Path(spool)).items()):
             every = pa.concat_tables([pq.read_table(piece, partitioning=None) for piece in pieces]).to_pandas(
                 types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
             )
-            once = _once(every, what)
+            once = _once(every, contract)
             path = out / f"predictions-{periods.stem(period)}.parquet"
-            batches.write_parquet(path, batches.to_table(once[list(what.columns)], batches.schema(what)))
+            batches.write_parquet(
+                path, batches.to_table(once[list(contract.columns)], batches.schema(contract))
+            )
             files.append(path)
             rows, repeated = rows + len(once), repeated + len(every) - len(once)
             labelled += int(once[LABELLED].sum())
     return Exported(files, rows, labelled, repeated)
 
 
-def over(what: Contract, now: datetime) -> pd.Period:
+def over(contract: Contract, now: datetime) -> pd.Period:
     """The last period that is over.
 
     >>> from tests.tiny import contract
     >>> over(contract(), datetime(2021, 4, 30, 23, 59, tzinfo=UTC))
     Period('2021-03', 'M')
     """
-    return pd.Period(now.astimezone(UTC).replace(tzinfo=None), freq=periods.FREQUENCY[what.period]) - 1
+    return pd.Period(now.astimezone(UTC).replace(tzinfo=None), freq=periods.FREQUENCY[contract.period]) - 1
 
 
-def _spool(store: Store, what: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:
+def _spool(store: Store, contract: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:
     """The log cut by period into pieces on the disk: neither it nor a long period need fit into memory."""
     pieces: dict[pd.Period, list[Path]] = defaultdict(list)
-    found = iter(tqdm(store.read(STAGE), desc="export", unit="row", disable=None))
+    found = iter(tqdm(store.read(PROD), desc="export", unit="row", disable=None))
     while some := tuple(islice(found, PIECE)):
-        frame = _frame(some, what, store.name)
-        of = periods.of(frame[what.time], what.period)
+        frame = _frame(some, contract, store.name)
+        of = periods.of(frame[contract.time], contract.period)
         for period, rows in frame.groupby(of):
             if period <= through:
                 path = folder / f"{len(pieces)}.{period.ordinal}.{len(pieces[period])}.parquet"
-                batches.write_parquet(path, batches.to_table(rows, _schema(what)))
+                batches.write_parquet(path, batches.to_table(rows, _schema(contract)))
                 pieces[period].append(path)
     return pieces
 
 
-def _schema(what: Contract) -> pa.Schema:
+def _schema(contract: Contract) -> pa.Schema:
     marks = pa.schema([(LABELLED, pa.bool_()), (AT, pa.timestamp("us"))])
-    return pa.unify_schemas([batches.schema(what), marks])
+    return pa.unify_schemas([batches.schema(contract), marks])
 
 
-def _frame(some: tuple[Logged, ...], what: Contract, name: str) -> pd.DataFrame:
-    rows = list(_rows(some, what, name))
-    raw = pd.DataFrame(rows, columns=[*what.columns, LABELLED, AT], dtype="object")
-    typed = {column: batches.typed(raw[column], spec) for column, spec in what.columns.items()}
+def _frame(some: tuple[Logged, ...], contract: Contract, name: str) -> pd.DataFrame:
+    rows = list(_rows(some, contract, name))
+    raw = pd.DataFrame(rows, columns=[*contract.columns, LABELLED, AT], dtype="object")
+    typed = {column: batches.typed(raw[column], spec) for column, spec in contract.columns.items()}
     marks = {LABELLED: raw[LABELLED].astype(bool), AT: raw[AT].astype("datetime64[us]")}
     return pd.DataFrame(typed | marks)
 
 
-def _rows(some: tuple[Logged, ...], what: Contract, name: str) -> Iterator[dict[str, Any]]:
-    needed = {column for column in what.features if not what.columns[column].missing}
+def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[dict[str, Any]]:
+    needed = {column for column in contract.features if not contract.columns[column].missing}
     for entry, label in some:
         row: dict[str, Any] = json.loads(entry.features)
         absent = sorted(needed - row.keys())
@@ -121,15 +123,15 @@ def _rows(some: tuple[Logged, ...], what: Contract, name: str) -> Iterator[dict[
                 "contract; is it the log of another case, or of an older contract?"
             )
         at = entry.at.astimezone(UTC).replace(tzinfo=None)
-        row[what.time] = row.get(what.time) or at.isoformat()
-        yield row | {what.target: label, LABELLED: label is not None, AT: at}
+        row[contract.time] = row.get(contract.time) or at.isoformat()
+        yield row | {contract.target: label, LABELLED: label is not None, AT: at}
 
 
-def _once(rows: pd.DataFrame, what: Contract) -> pd.DataFrame:
+def _once(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Each row once, in an order that does not depend on when it was asked for."""
-    key = [what.time, *what.entity]
-    if what.entity:
+    key = [contract.time, *contract.entity]
+    if contract.entity:
         last = rows.sort_values([LABELLED, AT], kind="stable")
         rows = last[~(last.duplicated(key, keep="last") & last[key].notna().all(axis=1))]
-    order = [*key, *(name for name in what.columns if name not in key), AT]
+    order = [*key, *(name for name in contract.columns if name not in key), AT]
     return rows.sort_values(order, kind="stable")

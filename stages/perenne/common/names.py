@@ -1,0 +1,43 @@
+"""Paths and words that more than one module uses. Each is written here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# What a data scientist edits, and what DVC makes of it.
+PARAMS = Path("params.yaml")
+DAG = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+REQUIREMENTS = Path("requirements.txt")
+CASES = Path("data/cases")
+INCOMING = Path("data/incoming")
+
+# The batches: one Parquet file per period.
+RAW = Path("data/raw")
+CLEAN = Path("data/clean")
+QUARANTINE = Path("data/quarantine")
+
+# What the model learns from and is judged on.
+TRAIN = Path("data/split/train.parquet")
+HOLDOUT = Path("data/split/holdout.parquet")
+
+MODEL = Path("data/model/model.skops")
+CARD = Path("data/model/model.json")
+
+# Reports.
+VALIDATION = Path("data/reports/validation.json")
+SPLIT = Path("data/reports/split.json")
+METRICS = Path("data/reports/metrics.json")
+EVALUATION = Path("data/reports/evaluation.json")
+PREDICTIONS = Path("data/reports/predictions.parquet")
+PLOTS = Path("data/reports/plots")
+IMPORTANCE = PLOTS / "importance.csv"
+DRIFT = Path("data/reports/drift.json")
+DRIFT_PAGE = Path("data/reports/drift.html")
+DRIFT_TIMELINE = Path("data/reports/drift.csv")
+
+PREDICTION = "prediction"  # the column that holds the model's score
+
+# Stages of a version, in GTO's sense.
+PROD = "prod"
+DEGRADED = "degraded"  # in prod and no longer right, and no retraining could replace it
