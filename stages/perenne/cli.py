@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from perenne.actions import commands as github
+from perenne.actions import commands as actions
 from perenne.gate import commands as gate
 from perenne.loop import commands as loop
 from perenne.registry import commands as registry
+from perenne.release import commands as release
 from perenne.replay import commands as replay
 from perenne.review import commands as review
 from perenne.serving import commands as serving
@@ -35,7 +36,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, registry, serving, loop, replay, github):
+for folder in (gate, review, release, registry, serving, loop, replay, actions):
     app.add_typer(folder.app)
 
 

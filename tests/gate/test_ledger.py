@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from perenne.common import notes
 from perenne.common.errors import PerenneError
 from perenne.gate import ledger
 from perenne.stats import spending
@@ -82,13 +83,13 @@ def test_looks_of_two_clones_merge(repository: Project, monkeypatch: pytest.Monk
     look("a")
     monkeypatch.chdir(repository.path.parent / "grace")
     assert look("b").number == 1
-    ledger.share()
+    notes.share()
     monkeypatch.chdir(repository.path)
-    ledger.fetch()
+    notes.fetch()
     assert look("c").number == 3
-    ledger.share()
+    notes.share()
     monkeypatch.chdir(repository.path.parent / "grace")
-    ledger.fetch()
+    notes.fetch()
     assert look("d").number == 4
 
 
@@ -116,7 +117,7 @@ def test_sharing_gives_no_number_twice(repository: Project) -> None:
     for thread in threads:
         thread.join()
     assert sorted(map(int, printed)) == [1, 2, 3, 4]
-    ledger.fetch()
+    notes.fetch()
     assert look("one more").number == 5
 
 
@@ -153,7 +154,7 @@ def test_verdicts_stand_under_their_model(repository: Project) -> None:
 def test_without_a_remote_there_is_nothing_to_fetch(repository: Project) -> None:
     """A repository of one's own keeps a ledger as well."""
     repository.run("git remote remove origin")
-    ledger.fetch()
+    notes.fetch()
     assert look("a").number == 1
 
 

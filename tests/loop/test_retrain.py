@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from perenne.common import git
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
-from perenne.gate import ledger
 from perenne.loop import attempt, history, monitor, retrain, worktree
 from perenne.loop.retrain import Outcome
 from perenne.registry import tags
@@ -101,7 +100,7 @@ def test_what_was_rejected_is_not_trained_again(stale: Project, monkeypatch: pyt
     assert retrained().answer == "rejected"
     stale.run("git clone -q ../origin.git ../bob && cp .dvc/config.local ../bob/.dvc/ 2>/dev/null || true")
     monkeypatch.chdir(stale.path.parent / "bob")
-    ledger.fetch()
+    notes.fetch()
     monkeypatch.setattr(attempt, "attempt", lambda *_, **__: pytest.fail("it was made again"))
     assert retrained().answer == "rejected"
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import git
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
-from perenne.gate import ledger
 from perenne.review import page, rerun
 from perenne.review.review import Review, review
 from tests.conftest import Enter
@@ -75,11 +74,11 @@ def test_forged_results_are_not_reproducible(topic: Project) -> None:
     topic.edit(r'"kept": \d+', '"kept": 1', METRICS)
     topic.run("dvc commit -q -f")
     topic.commit("forged")
-    looks = git.git("for-each-ref", ledger.REF)
+    looks = git.git("for-each-ref", notes.REF)
     found = reviewed()
     assert (found["answer"], found["gate"]) == ("not reproducible", None)
     assert found["findings"] == [f"validate: {METRICS} is not what the commit reproduces"]
-    assert git.git("for-each-ref", ledger.REF) == looks
+    assert git.git("for-each-ref", notes.REF) == looks
     assert '"kept": 1,' in topic.read(METRICS)
 
 

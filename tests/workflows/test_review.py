@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from perenne.gate import ledger
+from perenne.common.notes import REF
 from tests.workflows.hub import Hub
 from tests.workflows.scenes import GOOD, WORSE, comment, notes, reviewed, rounds
 
@@ -15,14 +15,14 @@ def test_1_better_model(hub: Hub) -> None:
     """It is reproduced, judged and told in one comment, in numbers; the check passes."""
     rounds(hub.work, GOOD)
     pull = hub.open("better")
-    looks = hub.work.out(f"git ls-remote origin {ledger.REF}")
+    looks = hub.work.out(f"git ls-remote origin {REF}")
     review = reviewed(hub, pull)
     assert "can be merged: it is better than v1.0.0 in prod" in review.log
     assert comment(hub, pull).startswith("<!-- perenne review -->\n\n✅ The review has passed")
     assert re.search(r"\*\*log\\_loss\*\*.*\|.*▲", comment(hub, pull))
     assert not (hub.state / "artifacts" / "results.zip").exists(), "the lock was as committed"
     assert hub.read("statuses") == []
-    assert hub.work.out(f"git ls-remote origin {ledger.REF}") != looks, "people have seen it: it is a look"
+    assert hub.work.out(f"git ls-remote origin {REF}") != looks, "people have seen it: it is a look"
     assert "look 2 at this holdout" in hub.work.out("perenne gate"), "who looks here sees nothing new"
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from perenne.actions import artifact, comment
-from perenne.common import git
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
 from perenne.common.typed import Model, parse
@@ -59,7 +59,7 @@ def look() -> str:
     at = seen.model_dump(mode="json", exclude={"base", "batches"})
     at["policy"] = rules.model_dump(mode="json", exclude_none=True)
     with runner.rights():
-        ledger.fetch()
+        notes.fetch()
         spent = ledger.look(seen.batches, at, rules.alpha, sharing=True)
     return f"look {spent.number} spends {spent.alpha:.2g}; of {rules.alpha:g}, {spent.left:.2g} is left"
 

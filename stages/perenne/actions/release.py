@@ -11,7 +11,7 @@ from perenne.common.names import MODEL, PROD
 from perenne.common.options import current_case
 from perenne.forge import gh, runner
 from perenne.gate import ledger
-from perenne.registry import storage, tags
+from perenne.registry import costs, storage, tags
 from perenne.registry.tags import Version
 from perenne.review import rerun
 from perenne.review.sides import Side
@@ -46,7 +46,7 @@ def prove() -> str:
         found = made.findings or (f"{names.LOCK} is not of this commit: run dvc repro and commit it",)
         raise PerenneError("\n       ".join(found))
     rerun.bring(made.made)
-    ledger.record_costs(made.made, made.costs)
+    costs.record(made.made, made.costs)
     return f"{head[:7]} is proven: it makes {names.LOCK} byte for byte"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from perenne.actions import handover
+from perenne.common import notes
 from perenne.common.errors import PerenneError
 from perenne.forge import runner
-from perenne.gate import ledger
 from perenne.registry import tags
 from perenne.review import page, review
 
@@ -20,7 +20,7 @@ def fetch() -> str:
     """Bring tags and looks, while there is a token to ask with: the review itself needs none."""
     with runner.rights():
         tags.fetch()
-        ledger.fetch()
+        notes.fetch()
     return "the tags and the looks at holdouts are those of the origin"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import batches, git, locked, sections
+from perenne.common import batches, git, locked, notes, sections
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PROD, TRAIN
@@ -72,7 +72,7 @@ def gate(
     workspace.reproduced()
     if not offline:
         tags.fetch()
-        ledger.fetch()
+        notes.fetch()
     champion = tags.read(p.case).in_stage(PROD)
     challenger = contenders.here(contract)
     change = between(champion.commit, None, p.case) if champion else None

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from perenne.common import periods
+from perenne.common import notes, periods
 from perenne.common.periods import Unit
-from perenne.gate import ledger
+
+KIND = "loop"  # of the notes
 
 
 class Attempt(NamedTuple):
@@ -22,7 +23,7 @@ class Attempt(NamedTuple):
 
 def attempts(case: str, champion: str) -> list[Attempt]:
     """The retrainings that were to replace a version, oldest first."""
-    lines = [line for line in ledger.attempts(case) if line["champion"] == champion]
+    lines = [line for line in notes.read(KIND, case) if line["champion"] == champion]
     found = [Attempt(champion, line["as_of"], line["answer"], tuple(line["tried"])) for line in lines]
     return sorted(found, key=lambda attempt: (attempt.as_of, attempt.answer))
 
@@ -34,7 +35,11 @@ def of(case: str, champion: str, as_of: str) -> Attempt | None:
 
 def record(case: str, attempt: Attempt, *, sharing: bool) -> None:
     """Write an attempt down; one that is known already stays one."""
-    ledger.record_attempt(case, attempt._asdict() | {"tried": list(attempt.tried)}, sharing=sharing)
+    line = attempt._asdict() | {"tried": list(attempt.tried)}
+    if line not in notes.read(KIND, case):
+        notes.shared(lambda: notes.append(KIND, case, line), sharing=sharing)
+    elif sharing:
+        notes.share()
 
 
 def last(case: str, champion: str, unit: Unit, before: pd.Period) -> pd.Period | None:

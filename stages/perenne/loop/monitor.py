@@ -15,12 +15,12 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, sections
+from perenne.common import batches, notes, sections
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
-from perenne.gate import judge, ledger
+from perenne.gate import judge
 from perenne.loop import arrivals, champion, history, settings
 from perenne.loop.arrivals import Arrived
 from perenne.loop.candidates import Candidate, candidates, first_as_of
@@ -59,7 +59,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
     rule = settings.load()
     if not offline:
         tags.fetch()
-        ledger.fetch()
+        notes.fetch()
     current = champion.current(p.case)
     with arrivals.arrived(p, contract, arrivals.newest(p, contract, through, now)) as come:
         watched = Watched(current, come)

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from perenne.common import git, locked, names
+from perenne.common import git, locked, names, notes
 from perenne.common.errors import PerenneError
 from perenne.forge import gh
-from perenne.gate import ledger
 from perenne.loop import issue, settings, show, worktree
 from perenne.loop.attempt import Tried
 from perenne.loop.monitor import Monitored
@@ -96,7 +95,7 @@ def pull_request(
     if reproduce.has_remote():
         storage.push()
         step("data: pushed")
-    ledger.share()
+    notes.share()
     if not issue.on_github():
         return [f"{name} is pushed, as {commit[:7]}: open a pull request of it"]
     owner = os.environ["GITHUB_REPOSITORY"].split("/")[0]

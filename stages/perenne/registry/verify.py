@@ -22,7 +22,7 @@ from perenne.common import batches, git, params, periods, strict_yaml
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import CLEAN, DAG, HOLDOUT, LOCK, MODEL, TRAIN
-from perenne.gate import ledger
+from perenne.registry import costs
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
@@ -45,11 +45,11 @@ def verify(rev: str = "HEAD") -> str:
         names = stages(folder, env)
         _none([*stale(folder, env, names), *gone(folder, names)])
         _none([*exempt(folder), *other_data(folder, commit)])
-        costs = run(folder, env)
+        measured = run(folder, env)
         lock = git.show(commit, LOCK)
         found = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
         _none(found + dependent(folder, env, commit))
-    ledger.record_costs(lock, costs)
+    costs.record(lock, measured)
     return f"{rev} ({commit[:7]}) is proven: it makes {LOCK} byte for byte, and {MODEL} of {TRAIN} alone"
 
 

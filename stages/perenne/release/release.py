@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from perenne.common import git, locked, names, sections, strict_yaml
+from perenne.common import git, locked, names, notes, sections, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
 from perenne.common.params import Params
@@ -50,7 +50,7 @@ def release(
         )
     workspace.reproduced()
     tags.fetch()
-    ledger.fetch()
+    notes.fetch()
     p = sections.params()
     registry = tags.read(p.case)
     sha256 = hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
@@ -174,7 +174,7 @@ def _again(known: Version, registry: Registry, *, push: bool) -> str:
 def _share(name: str) -> None:
     """Bring to the remotes what the tags that follow speak of: data, verdicts and looks."""
     storage.push(*(event.commit for event in publish.waiting(name) if event.kind == "register"))
-    ledger.share()
+    notes.share()
 
 
 def _seen(verdict: dict[str, Any]) -> dict[str, Any]:

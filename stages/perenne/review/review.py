@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from perenne.common import git, locked
+from perenne.common import git, locked, notes
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK, MODEL
-from perenne.gate import ledger
-from perenne.registry import tags
+from perenne.registry import costs, tags
 from perenne.review import rerun, settings, sides
 from perenne.review.rerun import Rerun
 from perenne.review.settings import Trust
@@ -77,7 +76,7 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
         return found | _described(commits, Rerun("not run")) | {"answer": "unchanged", "gate": None}
     if not offline:
         tags.fetch()
-        ledger.fetch()
+        notes.fetch()
     run = _results(commits, trust)
     found |= _described(commits, run)
     if run.lock == "not reproducible":
@@ -103,7 +102,7 @@ def _results(commits: Commits, trust: Trust) -> Rerun:
     run = rerun.rerun(commits.head)
     if run.lock != "not reproducible":
         rerun.bring(run.made)
-        ledger.record_costs(run.made, run.costs)
+        costs.record(run.made, run.costs)
     return run
 
 
@@ -129,7 +128,7 @@ def _described(commits: Commits, run: Rerun) -> Review:
         "lock": run.lock,
         "findings": list(run.findings),
         "costs": {stage: list(cost) for stage, cost in run.costs.items()},
-        "costs_before": {stage: list(c) for stage, c in (ledger.costs(before) if before else {}).items()},
+        "costs_before": {stage: list(c) for stage, c in (costs.recorded(before) if before else {}).items()},
         "params": [changed._asdict() for changed in sides.params(old, new)],
         "contract": sides.contract(old, new, sides.case_of(new)),
         "data": [batch._asdict() for batch in found] if (found := sides.data(old, new)) is not None else None,

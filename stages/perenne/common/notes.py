@@ -1,0 +1,139 @@
+"""General storage in Git notes: lines of JSON that go wherever the repository goes.
+
+They stand in one ref, under a kind and a name. Lines of two clones merge without conflict, so none is lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from perenne.common import git
+from perenne.common.errors import PerenneError
+
+REF = "refs/notes/perenne"
+THEIRS = "refs/notes/perenne-theirs"  # where the remote's lines wait to be merged
+TRIES = 20  # to push, when others are faster
+
+Line = dict[str, Any]  # what a line means is the affair of those who wrote it
+Done = TypeVar("Done")
+
+
+def read(kind: str, name: str) -> list[Line]:
+    """The lines under a kind and a name, in no order.
+
+    Raises
+    ------
+    PerenneError
+        If a line is not a JSON object. It may have been a look at a holdout, so it is not skipped.
+
+    """
+    subject = git.git("hash-object", "--stdin", stdin=_subject(kind, name))
+    noted = dict(line.split()[::-1] for line in git.git("notes", f"--ref={REF}", "list").splitlines())
+    text = git.git("cat-file", "blob", noted[subject]) if subject in noted else ""
+    return [_line(line, kind, name, subject) for line in text.splitlines() if line]
+
+
+def append(kind: str, name: str, line: Line) -> None:
+    """Add a line; call it within `shared`."""
+    subject = git.git("hash-object", "-w", "--stdin", stdin=_subject(kind, name))
+    text = json.dumps(line, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    git.git("notes", f"--ref={REF}", "append", "--file=-", subject, stdin=text)
+
+
+def fetch() -> None:
+    """Merge the remote's lines into those that are here, if there is a remote and it has any."""
+    with _locked():
+        _merge()
+
+
+def share() -> None:
+    """Push the lines that are here, merged with the remote's."""
+    shared(_merge, sharing=True)
+
+
+def shared(change: Callable[[], Done], *, sharing: bool) -> Done:
+    """Make a change to the notes, alone in this repository; with the remote, one after the other.
+
+    Parameters
+    ----------
+    change
+        Reads and appends lines. If somebody else was faster, it is undone and called again on top of theirs.
+    sharing
+        Push the change as well.
+
+    Returns
+    -------
+    Done
+        What the change returned.
+
+    Raises
+    ------
+    PerenneError
+        If the push fails for another reason than that others were faster, or they were too often.
+
+    """
+    with _locked():
+        for _ in range(TRIES):
+            before = git.git("for-each-ref", "--format=%(objectname)", REF)
+            done = change()
+            pushed, why = _push() if sharing else (True, "")
+            if pushed:
+                return done
+            _reset(before)
+            if "rejected" not in why:
+                raise PerenneError(why)
+            _merge()
+    raise PerenneError(f"{REF}: others were faster {TRIES} times in a row; try again")
+
+
+def _merge() -> None:
+    remote = git.remote()
+    if remote and git.git("ls-remote", remote, REF):
+        git.git("fetch", "--quiet", remote, f"+{REF}:{THEIRS}")
+        git.git("notes", f"--ref={REF}", "merge", "--quiet", "--strategy=cat_sort_uniq", THEIRS)
+
+
+def _push() -> tuple[bool, str]:
+    remote = git.remote()
+    if not remote:
+        raise PerenneError("git remote: there is none to push to; git remote add origin URL")
+    try:
+        git.git("push", "--quiet", remote, REF)
+    except PerenneError as error:
+        return False, str(error)
+    return True, ""
+
+
+def _reset(commit: str) -> None:
+    git.git(*(["update-ref", REF, commit] if commit else ["update-ref", "-d", REF]))
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Let nobody else in this repository change the notes: Git itself does not."""
+    with (git.folder() / "perenne.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _line(text: str, kind: str, name: str, subject: str) -> Line:
+    """A line of a note."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        raise PerenneError(
+            f"{REF}: {kind} {name[:12]}: {text[:60]!r} is no line of JSON; "
+            f"git notes --ref={REF} edit {subject[:12]} mends it"
+        )
+    return line
+
+
+def _subject(kind: str, name: str) -> str:
+    """What a note is attached to: Git attaches notes to objects, and neither a batch nor a model is one."""
+    return f"perenne {kind} {name}\n"

@@ -1,0 +1,36 @@
+"""`perenne release`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from perenne.common.names import PROD
+from perenne.common.options import PolicyFrom, Push, current_case
+
+app = typer.Typer()
+
+
+@app.command()
+def release(
+    *,
+    stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = PROD,
+    policy_from: PolicyFrom = None,
+    attempt: Annotated[
+        bool, typer.Option("--try", help="In the real server first; a version that fails there is none.")
+    ] = False,
+    push: Push = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the tags, create none.")] = False,
+) -> None:
+    """Tag the model of this commit as a version, if the gate found it eligible, and assign it to a stage."""
+    from perenne.release import release as released
+
+    trial = None
+    if attempt:
+        from perenne.serving import deploy
+
+        trial = deploy.trial(current_case())
+    typer.echo(
+        released.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial)
+    )
