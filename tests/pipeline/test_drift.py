@@ -130,7 +130,7 @@ def test_no_batch_yet() -> None:
     assert list(timeline(found)["period"]) == []
 
 
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 def test_calm_batches(contract: Contract) -> None:
     """Batches like the reference: none, whatever rows have in common."""
     found = report(calm, calm, calm, contract=contract)
@@ -139,7 +139,7 @@ def test_calm_batches(contract: Contract) -> None:
     assert not any(test["alarm"] for test in found["cumulative"])
 
 
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 def test_feature_that_moved_twice(contract: Contract) -> None:
     """Twice running is a look, in words with the effect; the labels are fine, so never a retraining."""
     found = report(older, older, contract=contract)
@@ -373,7 +373,7 @@ def test_columns_that_say_nothing(columns: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1])
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 def test_batches_of_no_row_or_one(contract: Contract, n: int) -> None:
     """So few rows are themselves what there is to say, twice running; nothing else is claimed."""
     current = [Batch(q, visits(q)[:n], matured=True) for q in LATER[:2]]

@@ -111,7 +111,7 @@ def regression_by_sklearn(y: Any, p: Any) -> dict[str, float]:
 
 
 TASKS = pytest.mark.parametrize(
-    ("what", "by_sklearn"),
+    ("contract", "by_sklearn"),
     [(BINARY, binary_by_sklearn), (REGRESSION, regression_by_sklearn)],
     ids=["binary", "regression"],
 )
@@ -377,7 +377,7 @@ def fitted(frame: pd.DataFrame, contract: Contract = BINARY) -> Pipeline:
 
 
 @pytest.mark.parametrize("useful", ["colour", "age", "noise"])
-@pytest.mark.parametrize("what", [BINARY, REGRESSION], ids=["binary", "regression"])
+@pytest.mark.parametrize("contract", [BINARY, REGRESSION], ids=["binary", "regression"])
 def test_the_only_useful_feature_is_the_most_important(contract: Contract, useful: str) -> None:
     """Shuffling it costs loss; shuffling the others costs next to nothing."""
     frame = rows()

@@ -94,7 +94,7 @@ def test_shares_of_alpha_sum_to_one() -> None:
     assert set(concept.SHARES) == set(concept.BOUNDS)
 
 
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 def test_alpha_is_shared_by_increments(contract: Contract) -> None:
     """In the reference's periods, as many false alarms are expected as one in `periods` allows."""
     watch = concept.watched(REFERENCE, contract, periods=50, seed=0)
@@ -106,7 +106,7 @@ def test_alpha_is_shared_by_increments(contract: Contract) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "increments", "rows"), [(ENTITY, 400, True), (NONE, 400, True), (DAY, 40, False)]
+    ("contract", "increments", "rows"), [(ENTITY, 400, True), (NONE, 400, True), (DAY, 40, False)]
 )
 def test_a_block_is_one_increment(contract: Contract, increments: int, *, rows: bool) -> None:
     """Rows that resemble each other are averaged, others are not; and each lies between its bounds."""
@@ -129,7 +129,9 @@ def test_rows_of_a_moment_are_shuffled_and_moments_are_not() -> None:
     assert sorted(blocks[:400]) == list(range(400))
 
 
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY, REGRESSION], ids=["entity", "none", "day", "regression"])
+@pytest.mark.parametrize(
+    "contract", [ENTITY, NONE, DAY, REGRESSION], ids=["entity", "none", "day", "regression"]
+)
 def test_calm_batches_raise_nothing(contract: Contract) -> None:
     """A model that stays as right as it was is left in peace."""
     now = detectors(contract)
@@ -139,7 +141,7 @@ def test_calm_batches_raise_nothing(contract: Contract) -> None:
         assert concept.alarms(found) == []
 
 
-@pytest.mark.parametrize("what", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 @pytest.mark.parametrize(
     ("stream", "changed"),
     [
@@ -219,7 +221,7 @@ def test_increments_belong_to_periods() -> None:
     assert periods == [str(LATER[i]) for i in (0, 0, 1, 2, 2)]
 
 
-@pytest.mark.parametrize("what", [ENTITY, DAY, REGRESSION], ids=["entity", "day", "regression"])
+@pytest.mark.parametrize("contract", [ENTITY, DAY, REGRESSION], ids=["entity", "day", "regression"])
 @pytest.mark.parametrize("n", [0, 400], ids=["no row", "no label"])
 def test_batch_without_a_label_changes_nothing(contract: Contract, n: int) -> None:
     """No label is no evidence: the detectors stand as they stood, the batch has no value of its own."""
@@ -231,7 +233,7 @@ def test_batch_without_a_label_changes_nothing(contract: Contract, n: int) -> No
     assert concept.figures(visits(LATER[0], seed=1)[:0], contract) == {"observed": 0.0, "expected": 0.0}
 
 
-@pytest.mark.parametrize("what", [ENTITY, DAY], ids=["entity", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, DAY], ids=["entity", "day"])
 def test_perfect_model_is_watched(contract: Contract) -> None:
     """A model that was never wrong has a bound all the same, and is found out when it is wrong."""
     perfect = {q: rows.assign(**{PREDICTION: rows["y"]}) for q, rows in REFERENCE.items()}
@@ -276,7 +278,7 @@ def test_bounds_hold_together() -> None:
     assert stats.binomtest(held, 200).proportion_ci(0.99).high >= 0.95
 
 
-@pytest.mark.parametrize("what", [ENTITY, DAY], ids=["entity", "day"])
+@pytest.mark.parametrize("contract", [ENTITY, DAY], ids=["entity", "day"])
 def test_false_alarms_are_bounded(contract: Contract) -> None:
     """Of 60 calm streams of 10 periods at 1 false alarm in 100, no more alarm than 10 % plus the bounds' 5 %.
 
