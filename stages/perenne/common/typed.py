@@ -65,10 +65,15 @@ def parse(model: type[M], data: Any, name: str, *, prefix: str = "") -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{name}: {_explain(model, e, prefix)}" for e in _causes(model, error.errors(include_url=False))
-        ]
-        raise PerenneError("\n       ".join(lines)) from error
+        raise PerenneError(explained(model, error, name, prefix=prefix)) from error
+
+
+def explained(model: type[Model], error: Exception, name: str, *, prefix: str = "") -> str:
+    """What is wrong with some data, one line for each key; arguments as for `parse`."""
+    if not isinstance(error, ValidationError):
+        return f"{name}: {error}"
+    causes = _causes(model, error.errors(include_url=False))
+    return "\n       ".join(f"{name}: {_explain(model, cause, prefix)}" for cause in causes)
 
 
 def _causes(model: type[Model], errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
