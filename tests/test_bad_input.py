@@ -124,7 +124,7 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "a key twice": (
         "split",
         params("window: 2", "window: 2\n  window: 3"),
-        "params.yaml:11: not valid YAML: the key 'window' is there twice",
+        "params.yaml:11: not valid YAML: the key 'window' appears twice",
     ),
     "window longer than the history": (
         "split",

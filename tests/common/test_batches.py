@@ -179,7 +179,7 @@ def test_unreadable_parquet_is_named(tmp_path: Path) -> None:
 def test_batches_are_listed_in_the_order_of_time(tmp_path: Path) -> None:
     """A file that is no batch is an error, and so is an empty folder."""
     rows = tiny.contract()
-    with pytest.raises(PerenneError, match="no batch, must hold one Parquet file a month"):
+    with pytest.raises(PerenneError, match="no batch; it must hold one Parquet file per month"):
         batches.listed(tmp_path, rows)
     for name in ("2021-10", "2021-09", "2020-12"):
         (tmp_path / f"{name}.parquet").touch()

@@ -42,7 +42,7 @@ def test_a_file_is_found_from_the_folder_that_the_project_is_in(
 @pytest.mark.parametrize("rev", ["nothing", "--all", "HEAD; true", "main:a file", ""])
 def test_what_names_no_commit_is_told(rev: str) -> None:
     """An option, a shell's command or a file is no revision."""
-    with pytest.raises(PerenneError, match="names no commit here; git fetch"):
+    with pytest.raises(PerenneError, match="is not a commit here; try git fetch"):
         git.commit(rev)
 
 

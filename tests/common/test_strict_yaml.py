@@ -57,9 +57,9 @@ def test_scalars_may_be_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("a: 1\nb: 2\na: 3", 3, "the key 'a' is there twice"),
-        ("a:\n  b: 1\n  b: 2", 3, "the key 'b' is there twice"),
-        ("a: {b: 1, b: 1}", 1, "the key 'b' is there twice"),
+        ("a: 1\nb: 2\na: 3", 3, "the key 'a' appears twice"),
+        ("a:\n  b: 1\n  b: 2", 3, "the key 'b' appears twice"),
+        ("a: {b: 1, b: 1}", 1, "the key 'b' appears twice"),
         ("a: 1\n[b]: 2", 2, "['b'] is a key"),
         ("{{a: 1}: 2}", 1, "{'a': 1} is a key"),
         ("a: 1\n\tb: 2", 2, "cannot start any token"),

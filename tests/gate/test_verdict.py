@@ -245,5 +245,5 @@ def test_command_prints_writes_and_exits(better: Project) -> None:
     better.repro()
     assert better.run("perenne gate", status=None).returncode in (1, 3)
     assert better.run("perenne gate --base nothing", status=2).stderr.startswith(
-        "error: 'nothing' names no commit"
+        "error: 'nothing' is not a commit here"
     )

@@ -214,7 +214,7 @@ def test_proof_is_what_follows_the_last_rule(
 @pytest.mark.parametrize(
     ("proof", "error"),
     [
-        ("a: 1\na: 2", r"retirement@v1.0.0:2: not valid YAML: the key 'a' is there twice"),
+        ("a: 1\na: 2", r"retirement@v1.0.0:2: not valid YAML: the key 'a' appears twice"),
         ("a: [", r"retirement@v1.0.0:\d: not valid YAML"),
         ("as we said", r"retirement@v1.0.0: must be a mapping, found 'as we said'"),
         ("", r"retirement@v1.0.0: must be a mapping, found None"),

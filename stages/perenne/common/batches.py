@@ -1,6 +1,6 @@
-"""Files: one Parquet file a period, JSON that is the same on every machine, and nothing half-written.
+"""Files: one Parquet file per period, JSON that is the same on every machine, nothing half-written.
 
-And how a value is read as a type of the contract, the same way wherever it comes from.
+Also how a value is read as a type of the contract: in the same way wherever it comes from.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` for a file or a folder; it becomes `path` only if all went well."""
+    """Give a temporary name beside `path` for a file or a folder.
+
+    It is renamed to `path` if the block ends without an error, and removed otherwise.
+    """
     temporary = path.with_name(f".{path.name}.part")
     _remove(temporary)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +59,9 @@ def _remove(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Canonical JSON: sorted keys, floats to 6 significant digits, what is not a number as null.
+    """Write canonical JSON: sorted keys, floats to 6 significant digits, NaN and infinity as null.
 
-    Six digits, because the last ones of a sum depend on the width of the CPU's vectors.
+    Six digits, because the last digits of a sum depend on the width of the CPU's vectors.
     """
     text = json.dumps(canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
@@ -66,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def canonical(value: Any) -> Any:
-    """The same value in JSON's own types: floats to 6 significant digits, what is not a number as None."""
+    """The same value in JSON's own types: floats to 6 significant digits, NaN and infinity as None."""
     if isinstance(value, dict):
         return {str(k): canonical(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -77,7 +80,7 @@ def canonical(value: Any) -> Any:
 
 
 def typed(values: pd.Series, column: Column) -> pd.Series:
-    """The values in the contract's type, shape (n,); what cannot be read as that type becomes missing.
+    """The values in the contract's type, shape (n,); a value that cannot be read so becomes missing.
 
     >>> typed(pd.Series([" 12", "3.0", "3.5", "1,5"]), Column(type="integer", role="ignored")).tolist()
     [12, 3, <NA>, <NA>]
@@ -102,7 +105,7 @@ def typed(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _integers(values: pd.Series) -> pd.Series:
-    """Exact beyond 2**53 as well, where a float is not: identifiers may be that large."""
+    """Integers, exact beyond 2**53 too, where floats are not: identifiers may be that large."""
     numbers = pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
     if not pd.api.types.is_float_dtype(numbers) and numbers.dtype != "UInt64":
         return numbers.astype("Int64")
@@ -113,7 +116,7 @@ def _integers(values: pd.Series) -> pd.Series:
 
 
 def _exact(value: object) -> int | None:
-    """An integer of 64 bits from its digits; None for what a float has rounded."""
+    """An integer of 64 bits from its digits; None if a float has rounded it."""
     try:
         number = None if isinstance(value, float) else int(str(value))
     except ValueError:
@@ -122,15 +125,18 @@ def _exact(value: object) -> int | None:
 
 
 def schema(contract: Contract, names: list[str] | None = None) -> pa.Schema:
-    """The Arrow schema of valid rows: the same in every batch, whatever is missing in it."""
+    """The Arrow schema of valid rows: the same in every batch, whichever values are missing.
+
+    `names` are the columns to keep, by default all of the contract.
+    """
     chosen = names or list(contract.columns)
     return pa.schema([(name, ARROW[contract.columns[name].type]) for name in chosen])
 
 
 def to_table(frame: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
-    """A frame as an Arrow table without pandas' notes, whose text changes from version to version.
+    """A frame as an Arrow table without pandas' metadata, whose text changes with its version.
 
-    Without `like`, a column that mixes types is written as text.
+    `like` is the schema to write. Without it, a column that mixes types is written as text.
     """
     if like is None:
         mixed = [name for name in frame if frame[name].dtype == object and not _arrow_takes(frame[name])]
@@ -147,15 +153,26 @@ def _arrow_takes(values: pd.Series) -> bool:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write one table; equal tables give equal bytes."""
+    """Write one table to a file, whole or not at all; equal tables give equal bytes."""
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
 def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
-    """Read a Parquet file; one that cannot be read is a `PerenneError` that names it.
+    """Read a Parquet file.
 
-    `nullable`: an integer stays one beside a missing value, where pandas would make floats of the column.
+    Parameters
+    ----------
+    path
+        The file.
+    nullable
+        Keep integers beside missing values, where pandas would turn the column into floats.
+
+    Raises
+    ------
+    PerenneError
+        Names the file if there is none, or if it cannot be read.
+
     """
     types = {pa.int64(): pd.Int64Dtype()}.get if nullable else None
     try:
@@ -168,8 +185,8 @@ def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
 
 
 def listed(folder: Path, contract: Contract) -> dict[pd.Period, Path]:
-    """The batches in a folder, oldest first."""
+    """The batches in a folder by period, oldest first; a `PerenneError` if there is none."""
     files = {periods.from_stem(p.stem, contract.period, str(p)): p for p in folder.glob("*.parquet")}
     if not files:
-        raise PerenneError(f"{folder}: no batch, must hold one Parquet file a {contract.period}")
+        raise PerenneError(f"{folder}: no batch; it must hold one Parquet file per {contract.period}")
     return dict(sorted(files.items()))

@@ -1,4 +1,4 @@
-"""One base class for everything a user can mend, and the one line that says how."""
+"""One base class for every error that a user can mend; its message says how, in one line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Never
 
 
 class PerenneError(Exception):
-    """Bad input: the message names the file, the key or row, the value, and what would do."""
+    """Bad input: the message names the file, the key or row, the value, and what would be accepted."""
 
 
 def hint(name: object, valid: Iterable[object]) -> str:
-    """Say what would have been accepted instead of `name`, the nearest first.
+    """What would be accepted instead of `name`, the nearest first.
 
     >>> hint("windw", ["window", "holdout"])
     "did you mean 'window'? Valid: holdout, window"
@@ -29,12 +29,12 @@ def hint(name: object, valid: Iterable[object]) -> str:
 
 
 def fail(message: str) -> Never:
-    """Raise `PerenneError`: lets an expression end in an error."""
+    """Raise a `PerenneError` where only an expression fits."""
     raise PerenneError(message)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage: bad input ends in one line on stderr and exit status 1, a bug in a traceback."""
+    """Run a stage or a command: bad input ends in one line on stderr and exit status 1."""
     try:
         main()
     except PerenneError as error:

@@ -1,4 +1,4 @@
-"""Git, as the user's own `git` does it: for what runs outside the DAG."""
+"""Git, by the user's own `git` command. Only code outside the DAG uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from perenne.common.errors import PerenneError
 
 
 def git(*arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None) -> str:
-    """Run git in the current folder and return what it prints, without the last line's end.
+    """Run git in the current folder.
+
+    Parameters
+    ----------
+    arguments
+        The command line after `git`.
+    stdin
+        What git reads from standard input.
+    env
+        Environment variables on top of this process's own.
+
+    Returns
+    -------
+    str
+        What git prints, without the last line break.
 
     Raises
     ------
@@ -26,22 +40,22 @@ def git(*arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None
 
 
 def succeeds(*arguments: str) -> bool:
-    """Whether git exits with status 0: for questions that it answers so."""
+    """Whether git exits with status 0."""
     return _run(*arguments).returncode == 0
 
 
 def commit(rev: str) -> str:
-    """The full id of the commit that a revision names."""
+    """The full id of the commit that a revision names; a `PerenneError` if there is none."""
     done = _run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}")
     if done.returncode:
         raise PerenneError(
-            f"{rev!r} names no commit here; git fetch --tags may bring it, or see git log --all"
+            f"{rev!r} is not a commit here; try git fetch --tags, or look for it in git log --all"
         )
     return done.stdout.decode().strip()
 
 
 def show(rev: str, path: Path) -> bytes:
-    """A file as it was in a commit; a `PerenneError` says which is missing."""
+    """A file as it was in a commit; a `PerenneError` if the commit or the file does not exist."""
     done = _run("cat-file", "blob", f"{commit(rev)}:./{path}")
     if done.returncode:
         raise PerenneError(f"{path}: not in the commit {rev}")
@@ -49,13 +63,13 @@ def show(rev: str, path: Path) -> bytes:
 
 
 def changes() -> list[str]:
-    """The files that differ from the last commit, or that Git does not know, relative to its root."""
-    found = git("status", "--porcelain", "-z", "--no-renames").split("\0")
-    return [line[3:] for line in found if line]
+    """The changed and the untracked files, as paths relative to the root of the repository."""
+    lines = git("status", "--porcelain", "-z", "--no-renames").split("\0")
+    return [line[3:] for line in lines if line]
 
 
 def remote() -> str | None:
-    """The remote that commits and tags are shared by: `origin`, or the only one; None without any."""
+    """The remote through which commits and tags are shared: `origin`, or the only one; None without any."""
     names = git("remote").splitlines()
     if not names or "origin" in names:
         return "origin" if names else None
@@ -65,14 +79,15 @@ def remote() -> str | None:
 
 
 def folder() -> Path:
-    """Where this repository keeps what belongs to it and to no commit, shared by its worktrees."""
+    """The folder of Git's own files, shared by all worktrees of this repository."""
     return Path(git("rev-parse", "--path-format=absolute", "--git-common-dir"))
 
 
 def _run(
     *arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    # Its messages are read here and shown to people: in one language. It must fail where it would ask.
+    # Its messages are parsed here and shown to people, so they must be in one language. It must fail instead
+    # of asking for a password.
     own = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"} | dict(env or {})
     return subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
         ["git", *arguments],  # noqa: S607 -- the user's own git
@@ -84,7 +99,7 @@ def _run(
 
 
 def _reason(stderr: bytes) -> str:
-    """What git says went wrong: its fatal lines and errors, hints left out."""
+    """Why git failed: its lines marked as fatal or as errors, without hints."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:", "!"))] or lines
-    return " ".join(line.removeprefix("fatal:").strip() for line in told if line) or "failed without a word"
+    reasons = [line for line in lines if line.startswith(("fatal:", "error:", "!"))] or lines
+    return " ".join(line.removeprefix("fatal:").strip() for line in reasons if line) or "failed silently"

@@ -1,4 +1,4 @@
-"""Options that several commands share. Nothing heavy is imported: every command starts with this."""
+"""Options that several commands share. Every command imports this, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-Push = Annotated[bool, typer.Option("--push", help="Share it: push to the Git remote, data first.")]
+Push = Annotated[bool, typer.Option("--push", help="Push the result to the Git remote, data first.")]
 PolicyFrom = Annotated[
     str | None,
-    typer.Option("--policy-from", metavar="REV", help="The commit whose policy counts: in CI, the base."),
+    typer.Option("--policy-from", metavar="REV", help="Take the policy from this commit: in CI, the base."),
 ]
-Case = Annotated[str | None, typer.Option("--case", help="By default the one in params.yaml.")]
+Case = Annotated[str | None, typer.Option("--case", help="Default: the case in params.yaml.")]
 
 
 def current_case() -> str:

@@ -24,8 +24,8 @@ EXAMPLE: dict[Unit, str] = {
 def parse(text: str, unit: Unit, name: str) -> pd.Period:
     """Read a period; `name` is what an error calls it.
 
-    pandas reads `2021` as the first quarter of 2021 and `2021-02` likewise: a guess about which data
-    a model may know. Only what pandas itself would write is accepted.
+    Only what pandas itself would write is accepted. It reads `2021` and `2021-02` as the first quarter of
+    2021: a guess about which data a model may know.
 
     >>> parse("2021Q3", "quarter", "split.as_of")
     Period('2021Q3', 'Q-DEC')
@@ -52,7 +52,7 @@ def stem(period: pd.Period) -> str:
 
 
 def from_stem(text: str, unit: Unit, name: str) -> pd.Period:
-    """The period of a batch file, the inverse of `stem`.
+    """The period of a batch file: the inverse of `stem`.
 
     >>> from_stem("2013-05-17T14", "hour", "data/raw")
     Period('2013-05-17 14:00', 'h')
@@ -62,10 +62,10 @@ def from_stem(text: str, unit: Unit, name: str) -> pd.Period:
 
 
 def times(values: pd.Series) -> pd.Series:
-    """Values as times without a zone, shape (n,); NaT for what is missing or is no time.
+    """Values as times without a zone, shape (n,); NaT for a missing value or one that is not a time.
 
-    Dates and times are read as ISO 8601 writes them. One with a time zone counts in UTC. A number is no time
-    (which epoch, which unit?), nor are words such as `now`, which pandas would read.
+    Dates and times are read as ISO 8601 writes them. A time with a zone is converted to UTC. A number is not
+    a time (which epoch, which unit?), nor is a word such as `now`, which pandas would read.
 
     >>> times(pd.Series(["2013-05-17", "2013-05-17T23:30:00-05:00", "now", "17/05/2013"])).tolist()
     [Timestamp('2013-05-17 00:00:00'), Timestamp('2013-05-18 04:30:00'), NaT, NaT]
@@ -80,5 +80,5 @@ def times(values: pd.Series) -> pd.Series:
 
 def of(times: pd.Series, unit: Unit) -> pd.Series:
     """The period that each time falls into, shape (n,)."""
-    found: pd.Series = times.dt.to_period(FREQUENCY[unit])
-    return found
+    falls_into: pd.Series = times.dt.to_period(FREQUENCY[unit])
+    return falls_into

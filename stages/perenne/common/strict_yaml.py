@@ -1,7 +1,7 @@
 """YAML read as DVC reads it (YAML 1.2), and strictly.
 
 PyYAML alone follows YAML 1.1: `1e-3` is a string, `no` is False, `2013-05-17` is a date, `0123` is 83, and
-of two equal keys the last wins in silence. Each of these has cost somebody an afternoon.
+of two equal keys the last wins silently. Each of these has cost somebody an afternoon.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def _mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, list | dict):
             raise yaml.MarkedYAMLError(
-                problem=f"{key!r} is a key; put in quotes what begins with [ or {{",
+                problem=f"{key!r} is a key; quote a text that begins with [ or {{",
                 problem_mark=key_node.start_mark,
             )
         if key in seen:
             raise yaml.MarkedYAMLError(
-                problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark
+                problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark
             )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
@@ -73,7 +73,7 @@ def loads(text: str, name: str = "<string>") -> Any:
         line = f":{mark.line + 1}" if mark else ""
         raise PerenneError(f"{name}{line}: not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        # The last three: a value that its explicit tag does not fit, such as `!!int abc`.
+        # The last three: a value that does not fit its explicit tag, such as `!!int abc`.
         raise PerenneError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -1,4 +1,4 @@
-"""YAML into frozen, typed models; every mistake in it into one line."""
+"""From YAML to frozen, typed models; every mistake becomes one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perenne.common.errors import PerenneError, hint
 M = TypeVar("M", bound="Model")
 
 
-# What would have been accepted, in the words of YAML.
+# What would be accepted, by the kind of error that pydantic reports.
 EXPECTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
@@ -30,9 +30,9 @@ EXPECTED = {
 
 
 class Model(BaseModel):
-    """A frozen model that accepts the keys it names and no other, and no value of another type.
+    """A frozen model: it accepts only the keys that it names, and only values of their types.
 
-    Strict: `"5"` is no integer and `true` no number, for DVC shows the value that is in the file.
+    Strict: `"5"` is not an integer and `true` is not a number, because DVC shows the value in the file.
     """
 
     model_config = ConfigDict(
@@ -77,7 +77,7 @@ def explained(model: type[Model], error: Exception, name: str, *, prefix: str = 
 
 
 def _causes(model: type[Model], errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
-    """The errors without those that follow from another: a misspelt key is not also a missing one."""
+    """The errors without those that follow from others: a misspelt key is not reported as missing too."""
     misspelt = set()
     for error in errors:
         if error["type"] == "extra_forbidden":
