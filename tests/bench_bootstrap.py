@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from perenne.common.task import BINARY
 from perenne.stats.bootstrap import intervals
-from perenne.stats.metrics import BINARY, Weighted
+from perenne.stats.metrics import Weighted, family
 
 ROWS, RESAMPLES = 100_000, 1_000
 
@@ -32,7 +33,7 @@ def _metrics(rng: np.random.Generator) -> Mapping[str, Weighted]:
     """Prepare the metrics of a model that expects one event in ten, no two scores alike."""
     probability = rng.beta(1, 9, size=ROWS)
     y = rng.random(ROWS) < probability
-    return {name: prepare(y, probability) for name, prepare in BINARY.items()}
+    return {name: prepare(y, probability) for name, prepare in family(BINARY.metrics).items()}
 
 
 def _seconds(metrics: Mapping[str, Weighted], blocks: npt.NDArray[np.intp]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from perenne.common.task import BINARY, REGRESSION
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import judge
 from perenne.gate.policy import Policy
@@ -42,7 +43,7 @@ def evidence(new: Contender = GOOD, *opponents: Contender, **changes: Any) -> Ev
     """Return evidence on the same rows; the first opponent is the champion."""
     usual = {"champion": bool(opponents), "mean": 0.5, "slices": HALVES, "metric": "log_loss", "alpha": 0.03}
     told: dict[str, Any] = usual | changes
-    return Evidence(Y, BLOCKS, new, opponents, **told)
+    return Evidence(BINARY, Y, BLOCKS, new, opponents, **told)
 
 
 def only(rule: Rule, seen: Evidence, intent: Intent = "better") -> Finding:
@@ -101,7 +102,16 @@ def test_undecided_says_how_many_more_blocks_would_decide() -> None:
         blocks = np.arange(len(rows)) // 2
         new, old = (Contender(c.name, c.scores[rows]) for c in (GOOD, SLIGHTLY))
         more = Evidence(
-            Y[rows], blocks, new, (old,), champion=True, mean=0.5, slices={}, metric="log_loss", alpha=1e-6
+            BINARY,
+            Y[rows],
+            blocks,
+            new,
+            (old,),
+            champion=True,
+            mean=0.5,
+            slices={},
+            metric="log_loss",
+            alpha=1e-6,
         )
         return only(Improvement(margin=0), more).answer
 
@@ -189,7 +199,9 @@ def test_calibration_of_a_regression_is_its_bias() -> None:
 
     def answer(bias: float) -> Answer:
         new = Contender("new", y + RNG.normal(bias, 5, ROWS))
-        seen = Evidence(y, blocks, new, (), champion=False, mean=100, slices={}, metric="mae", alpha=0.03)
+        seen = Evidence(
+            REGRESSION, y, blocks, new, (), champion=False, mean=100, slices={}, metric="mae", alpha=0.03
+        )
         return only(Calibration(tolerance=0.1), seen).answer
 
     assert [answer(0), answer(2), answer(5)] == ["pass", "undecided", "fail"]
@@ -275,6 +287,7 @@ def test_no_rules_no_release() -> None:
 def test_a_score_that_is_undefined_is_never_a_pass() -> None:
     """With one class only the ranking is undefined: no rule about it passes."""
     seen = Evidence(
+        BINARY,
         np.zeros(ROWS),
         BLOCKS,
         GOOD,

@@ -16,7 +16,7 @@ import pytest
 
 from perenne.common.contract import Contract
 from perenne.pages import engine, evidently
-from perenne.pages.engine import Answer, Flag, Task
+from perenne.pages.engine import Answer, Comparison, Flag
 from tests import tiny
 
 CONTRACT = """\
@@ -84,7 +84,7 @@ def made() -> str:
     return evidently.page(REFERENCE, CURRENT, contract(), TOP, ALARMS, rows=ROWS, seed=0)
 
 
-def task(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Task:
+def comparison(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Comparison:
     """Return what Evidently is asked about drift."""
     found, _ = evidently.columns(reference.head(ROWS), current.head(ROWS), contract())
     assert found
@@ -165,31 +165,33 @@ def test_data_cannot_end_the_script_that_holds_them(page: str) -> None:
 def hard() -> dict[str, Answer]:
     """Return Evidently's answers on what is hard to show, in one process."""
     one = CURRENT.head(1).assign(gone=0.0)
-    dates = task(CURRENT)._replace(columns={"numerical": [], "categorical": [], "datetime": ["member"]})
+    dates = comparison(CURRENT)._replace(columns={"numerical": [], "categorical": [], "datetime": ["member"]})
     asked = {
-        "one row": task(one),
-        "one reference row": task(CURRENT, one),
-        "new categories": task(CURRENT.assign(colour="green", adult=None)),
-        "one value left": task(CURRENT.assign(moved=3.0, steady=CURRENT["steady"].where(CURRENT["id"] == 5))),
-        "one date": task(CURRENT.assign(member=CURRENT["member"].where(CURRENT["id"] == 5))),
+        "one row": comparison(one),
+        "one reference row": comparison(CURRENT, one),
+        "new categories": comparison(CURRENT.assign(colour="green", adult=None)),
+        "one value left": comparison(
+            CURRENT.assign(moved=3.0, steady=CURRENT["steady"].where(CURRENT["id"] == 5))
+        ),
+        "one date": comparison(CURRENT.assign(member=CURRENT["member"].where(CURRENT["id"] == 5))),
         "dates only": dates,
-        "huge": task(CURRENT.assign(huge=1e300)),
+        "huge": comparison(CURRENT.assign(huge=1e300)),
     }
     regression, _ = evidently.labelled(REFERENCE, CURRENT, contract("regression"), ROWS, seed=0)
     assert regression
     asked["regression"] = regression
-    return dict(zip(asked, per_task(list(asked.values())), strict=True))
+    return dict(zip(asked, per_comparison(list(asked.values())), strict=True))
 
 
-def per_task(tasks: list[Task]) -> list[Answer]:
-    """Return the answer to each task, all from one other process."""
+def per_comparison(comparisons: list[Comparison]) -> list[Answer]:
+    """Return the answer to each comparison, all from one other process."""
     code = (
         "import pickle, sys; from perenne.pages import engine as e; "
-        "tasks = pickle.load(sys.stdin.buffer); "
-        "sys.stdout.buffer.write(pickle.dumps([e.answered([task]) for task in tasks]))"
+        "comparisons = pickle.load(sys.stdin.buffer); "
+        "sys.stdout.buffer.write(pickle.dumps([e.answered([one]) for one in comparisons]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(tasks), capture_output=True, check=True
+        [sys.executable, "-c", code], input=pickle.dumps(comparisons), capture_output=True, check=True
     )
     answers: list[Answer] = pickle.loads(done.stdout)  # noqa: S301 -- written three lines above
     return answers
@@ -229,7 +231,7 @@ def test_column_that_breaks_evidently_costs_only_itself(hard: dict[str, Answer])
 
 def test_frames_are_compared_in_the_types_of_the_contract() -> None:
     """Nullable, small and boolean types, which Evidently would leave untested or misread."""
-    found = task(CURRENT)
+    found = comparison(CURRENT)
     assert found.columns == {
         "numerical": ["moved", "steady", "level", "huge", "prediction"],
         "categorical": ["colour", "adult"],
@@ -325,7 +327,7 @@ def test_page_of_an_unknown_form_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
     """Another version may hand its figures over in another way; the process that meets it ends, as above."""
     monkeypatch.setattr(engine, "run", lambda _: ("<html>new</html>", {}))
     with pytest.raises(ValueError, match="unpack"):
-        engine.answered([task(CURRENT)])
+        engine.answered([comparison(CURRENT)])
 
 
 def test_page_stands_when_evidently_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,16 +338,16 @@ def test_page_stands_when_evidently_does_not_end(monkeypatch: pytest.MonkeyPatch
     assert "<li>Evidently failed: no answer in 0.01 seconds</li>" in html
 
 
-def test_task_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is told in one line, whatever it holds."""
 
-    def run(asked: Task) -> tuple[str, dict[str, Flag]]:
+    def run(asked: Comparison) -> tuple[str, dict[str, Flag]]:
         if asked.name == "classification":
             raise KeyError("no\nclass <b>")
         return fake("a", "{}", "{}"), {}
 
     monkeypatch.setattr(engine, "run", run)
-    drift = task(CURRENT)
+    drift = comparison(CURRENT)
     answer = engine.answered([drift._replace(name="classification"), drift])
     assert answer.html.endswith("</script>drift")
     assert answer.failed == [r"classification: Evidently failed: KeyError: 'no\nclass <b>'"]

@@ -22,12 +22,13 @@ from perenne.common.typed import parse
 from perenne.pipeline import evaluate as stage
 from perenne.pipeline.evaluate import (
     by_slice,
-    curve,
     evaluate,
     flat,
     groups,
     importance,
     reliability,
+    residuals,
+    roc,
     timeline,
 )
 from perenne.pipeline.train import card, train
@@ -122,7 +123,7 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
     contract: Contract, by_sklearn: Any
 ) -> None:
     """For the model and for the dummy that always says the mean of the training rows."""
-    frame = rows() if contract.task == "binary" else rows(y=np.random.default_rng(1).normal(size=400))
+    frame = rows() if contract.task.classes else rows(y=np.random.default_rng(1).normal(size=400))
     scores, mean = scored(frame), 0.3
     report = evaluate(frame, scores, mean, SPEC, contract)
     dummy = np.full(len(frame), mean)
@@ -341,7 +342,7 @@ def test_constant_scores_are_one_bin(n: int) -> None:
 def test_the_roc_curve_is_scikit_learns() -> None:
     """From one corner to the other, never falling, with the area that the metrics say."""
     y, scores = rows()["y"].to_numpy(dtype=float), scored(rows())
-    table = curve(y, scores, 5, binary=True)
+    table = roc(y, scores, 5)
     assert table["x"].iloc[[0, -1]].tolist() == [0, 1]
     assert table["model"].iloc[-1] == 1
     assert table["model"].is_monotonic_increasing
@@ -351,20 +352,20 @@ def test_the_roc_curve_is_scikit_learns() -> None:
 
 def test_constant_scores_are_the_diagonal() -> None:
     """A model that tells nobody apart is no better than chance at any rate."""
-    table = curve(np.array([0.0, 1.0, 0.0]), np.full(3, 0.5), 5, binary=True)
+    table = roc(np.array([0.0, 1.0, 0.0]), np.full(3, 0.5), 5)
     assert table["model"].tolist() == near(table["reference"].tolist())
 
 
 @pytest.mark.parametrize("only", [0.0, 1.0])
 def test_a_single_class_has_no_roc_curve(only: float) -> None:
     """No warning and no invented line."""
-    assert curve(np.full(4, only), np.arange(4) / 4, 5, binary=True)["model"].isna().all()
+    assert roc(np.full(4, only), np.arange(4) / 4, 5)["model"].isna().all()
 
 
 def test_residuals_of_a_regression_are_observed_less_predicted() -> None:
     """By prediction, beside zero: a model that says 2 too little everywhere is 2 above."""
     predicted = np.arange(100.0)
-    table = curve(predicted + 2, predicted, 4, binary=False)
+    table = residuals(predicted + 2, predicted, 4)
     assert table["x"].tolist() == near([12, 37, 62, 87])
     assert table["model"].tolist() == near([2] * 4)
     assert table["reference"].tolist() == [0] * 4
@@ -372,7 +373,7 @@ def test_residuals_of_a_regression_are_observed_less_predicted() -> None:
 
 def fitted(frame: pd.DataFrame, contract: Contract = BINARY) -> Pipeline:
     """A linear model of the frame."""
-    name = "LogisticRegression" if contract.task == "binary" else "Ridge"
+    name = "LogisticRegression" if contract.task.classes else "Ridge"
     return train(frame, Train(estimator=f"sklearn.linear_model.{name}", params={}, seed=0), contract)
 
 

@@ -56,7 +56,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Contract, pd.DataFrame, pd.Dat
 
 def fitted(rows: pd.DataFrame, contract: Contract, estimator: str = "", **given: Any) -> Any:
     """Return a pipeline as the stage trains it."""
-    kind = "Classifier" if contract.task == "binary" else "Regressor"
+    kind = "Classifier" if contract.task.classes else "Regressor"
     path = estimator or f"sklearn.ensemble.HistGradientBoosting{kind}"
     return train(rows, Train(estimator=path, params=given, seed=0), contract)
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from perenne.common.task import BINARY
 from perenne.stats.bootstrap import Interval, intervals
-from perenne.stats.metrics import BINARY, Array, Weighted, log_loss, mae, roc_auc
+from perenne.stats.metrics import Array, Weighted, family, log_loss, mae, roc_auc
 
 Rows = tuple[npt.NDArray[np.intp], Array, Array]
 
@@ -182,7 +183,9 @@ def test_memory_does_not_grow_with_resamples() -> None:
     """100,000 rows, all metrics: less than 20 MB, where the weights of 40 resamples would be 32."""
     rng = np.random.default_rng(1)
     score = rng.random(100_000)
-    metrics = {name: prepare(rng.random(100_000) < score, score) for name, prepare in BINARY.items()}
+    metrics = {
+        name: prepare(rng.random(100_000) < score, score) for name, prepare in family(BINARY.metrics).items()
+    }
     tracemalloc.start()
     intervals(metrics, np.arange(100_000), resamples=40, seed=1)
     peak = tracemalloc.get_traced_memory()[1]

@@ -18,7 +18,7 @@ from perenne.stats.calibration import (
     log_losses,
     squared_errors,
 )
-from perenne.stats.metrics import BINARY, Array
+from perenne.stats.metrics import METRICS, Array
 from perenne.stats.sequential import State, gains, refer, update
 
 rows = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.3, 0.5, 0.9])), max_size=40)
@@ -36,7 +36,7 @@ def test_their_mean_is_the_metric(name: str, function: Callable[[Array, Array], 
     """Where no loss is capped."""
     y, p = drawn(1, 500)
     p = p.clip(0.02, 0.98)
-    assert function(y, p).mean() == pytest.approx(BINARY[name](y, p)(np.ones(500)))
+    assert function(y, p).mean() == pytest.approx(METRICS[name].prepare(y, p)(np.ones(500)))
 
 
 def test_log_loss_is_capped() -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from perenne.common.task import BINARY
 from perenne.stats.bootstrap import intervals
 from perenne.stats.influence import INFLUENCE, rmse, roc_auc
-from perenne.stats.metrics import BINARY, REGRESSION, Array, Prepare
+from perenne.stats.metrics import METRICS, Array
 
-METRICS: dict[str, Prepare] = {**BINARY, **REGRESSION}
 outcomes = st.sampled_from([0.0, 1.0])
 probabilities = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
 
@@ -50,7 +50,7 @@ def test_every_metric_but_one() -> None:
 def test_values_are_the_metrics(name: str, table: list[tuple[float, float]]) -> None:
     """Whatever the ties and certainties; NaN where the metric is NaN, and then for every row."""
     y, prediction = np.array(table, dtype=np.float64).reshape(-1, 2).T
-    expected = METRICS[name](y, prediction)(np.ones(len(y)))
+    expected = METRICS[name].prepare(y, prediction)(np.ones(len(y)))
     # Next to no event expected: observed / expected is as large as one likes.
     assume(name != "observed_expected" or not 0 < prediction.sum() < 1e-6)
     found = INFLUENCE[name](y, prediction)
@@ -63,7 +63,7 @@ def test_values_are_the_metrics(name: str, table: list[tuple[float, float]]) -> 
 def test_rows_are_the_derivatives_by_their_weight(name: str) -> None:
     """A little more or less weight of a row moves the metric by its influence; central differences."""
     y, prediction = rows(60)
-    metric, step = METRICS[name](y, prediction), 1e-4
+    metric, step = METRICS[name].prepare(y, prediction), 1e-4
     moves = step * np.eye(60)
     slopes = [(metric(1 + move) - metric(1 - move)) / (2 * step) for move in moves]
     assert INFLUENCE[name](y, prediction).rows == pytest.approx(60 * np.array(slopes), abs=1e-5)
@@ -73,7 +73,7 @@ def test_rows_are_the_derivatives_by_their_weight(name: str) -> None:
 def test_rows_agree_with_the_jackknife(name: str) -> None:
     """A metric without a row is off by the row's influence: exactly for means, else but for 1 / rows."""
     y, prediction = rows(500)
-    metric, found = METRICS[name](y, prediction), INFLUENCE[name](y, prediction)
+    metric, found = METRICS[name].prepare(y, prediction), INFLUENCE[name](y, prediction)
     without = np.array([metric(1 - row) for row in np.eye(500)])
     mean = name not in {"roc_auc", "observed_expected", "rmse", "r2"}
     assert found.rows == pytest.approx(499 * (found.value - without), abs=1e-9 if mean else 0.05)
@@ -83,7 +83,7 @@ def test_rows_agree_with_the_jackknife(name: str) -> None:
 def test_rows_have_mean_0(name: str) -> None:
     """All rows together move nothing, even far from 0."""
     y, prediction = rows(10_000)
-    offset = 2.0**20 if name in REGRESSION else 0.0
+    offset = 2.0**20 if name not in BINARY.metrics else 0.0
     assert INFLUENCE[name](y + offset, prediction + offset).rows.mean() == pytest.approx(0, abs=1e-9)
 
 
@@ -92,7 +92,7 @@ def test_block_errors_agree_with_the_block_bootstrap(name: str) -> None:
     """Within 12 %, with 1,000 resamples of 300 blocks."""
     y, prediction, label = blocked(300)
     found = INFLUENCE[name](y, prediction).rows
-    interval = intervals({name: METRICS[name](y, prediction)}, label, seed=3)[name]
+    interval = intervals({name: METRICS[name].prepare(y, prediction)}, label, seed=3)[name]
     error = math.sqrt(300 / 299 * float(np.sum(np.bincount(label, found) ** 2))) / len(y)
     assert error == pytest.approx((interval.high - interval.low) / 2 / 1.96, rel=0.12)
 

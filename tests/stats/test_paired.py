@@ -13,7 +13,7 @@ from scipy import stats
 from perenne.stats.bootstrap import intervals
 from perenne.stats.estimate import Estimate, Nearer
 from perenne.stats.influence import INFLUENCE, Influence, bias, mae
-from perenne.stats.metrics import BINARY, GOALS, REGRESSION, Array
+from perenne.stats.metrics import METRICS, Array
 from perenne.stats.paired import blocks, estimate, gain
 
 ALPHA = 0.05
@@ -74,7 +74,7 @@ def test_the_better_model_gains(name: str) -> None:
     new, old = INFLUENCE[name](y, good), INFLUENCE[name](y, bad)
     found, back = gain(name, new, old, DAYS, 60), gain(name, old, new, DAYS, 60)
     assert found.value > 0
-    shortfalls = [GOALS[name].shortfall(each.value) for each in (old, new)]
+    shortfalls = [METRICS[name].goal.shortfall(each.value) for each in (old, new)]
     assert found.value == pytest.approx(shortfalls[0] - shortfalls[1])
     assert np.negative(back.bounds(ALPHA)) == pytest.approx(found.bounds(ALPHA)[::-1])
     assert gain(name, new, new, DAYS, 60).bounds(ALPHA) == (0, 0)
@@ -84,9 +84,9 @@ def test_the_better_model_gains(name: str) -> None:
 def test_bounds_agree_with_the_block_bootstrap(name: str) -> None:
     """Those of a difference of two models, within a fifth of their distance."""
     y, good, bad = models()
-    prepare = {**BINARY, **REGRESSION}[name]
+    prepare = METRICS[name].prepare
     new, old = prepare(y, good), prepare(y, bad)
-    sign = 1 if GOALS[name].better == "higher" else -1
+    sign = 1 if METRICS[name].goal.better == "higher" else -1
     drawn = intervals({"gain": lambda w: sign * (new(w) - old(w))}, DAYS, confidence=0.9, seed=1)["gain"]
     found = gain(name, INFLUENCE[name](y, good), INFLUENCE[name](y, bad), DAYS, 60)
     reach = (drawn.high - drawn.low) / 2

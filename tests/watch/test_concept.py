@@ -77,9 +77,7 @@ REFERENCE = {quarter: visits(quarter, seed=seed) for seed, quarter in enumerate(
 
 def detectors(contract: Contract = ENTITY, periods: int = 160) -> concept.Detectors:
     """Return detectors on the reference."""
-    reference = (
-        REFERENCE if contract.task == "binary" else {q: numeric(rows) for q, rows in REFERENCE.items()}
-    )
+    reference = REFERENCE if contract.task.classes else {q: numeric(rows) for q, rows in REFERENCE.items()}
     return concept.Detectors(concept.watched(reference, contract, periods=periods, seed=0), seed=0)
 
 
@@ -91,7 +89,7 @@ def told(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_shares_of_alpha_sum_to_one() -> None:
     """All detectors together have the false alarms of one, a third for each thing that can go wrong."""
     assert sum(concept.SHARES.values()) == pytest.approx(1)
-    assert set(concept.SHARES) == set(concept.BOUNDS)
+    assert set(concept.SHARES) == set(ENTITY.task.streams) == set(concept.bounds(ENTITY.task))
 
 
 @pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
@@ -116,7 +114,7 @@ def test_a_block_is_one_increment(contract: Contract, increments: int, *, rows: 
         assert len(found[name].values) == increments
         assert found[name].rows is rows
     for name, stream in found.items():
-        low, high = concept.BOUNDS[name]
+        low, high = concept.bounds(ENTITY.task)[name]
         assert ((stream.values >= low) & (stream.values <= high)).all()
 
 
@@ -137,7 +135,7 @@ def test_calm_batches_raise_nothing(contract: Contract) -> None:
     now = detectors(contract)
     for seed, quarter in enumerate(LATER):
         rows = visits(quarter, seed=100 + seed)
-        found = now.update(quarter, numeric(rows) if contract.task == "regression" else rows, contract)
+        found = now.update(quarter, numeric(rows) if not contract.task.classes else rows, contract)
         assert concept.alarms(found) == []
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, model_validator
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CASES
 from perenne.common.periods import Unit
+from perenne.common.task import Task, named
 from perenne.common.typed import Model, parse
 
 Type = Literal["integer", "number", "boolean", "category", "datetime", "text"]
@@ -30,6 +31,8 @@ def _value(value: object) -> object:
 Values = Annotated[tuple[Annotated[str | int, BeforeValidator(_value)], ...], Field(strict=False)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
 Bins = Annotated[tuple[float, ...], Field(strict=False, min_length=2)]
+# A string in YAML, the task itself in Python.
+Named = Annotated[Task, BeforeValidator(named), PlainSerializer(str)]
 
 
 class Column(Model):
@@ -104,7 +107,7 @@ class Contract(Model):
     """What a row is, and when its label can be known."""
 
     row: str
-    task: Literal["binary", "regression"]
+    task: Named
     period: Unit
     label_delay: NonNegativeInt
     columns: dict[str, Column] = Field(min_length=2)
@@ -118,16 +121,14 @@ class Contract(Model):
                 raise ValueError(f"columns: exactly one has the role {role}, found {named or 'none'}")
         if self.columns[self.time].type != "datetime":
             raise ValueError(f"columns.{self.time}: the time must be a datetime")
-        allowed = {"binary": ("integer", "boolean"), "regression": ("integer", "number")}[self.task]
-        if self.columns[self.target].type not in allowed:
+        target, task = self.columns[self.target], self.task
+        if target.type not in task.target_types:
             raise ValueError(
-                f"columns.{self.target}: the target of a {self.task} task is {' or '.join(allowed)}"
+                f"columns.{self.target}: the target of a {task} task is {' or '.join(task.target_types)}"
             )
-        target = self.columns[self.target]
-        if self.task == "binary" and target.type == "integer" and set(target.values or ()) != {0, 1}:
-            raise ValueError(
-                f"columns.{self.target}: an integer target of a binary task needs values: [0, 1]"
-            )
+        if task.classes and target.type == "integer" and set(target.values or ()) != set(task.classes):
+            needed = f"values: {list(task.classes)}"
+            raise ValueError(f"columns.{self.target}: an integer target of a {task} task needs {needed}")
         if self.columns[self.time].missing:
             raise ValueError(f"columns.{self.time}: the time cuts rows into periods and cannot be missing")
         if not self.features:

@@ -78,14 +78,15 @@ def _input(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
 
 
 def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Score rows, shape (n,): the probability of the target (binary) or its value (regression)."""
+    """Score rows, shape (n,): the probability of the target, or its value, as the contract's task says."""
     return score(pipeline, inputs(frame, contract), contract)
 
 
 def score(pipeline: Pipeline, X: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
     """Score what `inputs` made, shape (n,)."""
-    raw = pipeline.predict_proba(X)[:, 1] if contract.task == "binary" else pipeline.predict(X)
-    return np.asarray(raw, dtype=np.float64)
+    method = contract.task.method
+    raw = np.asarray(getattr(pipeline, method)(X), dtype=np.float64)
+    return raw[:, 1] if method == "predict_proba" else raw
 
 
 def dumps(pipeline: Pipeline) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from perenne.common.task import Task
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
 from perenne.stats.paired import Estimate, Nearer
@@ -39,6 +40,8 @@ class Evidence:
 
     Parameters
     ----------
+    task
+        What the models predict; it says by which metric they are right in the large.
     y
         The outcomes, shape (rows,).
     blocks
@@ -58,6 +61,7 @@ class Evidence:
 
     def __init__(
         self,
+        task: Task,
         y: Array,
         blocks: npt.NDArray[Any],
         challenger: Contender,
@@ -69,7 +73,7 @@ class Evidence:
         metric: str,
         alpha: float,
     ) -> None:
-        self.y = y
+        self.task, self.y = task, y
         self.codes, self.count = paired.blocks(blocks)
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None

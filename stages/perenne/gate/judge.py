@@ -51,6 +51,7 @@ def evidence(
 ) -> Evidence:
     """What there is to judge by on the rows of a holdout, by the contract's target, blocks and slices."""
     return Evidence(
+        contract.task,
         rows[contract.target].to_numpy(dtype=np.float64),
         evaluate.blocks(rows, contract),
         challenger,

@@ -8,14 +8,16 @@ from pydantic import Field
 
 from perenne.common import sections
 from perenne.common.errors import PerenneError, hint
+from perenne.common.task import Task
 from perenne.common.typed import Model
 from perenne.gate.rules import Rules
+from perenne.stats.influence import INFLUENCE
+from perenne.stats.metrics import METRICS
 
-# Those that stages/perenne/stats/influence.py has a test for.
-METRICS = {
-    "binary": ("log_loss", "brier", "roc_auc"),
-    "regression": ("mae", "rmse", "r2"),
-}
+
+def paired(task: Task) -> list[str]:
+    """The metrics of a task that a gate can decide by: those with a paired test and a better direction."""
+    return [name for name in task.metrics if name in INFLUENCE and METRICS[name].goal.better != "towards"]
 
 
 class Policy(Model):
@@ -27,7 +29,7 @@ class Policy(Model):
     rules: Rules = Rules()
 
 
-def load(rev: str | None, task: str) -> Policy:
+def load(rev: str | None, task: Task) -> Policy:
     """The policy of a commit, or of the working tree (None); an error if no rule is configured."""
     name = sections.title(rev)
     if not sections.tree(rev).get("gate"):
@@ -38,9 +40,9 @@ def load(rev: str | None, task: str) -> Policy:
             f"{name}: gate.rules: no rule is configured, so no model can be eligible; "
             f"valid: {', '.join(Rules.model_fields)}"
         )
-    if policy.metric not in METRICS[task]:
+    if policy.metric not in paired(task):
         raise PerenneError(
             f"{name}: gate.metric: no paired test for {policy.metric!r} in a {task} task; "
-            f"{hint(policy.metric, METRICS[task])}"
+            f"{hint(policy.metric, paired(task))}"
         )
     return policy

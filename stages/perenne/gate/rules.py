@@ -17,6 +17,7 @@ from scipy import stats
 
 from perenne.common.typed import Model
 from perenne.gate.evidence import Array, Contender, Evidence, Gain
+from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate
 
 Answer = Literal["pass", "fail", "undecided", "not judged"]
@@ -124,15 +125,12 @@ class Calibration(Rule):
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
         """One finding, for the challenger itself."""
-        if set(np.unique(evidence.y)) <= {0.0, 1.0}:
-            found, middle, against = evidence.measured("observed_expected"), 1.0, "observed / expected"
-        else:
-            sd = float(np.std(evidence.y))
-            bias = evidence.measured("bias")
-            found, middle, against = in_units(bias, sd), 0.0, "bias / sd"
-        yield between(
-            middle - self.tolerance, middle + self.tolerance, found, evidence.alpha, self.name, against
-        )
+        task = evidence.task
+        found, best = evidence.measured(task.calibration), METRICS[task.calibration].goal.best
+        if task.calibration_in_sd:
+            found = in_units(found, float(np.std(evidence.y)))
+        low, high = best - self.tolerance, best + self.tolerance
+        yield between(low, high, found, evidence.alpha, self.name, task.calibration_title)
 
 
 class Latency(Rule):

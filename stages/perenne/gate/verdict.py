@@ -22,7 +22,6 @@ from perenne.pipeline import evaluate
 from perenne.registry import tags, workspace
 from perenne.registry.change import Change, between
 from perenne.registry.tags import Version
-from perenne.stats import metrics
 from perenne.stats.influence import INFLUENCE
 
 Verdict = dict[str, Any]
@@ -220,8 +219,7 @@ def _opponent(evidence: Evidence, opponent: Contender, contract: Contract) -> di
 
 def _names(contract: Contract) -> list[str]:
     """The metrics of a task that there is an interval for, in the order of the report."""
-    family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
-    return [name for name in family if name in INFLUENCE]
+    return [name for name in contract.task.metrics if name in INFLUENCE]
 
 
 def _interval(found: Gain) -> dict[str, Any]:

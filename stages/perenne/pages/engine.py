@@ -1,4 +1,4 @@
-"""Evidently itself, in a Python of its own: from tasks to one page, the same bytes for the same figures.
+"""Evidently in a Python of its own: from comparisons to one page, the same bytes for the same figures.
 
 Evidently takes labels out of sets, so their order on the page hangs on the hash seed, which only a new
 process can fix; and what it does to memory and warnings stays there.
@@ -43,7 +43,7 @@ class Flag(NamedTuple):
     threshold: float
 
 
-class Task(NamedTuple):
+class Comparison(NamedTuple):
     """One comparison that Evidently is asked for, in the types that it expects."""
 
     name: str  # drift, classification or regression
@@ -54,21 +54,21 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What Evidently made of the tasks: its page, its flags by column, and what it failed on."""
+    """What Evidently made of the comparisons: its page, its flags by column, and what it failed on."""
 
     html: str
     flags: dict[str, Flag]
     failed: list[str]
 
 
-def asked(tasks: list[Task]) -> Answer:
+def asked(comparisons: list[Comparison]) -> Answer:
     """Evidently's answer, from a Python of its own."""
-    if not tasks:
+    if not comparisons:
         return Answer("", {}, [])
     try:
         done = subprocess.run(  # noqa: S603 -- this interpreter, this module
             [sys.executable, "-m", __name__],
-            input=pickle.dumps(tasks),
+            input=pickle.dumps(comparisons),
             env=os.environ | ENVIRONMENT,
             capture_output=True,
             timeout=SECONDS,
@@ -89,23 +89,23 @@ def told(error: Exception) -> str:
 
 
 def main() -> None:
-    """Answer the tasks on standard input: what `asked` runs."""
-    tasks: list[Task] = pickle.load(sys.stdin.buffer)  # noqa: S301 -- written by `asked`
+    """Answer the comparisons on standard input: what `asked` runs."""
+    comparisons: list[Comparison] = pickle.load(sys.stdin.buffer)  # noqa: S301 -- written by `asked`
     with redirect_stdout(sys.stderr):
-        answer = answered(tasks)
+        answer = answered(comparisons)
     json.dump(answer, sys.stdout)
 
 
-def answered(tasks: list[Task]) -> Answer:
-    """Run task by task: one that fails costs no other."""
+def answered(comparisons: list[Comparison]) -> Answer:
+    """Run comparison by comparison: one that fails costs no other."""
     pages: list[str] = []
     flags: dict[str, Flag] = {}
     failed: list[str] = []
-    for task in tasks:
+    for comparison in comparisons:
         try:
-            html, its_flags, its_failed = drawn(task)
+            html, its_flags, its_failed = drawn(comparison)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the rest of the page stands
-            failed.append(f"{task.name}: Evidently failed: {told(error)}")
+            failed.append(f"{comparison.name}: Evidently failed: {told(error)}")
             continue
         pages.append(html)
         flags |= its_flags
@@ -113,29 +113,33 @@ def answered(tasks: list[Task]) -> Answer:
     return Answer(joined(pages) if pages else "", flags, failed)
 
 
-def drawn(task: Task) -> tuple[str, dict[str, Flag], list[str]]:
-    """Evidently's page of a task; where it fails, that of the columns on which alone it does not."""
+def drawn(comparison: Comparison) -> tuple[str, dict[str, Flag], list[str]]:
+    """Evidently's page of a comparison; where it fails, that of the columns on which alone it does not."""
     try:
-        return *run(task), []
+        return *run(comparison), []
     except Exception:
-        why = {name: alone(task, name) for names in task.columns.values() for name in names}
-        kept = {kind: [name for name in names if not why[name]] for kind, names in task.columns.items()}
-        if task.name != "drift" or kept == task.columns or not any(kept.values()):
+        why = {name: alone(comparison, name) for names in comparison.columns.values() for name in names}
+        kept = {kind: [name for name in names if not why[name]] for kind, names in comparison.columns.items()}
+        if comparison.name != "drift" or kept == comparison.columns or not any(kept.values()):
             raise
     failed = [f"{name}: Evidently failed: {reason}" for name, reason in why.items() if reason]
-    return *run(task._replace(columns=kept)), failed
+    return *run(comparison._replace(columns=kept)), failed
 
 
-def alone(task: Task, name: str) -> str:
+def alone(comparison: Comparison, name: str) -> str:
     """Why Evidently fails on a column by itself; empty where it does not."""
     try:
-        run(task._replace(columns={kind: [name] * (name in names) for kind, names in task.columns.items()}))
+        run(
+            comparison._replace(
+                columns={kind: [name] * (name in names) for kind, names in comparison.columns.items()}
+            )
+        )
     except Exception as error:  # noqa: BLE001 -- it is what this function is for
         return told(error)
     return ""
 
 
-def run(task: Task) -> tuple[str, dict[str, Flag]]:
+def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
     """Run Evidently: its page, and its flag on each column."""
     # Here, because it takes seconds. It publishes no types.
     from evidently import (
@@ -147,21 +151,24 @@ def run(task: Task) -> tuple[str, dict[str, Flag]]:
         presets,
     )
 
-    tested = any(task.columns[kind] for kind in ("numerical", "categorical"))  # it has no test for dates
+    tested = any(
+        comparison.columns[kind] for kind in ("numerical", "categorical")
+    )  # it has no test for dates
     shown = {
         "drift": [*[presets.DataDriftPreset()] * tested, presets.DataSummaryPreset()],
         "classification": [presets.ClassificationPreset()],
         "regression": [presets.RegressionPreset()],
-    }[task.name]
-    binary = BinaryClassification(target=task.target, prediction_probas=PREDICTION, pos_label=1)
-    numeric = Regression(target=task.target, prediction=PREDICTION)
+    }[comparison.name]
+    binary = BinaryClassification(target=comparison.target, prediction_probas=PREDICTION, pos_label=1)
+    numeric = Regression(target=comparison.target, prediction=PREDICTION)
     definition = DataDefinition(
-        **{f"{kind}_columns": names for kind, names in task.columns.items()},
-        classification=[binary] if task.name == "classification" else None,
-        regression=[numeric] if task.name == "regression" else None,
+        **{f"{kind}_columns": names for kind, names in comparison.columns.items()},
+        classification=[binary] if comparison.name == "classification" else None,
+        regression=[numeric] if comparison.name == "regression" else None,
     )
     current, reference = (
-        Dataset.from_pandas(side, data_definition=definition) for side in (task.current, task.reference)
+        Dataset.from_pandas(side, data_definition=definition)
+        for side in (comparison.current, comparison.reference)
     )
     snapshot = Report(shown).run(current, reference)
     return snapshot.get_html_str(as_iframe=False), flagged(snapshot.dict()["metrics"])

@@ -11,7 +11,7 @@ from perenne.common import batches
 from perenne.common.contract import Column, Contract, Type
 from perenne.common.names import PREDICTION
 from perenne.pages.drift import listed, table
-from perenne.pages.engine import Flag, Task, asked
+from perenne.pages.engine import Comparison, Flag, asked
 
 SCORE = Column(type="number", role=("ignored",))
 
@@ -69,7 +69,7 @@ def page(
     """
     drift, left_out = columns(sampled(reference, rows, seed), sampled(current, rows, seed), contract)
     labels, unlabelled = labelled(reference, current, contract, rows, seed)
-    answer = asked([task for task in (drift, labels) if task])
+    answer = asked([comparison for comparison in (drift, labels) if comparison])
     top = beside(alarms, answer.flags, [*left_out, *unlabelled, *answer.failed], rows)
     return (
         (answer.html or BLANK)
@@ -86,15 +86,15 @@ def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 def columns(
     reference: pd.DataFrame, current: pd.DataFrame, contract: Contract
-) -> tuple[Task | None, list[str]]:
+) -> tuple[Comparison | None, list[str]]:
     """What Evidently compares: features, slices and the score; and why some of them are left out."""
     names = dict.fromkeys([*contract.features, *contract.slices, PREDICTION])
     sides = [pd.DataFrame({n: plain(side, n, contract) for n in names}) for side in (reference, current)]
     why = {name: unfit(*(side[name] for side in sides)) for name in names}
     fit = [name for name in names if not why[name]]
     by_kind = {kind: [n for n in fit if KINDS[declared(n, contract).type] == kind] for kind in KINDS.values()}
-    task = Task("drift", sides[0][fit], sides[1][fit], by_kind) if fit else None
-    return task, [f"{name}: {reason}" for name, reason in why.items() if reason]
+    comparison = Comparison("drift", sides[0][fit], sides[1][fit], by_kind) if fit else None
+    return comparison, [f"{name}: {reason}" for name, reason in why.items() if reason]
 
 
 def declared(name: str, contract: Contract) -> Column:
@@ -132,17 +132,18 @@ def unfit(reference: pd.Series, current: pd.Series) -> str:
 
 def labelled(
     reference: pd.DataFrame, current: pd.DataFrame, contract: Contract, rows: int, seed: int
-) -> tuple[Task | None, list[str]]:
+) -> tuple[Comparison | None, list[str]]:
     """The rows whose label is known, for Evidently's view of the model; or why there is none."""
-    name = {"binary": "classification", "regression": "regression"}[contract.task]
+    task = contract.task
+    name = task.preset
     before, now = (sampled(known(frame, contract), rows, seed) for frame in (reference, current))
     for side, frame in {"reference": before, "batch": now}.items():
         if len(frame) <= 1:
             return None, [f"{name}: fewer than two labels in the {side}"]
-        if contract.task == "binary" and frame[contract.target].nunique() == 1:
+        if task.classes and frame[contract.target].nunique() == 1:
             return None, [f"{name}: the labels in the {side} are all the same"]
-    numbers = [] if contract.task == "binary" else [contract.target, PREDICTION]
-    return Task(name, before, now, {"numerical": numbers, "categorical": []}, contract.target), []
+    numbers = [] if task.classes else [contract.target, PREDICTION]
+    return Comparison(name, before, now, {"numerical": numbers, "categorical": []}, contract.target), []
 
 
 def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -151,7 +152,7 @@ def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     pair = pd.DataFrame({name: plain(frame, name, contract) for name in names}).dropna()
     if contract.columns[contract.target].type == "boolean":
         pair[contract.target] = pair[contract.target] == "True"
-    return pair.astype({contract.target: "int64"}) if contract.task == "binary" else pair
+    return pair.astype({contract.target: "int64"}) if contract.task.classes else pair
 
 
 def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[str], rows: int) -> str:

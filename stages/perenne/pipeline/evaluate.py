@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import log_loss, mean_squared_error, roc_curve
+from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, model, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTIONS
 from perenne.common.params import Evaluate
+from perenne.common.task import Curve
 from perenne.stats import bootstrap, metrics, survival
 
 Array = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def measured(
 ) -> dict[str, Any]:
     """The metrics of some rows: value, interval by block bootstrap, and the dummy's value."""
     y = rows[contract.target].to_numpy(dtype=np.float64)
-    family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
+    family = metrics.family(contract.task.metrics)
     found = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
     dummy = {name: prepare(y, np.full(len(y), mean))(np.ones(len(y))) for name, prepare in family.items()}
     report = {name: interval._asdict() | {"dummy": dummy[name]} for name, interval in found.items()}
@@ -127,14 +128,20 @@ def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
     return frame.assign(perfect=frame["predicted"])
 
 
-def curve(y: Array, scores: Array, bins: int, *, binary: bool) -> pd.DataFrame:
-    """The ROC curve, or the mean residual by prediction, beside that of no, or of a perfect, model."""
-    if binary:
-        at = np.linspace(0, 1, CURVE_POINTS)
-        return pd.DataFrame({"x": at, "model": true_positive_rate(y, scores, at), "reference": at})
+def roc(y: Array, scores: Array, bins: int) -> pd.DataFrame:  # noqa: ARG001 -- it has no bins
+    """The ROC curve, beside that of no model."""
+    at = np.linspace(0, 1, CURVE_POINTS)
+    return pd.DataFrame({"x": at, "model": true_positive_rate(y, scores, at), "reference": at})
+
+
+def residuals(y: Array, scores: Array, bins: int) -> pd.DataFrame:
+    """The mean residual by prediction, beside that of a perfect model."""
     frame = reliability(y, scores, bins)
     residual = frame["observed"] - frame["predicted"]
     return pd.DataFrame({"x": frame["predicted"], "model": residual, "reference": 0.0})
+
+
+CURVES: Mapping[Curve, Callable[[Array, Array, int], pd.DataFrame]] = {"roc": roc, "residuals": residuals}
 
 
 def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
@@ -148,12 +155,10 @@ def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
 
 def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract: Contract) -> pd.DataFrame:
     """How much worse the loss gets when a feature is shuffled (Breiman 2001), the most important first."""
+    loss = metrics.METRICS[contract.task.loss].prepare
 
     def gain(fitted: Pipeline, X: pd.DataFrame, y: Array) -> float:
-        scores = model.score(fitted, X, contract)
-        return -float(
-            log_loss(y, scores, labels=[0, 1]) if contract.task == "binary" else mean_squared_error(y, scores)
-        )
+        return -loss(y, model.score(fitted, X, contract))(np.ones(len(y)))
 
     sample = rows.sample(min(len(rows), spec.importance_rows), random_state=spec.seed)
     y = sample[contract.target].to_numpy(dtype=np.float64)
@@ -195,11 +200,11 @@ def main() -> None:
     pipeline, card = model.load()
     rows = batches.read_parquet(HOLDOUT)
     scores = model.predict(pipeline, rows, contract).round(PLACES)
-    y, binary = rows[contract.target].to_numpy(dtype=np.float64), contract.task == "binary"
+    y = rows[contract.target].to_numpy(dtype=np.float64)
     report = evaluate(rows, scores, card["mean_target"], p.evaluate, contract)
     plots = {
         "reliability": reliability(y, scores, p.evaluate.bins),
-        "curve": curve(y, scores, p.evaluate.bins, binary=binary),
+        "curve": CURVES[contract.task.curve](y, scores, p.evaluate.bins),
         "importance": importance(pipeline, rows, p.evaluate, contract),
         "slices": by_slice(report),
         "timeline": timeline(rows, scores, contract),

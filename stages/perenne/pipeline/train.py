@@ -21,6 +21,7 @@ from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
+from perenne.common.task import Estimator
 
 MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categories beyond share one
 
@@ -28,9 +29,10 @@ MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categori
 def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
     """Fit a pipeline on labelled rows; it takes what `model.inputs` makes and forgives unseen categories."""
     y = rows[contract.target].to_numpy()
-    if contract.task == "binary" and len(set(y.tolist())) < 2:
+    task = contract.task
+    if len(set(y.tolist())) < len(task.classes):
         raise PerenneError(
-            f"{TRAIN}: every row has {contract.target} = {y[0]}; a binary target needs both classes"
+            f"{TRAIN}: every row has {contract.target} = {y[0]}; a {task} target needs both classes"
         )
     X = model.inputs(rows, contract)
     # A column without any value teaches nothing, and histograms cannot be made of it.
@@ -90,7 +92,10 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
     cls = imported(spec.estimator)
     try:
         estimator = cls()
-        kinds = is_classifier(estimator), is_regressor(estimator)
+        kinds: dict[Estimator, bool] = {
+            "classifier": is_classifier(estimator),
+            "regressor": is_regressor(estimator),
+        }
     except (TypeError, AttributeError) as error:
         raise PerenneError(
             f"params.yaml: train.estimator: {spec.estimator} cannot stand alone: it takes other estimators"
@@ -104,13 +109,10 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
     seed = {"random_state": spec.seed} if "random_state" in valid else {}
     estimator.set_params(**seed | spec.params)
     # Whether a classifier gives probabilities may depend on its parameters.
-    needed, suits = {
-        "binary": ("a classifier with probabilities", kinds[0] and hasattr(estimator, "predict_proba")),
-        "regression": ("a regressor", kinds[1]),
-    }[contract.task]
-    if not suits:
+    task = contract.task
+    if not (kinds[task.estimator] and hasattr(estimator, task.method)):
         raise PerenneError(
-            f"params.yaml: train.estimator: a {contract.task} task needs {needed}, not {spec.estimator}"
+            f"params.yaml: train.estimator: a {task} task needs {task.needs}, not {spec.estimator}"
         )
     return estimator
 
@@ -149,7 +151,7 @@ def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> dict[str, Any]:
         "estimator": spec.estimator,
         "params": spec.params,
         "rows": len(rows),
-        "task": contract.task,
+        "task": contract.task.name,
         "target": contract.target,
         "mean_target": float(rows[contract.target].mean()),  # what the dummy baseline predicts
         "features": [feature(rows[name], name, contract) for name in contract.features],

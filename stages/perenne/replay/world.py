@@ -175,12 +175,11 @@ class World:
     def _measured(self, cut: Cut, period: pd.Period) -> Figures:
         rows, scores, contract = self.rows(period), self.scores(cut, period), self.contract
         y = rows[contract.target].to_numpy(dtype=np.float64)
-        family = metrics.BINARY if contract.task == "binary" else metrics.REGRESSION
+        loss = metrics.METRICS[contract.task.metrics[0]].prepare
         one = np.ones(len(y))
         told = {name: figure(one) for name, figure in evaluate.told_by(rows, scores, contract).items()}
-        loss = next(iter(family.values()))(y, scores)(one)
         sums = float(y.sum()), float(scores.sum())
-        return Figures(len(y), float(loss), *sums, told["observed"], told["predicted"])
+        return Figures(len(y), loss(y, scores)(one), *sums, told["observed"], told["predicted"])
 
 
 def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from perenne.common.task import TASKS
 from perenne.gate import show
 from perenne.gate.show import number, plain
 from perenne.review import charts
@@ -15,7 +16,7 @@ from perenne.review.review import Review
 from perenne.review.sides import OUTSIDE
 
 MOST_ROWS = 40  # of a table; the rest is in review.json
-LOSSES = ("log_loss", "mae")  # what the plot of the slices is of, by task
+LOSSES = {task.metrics[0] for task in TASKS.values()}  # what the plot of the slices may be of
 MOST_TEXT = 200  # characters of a text that comes from the change
 
 WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [

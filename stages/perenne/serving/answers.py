@@ -17,7 +17,9 @@ class Prediction(_Answer):
 
     id: str = Field(description="to send the outcome by, when it is known")
     score: float = Field(description="the probability of the target, or its value")
-    class_: int | None = Field(None, alias="class", description="of a binary task: 1 from the threshold on")
+    class_: int | None = Field(
+        None, alias="class", description="1 from the threshold on, if the target has classes"
+    )
     unseen: list[str] | None = Field(None, description="columns with a category never seen in training")
 
 

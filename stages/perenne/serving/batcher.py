@@ -142,7 +142,7 @@ def features(row: Row) -> str:
 
 
 def as_json(answer: Answer, threshold: float | None) -> bytes:
-    """An answer as its caller sees it; `threshold` of a binary task, None for a regression."""
+    """An answer as its caller sees it; `threshold` is None where the target has no classes."""
     predictions: list[dict[str, Any]] = [
         {"id": name, "score": score} for name, score in zip(answer.ids, answer.scores, strict=True)
     ]

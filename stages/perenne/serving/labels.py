@@ -19,7 +19,7 @@ class Outcome(TypedDict):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
 
     id: Annotated[str, Field(min_length=1, max_length=64, description="as the prediction was answered with")]
-    value: Annotated[float, Field(description="of the target: 1 or 0 in a binary task")]
+    value: Annotated[float, Field(description="of the target; where it has classes, 1 or 0")]
     at: NotRequired[Annotated[Time, Field(description="when it was known, by default now")]]
 
 

@@ -18,7 +18,7 @@ from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
 
-PROBABILITIES = [n / 20 for n in range(1, 21)]
+CUTS = 20  # of the histogram of scores, where scores have limits
 LATE_SECONDS = 5.0  # a log that is as late as this does not commit
 
 
@@ -72,8 +72,8 @@ class Service:
 
     @property
     def threshold(self) -> float | None:
-        """The score from which on the class is 1; None for a regression."""
-        return self.settings.threshold if self.live.contract.task == "binary" else None
+        """The score from which on the class is 1; None where the target has no classes."""
+        return self.settings.threshold if self.live.contract.task.classes else None
 
     async def predict(self, rows: Sequence[Row]) -> Answer:
         """Score rows; see `Batcher.predict`."""
@@ -144,7 +144,8 @@ class Service:
 
 
 def _cuts(served: Served) -> list[float]:
-    """Where the histogram of scores is cut: probabilities evenly, values by what the golden rows have."""
-    if served.contract.task == "binary":
-        return PROBABILITIES
+    """Where the histogram of scores is cut: evenly between limits, else by what the golden rows have."""
+    if limits := served.contract.task.score_range:
+        low, high = limits
+        return [low + (high - low) * n / CUTS for n in range(1, CUTS + 1)]
     return sorted(set(golden.recorded(served.version).values()))[::3]

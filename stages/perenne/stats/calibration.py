@@ -8,14 +8,14 @@ increment is their mean (:func:`block_means`). Bad rows raise a ValueError that 
 """
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from perenne.stats.metrics import Array, _binary, _probabilities
+from perenne.stats.metrics import Array, _binary, _finite, _probabilities
 
 LOG_LOSS_CAP = math.log(100)  # nats: what happened was given 1 % or less
 
@@ -46,6 +46,30 @@ def squared_errors(y: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
     """
     y, probability = _probabilities(y, probability)
     return (probability - y) ** 2
+
+
+def squared_residuals(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Array:
+    """Return each row's squared difference of prediction and value, in the squared unit of y, shape (rows,).
+
+    >>> squared_residuals([1, 0], [3, 0.5])
+    array([4.  , 0.25])
+    """
+    y, prediction = _finite(y, prediction)
+    return (y - prediction) ** 2
+
+
+class Loss(NamedTuple):
+    """The losses of rows from outcomes and scores, and the bounds that no loss exceeds, if there are any."""
+
+    rows: Callable[[npt.ArrayLike, npt.ArrayLike], Array]
+    bounds: tuple[float, float] | None
+
+
+LOSSES: Mapping[str, Loss] = {
+    "log_loss": Loss(log_losses, (0.0, LOG_LOSS_CAP)),
+    "mse": Loss(squared_residuals, None),
+}
+"""By the name of the metric that is their mean, but for the cap of the log loss."""
 
 
 def excess(y: npt.ArrayLike, probability: npt.ArrayLike) -> Array:

@@ -131,14 +131,23 @@ def mae(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Influence:
     return _mean(np.abs(prediction - y))
 
 
+def mse(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Influence:
+    """Return the mean squared error, in the squared unit of y.
+
+    >>> mse([1, 2], [2, 9]).value
+    25.0
+    """
+    y, prediction = _finite(y, prediction)
+    return _mean((prediction - y) ** 2)
+
+
 def rmse(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Influence:
     """Return the root of the mean squared error, in the unit of y. Without any error no row has influence.
 
     >>> rmse([1, 2], [2, 9])
     Influence(value=5.0, rows=array([-2.4,  2.4]))
     """
-    y, prediction = _finite(y, prediction)
-    mean = _mean((prediction - y) ** 2)
+    mean = mse(y, prediction)
     root = math.sqrt(mean.value)
     return Influence(root, mean.rows / (2 * root) if root else mean.rows)
 
@@ -177,6 +186,7 @@ INFLUENCE: Mapping[str, Influenced] = {
     "roc_auc": roc_auc,
     "observed_expected": observed_expected,
     "mae": mae,
+    "mse": mse,
     "rmse": rmse,
     "bias": bias,
     "r2": r2,

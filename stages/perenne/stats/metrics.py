@@ -12,7 +12,7 @@ ValueError, naming the row, for what is not a number, not 0 or 1, or not a proba
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -114,14 +114,23 @@ def mae(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Weighted:
     return _mean(np.abs(prediction - y))
 
 
+def mse(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Weighted:
+    """Return the mean squared error, in the squared unit of y.
+
+    >>> mse([1, 2], [2, 9])(np.ones(2))
+    25.0
+    """
+    y, prediction = _finite(y, prediction)
+    return _mean((prediction - y) ** 2)
+
+
 def rmse(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Weighted:
     """Return the root of the mean squared error, in the unit of y.
 
     >>> rmse([1, 2], [2, 9])(np.ones(2))
     5.0
     """
-    y, prediction = _finite(y, prediction)
-    mean = _mean((prediction - y) ** 2)
+    mean = mse(y, prediction)
     return lambda weights: math.sqrt(mean(weights))
 
 
@@ -167,31 +176,36 @@ class Goal(NamedTuple):
     def shortfall(self, value: float) -> float:
         """Return how far a value is from the best one: less is better, whichever the metric.
 
-        >>> round(GOALS["roc_auc"].shortfall(0.8), 6), round(GOALS["observed_expected"].shortfall(1.2), 6)
+        >>> round(Goal("higher", 1).shortfall(0.8), 6), round(Goal("towards", 1).shortfall(1.2), 6)
         (0.2, 0.2)
         """
         return abs(value - self.best)
 
 
-BINARY: Mapping[str, Prepare] = {
-    "log_loss": log_loss,
-    "brier": brier,
-    "roc_auc": roc_auc,
-    "average_precision": average_precision,
-    "observed_expected": observed_expected,
+class Metric(NamedTuple):
+    """How a metric is computed, and which of its values are better."""
+
+    prepare: Prepare
+    goal: Goal
+
+
+METRICS: Mapping[str, Metric] = {
+    "log_loss": Metric(log_loss, Goal("lower", 0)),
+    "brier": Metric(brier, Goal("lower", 0)),
+    "roc_auc": Metric(roc_auc, Goal("higher", 1)),
+    "average_precision": Metric(average_precision, Goal("higher", 1)),
+    "observed_expected": Metric(observed_expected, Goal("towards", 1)),
+    "mae": Metric(mae, Goal("lower", 0)),
+    "mse": Metric(mse, Goal("lower", 0)),
+    "rmse": Metric(rmse, Goal("lower", 0)),
+    "bias": Metric(bias, Goal("towards", 0)),
+    "r2": Metric(r2, Goal("higher", 1)),
 }
-REGRESSION: Mapping[str, Prepare] = {"mae": mae, "rmse": rmse, "bias": bias, "r2": r2}
-GOALS: Mapping[str, Goal] = {
-    "log_loss": Goal("lower", 0),
-    "brier": Goal("lower", 0),
-    "roc_auc": Goal("higher", 1),
-    "average_precision": Goal("higher", 1),
-    "observed_expected": Goal("towards", 1),
-    "mae": Goal("lower", 0),
-    "rmse": Goal("lower", 0),
-    "bias": Goal("towards", 0),
-    "r2": Goal("higher", 1),
-}
+
+
+def family(names: Iterable[str]) -> dict[str, Prepare]:
+    """Return how to compute some metrics, such as those of a task, in the given order."""
+    return {name: METRICS[name].prepare for name in names}
 
 
 def _strata(y: Array, score: Array) -> Callable[[Array], Array]:

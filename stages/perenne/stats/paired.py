@@ -18,7 +18,7 @@ from perenne.stats.bootstrap import _codes
 from perenne.stats.estimate import Estimate as Estimate
 from perenne.stats.estimate import Nearer as Nearer
 from perenne.stats.influence import Influence
-from perenne.stats.metrics import GOALS
+from perenne.stats.metrics import METRICS
 
 Codes: TypeAlias = npt.NDArray[np.intp]
 
@@ -92,7 +92,7 @@ def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) 
     Parameters
     ----------
     metric
-        One of :data:`perenne.stats.metrics.GOALS`; whether less or more is better is written there.
+        One of :data:`perenne.stats.metrics.METRICS`; whether less or more is better is written there.
     new, old
         The influences of both models on the same rows.
     codes, count
@@ -109,7 +109,7 @@ def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) 
     (0.5, 0.288..., 4)
 
     """
-    better, best = GOALS[metric]
+    better, best = METRICS[metric].goal
     if better == "towards":
         both = Influence(old.value + new.value - 2 * best, old.rows + new.rows)
         return Nearer(estimate(_less(old, new), codes, count), estimate(both, codes, count))

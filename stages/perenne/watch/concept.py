@@ -8,7 +8,7 @@ events are more or fewer than expected, the ranking is lost. A law that halves t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
+from perenne.common.task import Task
 from perenne.stats import calibration, power, sequential
 from perenne.stats.metrics import Array
 
@@ -26,20 +27,15 @@ CONFIDENCE = 1 - 0.05 / 4  # of each stream's bound, so that the four of them ho
 # Each detector's share of the false alarms: a third for each thing that can go wrong, its two ways together.
 SHARES = {"loss": 1 / 3, "ranking": 1 / 3, "too many": 1 / 6, "too few": 1 / 6}
 
-# Within these a row's increments lie by nature. Block averages vary less: `refer` finds closer bounds.
-BOUNDS = {
-    "loss": (0.0, calibration.LOG_LOSS_CAP),
-    "ranking": (0.0, 1.0),
-    "too many": (-1.0, 1.0),
-    "too few": (-1.0, 1.0),
-}
+
+Labels = npt.NDArray[np.object_]
 
 
 class Stream(NamedTuple):
     """Increments in their order, each with the label of its block; `rows`: each is a row's, no average."""
 
     values: Array
-    blocks: npt.NDArray[np.object_]
+    blocks: Labels
     rows: bool
 
 
@@ -49,6 +45,20 @@ class Watched(NamedTuple):
     reference: sequential.Reference
     alpha: float
     increments_until_seen: float
+
+
+def bounds(task: Task) -> dict[str, tuple[float, float]]:
+    """The bounds of a row's increments, by stream; a stream without bounds is left out.
+
+    Block averages vary less: `sequential.refer` finds closer bounds.
+    """
+    limits = {"ranking": (0.0, 1.0)}
+    if loss := calibration.LOSSES[task.loss].bounds:
+        limits["loss"] = loss
+    if task.score_range:
+        width = task.score_range[1] - task.score_range[0]
+        limits |= {"too many": (-width, width), "too few": (-width, width)}
+    return {name: limits[name] for name in task.streams if name in limits}
 
 
 def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, Stream]:
@@ -63,19 +73,32 @@ def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, 
     labels = (
         rows[contract.block].to_numpy(dtype=object) if contract.block else np.arange(len(rows)).astype(object)
     )
-    residual = y - score
-    found = {"too many": (residual, labels), "too few": (-residual, labels)}
-    if contract.task == "regression":
-        found["loss"] = (residual**2, labels)
-    else:
-        found["loss"] = (calibration.log_losses(y, score), labels)
-        pairs = calibration.discordance(y, score)
-        found["ranking"] = (pairs.values, labels[pairs.ends])
-    lone = len(pd.unique(labels)) == len(labels) and contract.task == "binary"
-    return {name: by_block(*stream, rows=lone) for name, stream in found.items()}
+    lone = len(pd.unique(labels)) == len(labels)
+    return {
+        name: by_block(*INCREMENTS[name](y, score, labels, contract.task), rows=lone)
+        for name in contract.task.streams
+    }
 
 
-def by_block(values: Array, blocks: npt.NDArray[np.object_], *, rows: bool) -> Stream:
+def _loss(y: Array, score: Array, labels: Labels, task: Task) -> tuple[Array, Labels]:
+    return calibration.LOSSES[task.loss].rows(y, score), labels
+
+
+def _ranking(y: Array, score: Array, labels: Labels, _: Task) -> tuple[Array, Labels]:
+    pairs = calibration.discordance(y, score)
+    return pairs.values, labels[pairs.ends]
+
+
+# The increments of each stream, and the label of the block of each.
+INCREMENTS: Mapping[str, Callable[[Array, Array, Labels, Task], tuple[Array, Labels]]] = {
+    "loss": _loss,
+    "ranking": _ranking,
+    "too many": lambda y, score, labels, _: (y - score, labels),
+    "too few": lambda y, score, labels, _: (score - y, labels),
+}
+
+
+def by_block(values: Array, blocks: Labels, *, rows: bool) -> Stream:
     """One increment a block: the mean of its values."""
     return Stream(calibration.block_means(values, blocks), pd.unique(blocks), rows)
 
@@ -87,7 +110,7 @@ def watched(
 
     All detectors together raise a false alarm once in `periods` periods on average at the most, and within n
     periods with a chance of at most n / periods. A stream that the reference says nothing of is not watched:
-    one of less than two blocks, or errors of a regression that are all the same.
+    one of less than two blocks, or one without bounds whose increments are all the same.
     """
     parts = [streams(batch, contract, seed=seed) for batch in reference.values()]
     found = {name: _watched(name, [part[name] for part in parts], periods, contract) for name in parts[0]}
@@ -96,13 +119,14 @@ def watched(
 
 def _watched(name: str, parts: list[Stream], periods: int, contract: Contract) -> Watched | None:
     values = np.concatenate([part.values for part in parts])
-    low, high = BOUNDS[name] if all(part.rows for part in parts) else (None, None)
+    limits = bounds(contract.task).get(name)
+    low, high = limits if limits and all(part.rows for part in parts) else (None, None)
     blocks = np.concatenate([part.blocks for part in parts])
     constant = not len(values) or values.min() == values.max()
-    if len(pd.unique(blocks)) < 2 or (constant and contract.task == "regression"):
+    if len(pd.unique(blocks)) < 2 or (constant and not limits):
         return None
-    if constant:  # never wrong so far: the next might have been as wrong as can be
-        low, high = BOUNDS[name]
+    if constant and limits:  # never wrong so far: the next might have been as wrong as can be
+        low, high = limits
         values, blocks = np.append(values, high), np.append(blocks, "")
     reference = sequential.refer(values, blocks, low=low, high=high, confidence=CONFIDENCE)
     alpha = SHARES[name] * len(parts) / (periods * len(values))
