@@ -15,7 +15,6 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, model, names, params
-from perenne.common import contract as contracts
 from perenne.common.contract import Contract
 from perenne.common.params import Evaluate, Train
 from perenne.common.typed import parse
@@ -435,7 +434,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the stage writes for a holdout of one row in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC))
-    monkeypatch.setattr(contracts, "load", lambda _: BINARY)
+    monkeypatch.setattr(stage, "read_contract", lambda _: BINARY)
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
     model.save(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
     one = rows().head(1)
