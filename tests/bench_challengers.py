@@ -11,10 +11,11 @@ from tqdm import tqdm
 from perenne.cases import flights
 from perenne.common import model, periods
 from perenne.common.cut import Cut
+from perenne.documents.verdict import Intent
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import evidence, judge
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Intent, Rules
+from perenne.gate.rules import Rules
 from perenne.pipeline import train
 from perenne.pipeline.split import labelled
 from perenne.stats import spending

@@ -29,9 +29,8 @@ import numpy as np
 import psutil
 import sklearn
 
-from perenne.common import git, model, names
+from perenne.common import git, model, names, strict_yaml
 from perenne.registry import golden, publish, tags
-from perenne.release.release import as_yaml
 from tests.project import Project, clone, environment
 from tests.serving.kills import kill
 from tests.serving.running import BEARER, Running, serving
@@ -145,7 +144,7 @@ def release(version: str) -> None:
     """Tag the commit as a version."""
     card = json.loads(names.CARD.read_text(encoding="utf-8"))
     proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record("bench")}
-    message = f"{version}\n\n---\n{as_yaml(proof)}"
+    message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
     publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from perenne.actions import comment
 from perenne.actions.neutral import CUT, GAP, line, neutral
-from perenne.review import charts, page
-from tests.review.test_page import HOSTILE, made
+from perenne.pages import charts, review
+from tests.pages.test_review import HOSTILE, made
 
 MOST = 10_000
 CHART = charts.chart(
@@ -52,7 +52,7 @@ def test_chart_of_ours_is_kept_to_the_letter() -> None:
 @pytest.mark.parametrize("slices", [2, 2000])
 def test_page_that_a_review_writes_is_kept_to_the_letter(slices: int, name: str) -> None:
     """But for what cannot be seen, and also the longest: it does already what it takes to be harmless."""
-    written = page.page(made(slices, name))
+    written = review.page(made(slices, name))
     shown = neutral(written, comment.MOST - comment.ROOM)
     assert shown.replace(GAP, "") == written.replace(GAP, "")
 

@@ -30,7 +30,7 @@ def test_stages_behind_the_model_are_those_it_is_made_by(
     """What measures or watches the model does not make it."""
     monkeypatch.chdir(project.path)
     assert locked.load().behind(names.MODEL) == ["ingest", "validate", "split", "train"]
-    assert locked.load().stages["split"]["params"]["split.as_of"] == "2019Q4"
+    assert locked.load().stages["split"].params["split.as_of"] == "2019Q4"
 
 
 def test_output_that_is_not_there_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -14,9 +15,17 @@ from perenne.common.errors import PerenneError
 from perenne.gate import ledger
 from perenne.stats import spending
 from tests import tiny
+from tests.documents.verdicts import WITHOUT_LOOK
 from tests.project import Project
 
 BATCHES = {"2021-03": "aaaa", "2021-04": "bbbb"}
+POLICY = {
+    "intent": "auto",
+    "alpha": 0.05,
+    "metric": "brier",
+    "rules": {"slices": {"margin": 0.0, "min_blocks": 30}},
+}
+OTHERS = {"case": "tiny", "intent": "better", "policy": POLICY, "against": ("feed",)}
 
 
 @pytest.fixture
@@ -38,16 +47,27 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def look(challenger: str, batches: dict[str, str] = BATCHES, *, sharing: bool = False) -> ledger.Look:
     """Look at some batches with some challenger."""
-    return ledger.look(batches, {"challenger": challenger}, 0.05, sharing=sharing)
+    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}}
+    return ledger.look(batches, ledger.Comparison.model_validate(content), 0.05, sharing=sharing)
+
+
+def script(*, sharing: bool) -> str:
+    """Return a program that makes a look, with a place for the challenger's name, and prints the number."""
+    content = OTHERS | {"challenger": {"sha256": "%s", "size": 1}}
+    compared = f"ledger.Comparison.model_validate({content!r})"
+    return (
+        "from perenne.gate import ledger\n"
+        f"print(ledger.look({BATCHES!r}, {compared}, 0.05, sharing={sharing}).number)"
+    )
 
 
 @pytest.mark.usefixtures("repository")
 def test_each_look_spends_its_share() -> None:
     """The first, second and third challenger get what is theirs, and what is left adds up."""
     looks = [look(name) for name in "abc"]
-    assert [found.number for found in looks] == [1, 2, 3]
-    assert [found.alpha for found in looks] == [0.05 * spending.share(k) for k in (1, 2, 3)]
-    assert looks[2].left == pytest.approx(0.05 - sum(found.alpha for found in looks))
+    assert [look.number for look in looks] == [1, 2, 3]
+    assert [look.alpha for look in looks] == [0.05 * spending.share(k) for k in (1, 2, 3)]
+    assert looks[2].left == pytest.approx(0.05 - sum(look.alpha for look in looks))
 
 
 @pytest.mark.usefixtures("repository")
@@ -58,6 +78,16 @@ def test_the_same_look_again_costs_nothing() -> None:
     again = look("a")
     assert (again.number, again.alpha) == (first.number, first.alpha)
     assert look("c").number == 3
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_look_of_an_earlier_version_is_known_again() -> None:
+    """A look is known by the hash of what was compared, as JSON with sorted keys."""
+    look("a")
+    (line,) = notes.read("batch", "aaaa")
+    compared = OTHERS | {"challenger": {"sha256": "a", "size": 1}}
+    assert line["look"] == hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
+    assert {key: line[key] for key in compared} == json.loads(json.dumps(compared))
 
 
 @pytest.mark.usefixtures("repository")
@@ -73,7 +103,7 @@ def test_alpha_is_never_overspent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever looks there were, those at one batch spend no more than alpha together."""
     monkeypatch.setattr(spending, "share", lambda _look: 0.4)
     looks = [look(name) for name in "abcde"]
-    assert sum(found.alpha for found in looks) == pytest.approx(0.05)
+    assert sum(look.alpha for look in looks) == pytest.approx(0.05)
     assert looks[-1].alpha == 0
 
 
@@ -98,16 +128,12 @@ def test_sharing_gives_no_number_twice(repository: Project) -> None:
     names = [f"clone{i}" for i in range(4)]
     for name in names:
         repository.run(f"git clone -q ../origin.git ../{name}")
-    script = (
-        "from perenne.gate import ledger\n"
-        f"print(ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=True).number)"
-    )
     printed: list[str] = []
 
     def run(name: str) -> None:
         printed.append(
             Project(repository.path.parent / name).out(
-                f'python -c "{script % name}"', PYTHONPATH=str(Path(ledger.__file__).parents[2])
+                f'python -c "{script(sharing=True) % name}"', PYTHONPATH=str(Path(ledger.__file__).parents[2])
             )
         )
 
@@ -123,11 +149,7 @@ def test_sharing_gives_no_number_twice(repository: Project) -> None:
 
 def test_two_at_once_in_one_clone_lose_no_line(repository: Project) -> None:
     """Git's notes alone would: the last to write would win."""
-    script = (
-        "from perenne.gate import ledger\n"
-        f"ledger.look({BATCHES!r}, {{'challenger': '%s'}}, 0.05, sharing=False)"
-    )
-    commands = " & ".join(f'python -c "{script % i}"' for i in range(4))
+    commands = " & ".join(f'python -c "{script(sharing=False) % i}"' for i in range(4))
     repository.run(f"{commands} & wait", PYTHONPATH=str(Path(ledger.__file__).parents[2]))
     assert look("one more").number == 5
 
@@ -142,9 +164,9 @@ def test_a_look_that_cannot_be_shared_is_none(repository: Project) -> None:
 
 def test_verdicts_stand_under_their_model(repository: Project) -> None:
     """They are read again as they were written, for that model only."""
-    verdict = {"challenger": {"sha256": "feed"}, "answer": "eligible", "why": "é # <b>\n"}
+    verdict = WITHOUT_LOOK.model_copy(update={"why": "é # <b>\n"})
     ledger.record(verdict, sharing=True)
-    assert ledger.verdicts("feed") == [verdict]
+    assert ledger.verdicts(verdict.challenger.sha256) == [verdict]
     assert ledger.verdicts("beef") == []
     lines = repository.out("git ls-remote origin refs/notes/perenne")
     assert lines.endswith("refs/notes/perenne\n")
@@ -168,11 +190,11 @@ def test_a_batch_is_known_by_its_labels() -> None:
     """Neither the order of rows nor another column makes a new holdout; another label does."""
     contract = tiny.contract()
     frame = rows(tiny.table("2021-03", "2021-04"))
-    found = ledger.hashes(frame, contract)
-    assert list(found) == ["2021-03", "2021-04"]
-    assert ledger.hashes(frame.sample(frac=1, random_state=1).assign(size="9"), contract) == found
+    hashes = ledger.hashes(frame, contract)
+    assert list(hashes) == ["2021-03", "2021-04"]
+    assert ledger.hashes(frame.sample(frac=1, random_state=1).assign(size="9"), contract) == hashes
     changed = ledger.hashes(frame.assign(won=[1 - frame["won"].iloc[0], *frame["won"].iloc[1:]]), contract)
-    assert [changed[month] == found[month] for month in found] == [False, True]
+    assert [changed[month] == hashes[month] for month in hashes] == [False, True]
 
 
 @pytest.mark.parametrize("line", ["{'look': 1}", "a note by hand", "7"])
@@ -192,4 +214,4 @@ def test_lines_are_json(repository: Project) -> None:
     lines = [
         json.loads(line) for line in repository.out(f"git cat-file blob {notes[0]}").splitlines() if line
     ]
-    assert [line["challenger"] for line in lines] == ["a"]
+    assert [line["challenger"]["sha256"] for line in lines] == ["a"]

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 
 from perenne.common.task import BINARY, REGRESSION
+from perenne.documents.verdict import Intent, RuleAnswer
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import judge
 from perenne.gate.policy import Policy
 from perenne.gate.rules import (
-    Answer,
     Calibration,
     Finding,
     Floor,
     Improvement,
-    Intent,
     Latency,
     Rule,
     Rules,
@@ -42,32 +41,32 @@ HALVES = {"half=a": np.arange(0, ROWS, 2), "half=b": np.arange(1, ROWS, 2)}
 def evidence(new: Contender = GOOD, *opponents: Contender, **changes: Any) -> Evidence:
     """Return evidence on the same rows; the first opponent is the champion."""
     usual = {"champion": bool(opponents), "mean": 0.5, "slices": HALVES, "metric": "log_loss", "alpha": 0.03}
-    told: dict[str, Any] = usual | changes
-    return Evidence(BINARY, Y, BLOCKS, new, opponents, **told)
+    settings: dict[str, Any] = usual | changes
+    return Evidence(BINARY, Y, BLOCKS, new, opponents, **settings)
 
 
 def only(rule: Rule, seen: Evidence, intent: Intent = "better") -> Finding:
     """Return the one finding of a rule."""
-    (found,) = rule.judge(seen, intent)
-    return found
+    (finding,) = rule.judge(seen, intent)
+    return finding
 
 
 @pytest.mark.parametrize(
     ("new", "old", "answer"),
     [(GOOD, NOISY, "pass"), (NOISY, GOOD, "fail"), (GOOD, GOOD, "undecided")],
 )
-def test_better_is_proven_or_disproven_or_open(new: Contender, old: Contender, answer: Answer) -> None:
+def test_better_is_proven_or_disproven_or_open(new: Contender, old: Contender, answer: RuleAnswer) -> None:
     """The better of two models passes, the worse fails, and one against itself is neither."""
-    found = only(Improvement(margin=0.001), evidence(new, old))
-    assert found.answer == answer
-    assert found.low <= found.value <= found.high
+    finding = only(Improvement(margin=0.001), evidence(new, old))
+    assert finding.answer == answer
+    assert finding.low <= finding.value <= finding.high
 
 
 def test_worse_by_chance_is_not_proven_worse() -> None:
     """A model that looks a little worse is undecided, as one that looks a little better is."""
-    found = only(Improvement(margin=0), evidence(SLIGHTLY, GOOD, alpha=1e-6))
-    assert found.value < 0
-    assert found.answer == "undecided"
+    finding = only(Improvement(margin=0), evidence(SLIGHTLY, GOOD, alpha=1e-6))
+    assert finding.value < 0
+    assert finding.answer == "undecided"
 
 
 def test_fresher_need_not_be_better() -> None:
@@ -93,11 +92,11 @@ def test_every_opponent_must_be_beaten() -> None:
 
 def test_undecided_says_how_many_more_blocks_would_decide() -> None:
     """With that many blocks of the same kind in all it is decided, with fewer it is not."""
-    found = only(Improvement(margin=0), evidence(GOOD, SLIGHTLY, alpha=1e-6))
-    assert found.answer == "undecided"
-    times = (found.more_blocks + BLOCKS[-1] + 1) / (BLOCKS[-1] + 1)
+    finding = only(Improvement(margin=0), evidence(GOOD, SLIGHTLY, alpha=1e-6))
+    assert finding.answer == "undecided"
+    times = (finding.more_blocks + BLOCKS[-1] + 1) / (BLOCKS[-1] + 1)
 
-    def again(times: int) -> Answer:
+    def again(times: int) -> RuleAnswer:
         rows = np.arange(times * ROWS) % ROWS
         blocks = np.arange(len(rows)) // 2
         new, old = (Contender(c.name, c.scores[rows]) for c in (GOOD, SLIGHTLY))
@@ -133,9 +132,9 @@ def test_a_slice_that_got_worse_is_found_under_a_better_whole() -> None:
     new = Contender("new", np.where(np.arange(ROWS) < 100, 1 - TRUTH, TRUTH))
     seen = evidence(new, NOISY, slices={"part=few": few, "part=rest": rest})
     assert only(Improvement(margin=0), seen).answer == "pass"
-    found = only(Slices(margin=0.01, min_blocks=30), seen)
-    assert (found.answer, found.says) == ("fail", "worst of 2 slices: part=few")
-    assert {part.against: part.answer for part in found.parts} == {"part=few": "fail", "part=rest": "pass"}
+    finding = only(Slices(margin=0.01, min_blocks=30), seen)
+    assert (finding.answer, finding.says) == ("fail", "worst of 2 slices: part=few")
+    assert {part.against: part.answer for part in finding.parts} == {"part=few": "fail", "part=rest": "pass"}
 
 
 def test_blocks_of_a_slice_are_its_own() -> None:
@@ -147,18 +146,18 @@ def test_blocks_of_a_slice_are_its_own() -> None:
 def test_small_slices_are_named_but_not_judged() -> None:
     """What is too small to judge is told, and decides nothing; if all are, nothing is decided."""
     tiny = {"part=tiny": np.arange(10)}
-    found = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | tiny))
-    assert found.answer == "pass"
-    assert "1 with fewer than 30 blocks not judged" in found.says
+    finding = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | tiny))
+    assert finding.answer == "pass"
+    assert "1 with fewer than 30 blocks not judged" in finding.says
     assert only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=tiny)).answer == "undecided"
 
 
 def test_a_missing_slice_is_no_pass() -> None:
     """A slice that the contract names and no row is in leaves the model undecided."""
     gone = {"part=gone": np.array([], dtype=np.intp)}
-    found = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | gone))
-    assert found.answer == "undecided"
-    assert found.says.startswith("worst of 3 slices: part=gone, no row")
+    finding = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | gone))
+    assert finding.answer == "undecided"
+    assert finding.says.startswith("worst of 3 slices: part=gone, no row")
 
 
 def test_failing_is_corrected_for_the_number_of_slices() -> None:
@@ -183,13 +182,13 @@ def test_failing_is_corrected_for_the_number_of_slices() -> None:
         (1.5, "fail"),
     ],
 )
-def test_calibration_is_proven_within_the_tolerance(ratio: float, answer: Answer) -> None:
+def test_calibration_is_proven_within_the_tolerance(ratio: float, answer: RuleAnswer) -> None:
     """Right in the large passes, far off fails, near an edge is open, to either side of it."""
     expected = Y.mean() / ratio
     fewer, more = TRUTH * expected / TRUTH.mean(), 1 - (1 - TRUTH) * (1 - expected) / (1 - TRUTH.mean())
-    found = only(Calibration(tolerance=0.1), evidence(Contender("new", fewer if ratio > 1 else more)))
-    assert found.value == pytest.approx(ratio)
-    assert found.answer == answer
+    finding = only(Calibration(tolerance=0.1), evidence(Contender("new", fewer if ratio > 1 else more)))
+    assert finding.value == pytest.approx(ratio)
+    assert finding.answer == answer
 
 
 def test_calibration_of_a_regression_is_its_bias() -> None:
@@ -197,7 +196,7 @@ def test_calibration_of_a_regression_is_its_bias() -> None:
     y = RNG.normal(100, 20, ROWS)
     blocks = np.arange(ROWS)
 
-    def answer(bias: float) -> Answer:
+    def answer(bias: float) -> RuleAnswer:
         new = Contender("new", y + RNG.normal(bias, 5, ROWS))
         seen = Evidence(
             REGRESSION, y, blocks, new, (), champion=False, mean=100, slices={}, metric="mae", alpha=0.03
@@ -211,7 +210,7 @@ def test_calibration_of_a_regression_is_its_bias() -> None:
     ("ratio", "noise", "answer"), [(4, 0.01, "fail"), (1, 0.01, "pass"), (2, 0.3, "undecided")]
 )
 def test_latency_is_relative_to_the_champion(
-    ratio: float, noise: float, answer: Answer, monkeypatch: pytest.MonkeyPatch
+    ratio: float, noise: float, answer: RuleAnswer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Proven longer than the limit is too long, proven shorter is fine; without a champion, nothing."""
     races = ratio * np.exp(np.random.default_rng(4).normal(0, noise, 41))
@@ -300,3 +299,16 @@ def test_a_score_that_is_undefined_is_never_a_pass() -> None:
     )
     for rule in (Floor(), Improvement(margin=1), Slices(margin=1, min_blocks=2)):
         assert only(rule, seen, "fresher").answer == "undecided"
+
+
+def test_every_rule_can_be_configured() -> None:
+    """Each rule class is a field of `Rules`, under its own name; else its settings would be refused."""
+    fields = {name: field.annotation for name, field in Rules.model_fields.items()}
+    assert fields == {rule.__name__.lower(): rule | None for rule in Rule.__subclasses__()}
+
+
+def test_every_configured_rule_is_applied_in_the_order_of_the_report() -> None:
+    """Nothing but the field is needed for that."""
+    every: Any = {rule.__name__.lower(): rule.model_construct() for rule in reversed(Rule.__subclasses__())}
+    assert [rule.name for rule in Rules.model_construct(**every).configured] == list(Rules.model_fields)
+    assert Rules().configured == []

@@ -52,7 +52,7 @@ def test_eligible_model_is_released(lenient: Project) -> None:
     assert champion is not None
     assert (champion.version, champion.commit) == ("v1.0.1", commit)
     assert champion.proof is not None
-    assert champion.proof["intent"] == "fresher"
+    assert champion.proof.intent == "fresher"
     assert {"refs/tags/retirement@v1.0.1", "refs/tags/retirement#prod#2"} <= there.keys()
 
 

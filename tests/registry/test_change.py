@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from perenne.registry.change import Change, Kind, between
+from perenne.documents.verdict import ChangeKind
+from perenne.registry.change import Change, between
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -45,7 +46,7 @@ def test_nothing_changed_is_a_patch_without_a_reason() -> None:
     ],
 )
 def test_lock_tells_recipe_from_data(
-    inside: Project, pattern: str, new: str, kind: Kind, reason: str
+    inside: Project, pattern: str, new: str, kind: ChangeKind, reason: str
 ) -> None:
     """`as_of` and what is brought in are data; all else that the model is made by is its recipe."""
     inside.edit(pattern, new, "dvc.lock")

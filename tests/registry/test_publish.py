@@ -13,6 +13,7 @@ import pytest
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.documents.proof import Proof
 from perenne.registry import tags
 from perenne.registry.publish import Tag, assigned, publish, push
 from tests.project import ROOT, Project, environment
@@ -349,7 +350,7 @@ def test_user_with_a_key_signs(key: str, here: Project, request: pytest.FixtureR
     signed, unsigned = tags.read("retirement").versions
     assert (signed.signed, unsigned.signed) == (True, False)
     assert (signed.message, signed.proof) == (unsigned.message, unsigned.proof)
-    assert signed.proof == {"as_of": "2019Q4"}
+    assert signed.proof == Proof(as_of="2019Q4")
     assert [event.signed for event in tags.read("retirement").events] == [False, False, True, True]
     publish([Tag("retirement#prod#3", "HEAD", "no end of line")], push=False)
     here.run("git verify-tag 'retirement#prod#3'")

@@ -101,7 +101,7 @@ def test_another_result_is_put_nowhere(lost: Project) -> None:
 def test_tag_without_the_models_hash_restores_nothing(lost: Project, proof: str) -> None:
     """What is missing is never a pass; nothing is run for it."""
     tag(lost, "v2.0.0", proof)
-    with pytest.raises(PerenneError, match=r"^tiny@v2\.0\.0: its tag holds no sha256 of the model"):
+    with pytest.raises(PerenneError, match=r"^tiny@v2\.0\.0: the tag holds no sha256 of the model"):
         restore("tiny", "v2.0.0", push=False)
 
 

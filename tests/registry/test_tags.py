@@ -11,6 +11,7 @@ import semver
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.documents.proof import Proof, ProvenMetric
 from perenne.registry import grammar, tags
 from perenne.registry.rollback import rollback
 from tests.project import Project
@@ -183,10 +184,8 @@ def test_version_says_who_and_when_and_why(release: Release) -> None:
     assert version.message == "The text of v1.0.0"
     assert version.who == "Ada <ada@example.org>"
     assert version.at.timestamp() == LONG_AGO - 1  # the stage's tag, the last of the two, is of now
-    assert version.proof == {
-        "as_of": "2019Q4",
-        "metrics": {"log_loss": {"value": 0.2, "low": 0.1, "high": 0.3}},
-    }
+    metric = ProvenMetric(value=0.2, low=0.1, high=0.3)
+    assert version.proof == Proof(as_of="2019Q4", metrics={"log_loss": metric})
     assert not version.signed
 
 
@@ -195,14 +194,14 @@ def test_version_says_who_and_when_and_why(release: Release) -> None:
     [
         ("one line", "one line", None),
         ("two\nlines\n\nof text", "two\nlines\n\nof text", None),
-        ("text\n\n---\na: 1", "text", {"a": 1}),
-        ("text\n---\nwith a rule\n---\na: 1\n", "text\n---\nwith a rule", {"a": 1}),
-        ("---\na: 1", "", {"a": 1}),
+        ("text\n\n---\nintent: a", "text", Proof(intent="a")),
+        ("text\n---\nwith a rule\n---\nintent: a\n", "text\n---\nwith a rule", Proof(intent="a")),
+        ("---\nintent: a", "", Proof(intent="a")),
         ("--- not a rule\n ---", "--- not a rule\n ---", None),
     ],
 )
 def test_proof_is_what_follows_the_last_rule(
-    message: str, text: str, proof: dict[str, int] | None, here: Project
+    message: str, text: str, proof: Proof | None, here: Project
 ) -> None:
     """A rule that somebody puts in the text does not cut the proof short."""
     assert here.path == Path.cwd()
@@ -218,6 +217,7 @@ def test_proof_is_what_follows_the_last_rule(
         ("a: [", r"retirement@v1.0.0:\d: not valid YAML"),
         ("as we said", r"retirement@v1.0.0: must be a mapping, found 'as we said'"),
         ("", r"retirement@v1.0.0: must be a mapping, found None"),
+        ("schema: 2", r"retirement@v1.0.0: schema: found 2, this version reads 1"),
     ],
 )
 def test_malformed_proof_is_told_by_its_tag(proof: str, error: str, here: Project) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.gate.verdict import gate
+from perenne.documents.proof import Proof, ProvenVerdict
+from perenne.gate.gate import gate
 from perenne.registry import tags
 from perenne.registry.tags import Version
 from perenne.release.release import release
@@ -41,11 +42,11 @@ def let_go(*, push: bool = True, dry_run: bool = False) -> str:
     return release(stage="prod", policy_from=None, push=push, dry_run=dry_run)
 
 
-def proof(version: str) -> dict[str, Any]:
-    """Return what the tag of a version holds."""
-    found = tags.read("retirement").find(version).proof
-    assert found
-    return found
+def proof(version: str) -> Proof:
+    """Return the proof in the tag of a version."""
+    proof = tags.read("retirement").find(version).proof
+    assert proof is not None
+    return proof
 
 
 def test_release_is_two_tags_on_the_origin(inside: Project) -> None:
@@ -69,12 +70,15 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     verdict = gate()
     let_go()
     held = proof("v1.1.0")
-    for file, said in held["lock"].items() | {("data/model/model.skops", held["model"]["sha256"])}:
-        assert hashlib.sha256((inside.path / file).read_bytes()).hexdigest() == said, file
-    assert held["metrics"] == verdict["metrics"]
-    assert (held["champion"], held["as_of"]) == ("v1.0.0", "2019Q4")
-    assert held["verdict"]["answer"] == "eligible"
-    assert held["batches"] == json.loads(inside.read("data/reports/split.json"))
+    assert set(held.lock or {}) == {"dvc.lock", "requirements.txt"}
+    for file, sha256 in {**(held.lock or {}), "data/model/model.skops": held.model.sha256}.items():
+        assert hashlib.sha256((inside.path / file).read_bytes()).hexdigest() == sha256, file
+    metrics = {name: metric.model_dump() for name, metric in (held.metrics or {}).items()}
+    assert metrics == {name: metric.model_dump() for name, metric in verdict.metrics.items()}
+    assert (held.champion, held.as_of) == ("v1.0.0", "2019Q4")
+    whole = tuple(finding.model_copy(update={"parts": ()}) for finding in verdict.rules)
+    assert held.verdict == ProvenVerdict.of(verdict.model_copy(update={"rules": whole}))
+    assert held.batches == json.loads(inside.read("data/reports/split.json"))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +97,9 @@ def test_version_says_how_much_changed(
     inside.commit("a change")
     inside.edit("margin: 0.001", "margin: 1")
     inside.commit("a lenient margin")
-    assert gate()["answer"] == "eligible"
+    assert gate().answer == "eligible"
     let_go(push=False)
-    assert reason in proof(version)["change"]["reasons"]
+    assert reason in (proof(version).change.reasons or ())
     assert f"- {reason}" in inside.out(f"git tag -l --format='%(contents)' retirement@{version}")
 
 
@@ -109,7 +113,7 @@ def test_another_input_is_a_major_version(inside: Project) -> None:
     improve(inside)
     gate()
     let_go(push=False)
-    assert proof("v2.0.0")["change"]["reasons"][0] == "contract: feature part_time: boolean -> none"
+    assert (proof("v2.0.0").change.reasons or ())[:1] == ("contract: feature part_time: boolean -> none",)
 
 
 def test_released_twice_is_one_version(inside: Project) -> None:
@@ -222,7 +226,7 @@ def test_verdict_by_another_policy_does_not_count(inside: Project) -> None:
     inside.edit("margin: 0.001", "margin: 5")
     inside.edit("intent: auto", "intent: fresher")
     improve(inside, rounds=2)
-    assert gate()["answer"] == "eligible"
+    assert gate().answer == "eligible"
     inside.edit("margin: 5", "margin: 0.001")
     inside.commit("as if nothing had been")
     with pytest.raises(PerenneError, match=r"follows another policy than params\.yaml"):

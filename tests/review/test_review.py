@@ -9,8 +9,12 @@ import pytest
 
 from perenne.common import git, notes
 from perenne.common.errors import PerenneError
-from perenne.review import page, rerun
-from perenne.review.review import Review, review
+from perenne.common.names import REVIEW_JSON, REVIEW_PAGE
+from perenne.documents.review import ParamChange, Review
+from perenne.documents.verdict import Verdict
+from perenne.pages import review as page
+from perenne.review import rerun
+from perenne.review.review import review, write
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -36,23 +40,31 @@ def rounds(project: Project, number: int, *, repro: bool = True) -> None:
 
 def reviewed(base: str = "origin/main") -> Review:
     """Return the review, which must be one that JSON holds and a page shows."""
-    found = review(base)
-    assert json.loads(json.dumps(found, allow_nan=False))
-    assert len(page.page(found)) > 100
-    return found
+    made = review(base)
+    assert Review.loads(json.dumps(made.to_json(), allow_nan=False), "review.json") == made
+    assert len(page.page(made)) > 100
+    return made
+
+
+def verdict(made: Review) -> Verdict:
+    """Return the verdict of a review that has one."""
+    assert made.gate is not None
+    return made.gate
 
 
 def test_better_model_can_be_merged(topic: Project) -> None:
     """Reproduced, judged against the model in prod, and measured with intervals beside it."""
     rounds(topic, GOOD)
-    found = reviewed()
-    assert (found["answer"], found["lock"], found["trust"]) == ("eligible", "as committed", "rerun")
-    assert found["params"] == [{"key": "train.params.max_iter", "before": "3", "after": str(GOOD)}]
-    (opponent,) = found["gate"]["opponents"]
-    mine, theirs = found["gate"]["metrics"]["log_loss"]["value"], opponent["metrics"]["log_loss"]
-    assert theirs["gain"]["value"] == pytest.approx(theirs["value"] - mine, rel=1e-3)
-    assert found["data"] == []
-    assert page.headline(found).startswith(
+    made = reviewed()
+    assert (made.answer, made.lock, made.trust) == ("eligible", "as committed", "rerun")
+    assert made.params == (ParamChange(key="train.params.max_iter", before="3", after=str(GOOD)),)
+    (opponent,) = verdict(made).opponents
+    mine, theirs = verdict(made).metrics["log_loss"].value, opponent.metrics["log_loss"]
+    assert mine is not None
+    assert theirs.value is not None
+    assert theirs.gain.value == pytest.approx(theirs.value - mine, rel=1e-3)
+    assert made.data == ()
+    assert page.headline(made).startswith(
         "retirement: can be merged: it is better than v1.0.0 in prod: log_loss"
     )
     assert topic.out("git status --porcelain") == ""
@@ -75,9 +87,9 @@ def test_forged_results_are_not_reproducible(topic: Project) -> None:
     topic.run("dvc commit -q -f")
     topic.commit("forged")
     looks = git.git("for-each-ref", notes.REF)
-    found = reviewed()
-    assert (found["answer"], found["gate"]) == ("not reproducible", None)
-    assert found["findings"] == [f"validate: {METRICS} is not what the commit reproduces"]
+    made = reviewed()
+    assert (made.answer, made.gate) == ("not reproducible", None)
+    assert made.findings == (f"validate: {METRICS} is not what the commit reproduces",)
     assert git.git("for-each-ref", notes.REF) == looks
     assert '"kept": 1,' in topic.read(METRICS)
 
@@ -85,11 +97,11 @@ def test_forged_results_are_not_reproducible(topic: Project) -> None:
 def test_stale_lock_is_reproduced(topic: Project) -> None:
     """The model is judged all the same; the lock that has to be committed lies in the working tree."""
     rounds(topic, GOOD, repro=False)
-    found = reviewed()
-    assert (found["answer"], found["lock"]) == ("eligible", "stale")
+    made = reviewed()
+    assert (made.answer, made.lock) == ("eligible", "stale")
     assert topic.out("git status --porcelain").split() == ["M", "dvc.lock"]
     assert topic.repro() == [], "what was reproduced is here, and nothing runs again"
-    assert "run `dvc repro`" in page.page(found).lower()
+    assert "run `dvc repro`" in page.page(made).lower()
 
 
 @pytest.mark.usefixtures("topic")
@@ -98,9 +110,9 @@ def test_documentation_alone_runs_nothing(topic: Project, monkeypatch: pytest.Mo
     topic.write("README.md", "new words\n")
     topic.commit("words")
     monkeypatch.setattr(rerun, "rerun", lambda _: pytest.fail("a stage would have run"))
-    found = reviewed()
-    assert (found["answer"], found["lock"]) == ("unchanged", "not run")
-    assert page.headline(found) == "retirement: the model is unchanged"
+    made = reviewed()
+    assert (made.answer, made.lock) == ("unchanged", "not run")
+    assert page.headline(made) == "retirement: the model is unchanged"
 
 
 def test_new_data_leave_the_model_unchanged(topic: Project) -> None:
@@ -108,12 +120,12 @@ def test_new_data_leave_the_model_unchanged(topic: Project) -> None:
     topic.edit(r"through: \S+", "through: 2021Q1")
     topic.repro()
     topic.commit("a quarter")
-    found = reviewed()
-    assert (found["answer"], found["lock"]) == ("unchanged", "as committed")
-    told = [(batch["period"], batch["how"]) for batch in found["data"]]
+    made = reviewed()
+    assert (made.answer, made.lock) == ("unchanged", "as committed")
+    changed = [(batch.period, batch.how) for batch in made.data or ()]
     # The labels of the quarter before come with it.
-    assert told == [("2020Q4", "changed"), ("2021Q1", "added")]
-    assert "2 batch(es) of data are new" in page.headline(found)
+    assert changed == [("2020Q4", "changed"), ("2021Q1", "added")]
+    assert "2 batch(es) of data are new" in page.headline(made)
 
 
 def test_policy_of_the_base_counts(topic: Project) -> None:
@@ -121,10 +133,10 @@ def test_policy_of_the_base_counts(topic: Project) -> None:
     topic.edit(r"improvement: .*", "improvement: {min_gain: 0, margin: 9}")
     topic.edit(r"alpha: [0-9.]+", "alpha: 0.4")
     rounds(topic, 1)
-    found = reviewed()
-    assert found["answer"] == "rejected"
-    assert found["gate"]["policy_from"] == git.commit("origin/main")
-    assert "counts from the merge on" in page.page(found)
+    made = reviewed()
+    assert made.answer == "rejected"
+    assert verdict(made).policy_from == git.commit("origin/main")
+    assert "count after the merge" in page.page(made)
 
 
 def test_trust_of_the_base_counts(topic: Project) -> None:
@@ -133,7 +145,7 @@ def test_trust_of_the_base_counts(topic: Project) -> None:
     topic.edit(r'"kept": \d+', '"kept": 1', METRICS)
     topic.run("dvc commit -q -f")
     topic.commit("believe me")
-    assert reviewed()["answer"] == "not reproducible"
+    assert reviewed().answer == "not reproducible"
 
 
 def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
@@ -143,9 +155,9 @@ def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
     topic.run("git push -q origin topic:main")
     rounds(topic, GOOD)
     topic.run("rm data/model/model.* data/split/*.parquet")
-    found = reviewed()
-    assert (found["answer"], found["trust"], found["costs"]) == ("eligible", "lock", {})
-    assert "> [!WARNING]" in page.page(found)
+    made = reviewed()
+    assert (made.answer, made.trust, made.costs) == ("eligible", "lock", {})
+    assert "> [!WARNING]" in page.page(made)
 
 
 def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
@@ -154,13 +166,13 @@ def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
     rounds(topic, 40)
     topic.run("git push -q origin main && git checkout -q topic && dvc checkout -q")
     rounds(topic, 10)
-    found = reviewed()
-    assert found["fork"] != found["base"]
-    assert [change["before"] for change in found["params"]] == ["3"]
-    against = {r["against"]: r["answer"] for r in found["gate"]["rules"] if r["rule"] == "improvement"}
+    made = reviewed()
+    assert made.fork != made.base
+    assert [change.before for change in made.params] == ["3"]
+    against = {one.against: one.answer for one in verdict(made).rules if one.rule == "improvement"}
     assert against["v1.0.0 in prod"] == "pass"
-    assert against[f"base {found['base'][:7]}"] != "pass"
-    assert found["answer"] in ("rejected", "undecided")
+    assert against[f"base {made.base[:7]}"] != "pass"
+    assert made.answer in ("rejected", "undecided")
 
 
 def test_model_of_the_base_that_cannot_be_had_is_no_pass(topic: Project) -> None:
@@ -176,10 +188,10 @@ def test_pipeline_that_fails_is_told_in_its_own_words(topic: Project) -> None:
     """A commit that cannot be run is not reproducible."""
     topic.edit(r"max_iter: \d+", "max_itre: 9")
     topic.commit("a slip")
-    found = reviewed()
-    assert found["answer"] == "not reproducible"
-    assert found["findings"][0].startswith("the pipeline fails: ")
-    assert "max_itre" in found["findings"][0]
+    made = reviewed()
+    assert made.answer == "not reproducible"
+    assert made.findings[0].startswith("the pipeline fails: ")
+    assert "max_itre" in made.findings[0]
 
 
 def test_only_a_commit_is_reviewed(topic: Project) -> None:
@@ -194,20 +206,20 @@ def test_costs_are_told_beside_those_of_before(topic: Project) -> None:
     """The first review of a lock writes down what its stages cost; a later one shows it."""
     rounds(topic, GOOD)
     first = reviewed()
-    assert set(first["costs"]) == {"ingest", "validate", "split", "train"}
-    assert all(seconds > 0 and megabytes > 50 for seconds, megabytes in first["costs"].values())
+    assert set(first.costs) == {"ingest", "validate", "split", "train"}
+    assert all(seconds > 0 and megabytes > 50 for seconds, megabytes in first.costs.values())
     topic.run("git push -q origin topic:main")
     rounds(topic, 80)
     second = reviewed()
-    assert second["costs_before"] == {
-        stage: [pytest.approx(figure, rel=0.01) for figure in cost] for stage, cost in first["costs"].items()
-    }
+    assert second.costs_before.keys() == first.costs.keys()
+    for stage, cost in first.costs.items():
+        assert second.costs_before[stage] == pytest.approx(cost, rel=0.01)
 
 
 def test_page_is_the_same_wherever_it_is_made(topic: Project, tmp_path: Path) -> None:
     """It is written from the review alone."""
     rounds(topic, GOOD)
-    found = reviewed()
-    page.write(found, tmp_path)
-    assert json.loads((tmp_path / page.JSON).read_text())["answer"] == "eligible"
-    assert (tmp_path / page.MARKDOWN).read_text() == page.page(found)
+    made = reviewed()
+    write(made, tmp_path)
+    assert json.loads((tmp_path / REVIEW_JSON).read_text())["answer"] == "eligible"
+    assert (tmp_path / REVIEW_PAGE).read_text() == page.page(made)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from perenne.common import git, names
+from perenne.common import git, names, strict_yaml
 from perenne.registry import publish, tags
-from perenne.release.release import as_yaml
 
 NAME = "retirement"
 
@@ -19,8 +18,8 @@ def sha256() -> str:
 
 def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:
     """Tag a commit as a version whose proof is that of v1.0.0 but for what is changed."""
-    proof = (tags.read(NAME).registered["v1.0.0"].proof or {}) | changed
-    message = f"{version}\n\n---\n{as_yaml(proof)}"
+    proof = strict_yaml.loads(tags.read(NAME).registered["v1.0.0"].proof_text or "") | changed
+    message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
     publish.publish([publish.Tag(f"{NAME}@{version}", git.commit(commit), message)], push=False)
 
 

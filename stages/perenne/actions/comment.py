@@ -11,8 +11,9 @@ from typing import Any
 
 from perenne.actions import artifact, handover, neutral
 from perenne.common.errors import PerenneError
+from perenne.common.names import REVIEW_PAGE
 from perenne.forge import gh, runner
-from perenne.review import page
+from perenne.pages.review import LIMIT
 
 MARKER = "<!-- perenne review -->"
 MOST = 65_536  # characters of a comment, as GitHub has it
@@ -70,7 +71,7 @@ def _page(run: dict[str, Any]) -> str:
         with artifact.of(run["id"], "review", MOST_BYTES) as found:
             if found is None:
                 return "It ended before it had written its page: see the run."
-            text = found.text(str(page.MARKDOWN), page.LIMIT)
+            text = found.text(str(REVIEW_PAGE), LIMIT)
     except PerenneError as error:
         return f"Its page is not shown: {neutral.line(str(error), 300)}."
     return neutral.neutral(text, MOST - ROOM)

@@ -13,10 +13,10 @@ from typing import Any
 from perenne.actions import artifact, comment, handover, neutral
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK
+from perenne.common.names import LOCK, REVIEW_PAGE
 from perenne.forge import gh, runner
+from perenne.pages.review import LIMIT
 from perenne.registry import storage
-from perenne.review import page
 
 CHECK = "Review"  # the name of the job in review.yml, which branch protection asks for
 CI = "ci.yml"
@@ -87,7 +87,7 @@ def _headline(run: dict[str, Any]) -> str:
     """The first line of the page, in the change's own words; GitHub's word is the state beside it."""
     try:
         with artifact.of(run["id"], "review", comment.MOST_BYTES) as found:
-            text = found.text(str(page.MARKDOWN), page.LIMIT) if found else ""
+            text = found.text(str(REVIEW_PAGE), LIMIT) if found else ""
     except PerenneError:
         text = ""
     first = next(iter(text.splitlines()), "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perenne.common import batches
 from perenne.forge import runner
-from perenne.gate.show import plain
+from perenne.pages.text import plain
 
 DECISION = Path("loop/decision.json")
 

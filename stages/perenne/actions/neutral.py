@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from perenne.review import charts
+from perenne.pages import charts
 
 GAP = "\N{ZERO WIDTH SPACE}"  # shown as nothing, and takes the meaning from what it stands in
 ROOM, DEEPEST = 500, 20  # what is kept to close what was left open

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from perenne.common import git, locked, names
 from perenne.common.errors import PerenneError
 from perenne.common.names import MODEL, PROD
 from perenne.common.options import current_case
+from perenne.documents.verdict import Verdict
 from perenne.forge import gh, runner
 from perenne.gate import ledger
 from perenne.registry import costs, storage, tags
@@ -80,7 +80,8 @@ def release() -> str:
         If the model is rejected, or does not do in the server what it must.
 
     """
-    from perenne.gate import show, verdict
+    from perenne.gate import gate
+    from perenne.pages import verdict as page
     from perenne.release import release
     from perenne.serving import deploy
 
@@ -92,16 +93,16 @@ def release() -> str:
             champion = tags.read(current_case()).in_stage(PROD)
             if why := superseded(head):
                 return why
-            found = verdict.gate(policy_from=policy, share=True)
-            if found["answer"] != "eligible":
-                return _not_released(found)
+            verdict = gate.gate(policy_from=policy, share=True)
+            if verdict.answer != "eligible":
+                return _not_released(verdict)
             try:
                 told = release.release(stage=PROD, policy_from=policy, push=True, dry_run=False, trial=trial)
             except PerenneError:
                 if tags.read(current_case()).in_stage(PROD) == champion or tries == TRIES:
                     raise
                 continue  # somebody was quicker: theirs is to be beaten now
-            runner.summary(show.markdown(found))
+            runner.summary(page.markdown(verdict))
             runner.output("released", "true")
             return told
     raise AssertionError("a try returns or raises")
@@ -118,8 +119,8 @@ def publish() -> str:
 
     The issue that asked for experiments is closed: there is a version to use.
     """
-    from perenne.gate import show
     from perenne.loop import issue
+    from perenne.pages import verdict as page
 
     head = git.commit("HEAD")
     version = next((v for v in tags.read(current_case()).versions if v.commit == head), None)
@@ -128,9 +129,9 @@ def publish() -> str:
     where = ["--repo", runner.variable("GITHUB_REPOSITORY")]
     if _exists(version.tag, where):
         return f"{version.tag} is a release on GitHub already"
-    sha256 = version.proof["model"]["sha256"] if version.proof else ""
-    eligible = [one for one in ledger.verdicts(sha256) if one["answer"] == "eligible"]
-    notes = "\n\n".join([version.message, *(show.markdown(one) for one in eligible[-1:])])
+    sha256 = version.sha256 if version.proof else ""
+    eligible = [verdict for verdict in ledger.verdicts(sha256) if verdict.answer == "eligible"]
+    notes = "\n\n".join([version.message, *(page.markdown(verdict) for verdict in eligible[-1:])])
     options = ["--verify-tag", "--title", f"{version.name} {version.version}", "--notes-file", "-"]
     files = [str(path) for path in ATTACHED if path.exists()]
     gh.run(["release", "create", *where, *options, "--", version.tag, *files], notes)
@@ -138,14 +139,14 @@ def publish() -> str:
     return "\n".join([told, *issue.settle(version.name)])
 
 
-def _not_released(found: dict[str, Any]) -> str:
+def _not_released(verdict: Verdict) -> str:
     """Say on the page of the run why nothing is released."""
-    from perenne.gate import show
+    from perenne.pages import verdict as page
 
-    runner.summary(show.markdown(found))
-    if found["answer"] == "rejected":
-        raise PerenneError(f"not released: {show.headline(found)}")
-    return f"::warning::not released: {show.headline(found)}"
+    runner.summary(page.markdown(verdict))
+    if verdict.answer == "rejected":
+        raise PerenneError(f"not released: {page.headline(verdict)}")
+    return f"::warning::not released: {page.headline(verdict)}"
 
 
 def _exists(tag: str, where: list[str]) -> bool:
@@ -175,7 +176,7 @@ def _kept(*commits: str) -> str:
             for path in (MODEL, MODEL.with_suffix(".json")):
                 storage.obtain(commit, path)
             for path in (names.VALIDATION, names.DRIFT):
-                Side(commit).report(path)
+                Side(commit).section(path, "")
             Side(commit).batches()
     except PerenneError as error:
         return f"; reviews will have nothing to compare with: {error}"

@@ -7,9 +7,11 @@ from pathlib import Path
 from perenne.actions import handover
 from perenne.common import notes
 from perenne.common.errors import PerenneError
+from perenne.common.names import REVIEW_PAGE
 from perenne.forge import runner
+from perenne.pages import review as page
 from perenne.registry import tags
-from perenne.review import page, review
+from perenne.review import review
 
 OUT = Path("review")
 PASSES = ("eligible", "unchanged", "undecided")
@@ -37,10 +39,10 @@ def review_pull_request() -> str:
     # By name it is started for a pull request whose own event starts nothing: that of a retraining.
     base = happened["inputs"]["base"] if "inputs" in happened else happened["pull_request"]["base"]["ref"]
     found = review.review(f"refs/remotes/origin/{base}", offline=True)
-    page.write(found, OUT)
-    runner.summary((OUT / page.MARKDOWN).read_text(encoding="utf-8"))
-    if found["lock"] == "stale":
+    review.write(found, OUT)
+    runner.summary((OUT / REVIEW_PAGE).read_text(encoding="utf-8"))
+    if found.lock == "stale":
         handover.pack(OUT / handover.NAME, f"refs/remotes/origin/{base}")
-    if found["answer"] not in PASSES:
+    if found.answer not in PASSES:
         raise PerenneError(page.headline(found))
     return page.headline(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from perenne.common import git, strict_yaml
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import LOCK
+from perenne.common.names import LOCK, PARAMS
 
 
 class File(NamedTuple):
@@ -17,60 +18,88 @@ class File(NamedTuple):
     size: int
 
 
+class LockedStage(NamedTuple):
+    """What a stage has run, read and written.
+
+    `params` are those of params.yaml by dotted key. `params_files` are all the files that params are from.
+    """
+
+    commands: tuple[str, ...]
+    deps: dict[str, File]
+    outs: dict[str, File]
+    params: dict[str, object]  # a value is whatever its stage reads; it is compared and shown, never used
+    params_files: tuple[str, ...]
+
+    @property
+    def reads(self) -> list[str]:
+        """The files that the stage depends on, those with params included."""
+        return [*self.deps, *self.params_files]
+
+
 class Locked(NamedTuple):
-    """The stages of a lock: `{stage: {"deps": {path: File}, "outs": ..., "params": {dotted key: value}}}`."""
+    """The stages of a lock by name; `rev` is what an error calls the commit."""
 
     rev: str
-    stages: dict[str, dict[str, dict[str, Any]]]
+    stages: dict[str, LockedStage]
 
     def out(self, path: Path) -> File:
-        """An output; a `PerenneError` says what there is instead."""
-        outs: dict[str, File] = {
-            name: file for stage in self.stages.values() for name, file in stage["outs"].items()
-        }
+        """Return an output; a `PerenneError` says which outputs there are instead."""
+        outs = {name: file for stage in self.stages.values() for name, file in stage.outs.items()}
         if str(path) not in outs:
             raise PerenneError(f"{LOCK} of {self.rev}: no output {path}; {hint(path, outs)}")
         return outs[str(path)]
 
     def behind(self, path: Path) -> list[str]:
-        """The stages that an output is made by, directly or not, in the lock's order."""
-        made_by = {name: stage for stage, found in self.stages.items() for name in found["outs"]}
+        """Return the stages that make an output, directly or not, in the order of the lock."""
+        made_by = {name: stage for stage, locked in self.stages.items() for name in locked.outs}
         chosen: set[str] = set()
         waiting = [made_by[str(path)]] if str(path) in made_by else []
         while waiting:
             stage = waiting.pop()
             if stage not in chosen:
                 chosen.add(stage)
-                waiting += [made_by[dep] for dep in self.stages[stage]["deps"] if dep in made_by]
+                waiting += [made_by[dep] for dep in self.stages[stage].deps if dep in made_by]
         return [stage for stage in self.stages if stage in chosen]
 
 
 def load(rev: str | None = None) -> Locked:
-    """The lock of a commit, or of the working tree (None)."""
+    """Read the lock of a commit, or of the working tree (None); a `PerenneError` if there is none."""
     if rev is None and not LOCK.exists():
         raise PerenneError(f"{LOCK}: no such file; dvc repro makes it")
     text = LOCK.read_text(encoding="utf-8") if rev is None else git.show(rev, LOCK).decode()
-    name = rev or "the working tree"
-    found = strict_yaml.loads(text, f"{LOCK} of {name}")
-    return Locked(name, {stage: _stage(content) for stage, content in found["stages"].items()})
+    return loads(text, rev or "the working tree")
 
 
-def _stage(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    files = {
-        kind: {entry["path"]: File(entry["md5"], entry["size"]) for entry in content.get(kind, [])}
-        for kind in ("deps", "outs")
-    }
-    params = content.get("params", {}).get("params.yaml", {})
-    return files | {"params": flat(params)}
+def loads(text: str, rev: str) -> Locked:
+    """Parse the text of a lock; `rev` is what an error calls the commit."""
+    content = strict_yaml.loads(text, f"{LOCK} of {rev}")
+    return Locked(rev, {name: _stage(stage) for name, stage in content["stages"].items()})
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A tree of params by dotted keys.
+def _stage(content: dict[str, Any]) -> LockedStage:  # as DVC wrote it
+    commands = content.get("cmd", [])
+    params = content.get("params", {})
+    return LockedStage(
+        (commands,) if isinstance(commands, str) else tuple(commands),
+        _files(content.get("deps", [])),
+        _files(content.get("outs", [])),
+        flat(params.get(str(PARAMS), {})),
+        tuple(params),
+    )
+
+
+def _files(entries: list[dict[str, Any]]) -> dict[str, File]:  # as DVC wrote them
+    # What is outside the project has an `etag` or the like in place of an MD5.
+    return {entry["path"]: File(entry.get("md5", ""), entry.get("size", 0)) for entry in entries}
+
+
+def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return a tree of params by dotted keys.
 
     >>> flat({"split": {"as_of": "2019Q4", "window": 20}})
     {'split.as_of': '2019Q4', 'split.window': 20}
     """
-    found: dict[str, Any] = {}
+    params: dict[str, object] = {}
     for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        params |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return params

@@ -36,6 +36,10 @@ DRIFT = Path("data/reports/drift.json")
 DRIFT_PAGE = Path("data/reports/drift.html")
 DRIFT_TIMELINE = Path("data/reports/drift.csv")
 
+# What a review writes, in a folder of its own.
+REVIEW_JSON = Path("review.json")
+REVIEW_PAGE = Path("review.md")
+
 PREDICTION = "prediction"  # the column that holds the model's score
 
 # Stages of a version, in GTO's sense.

@@ -111,6 +111,10 @@ class Params(Model):
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic's, for private attributes
 
 
+# The sections that no stage reads, in the order of the file.
+OUTSIDE = tuple(name for name, field in Params.model_fields.items() if field.default_factory is dict)
+
+
 def load(stage: str) -> Params:
     """The params of one stage: all of the file is checked, only the declared sections can be read.
 

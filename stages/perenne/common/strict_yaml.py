@@ -85,3 +85,20 @@ def load(path: Path) -> Any:
         raise PerenneError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise PerenneError(f"{path}: not UTF-8 at byte {error.start}") from error
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes what `loads` would read as another type: a hash may look like a number."""
+
+    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+
+
+def dumps(value: object) -> str:
+    """Return a value as YAML text that `loads` reads as the same value; keys keep their order.
+
+    >>> print(dumps({"sha256": "12e34", "as_of": "2013-03-01", "margin": 1e-05}), end="")
+    sha256: '12e34'
+    as_of: 2013-03-01
+    margin: 1.0e-05
+    """
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

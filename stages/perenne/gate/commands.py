@@ -12,7 +12,7 @@ from perenne.common.options import PolicyFrom, Push
 
 app = typer.Typer()
 
-# What a gate's exit status says. 2 is also what a command line that cannot be read ends in.
+# Exit status by answer. 2 is also that of a wrong command line.
 STATUS = {"eligible": 0, "rejected": 1, "undecided": 3}
 COULD_NOT_JUDGE = 2
 
@@ -28,24 +28,30 @@ def gate(
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown to this file.")] = None,
     push: Push = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask the remote for tags and looks.")
+        bool, typer.Option("--offline", help="Do not fetch tags and looks from the remote.")
     ] = False,
 ) -> None:
-    """Judge the model here against the one in prod.
+    """Judge this commit's model against the one in prod.
 
     Exit status: 0 eligible, 1 rejected, 3 undecided, 2 could not judge.
     """
+    from perenne.common.batches import replacing
     from perenne.common.errors import PerenneError
-    from perenne.gate import show, verdict
+    from perenne.gate import gate as judge
+    from perenne.pages import verdict as page
 
     try:
-        found = verdict.gate(base=base, policy_from=policy_from, share=push, offline=offline)
-        show.write(found, json, markdown)
+        verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline)
+        if json:
+            verdict.write(json)
+        if markdown:
+            with replacing(markdown) as temporary:
+                temporary.write_text(page.markdown(verdict), encoding="utf-8")
     except PerenneError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(COULD_NOT_JUDGE) from error
     except Exception as error:
         traceback.print_exc()
         raise typer.Exit(COULD_NOT_JUDGE) from error
-    typer.echo(show.text(found))
-    raise typer.Exit(STATUS[found["answer"]])
+    typer.echo(page.text(verdict))
+    raise typer.Exit(STATUS[verdict.answer])

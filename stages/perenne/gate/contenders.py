@@ -1,10 +1,10 @@
-"""The models that are compared: that of the working tree, and those of commits, from their files."""
+"""The models that are compared: that of the working tree, and those of commits, loaded from their files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,39 +20,55 @@ from perenne.registry import storage
 
 
 class Loaded(NamedTuple):
-    """A model with all that it takes to score rows."""
+    """A model with what is needed to score rows; `sha256` and `size` (bytes) are those of its file."""
 
     name: str
     pipeline: Pipeline
-    card: dict[str, Any]
+    sha256: str
     contract: Contract
     size: int
 
-    @property
-    def sha256(self) -> str:
-        """Of the model file."""
-        return str(self.card["sha256"])
-
 
 def here(contract: Contract) -> Loaded:
-    """The challenger: the model in the working tree."""
+    """Return the challenger: the model in the working tree."""
     pipeline, card = model.load()
-    return Loaded("the challenger", pipeline, card, contract, names.MODEL.stat().st_size)
+    return Loaded("the challenger", pipeline, str(card["sha256"]), contract, names.MODEL.stat().st_size)
 
 
 def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
-    """The model of a commit, from DVC's cache or remote; with `sha256` it must be that file."""
+    """Load the model of a commit, from DVC's cache or remote.
+
+    Parameters
+    ----------
+    rev
+        The commit.
+    name
+        What findings and errors call the model.
+    case
+        Whose contract the model is scored with.
+    sha256
+        That the model file must have; None: that of its card.
+
+    Raises
+    ------
+    PerenneError
+        If the file is unavailable, or another one.
+
+    """
     data = storage.obtain(rev, names.MODEL)
     card = json.loads(storage.obtain(rev, names.CARD))
-    found = hashlib.sha256(data).hexdigest()
-    for said, source in ((card["sha256"], f"{names.CARD} of {rev}"), (sha256, f"the tag of {name}")):
-        if said not in (None, found):
-            raise PerenneError(f"{names.MODEL} of {rev}: its sha256 is {found}, but {source} says {said}")
-    return Loaded(name, model.loads(data, f"{names.MODEL} of {rev}"), card, contract_of(case, rev), len(data))
+    actual = hashlib.sha256(data).hexdigest()
+    for expected, source in ((card["sha256"], f"{names.CARD} of {rev}"), (sha256, f"the tag of {name}")):
+        if expected not in (None, actual):
+            raise PerenneError(
+                f"{names.MODEL} of {rev}: its sha256 is {actual}, but {source} says {expected}"
+            )
+    pipeline = model.loads(data, f"{names.MODEL} of {rev}")
+    return Loaded(name, pipeline, actual, contract_of(case, rev), len(data))
 
 
 def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contender:
-    """A model as the rules see it: its scores on the rows, its size, and how to score one."""
+    """Return a model as the rules see it: its scores on the rows, its size, and how to score one row."""
     must_fit(loaded, contract)
     one = rows.iloc[[0]]
     return Contender(
@@ -64,24 +80,24 @@ def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contend
 
 
 def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """What a model says of rows, shape (rows,); a `PerenneError` if that is no number."""
-    found = model.predict(loaded.pipeline, rows, loaded.contract)
-    wrong = ~np.isfinite(found)
+    """Return a model's scores of rows, shape (rows,); a `PerenneError` if one is not a number."""
+    predicted = model.predict(loaded.pipeline, rows, loaded.contract)
+    wrong = ~np.isfinite(predicted)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise PerenneError(f"{loaded.name}: scores row {row} {found[row]}, must be a number")
-    return found
+        raise PerenneError(f"{loaded.name}: scores row {row} {predicted[row]}, must be a number")
+    return predicted
 
 
 def must_fit(loaded: Loaded, contract: Contract) -> None:
-    """A model of an older contract can be compared as long as its rows can still be made."""
+    """Raise a `PerenneError` if a model of an older contract cannot score rows of this one."""
     old = loaded.contract
     for key in ("task", "target"):
         was, now = getattr(old, key), getattr(contract, key)
         if was != now:
             raise PerenneError(
                 f"contract: {key}: found {now}, but that of {loaded.name} is {was}: they cannot be compared; "
-                "what predicts something else is a case of its own"
+                "make a new case for another prediction"
             )
     for name in old.features:
         now = contract.columns[name].type if name in contract.columns else "none"

@@ -1,4 +1,4 @@
-"""What the rules judge by: both models' scores on the same rows, and what it costs to make one."""
+"""What the rules judge by: both models' scores on the same rows, and the cost of a score."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Evidence:
     challenger, opponents
         The champion, where there is one, is the first of the opponents if `champion`.
     mean
-        What the dummy says: the mean target of the challenger's training rows.
+        The dummy's prediction: the mean target of the challenger's training rows.
     slices
-        Name -> places of its rows. A slice without rows is kept: what is missing must be seen.
+        Name -> positions of its rows. A slice without rows is kept, so that it is reported.
     metric
         The main metric, one of `perenne.stats.influence.INFLUENCE`.
     alpha
-        Of every one-sided bound: what this look may spend.
+        Of every one-sided bound: the alpha of this look.
 
     """
 
@@ -86,7 +86,7 @@ class Evidence:
         return INFLUENCE[self.metric](self.y, self.challenger.scores)
 
     def gain(self, opponent: Contender, places: Places | None = None) -> Gain:
-        """How much nearer to its best value the main metric is than the opponent's, on all rows or some."""
+        """Return the gain in the main metric over the opponent, on all rows or those at some positions."""
         if places is None:
             old = INFLUENCE[self.metric](self.y, opponent.scores)
             return paired.gain(self.metric, self._new, old, self.codes, self.count)
@@ -95,19 +95,19 @@ class Evidence:
         return paired.gain(self.metric, new, old, self.codes[places], self.count)
 
     def measured(self, metric: str, who: Contender | None = None) -> Estimate:
-        """A metric on all rows, of the challenger itself unless it is another's."""
+        """Return a metric on all rows, of the challenger (None) or another model."""
         scores = (who or self.challenger).scores
         return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
 
     def compared(self, metric: str, opponent: Contender) -> Gain:
-        """How much nearer to its best value a metric is than the opponent's: to be read, not decided by."""
+        """Return how much nearer its best value a metric is than the opponent's, for the report only."""
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
         return paired.gain(metric, new, old, self.codes, self.count)
 
     def race(self, opponent: Contender) -> Array:
-        """The challenger's latency for one row as a multiple of the opponent's, shape (races,).
+        """Return the challenger's latency for one row divided by the opponent's, shape (races,).
 
-        Taken in turns, so that whatever else the machine does slows both.
+        The two take turns, so that other work of the machine slows both. Empty if one cannot be timed.
         """
         if self.challenger.score_one is None or opponent.score_one is None:
             return np.array([])

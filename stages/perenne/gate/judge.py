@@ -1,38 +1,37 @@
-"""From rows, scores and rules to an answer: no disk, no Git, so that a replay of history judges alike."""
+"""From rows, scores and rules to an answer, without disk or Git: a replay of history uses the same code."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from perenne.common.contract import Column, Contract
+from perenne.documents.verdict import Intent, VerdictAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Finding, Intent
+from perenne.gate.rules import Finding
 from perenne.pipeline import evaluate
-
-Answer = Literal["eligible", "rejected", "undecided"]
 
 
 class Judgement(NamedTuple):
-    """The answer of all rules together, and what each found."""
+    """The answer of all rules together, and their findings."""
 
-    answer: Answer
+    answer: VerdictAnswer
     findings: tuple[Finding, ...]
 
 
 def judge(evidence: Evidence, policy: Policy, intent: Intent) -> Judgement:
-    """Ask every rule: one that fails rejects, one that is undecided leaves all undecided, all must pass.
+    """Apply every configured rule: one that fails rejects, else one that is undecided leaves all undecided.
 
-    That all must pass needs no correction for their number: a model that is no better must get past the one
-    rule that asks for it, whatever the others say. Rules that find nothing (there is no champion yet) are no
-    pass: if none finds anything, the answer is undecided.
+    All rules must pass, so their number needs no correction: a model that is not better must still pass the
+    rule that demands it. A rule without a finding (it needs a champion, and there is none) does not count as
+    a pass: if no rule has a finding, the answer is undecided.
     """
-    findings = tuple(found for rule in policy.rules.configured for found in rule.judge(evidence, intent))
-    answers = {found.answer for found in findings}
+    findings = tuple(f for rule in policy.rules.configured for f in rule.judge(evidence, intent))
+    answers = {finding.answer for finding in findings}
     if "fail" in answers:
         return Judgement("rejected", findings)
     return Judgement("eligible" if answers == {"pass"} else "undecided", findings)
@@ -49,7 +48,26 @@ def evidence(
     metric: str,
     alpha: float,
 ) -> Evidence:
-    """What there is to judge by on the rows of a holdout, by the contract's target, blocks and slices."""
+    """Return what the rules judge by: outcomes, blocks and slices as the contract defines them.
+
+    Parameters
+    ----------
+    rows
+        The holdout, one row a case, every row with a label.
+    contract
+        Names the target, the block and the slices.
+    challenger, opponents
+        The models, with scores of shape (rows,).
+    champion
+        Whether the first opponent is the champion.
+    mean
+        The dummy's score: the mean target of the training rows.
+    metric
+        The policy's metric.
+    alpha
+        Of each one-sided bound.
+
+    """
     return Evidence(
         contract.task,
         rows[contract.target].to_numpy(dtype=np.float64),
@@ -65,18 +83,18 @@ def evidence(
 
 
 def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:
-    """The places of the rows of each slice; a slice that the contract names and no row is in has none."""
-    found: dict[str, Places] = {}
+    """Return the positions of the rows of each slice: none for a slice of the contract without rows."""
+    positions: dict[str, Places] = {}
     for column in contract.slices:
         spec = contract.columns[column]
-        found |= {f"{column}={value}": np.array([], dtype=np.intp) for value in _named(spec)}
-        there = evaluate.groups(rows[column], spec.bins)
-        found |= {f"{column}={value}": places for value, places in there.items()}
-    return found
+        positions |= {f"{column}={value}": np.array([], dtype=np.intp) for value in _named(spec)}
+        groups = evaluate.groups(rows[column], spec.bins)
+        positions |= {f"{column}={value}": places for value, places in groups.items()}
+    return positions
 
 
 def _named(column: Column) -> list[str]:
-    """The slices of a column that the contract itself names."""
+    """The slices of a column that the contract names."""
     if column.bins:
         return [str(interval) for interval in pd.IntervalIndex.from_breaks(list(column.bins), closed="left")]
     return [str(value) for value in column.values or ()]

@@ -1,9 +1,9 @@
 """The ledger of looks at holdouts, and of verdicts.
 
 Each look at a holdout spends some of its evidence: of twenty equal models tried on the same rows, one seems
-better. So every look is written down *before* the models are compared, with the alpha that it spends. It
-stands under each batch of the holdout, identified by a hash of its labels: a holdout that shares a batch with
-another shares its noise, and a column more or less does not make a new one.
+better. So every look is recorded *before* the models are compared, with the alpha that it spends. It is
+recorded under each batch of the holdout, identified by a hash of its labels: holdouts that share a batch
+share its noise, and a column more or less does not make another holdout.
 """
 
 from __future__ import annotations
@@ -11,19 +11,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from perenne.common import notes, periods
 from perenne.common.contract import Contract
-from perenne.common.notes import Line
+from perenne.common.typed import Model
+from perenne.documents.verdict import Intent, ModelFile, PolicyRecord, Verdict
 from perenne.stats import spending
 
 
+class Comparison(Model):
+    """What is compared in a look: the models by sha256, and the policy that is applied."""
+
+    case: str
+    challenger: ModelFile
+    intent: Intent
+    policy: PolicyRecord
+    against: tuple[str, ...]
+
+
 class Look(NamedTuple):
-    """Which look at these batches it is, what it may spend of alpha, and what is left after it."""
+    """The number of the look at these batches, the alpha it may spend, and the alpha left after it."""
 
     number: int
     alpha: float
@@ -31,75 +42,89 @@ class Look(NamedTuple):
 
 
 def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
-    """The hash of the labels of each batch of a holdout, by period.
+    """Return the hash of the labels of each batch of a holdout, by period.
 
-    Times and outcomes in an order of their own: neither how rows are sorted nor what else is known of them
-    makes another holdout.
+    Only sorted times and outcomes are hashed: the order of the rows and other columns do not make another
+    holdout.
     """
-    found = {}
+    by_period = {}
     for period, places in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
         times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
         outcomes = rows[contract.target].to_numpy(dtype="<f8")[places]
         order = np.lexsort((outcomes, times))
-        found[str(period)] = _sha256(
+        by_period[str(period)] = _sha256(
             str(period).encode() + times[order].tobytes() + outcomes[order].tobytes()
         )
-    return found
+    return by_period
 
 
-def look(batches: Mapping[str, str], at: Mapping[str, Any], total: float, *, sharing: bool) -> Look:
-    """Write down a look at some batches; return what it may spend.
+def look(batches: Mapping[str, str], comparison: Comparison, total: float, *, sharing: bool) -> Look:
+    """Record a look at some batches, before the models are compared; return what it may spend.
 
-    The same look again shows nothing new: it spends nothing more, and may do what it could the first time.
+    Repeating a look is free and reuses its alpha: it shows nothing new.
 
     Parameters
     ----------
     batches
-        What `hashes` returns.
-    at
-        The models compared, and by which rules: equal for equal looks.
+        The hash of each batch by period, from `hashes`.
+    comparison
+        What is compared: equal for equal looks.
     total
         Alpha, of all looks at a batch together.
     sharing
-        Push the line as well. The remote takes one line after another, so two clones never take the same
-        number. Else they may, and both lines count once they meet.
+        Push the line as well. The remote accepts one line after another, so two clones never use the same
+        number. Without it they may, and both lines count once they are merged.
 
     """
-    name = _sha256(json.dumps(at, sort_keys=True).encode())
+    content = comparison.model_dump(mode="json")
+    name = _sha256(json.dumps(content, sort_keys=True).encode())
 
     def claim() -> Look:
-        lines = {batch: _looks(batch) for batch in batches.values()}
-        known = {line["look"]: line for looks in lines.values() for line in looks.values()}
-        number = known[name]["number"] if name in known else len(known) + 1
-        alpha = known[name]["alpha"] if name in known else spending.alpha(number, total, _left(lines, total))
-        mine = {"look": name, "number": number, "alpha": alpha, **at}
-        for batch, looks in lines.items():
-            if name not in looks:
-                notes.append("batch", batch, mine)
-                looks[name] = mine
-        return Look(number, alpha, _left(lines, total))
+        looks = {batch: _looks(batch) for batch in batches.values()}
+        known = {key: line for lines in looks.values() for key, line in lines.items()}
+        mine = known.get(name) or _next(len(known) + 1, total, _left(looks, total))
+        for batch, lines in looks.items():
+            if name not in lines:
+                line = {"look": name, "number": mine.number, "alpha": mine.alpha, **content}
+                notes.append("batch", batch, line)
+                lines[name] = mine
+        return Look(mine.number, mine.alpha, _left(looks, total))
 
     return notes.shared(claim, sharing=sharing)
 
 
-def record(verdict: Line, *, sharing: bool) -> None:
-    """Write down a verdict, under the model that it is about."""
-    sha256 = verdict["challenger"]["sha256"]
-    notes.shared(lambda: notes.append("model", sha256, verdict), sharing=sharing)
+def record(verdict: Verdict, *, sharing: bool) -> None:
+    """Record a verdict under the sha256 of its challenger; `sharing` pushes it as well."""
+    line = verdict.to_json()
+    notes.shared(lambda: notes.append("model", verdict.challenger.sha256, line), sharing=sharing)
 
 
-def verdicts(sha256: str) -> list[Line]:
-    """The verdicts on a model, in no order."""
-    return notes.read("model", sha256)
+def verdicts(sha256: str) -> list[Verdict]:
+    """Return the verdicts on a model, in no order; a `PerenneError` if one cannot be read."""
+    return [
+        Verdict.from_json(line, f"{notes.REF}: a verdict on the model {sha256[:12]}")
+        for line in notes.read("model", sha256)
+    ]
 
 
-def _looks(batch: str) -> dict[str, Line]:
-    return {line["look"]: line for line in notes.read("batch", batch)}
+class _Line(NamedTuple):
+    """A look as a note holds it."""
+
+    number: int
+    alpha: float
 
 
-def _left(lines: Mapping[str, Mapping[str, Line]], total: float) -> float:
-    """Alpha that the batch which was looked at most has left."""
-    spent: list[float] = [sum(line["alpha"] for line in looks.values()) for looks in lines.values()]
+def _looks(batch: str) -> dict[str, _Line]:
+    return {line["look"]: _Line(line["number"], line["alpha"]) for line in notes.read("batch", batch)}
+
+
+def _next(number: int, total: float, left: float) -> _Line:
+    return _Line(number, spending.alpha(number, total, left))
+
+
+def _left(looks: Mapping[str, Mapping[str, _Line]], total: float) -> float:
+    """The alpha that is left of the batch with the most spent."""
+    spent = [sum(line.alpha for line in lines.values()) for lines in looks.values()]
     return max(total - max(spent), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The gate's policy: the section `gate` of params.yaml, here or in a commit that is trusted."""
+"""The gate's policy: the section `gate` of params.yaml, here or in a trusted commit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from perenne.common import sections
 from perenne.common.errors import PerenneError, hint
 from perenne.common.task import Task
 from perenne.common.typed import Model
+from perenne.documents.verdict import PolicyRecord
 from perenne.gate.rules import Rules
 from perenne.stats.influence import INFLUENCE
 from perenne.stats.metrics import METRICS
@@ -21,19 +22,39 @@ def paired(task: Task) -> list[str]:
 
 
 class Policy(Model):
-    """What a model must prove, and how often chance may prove it."""
+    """What a model must prove, and the probability that a model that is not better passes."""
 
     intent: Literal["auto", "better", "fresher"] = "auto"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     metric: str
     rules: Rules = Rules()
 
+    def record(self) -> PolicyRecord:
+        """Return the policy as documents hold it: without the rules that are not configured."""
+        return PolicyRecord.model_validate(self.model_dump(mode="json", exclude_none=True))
+
 
 def load(rev: str | None, task: Task) -> Policy:
-    """The policy of a commit, or of the working tree (None); an error if no rule is configured."""
+    """Return the policy of a commit, or of the working tree (None).
+
+    Parameters
+    ----------
+    rev
+        The commit.
+    task
+        That of the contract: the metric must have a test for it.
+
+    Raises
+    ------
+    PerenneError
+        If the section is missing or wrong, or no rule is configured.
+
+    """
     name = sections.title(rev)
     if not sections.tree(rev).get("gate"):
-        raise PerenneError(f"{name}: gate: missing, so no model can be eligible; data/cases/ has examples")
+        raise PerenneError(
+            f"{name}: gate: missing, so no model can be eligible; see the examples in data/cases/"
+        )
     policy = sections.section("gate", Policy, rev)
     if not policy.rules.configured:
         raise PerenneError(

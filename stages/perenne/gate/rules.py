@@ -1,73 +1,78 @@
-"""What a model must prove, one class a rule: the docstring is what it asks, the fields are what may be set.
+"""What a model must prove: one class per rule. Its docstring is the demand, its fields are its settings.
 
-A rule has three answers where two would lie: pass, fail, or undecided and how many blocks would decide. One
-that has nothing to compare with yet gives no finding, which is no pass. Where a bound cannot be told (NaN),
-no comparison with it holds: that is undecided as well.
+A rule has three answers: pass, fail, or undecided, with the number of blocks that would decide. A rule that
+has nothing to compare with yet has no finding, and that does not count as a pass. Where a bound is undefined
+(NaN), the answer is undecided.
+
+To add a rule: write its class here, and add a field of that type, under the name of the class in lower case,
+to `Rules` at the end. The field order is the order of the report.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
 from scipy import stats
 
 from perenne.common.typed import Model
+from perenne.documents.verdict import Intent, RuleAnswer
 from perenne.gate.evidence import Array, Contender, Evidence, Gain
 from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate
 
-Answer = Literal["pass", "fail", "undecided", "not judged"]
-Intent = Literal["better", "fresher"]
-
-WORST_FIRST: Sequence[Answer] = ("fail", "undecided", "pass")
-SURE = 0.99  # that the median ratio of latencies is between its bounds; more races are cheap
+WORST_FIRST: Sequence[RuleAnswer] = ("fail", "undecided", "pass")
+SURE = 0.99  # confidence of the bounds of the median latency ratio; more races are cheap
 
 
 class Finding(NamedTuple):
-    """What one rule says of one comparison: the value with its bounds, and what was needed."""
+    """The answer of one rule to one comparison: the value with its bounds, and what was needed.
+
+    `more_blocks` would decide at the observed effect; infinity if no number would. `parts` are the findings
+    that this one sums up.
+    """
 
     rule: str
     against: str
-    answer: Answer
+    answer: RuleAnswer
     value: float
     low: float
     high: float
     needed: str
     says: str = ""
-    more_blocks: float = 0.0  # would decide at the observed effect; infinity if no number would
+    more_blocks: float = 0.0
     parts: tuple[Finding, ...] = ()
 
 
 class Rule(Model):
-    """One demand on the challenger."""
+    """A demand on the challenger."""
 
     @property
     def name(self) -> str:
-        """What params.yaml calls it."""
+        """The name in params.yaml."""
         return type(self).__name__.lower()
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:
-        """Yield a finding for each comparison it asks for."""
-        raise NotImplementedError  # each rule says what it asks for; this one asks nothing
+        """Yield a finding for each comparison; nothing where there is nothing to compare with."""
+        raise NotImplementedError  # every rule has its own
 
 
 class Floor(Rule):
-    """Better than a dummy that always says the mean of the training rows."""
+    """Better than a dummy that always predicts the mean of the training rows."""
 
     min_gain: float = Field(default=0, ge=0)
 
-    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
+    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, against the dummy."""
         gain = evidence.gain(evidence.dummy)
         yield above(self.min_gain, gain, evidence.alpha, self.name, evidence.dummy.name)
 
 
 class Improvement(Rule):
-    """Better than each opponent by `min_gain`; if it need only be fresher, not worse by `margin`."""
+    """Better than each opponent by `min_gain`; with intent `fresher`, not worse by `margin`."""
 
     min_gain: float = Field(default=0, ge=0)
     margin: float = Field(ge=0)
@@ -82,15 +87,15 @@ class Improvement(Rule):
 class Slices(Rule):
     """Not worse than each opponent by `margin` in any slice of at least `min_blocks` blocks.
 
-    All slices must pass, and for that no correction is due: one that is worse must pass its own test (Berger
-    1982, Technometrics 24, 295-300). One that fails rejects the model: failing is corrected for their number.
+    All slices must pass, so passing needs no correction for their number (intersection-union test: Berger
+    1982, Technometrics 24, 295-300). One failing slice rejects the model, so failing is corrected for it.
     """
 
     margin: float = Field(ge=0)
     min_blocks: int = Field(ge=2)
 
-    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
-        """One finding for each opponent: that of the slice that is worst off, and all slices as its parts."""
+    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
+        """One finding for each opponent: that of its worst slice, with all slices as parts."""
         for opponent in evidence.opponents if evidence.slices else ():
             parts = tuple(self._parts(evidence, opponent))
             judged = [part for part in parts if part.answer != "not judged"]
@@ -110,35 +115,35 @@ class Slices(Rule):
         gains = {name: evidence.gain(opponent, places) for name, places in evidence.slices.items()}
         tests = sum(gain.blocks >= self.min_blocks for gain in gains.values())
         for name, gain in gains.items():
-            found = above(-self.margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))
+            part = above(-self.margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))
             if 0 < gain.blocks < self.min_blocks:
-                found = found._replace(answer="not judged", says=f"{gain.blocks} blocks")
+                part = part._replace(answer="not judged", says=f"{gain.blocks} blocks")
             elif not gain.blocks:
-                found = found._replace(says="no row: take it out of the contract if it is gone for good")
-            yield found
+                part = part._replace(says="no row: take it out of the contract if it is gone for good")
+            yield part
 
 
 class Calibration(Rule):
-    """Right in the large: observed / expected within 1 +- `tolerance`; or the bias, in sd of the target."""
+    """Calibrated in the large: observed / expected within 1 +- `tolerance`; a regression: |bias| / sd."""
 
     tolerance: float = Field(gt=0)
 
-    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
+    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, for the challenger itself."""
         task = evidence.task
-        found, best = evidence.measured(task.calibration), METRICS[task.calibration].goal.best
+        estimate, best = evidence.measured(task.calibration), METRICS[task.calibration].goal.best
         if task.calibration_in_sd:
-            found = in_units(found, float(np.std(evidence.y)))
+            estimate = in_units(estimate, float(np.std(evidence.y)))
         low, high = best - self.tolerance, best + self.tolerance
-        yield between(low, high, found, evidence.alpha, self.name, task.calibration_title)
+        yield between(low, high, estimate, evidence.alpha, self.name, task.calibration_title)
 
 
 class Latency(Rule):
-    """Scoring one row takes at most `max_ratio` times as long as the champion takes."""
+    """Scoring one row takes at most `max_ratio` times as long as the champion."""
 
     max_ratio: float = Field(gt=0)
 
-    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
+    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, against the champion."""
         if evidence.champion:
             low, ratio, high = median(evidence.race(evidence.champion))
@@ -150,7 +155,7 @@ class Size(Rule):
 
     max_ratio: float = Field(gt=0)
 
-    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- whatever it is
+    def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, against the champion."""
         if evidence.champion:
             old = evidence.champion.size
@@ -158,45 +163,47 @@ class Size(Rule):
             yield below(self.max_ratio, ratio, ratio, ratio, self.name, evidence.champion.name)
 
 
-def in_units(found: Estimate, unit: float) -> Estimate:
-    """An estimate in units of something; without one it cannot be told."""
+def in_units(estimate: Estimate, unit: float) -> Estimate:
+    """Return an estimate in other units; NaN for a unit of 0."""
     size = unit or math.nan
-    return found._replace(value=found.value / size, error=found.error / size)
+    return estimate._replace(value=estimate.value / size, error=estimate.error / size)
 
 
 def above(threshold: float, gain: Gain, alpha: float, rule: str, against: str, *, tests: int = 1) -> Finding:
-    """Whether a gain is proven above a threshold, proven below (one of `tests` that may be), or neither."""
+    """Return whether a gain is proven above a threshold, proven below (corrected for `tests`), or neither."""
     low, high = gain.bounds(alpha)[0], gain.bounds(alpha / tests)[1]
-    answer: Answer = "pass" if low > threshold else "fail" if high < threshold else "undecided"
+    answer: RuleAnswer = "pass" if low > threshold else "fail" if high < threshold else "undecided"
     more = missing(gain, threshold, alpha) if answer == "undecided" else 0.0
     return Finding(rule, against, answer, gain.value, low, high, f"> {threshold:g}", more_blocks=more)
 
 
-def between(least: float, most: float, found: Estimate, alpha: float, rule: str, against: str) -> Finding:
-    """Whether a value is proven inside two limits, proven outside, or neither (Schuirmann 1987)."""
-    low, high = found.bounds(alpha)
+def between(least: float, most: float, estimate: Estimate, alpha: float, rule: str, against: str) -> Finding:
+    """Return whether a value is proven inside two limits, proven outside, or neither (Schuirmann 1987)."""
+    low, high = estimate.bounds(alpha)
     inside, outside = least < low and high < most, high < least or low > most
-    answer: Answer = "pass" if inside else "fail" if outside else "undecided"
-    nearest = least if found.value < (least + most) / 2 else most
-    more = missing(found, nearest, alpha) if answer == "undecided" else 0.0
+    answer: RuleAnswer = "pass" if inside else "fail" if outside else "undecided"
+    nearest = least if estimate.value < (least + most) / 2 else most
+    more = missing(estimate, nearest, alpha) if answer == "undecided" else 0.0
     needed = f"{least:g} to {most:g}"
-    return Finding(rule, against, answer, found.value, low, high, needed, more_blocks=more)
+    return Finding(rule, against, answer, estimate.value, low, high, needed, more_blocks=more)
 
 
-def missing(found: Gain, threshold: float, alpha: float) -> float:
-    """How many more blocks would decide; 0 where blocks are not what is missing."""
-    more = found.blocks_to_decide(threshold, alpha) - found.blocks
+def missing(gain: Gain, threshold: float, alpha: float) -> float:
+    """Return how many more blocks would decide; 0 where blocks are not what is missing."""
+    more = gain.blocks_to_decide(threshold, alpha) - gain.blocks
     return 0.0 if math.isnan(more) else max(more, 0.0)
 
 
 def below(most: float, value: float, low: float, high: float, rule: str, against: str) -> Finding:
-    """Whether a ratio is at most a limit, by bounds that do not depend on the holdout."""
-    answer: Answer = "pass" if high <= most else "fail" if low > most else "undecided"
+    """Return whether a ratio is at most a limit, by bounds that do not depend on the holdout."""
+    answer: RuleAnswer = "pass" if high <= most else "fail" if low > most else "undecided"
     return Finding(rule, against, answer, value, low, high, f"<= {most:g}")
 
 
 def median(values: Array) -> tuple[float, float, float]:
-    """The median between bounds that hold for any distribution: order statistics (Thompson 1936).
+    """Return the median between distribution-free bounds from order statistics (Thompson 1936).
+
+    The bounds hold with probability `SURE`; NaN for fewer than two values.
 
     >>> median(np.arange(41.0))
     (11.0, 20.0, 29.0)
@@ -209,7 +216,7 @@ def median(values: Array) -> tuple[float, float, float]:
 
 
 class Rules(Model):
-    """The rules that are configured; one that is left out asks nothing."""
+    """The rules of a policy, in the order of the report; a rule that is left out is not applied."""
 
     floor: Floor | None = None
     improvement: Improvement | None = None
@@ -220,6 +227,6 @@ class Rules(Model):
 
     @property
     def configured(self) -> list[Rule]:
-        """In the order of the report."""
-        rules = (self.floor, self.improvement, self.slices, self.calibration, self.latency, self.size)
-        return [rule for rule in rules if rule]
+        """The rules that are to be applied, in the order of the report."""
+        rules = (getattr(self, name) for name in type(self).model_fields)
+        return [rule for rule in rules if rule is not None]

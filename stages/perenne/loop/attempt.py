@@ -15,9 +15,9 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS
 from perenne.common.params import Files
 from perenne.common.sections import contract_of
-from perenne.gate import ledger, policy, verdict
-from perenne.gate.rules import Intent
-from perenne.gate.verdict import SpentError, Verdict
+from perenne.documents.verdict import Intent, Verdict
+from perenne.gate import gate, ledger, policy
+from perenne.gate.gate import SpentError
 from perenne.loop import edit, worktree
 from perenne.loop.monitor import Monitored
 from perenne.registry import reproduce
@@ -26,20 +26,38 @@ INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be wor
 
 
 class Tried(NamedTuple):
-    """A candidate as it was judged; `commit` holds it, with all that it takes to make it again."""
+    """A candidate and its verdict; `commit` reproduces it. `spent` says why there is no verdict."""
 
     name: str
     commit: str
-    verdict: Verdict
+    verdict: Verdict | None
+    spent: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The gate's answer."""
+        return self.verdict.answer if self.verdict else "undecided"
+
+    @property
+    def why(self) -> str:
+        """The reason for it."""
+        return self.verdict.why if self.verdict else self.spent
+
+    def judged(self) -> Verdict:
+        """Return the verdict; a `PerenneError` if there is none."""
+        if self.verdict is None:
+            raise PerenneError(self.spent)
+        return self.verdict
 
     def line(self) -> dict[str, Any]:
         """What is kept of it in the notes."""
-        more = [rule["more_blocks"] for rule in self.verdict["rules"] if rule["answer"] == "undecided"]
+        more = [finding.more_blocks for finding in self.verdict.undecided()] if self.verdict else []
+        known = [blocks for blocks in more if blocks is not None]
         return {
             "name": self.name,
-            "answer": self.verdict["answer"],
-            "why": self.verdict["why"],
-            "more_blocks": None if None in more or not more else max(more),  # None: no number would decide
+            "answer": self.answer,
+            "why": self.why,
+            "more_blocks": max(known) if known and known == more else None,  # None: no number would decide
         }
 
 
@@ -53,7 +71,10 @@ def attempt(base: str, found: Monitored, candidate: dict[str, Any], *, share: bo
     if failed:
         raise PerenneError(f"{candidate['name']}: {reproduce.why(failed)}")
     commit = committed(base, message(found, candidate))
-    return Tried(candidate["name"], commit, _judged(base, found, share=share))
+    try:
+        return Tried(candidate["name"], commit, _judged(base, found, share=share))
+    except SpentError as error:
+        return Tried(candidate["name"], commit, None, str(error))
 
 
 def edited(found: Monitored, candidate: dict[str, Any]) -> None:
@@ -100,12 +121,8 @@ def message(found: Monitored, candidate: dict[str, Any]) -> str:
 def _judged(base: str, found: Monitored, *, share: bool) -> Verdict:
     sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     rules = policy.load(base, contract_of(found["case"]).task)
-    asked = rules.model_dump(mode="json", exclude_none=True)
-    needed = (found["champion"]["version"], INTENT, asked, locked.load().out(HOLDOUT).md5)
+    needed = (found["champion"]["version"], INTENT, rules.record(), locked.load().out(HOLDOUT).md5)
     for known in ledger.verdicts(sha256):
-        if needed == (known["champion"], known["intent"], known["policy"], known["holdout"]["md5"]):
+        if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
             return known
-    try:
-        return verdict.gate(policy_from=base, intent=INTENT, share=share, offline=True)
-    except SpentError as error:
-        return {"answer": "undecided", "why": str(error), "rules": []}
+    return gate.gate(policy_from=base, intent=INTENT, share=share, offline=True)

@@ -39,10 +39,7 @@ def current(case: str) -> Champion:
     version = tags.read(case).in_stage(PROD)
     if version is None:
         raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
-    if not version.proof:
-        raise PerenneError(f"{version.tag}: the tag holds no proof, so it is no champion")
-    sha256 = version.proof["model"]["sha256"]
-    loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, sha256)
+    loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, version.sha256)
     return Champion(version, loaded, cut_of(loaded.contract, version.commit), importance(version.commit))
 
 

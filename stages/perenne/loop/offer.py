@@ -103,7 +103,7 @@ def pull_request(
     for pull in listed:
         told = [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
         return told + (_closed(found["case"], name, pull["number"]) if pull["state"] == "open" else [])
-    body = show.pull_request(found, one.verdict, issue.number(found["case"]))
+    body = show.pull_request(found, one.judged(), issue.number(found["case"]))
     title = f"Retrain {found['case']} on what is known by {found['through']}"
     started = _started(name, onto)  # before it: who finds it open takes it that all is done
     step(f"checks: {started}")

@@ -95,9 +95,9 @@ def _tried(base: str, found: Monitored, *, push: bool) -> Iterator[Tried]:
     """The candidates, one after the other, until one is eligible: what need not be looked at is not."""
     for candidate in found["candidates"]:
         one = attempt.attempt(base, found, candidate, share=push)
-        step(f"gate: {one.name}: {one.verdict['answer']}: {one.verdict['why']}")
+        step(f"gate: {one.name}: {one.answer}: {one.why}")
         yield one
-        if one.verdict["answer"] == "eligible":
+        if one.answer == "eligible":
             return
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from perenne.gate.show import markdown, number, plain
+from perenne.documents.verdict import Verdict
+from perenne.pages.text import number, plain
+from perenne.pages.verdict import markdown
 
 if TYPE_CHECKING:  # they bring scikit-learn with them: two seconds
-    from perenne.gate.verdict import Verdict
     from perenne.loop.history import Attempt
     from perenne.loop.monitor import Monitored
 

@@ -4,48 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from perenne.common import locked
 from perenne.common.contract import Contract
 from perenne.common.locked import Locked
 from perenne.common.names import MODEL
 from perenne.common.sections import contract_of
-
-Kind = Literal["major", "minor", "patch"]
+from perenne.documents.verdict import ChangeKind
 
 AS_OF = "split.as_of"
 Prefixes = tuple[str, ...]
 
-# Params that say which data there are. All others of the stages behind the model say how it is made of them.
+# Params that choose the data. All others of the stages behind the model are part of the recipe.
 OF_DATA: Prefixes = ("ingest.", "validate.", AS_OF)
 
 
 class Change(NamedTuple):
-    """How much of a change it is, in the words of semantic versions, and what changed.
+    """How large a change is, as in semantic versioning, and what changed.
 
-    `major`: callers must send other rows, or get another answer. `minor`: code, environment, estimator or
-    hyperparameters. `patch`: the same recipe on other data.
+    `major`: callers must send other rows, or the answer means something else. `minor`: code, environment,
+    estimator or hyperparameters. `patch`: the same recipe on other data.
     """
 
-    kind: Kind
+    kind: ChangeKind
     reasons: tuple[str, ...]
 
 
 def between(old: str, new: str | None, case: str) -> Change:
-    """What changed from one commit to another, or to the working tree (None)."""
+    """Return what changed from a commit to another, or to the working tree (None)."""
     before, after = locked.load(old), locked.load(new)
-    asked = tuple(inputs(contract_of(case, old), contract_of(case, new)))
+    contract = tuple(inputs(contract_of(case, old), contract_of(case, new)))
     of_data = _of_data(before, after)
     recipe = tuple(_recipe(before, after, of_data))
     data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
-    kind: Kind = "major" if asked else "minor" if recipe else "patch"
-    return Change(kind, asked + recipe + data)
+    kind: ChangeKind = "major" if contract else "minor" if recipe else "patch"
+    return Change(kind, contract + recipe + data)
 
 
 def inputs(old: Contract, new: Contract) -> list[str]:
-    """What a caller of the model would notice."""
-    found = [
+    """Return the changes that a caller of the model would notice, one line each."""
+    changes = [
         f"contract: {key} {getattr(old, key)} -> {getattr(new, key)}"
         for key in ("task", "target", "period", "label_delay")
         if getattr(old, key) != getattr(new, key)
@@ -54,31 +53,33 @@ def inputs(old: Contract, new: Contract) -> list[str]:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             was, now = before.get(name, "none"), after.get(name, "none")
-            found.append(f"contract: feature {name}: {was} -> {now}")
-    return found
+            changes.append(f"contract: feature {name}: {was} -> {now}")
+    return changes
 
 
 def _features(contract: Contract) -> dict[str, str]:
-    """What may stand in each feature."""
-    told: dict[str, str] = {}
+    """The values that each feature may have."""
+    allowed: dict[str, str] = {}
     for name in contract.features:
         column = contract.columns[name]
         limits = column.range or column.values or ""
-        told[name] = f"{column.type} {list(limits) if limits else ''}{' or missing' * column.missing}".strip()
-    return told
+        allowed[name] = (
+            f"{column.type} {list(limits) if limits else ''}{' or missing' * column.missing}".strip()
+        )
+    return allowed
 
 
 def _of_data(old: Locked, new: Locked) -> Prefixes:
-    """The params that say which data there are: where `as_of` moves, the window moves with it.
+    """The params that choose the data: those of the window as well, if `as_of` moves too.
 
-    A retraining may begin where the world has changed. A window alone is a choice like any other.
+    A retraining may start its window where the data changed. A window that moves alone is part of the recipe.
     """
     moved = _values(old).get(AS_OF) != _values(new).get(AS_OF)
     return (*OF_DATA, "split.") if moved else OF_DATA
 
 
 def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
-    """What makes another model of the same data."""
+    """What would make another model of the same data."""
     before, after = _code(old), _code(new)
     changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     return [f"{path} changed" for path in changed] + _params(
@@ -87,9 +88,9 @@ def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
 
 
 def _code(lock: Locked) -> dict[str, str]:
-    """The files behind the model that no stage makes: code, environment, contract."""
-    made = {path for stage in lock.stages.values() for path in stage["outs"]}
-    behind = [lock.stages[stage]["deps"] for stage in lock.behind(MODEL)]
+    """The inputs of the model that no stage makes: code, environment, contract."""
+    made = {path for stage in lock.stages.values() for path in stage.outs}
+    behind = [lock.stages[stage].deps for stage in lock.behind(MODEL)]
     files = {path: file.md5 for deps in behind for path, file in deps.items() if path not in made}
     return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to("data/incoming")}
 
@@ -103,10 +104,10 @@ def _params(old: Locked, new: Locked, counts: Callable[[str], bool]) -> list[str
     ]
 
 
-def _values(lock: Locked) -> dict[str, Any]:
+def _values(lock: Locked) -> dict[str, object]:
     """The params of the stages behind the model, by dotted keys."""
-    return {key: value for stage in lock.behind(MODEL) for key, value in lock.stages[stage]["params"].items()}
+    return {key: value for stage in lock.behind(MODEL) for key, value in lock.stages[stage].params.items()}
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "none" if value is None else str(value)

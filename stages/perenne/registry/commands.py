@@ -25,8 +25,9 @@ def models(
 
     from perenne.registry import models
 
-    found = models.models(case or current_case())
-    typer.echo(dumps(found, indent=2) if json else models.table(found, datetime.now(UTC)))
+    rows = models.models(case or current_case())
+    as_json = [row.model_dump(mode="json") for row in rows]
+    typer.echo(dumps(as_json, indent=2) if json else models.table(rows, datetime.now(UTC)))
 
 
 @app.command()
@@ -35,12 +36,12 @@ def rollback(
         str | None, typer.Argument(help="By default the one that was in the stage before.")
     ] = None,
     *,
-    reason: Annotated[str, typer.Option(help="Why: it is kept in the tag.")],
+    reason: Annotated[str, typer.Option(help="Why; the tag records it.")],
     stage: Annotated[str, typer.Option(help="The stage to roll back.")] = PROD,
     case: Case = None,
     push: Push = False,
 ) -> None:
-    """Put an earlier version to use again: a new assignment, no history is rewritten."""
+    """Assign an earlier version to the stage again; no history is rewritten."""
     from perenne.registry import rollback
 
     typer.echo(rollback.rollback(case or current_case(), to=version, stage=stage, reason=reason, push=push))
@@ -50,13 +51,13 @@ def rollback(
 def fetch(
     version: Annotated[str, typer.Argument(metavar="VERSION|STAGE", help="Such as v1.2.0, or prod.")],
     *,
-    out: Annotated[Path, typer.Option(help="The folder to put it in.")] = Path(),
+    out: Annotated[Path, typer.Option(help="The folder to write it to.")] = Path(),
     require_signed: Annotated[
-        bool, typer.Option("--require-signed", help="Only from a tag whose signature is good.")
+        bool, typer.Option("--require-signed", help="Refuse a tag without a good signature.")
     ] = False,
     case: Case = None,
 ) -> None:
-    """Bring the model file of a version, checked against its tag."""
+    """Fetch the model file of a version, checked against its tag."""
     from perenne.registry import fetch
 
     typer.echo(fetch.fetch(case or current_case(), version, out=out, require_signed=require_signed))
@@ -69,7 +70,7 @@ def restore(
     case: Case = None,
     push: Push = False,
 ) -> None:
-    """Make a version's model again, from its tag, and prove that it is the same."""
+    """Rebuild a lost model from its tag, and prove that it is the same."""
     from perenne.registry import restore
 
     typer.echo(restore.restore(case or current_case(), version, push=push))
@@ -77,7 +78,7 @@ def restore(
 
 @app.command()
 def verify(rev: Annotated[str, typer.Argument(help="The commit to verify.")] = "HEAD") -> None:
-    """Reproduce a commit from nothing and prove that its results are what it says."""
+    """Rerun a commit in a clean clone and prove that its results are reproducible."""
     from perenne.registry import verify
 
     typer.echo(verify.verify(rev))

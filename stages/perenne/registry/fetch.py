@@ -1,4 +1,4 @@
-"""Fetch: the model of a version, only if it is the one that its tag proves."""
+"""Fetch: the model file of a version, checked against its tag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ CARD = MODEL.with_suffix(".json")
 
 
 def fetch(name: str, which: str, *, out: Path, require_signed: bool) -> str:
-    """Bring the model of a version, or of what is in a stage, and its card into a folder; return a line.
+    """Fetch the model of a version and its card into a folder; return what was done, in one line.
+
+    Parameters
+    ----------
+    name
+        The case.
+    which
+        A version, or the stage it is in.
+    out
+        The folder; it is made if needed.
+    require_signed
+        Refuse a tag without a good signature.
 
     Raises
     ------
@@ -29,27 +40,26 @@ def fetch(name: str, which: str, *, out: Path, require_signed: bool) -> str:
 
 
 def write(version: Version, out: Path, *, require_signed: bool) -> str:
-    """As `fetch`, of a version as the tags here have it."""
+    """As `fetch`, for a version as the local tags have it."""
     if require_signed:
         signed(version.tag)
-    if not version.proof:
-        raise PerenneError(f"{version.tag}: the tag holds no proof; perenne release makes tags that do")
+    proven = version.sha256
     data, card = (storage.obtain(version.commit, path) for path in (MODEL, CARD))
-    found = hashlib.sha256(data).hexdigest()
-    for said, by in (
-        (version.proof["model"]["sha256"], f"its tag {version.tag}"),
+    actual = hashlib.sha256(data).hexdigest()
+    for expected, by in (
+        (proven, f"its tag {version.tag}"),
         (json.loads(card)["sha256"], f"its {CARD.name}"),
     ):
-        if found != said:
-            raise PerenneError(f"{MODEL} of {version.tag}: its sha256 is {found}, but {by} says {said}")
+        if actual != expected:
+            raise PerenneError(f"{MODEL} of {version.tag}: its sha256 is {actual}, but {by} says {expected}")
     out.mkdir(parents=True, exist_ok=True)
     for path, content in ((out / MODEL.name, data), (out / CARD.name, card)):
         _replace(path, content)
-    return f"{version.tag} is in {out / MODEL.name}, sha256 {found}"
+    return f"{version.tag} is in {out / MODEL.name}, sha256 {actual}"
 
 
 def signed(tag: str) -> None:
-    """Do nothing if the tag's signature is good and of a key that Git trusts; else raise a `PerenneError`."""
+    """Raise a `PerenneError` unless the tag's signature is good and its key is one that Git trusts."""
     try:
         git.git("verify-tag", f"refs/tags/{tag}")
     except PerenneError as error:

@@ -1,15 +1,14 @@
-"""Golden predictions: what a released model says of a few rows of its holdout, recorded in its tag.
+"""Golden predictions: a released model's scores of a few rows of its holdout, recorded in its tag.
 
-Whoever serves the model must reproduce them first: with another library, another CPU or another way of
-scoring, what is served is not what was measured. The tag names the rows by their place, for people must not
-be found in a tag; the rows themselves are in DVC, under the commit's lock.
+A server must reproduce them first: another library, another CPU or another way of scoring could change the
+scores that were measured. The tag has only the positions of the rows, so that it holds no personal data; the
+rows themselves are in DVC, under the commit's lock.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from io import BytesIO
-from typing import Any
 
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -21,7 +20,7 @@ COUNT = 36
 
 
 def record(case: str) -> dict[int, float]:
-    """The scores of the model in the working tree, by the places of their rows in the holdout."""
+    """Return scores of the model in the working tree, by the position of their row in the holdout."""
     from perenne.common import batches, model
     from perenne.common.contract import read_contract
 
@@ -33,38 +32,54 @@ def record(case: str) -> dict[int, float]:
 
 
 def recorded(version: Version) -> dict[int, float]:
-    """What the tag of a version holds; a `PerenneError` if there is none."""
-    found = (version.proof or {}).get("golden")
-    if not isinstance(found, dict) or not found:
+    """Return the golden predictions in a version's tag, by row.
+
+    Raises
+    ------
+    PerenneError
+        If there are none, or one is not a number.
+
+    """
+    golden = version.proof.golden if version.proof else None
+    if not golden:
         raise PerenneError(
             f"{version.tag}: the tag holds no golden predictions; perenne release makes tags that do"
         )
-    for row, score in found.items():
-        if not isinstance(row, int) or not isinstance(score, int | float):
+    scores = {}
+    for row, score in golden.items():
+        if not isinstance(score, int | float):
             raise PerenneError(f"{version.tag}: golden.{row}: found {score!r}, must be a score by its row")
-    return {int(row): float(score) for row, score in found.items()}
+        scores[row] = float(score)
+    return scores
 
 
-def rows(version: Version, contract: Contract) -> list[dict[str, Any]]:
-    """The rows that a version's golden predictions are of, as JSON holds them: time and features."""
+def rows(version: Version, contract: Contract) -> list[dict[str, object]]:
+    """Return the rows of a version's golden predictions in JSON's types: time and features, none missing.
+
+    Raises
+    ------
+    PerenneError
+        If the tag has no golden predictions, or the holdout is unavailable.
+
+    """
     import pyarrow.parquet as pq
 
-    places = list(recorded(version))
+    positions = list(recorded(version))
     holdout = pq.read_table(BytesIO(storage.obtain(version.commit, HOLDOUT)))
-    if max(places) >= len(holdout):
-        raise PerenneError(f"{version.tag}: golden.{max(places)}: the holdout has {len(holdout)} rows")
+    if max(positions) >= len(holdout):
+        raise PerenneError(f"{version.tag}: golden.{max(positions)}: the holdout has {len(holdout)} rows")
     return [
         {name: _plain(value) for name, value in row.items() if value is not None}
-        for row in holdout.select([contract.time, *contract.features]).take(places).to_pylist()
+        for row in holdout.select([contract.time, *contract.features]).take(positions).to_pylist()
     ]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _spread(count: int) -> list[int]:
-    """Places evenly from the first row to the last.
+    """Positions evenly from the first row to the last.
 
     >>> _spread(5), len(_spread(1000)), _spread(1000)[-1]
     ([0, 1, 2, 3, 4], 36, 999)

@@ -29,7 +29,7 @@ TAG = re.compile(
 
 
 class Name(NamedTuple):
-    """What the name of a tag says: `what` is the version or the stage; without a counter it is 0."""
+    """What the name of a tag says: `subject` is the version or the stage; without a counter it is 0."""
 
     model: str
     kind: Kind
@@ -41,7 +41,7 @@ def parse(tag: str) -> Name | None:
     """What the name of a tag says; None if it is not of the grammar.
 
     >>> parse("retirement#prod!#8")
-    Name(model='retirement', kind='unassign', what='prod', counter=8)
+    Name(model='retirement', kind='unassign', subject='prod', counter=8)
     >>> parse("v1.2.0")
     """
     found = TAG.fullmatch(tag)

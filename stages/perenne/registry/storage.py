@@ -1,4 +1,4 @@
-"""DVC's storage: all that a commit names is there before there is a tag, and comes back by its hash."""
+"""DVC's storage: push what a commit names before it is tagged, and read it by its hash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perenne.common import locked
 from perenne.common.errors import PerenneError
@@ -15,23 +15,24 @@ from perenne.common.errors import PerenneError
 if TYPE_CHECKING:
     from dvc.data_cloud import Remote
     from dvc.repo import Repo
+    from dvc_data.hashfile.db import HashFileDB
     from dvc_data.hashfile.hash_info import HashInfo
 
-# Where DVC tells why a file was not transferred, which its own errors do not say.
+# The loggers that say why a file was not transferred: DVC's own errors do not.
 LOGGERS = ("dvc", "dvc_data", "dvc_objects")
-MOST_TOLD = 200  # characters of a reason that a server gives
+MOST_SHOWN = 200  # characters of a reason that a server gives
 
 
 def push(*commits: str, workspace: bool = True) -> int:
-    """Push all that is in DVC here, and in some commits, to the default remote; return how many files went.
+    """Push what the working tree and some commits have in DVC to the default remote; return the files sent.
 
-    DVC leaves out in silence what the cache has lost, so what is there is asked for by name afterwards: from
-    here on a tag may speak of it.
+    DVC silently leaves out what is missing in the cache, so afterwards every file is looked up in the remote:
+    a tag may name it from here on.
 
     Raises
     ------
     PerenneError
-        If anything is not there: the remote, its address, and the reason.
+        If a file is missing or the remote fails: names the remote, its address, and the reason.
 
     """
     from dvc.repo import Repo
@@ -58,9 +59,9 @@ def push(*commits: str, workspace: bool = True) -> int:
 
 
 def send(md5s: Iterable[str]) -> int:
-    """Push some files by their MD5 to the default remote; return how many were not there yet.
+    """Push some files by their MD5 to the default remote; return how many were missing there.
 
-    What is neither there nor in the cache is an error, as for `push`, and then nothing is pushed.
+    A file that is neither there nor in the cache is an error, as for `push`, and then nothing is pushed.
     """
     from dvc.repo import Repo
 
@@ -85,42 +86,43 @@ def send(md5s: Iterable[str]) -> int:
 
 
 def obtain(rev: str, path: Path) -> bytes:
-    """The bytes of an output as `dvc.lock` of a commit names them, from DVC's cache or the default remote.
+    """Return the bytes of an output by `dvc.lock` of a commit, from DVC's cache or the default remote.
 
     Raises
     ------
     PerenneError
-        If it is nowhere, or the remote cannot be asked.
+        If it is in neither, or the remote fails.
 
     """
     return named(locked.load(rev).out(path).md5, f"{path} of {rev}")
 
 
-def named(md5: str, what: str) -> bytes:
-    """The bytes that DVC knows by an MD5; of a folder its listing: JSON with each file's `relpath` and `md5`.
+def named(md5: str, name: str) -> bytes:
+    """Return the bytes with an MD5; of a folder its listing: JSON with each file's `relpath` and `md5`.
 
-    The working tree is neither read nor changed. What is not those bytes by their MD5 is not returned.
+    The working tree is neither read nor changed. The bytes are checked against their MD5. `name` is what an
+    error calls them.
 
     Raises
     ------
     PerenneError
-        If it is nowhere, or the remote cannot be asked.
+        If it is in neither, or the remote fails.
 
     """
     from dvc.repo import Repo
 
     with Repo() as repo:
-        found = _read(repo.cache.local, md5)
-        remote = None if found else _remote(repo)
+        data = _read(repo.cache.local, md5)
+        remote = None if data else _remote(repo)
         if remote:
             with _explained(remote):
-                found = _read(remote.odb, md5)
-            if found:
-                repo.cache.local.add_bytes(md5, found)
-        if found:
-            return found
+                data = _read(remote.odb, md5)
+            if data:
+                repo.cache.local.add_bytes(md5, data)
+        if data:
+            return data
     where = f"nor in {_named(remote)}" if remote else "and there is no remote"
-    raise PerenneError(f"{what}: not in the cache {where}; perenne restore VERSION makes it again")
+    raise PerenneError(f"{name}: not in the cache {where}; perenne restore VERSION makes it again")
 
 
 def _used(repo: Repo, *commits: str) -> set[HashInfo]:
@@ -129,7 +131,7 @@ def _used(repo: Repo, *commits: str) -> set[HashInfo]:
     return {info for infos in used.values() for info in infos}
 
 
-def _read(odb: Any, md5: str) -> bytes | None:
+def _read(odb: HashFileDB, md5: str) -> bytes | None:
     """An object by its MD5; None if it is not there, or damaged."""
     try:
         data: bytes = odb.fs.cat_file(odb.oid_to_path(md5))
@@ -156,9 +158,9 @@ def _named(remote: Remote) -> str:
 
 @contextmanager
 def _explained(remote: Remote) -> Iterator[None]:
-    """Turn what a remote can do wrong into one line that says why.
+    """Turn a failure of a remote into one line that says why.
 
-    DVC reports that so many files failed, and logs the reasons: the first of them is the one to tell.
+    DVC reports only how many files failed, and logs the reasons: the first one is shown.
     """
     reasons = _Reasons()
     for name in LOGGERS:
@@ -167,18 +169,18 @@ def _explained(remote: Remote) -> Iterator[None]:
         yield
     except Exception as error:  # whatever a file system or a server can raise
         reason = reasons.first or error
-        raise PerenneError(f"{_named(remote)}: {_told(reason)}") from error
+        raise PerenneError(f"{_named(remote)}: {_reason(reason)}") from error
     finally:
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(reasons)
 
 
-def _told(error: BaseException) -> str:
-    """An error in a line; of a chain, what it began with."""
+def _reason(error: BaseException) -> str:
+    """An error in one line; of a chain, its first cause."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]  # one of them is there
     said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said[:MOST_TOLD]}"
+    return f"{type(error).__name__}: {said[:MOST_SHOWN]}"
 
 
 class _Reasons(logging.Handler):

@@ -1,21 +1,22 @@
-"""The registry: what the release tags say of a model, all read with one call of git."""
+"""The registry: versions and stages of a model, all read from release tags with one call of git."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from perenne.common import git, strict_yaml
+from perenne.common import git
 from perenne.common.errors import PerenneError, hint
+from perenne.documents.proof import Proof
 from perenne.registry.grammar import Kind, Name, is_name, parse, precedence
 
-# NUL ends every field: neither a ref nor what git prints of a message can hold one.
+# NUL ends every field: neither a ref nor a message can hold one.
 FIELDS = (
     "%(refname:strip=2)",
-    "%(tag)",  # the name in the tag object: another one under this ref is a copy, however well signed
-    "%(*objecttype)",  # nothing for a lightweight tag
+    "%(tag)",  # the name in the tag object: a copy under another ref does not count, even if it is signed
+    "%(*objecttype)",  # empty for a lightweight tag
     "%(*objectname)",
     "%(taggername) %(taggeremail)",
     "%(taggerdate:iso-strict)",
@@ -25,7 +26,7 @@ FIELDS = (
 
 
 class Event(NamedTuple):
-    """An annotated tag: what its name says, of which commit, when and by whom."""
+    """An annotated tag: what its name says, its commit, when it was made and by whom."""
 
     tag: str
     kind: Kind
@@ -41,7 +42,7 @@ class Event(NamedTuple):
 class Version(NamedTuple):
     """A registered version.
 
-    `signed` says that the tag carries a signature; `git verify-tag` says whose it is, and whether it holds.
+    `signed`: the tag carries a signature; `git verify-tag` says whose it is, and whether it is good.
     """
 
     name: str
@@ -55,18 +56,32 @@ class Version(NamedTuple):
     tag: str
 
     @property
-    def proof(self) -> dict[str, Any] | None:
-        """The proof in the tag's message, None without one; parsed when asked for, which takes 4 ms."""
+    def proof(self) -> Proof | None:
+        """The proof in the tag's message, None without one; parsed on each use, which takes 4 ms.
+
+        Raises
+        ------
+        PerenneError
+            If it cannot be read. Listing versions does not read it.
+
+        """
         if self.proof_text is None:
             return None
-        proof = strict_yaml.loads(self.proof_text, f"the proof in the tag {self.tag}")
-        if not isinstance(proof, dict):
-            raise PerenneError(f"the proof in the tag {self.tag}: must be a mapping, found {proof!r:.60}")
-        return proof
+        return Proof.from_yaml(self.proof_text, f"the proof in the tag {self.tag}")
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of the model file, by the proof; a `PerenneError` if the tag does not hold it."""
+        proof = self.proof
+        if proof is None:
+            raise PerenneError(f"{self.tag}: the tag holds no proof; perenne release makes tags that do")
+        if proof.model.sha256 is None:
+            raise PerenneError(f"{self.tag}: the tag holds no sha256 of the model, so it proves nothing")
+        return proof.model.sha256
 
 
 class Assignment(NamedTuple):
-    """A version put in a stage. `active`: neither the assignment nor the version was cancelled since."""
+    """A version put in a stage. `active`: neither the assignment nor the version was cancelled later."""
 
     version: Version
     commit: str
@@ -79,9 +94,9 @@ class Assignment(NamedTuple):
 
 @dataclass(frozen=True)
 class Registry:
-    """What the tags say of one model. All follows from the events, which are in order, oldest first.
+    """The versions and stages of one model, derived from its events, oldest first.
 
-    A later date comes later; of tags of one second the higher counter, then the one that cancels.
+    Events are in order of their date; within a second by counter, then a cancellation after what it cancels.
     """
 
     name: str
@@ -90,28 +105,28 @@ class Registry:
 
     @cached_property
     def registered(self) -> dict[str, Version]:
-        """Every version there ever was, also those deregistered since: their names are taken."""
+        """Every version that was ever registered, deregistered ones as well: their names are taken."""
         every = [e for e in (*self.events, *self._latest.values()) if e.kind == "register"]
         return {event.subject: _version(self.name, event) for event in every}
 
     @cached_property
     def versions(self) -> list[Version]:
-        """The versions that are registered and not deregistered, the highest first."""
+        """The versions that are registered now, the highest first."""
         active = [v for v in self.registered.values() if self._latest[v.version].kind == "register"]
         return sorted(active, key=lambda version: precedence(version.version), reverse=True)
 
     @cached_property
     def deprecated(self) -> Event | None:
-        """The tag that deprecates the model, if no version was registered since."""
+        """The tag that deprecates the model, if no version was registered after it."""
         last = next((e for e in reversed(self.events) if e.kind in ("register", "deprecate")), None)
         return last if last and last.kind == "deprecate" else None
 
     def in_stage(self, stage: str) -> Version | None:
-        """The version in a stage: of those assigned to it and not cancelled, the one assigned last."""
-        return next((found.version for found in reversed(self.history(stage)) if found.active), None)
+        """Return the version in a stage: of the active assignments, the last; None if there is none."""
+        return next((one.version for one in reversed(self.history(stage)) if one.active), None)
 
     def stages(self, version: Version) -> list[str]:
-        """The stages that a version is in."""
+        """Return the stages that a version is in."""
         known = sorted({event.subject for event in self.events if event.kind == "assign"})
         holders = {stage: self.in_stage(stage) for stage in known}
         return [stage for stage, holder in holders.items() if holder and holder.version == version.version]
@@ -122,7 +137,7 @@ class Registry:
         return {event.commit for event in self.events if event.kind == "assign"}
 
     def history(self, stage: str) -> list[Assignment]:
-        """Every assignment of a version to a stage, oldest first; commits without a version are left out."""
+        """Return every assignment to a stage, oldest first; commits without a version are left out."""
         events = [e for e in self.events if e.kind in ("assign", "unassign") and e.subject == stage]
         latest = {event.commit: event for event in events}
         active = set() if self.deprecated else {version.version for version in self.versions}
@@ -135,13 +150,20 @@ class Registry:
         ]
 
     def find(self, text: str) -> Version:
-        """The version that a text names: `v1.2.0`, `1.2.0`, `retirement@v1.2.0`, or the stage it is in."""
+        """Return the version that a text names: `v1.2.0`, `1.2.0`, `retirement@v1.2.0`, or its stage.
+
+        Raises
+        ------
+        PerenneError
+            If there is none; with what was meant, or who deregistered it.
+
+        """
         wanted = text.removeprefix(f"{self.name}@")
         number = f"v{wanted.removeprefix('v')}"
         active = {version.version: version for version in self.versions}
-        found = active.get(number) or self.in_stage(wanted)
-        if found:
-            return found
+        version = active.get(number) or self.in_stage(wanted)
+        if version:
+            return version
         gone = self._latest.get(number)
         if gone:
             raise PerenneError(f"{text}: {gone.who} deregistered it on {gone.at:%Y-%m-%d} by {gone.tag}")
@@ -150,9 +172,9 @@ class Registry:
 
     @cached_property
     def _latest(self) -> dict[str, Event]:
-        """What holds of each version: the tag that registers or deregisters it.
+        """The tag that decides for each version: the first that registers it, or the one that deregisters it.
 
-        To register what is registered changes nothing: a version in use does not become another one.
+        Registering a registered version again changes nothing: a version in use stays the same.
         """
         latest: dict[str, Event] = {}
         for event in self.events:
@@ -163,32 +185,36 @@ class Registry:
 
     @cached_property
     def _by_commit(self) -> dict[str, Version]:
-        """The version of each commit; of several, which GTO does not allow, an active one."""
+        """The version of each commit; of several (GTO does not allow that) an active one."""
         every = [*self.registered.values(), *reversed(self.versions)]
         return {version.commit: version for version in every}
 
 
 def read(name: str) -> Registry:
-    """The registry of one model, from the tags that are here; `fetch` brings the others."""
+    """Read the registry of one model from the local tags; `fetch` brings those of the remote."""
     if not is_name(name):
         raise PerenneError(
-            f"{name!r} cannot stand in a release tag: letters and digits do, with -, _ or / between them"
+            f"{name!r} cannot be part of a release tag: use letters and digits, with -, _ or / between them"
         )
     listed = git.git("for-each-ref", f"--format={'%00'.join(FIELDS)}%00", "refs/tags").split("\0")
     tags = [listed[i : i + len(FIELDS)] for i in range(0, len(listed) - 1, len(FIELDS))]
-    named = [
-        (found, fields) for ref, *fields in tags if (found := parse(ref.strip())) and found.model == name
-    ]
-    events = [_event(found, *fields) for found, fields in named if _holds(found, *fields)]
-    # The others say nothing, but their names are taken.
-    counter = max((found.counter for found, _ in named), default=0)
+    parsed = [(tag, fields) for ref, *fields in tags if (tag := parse(ref.strip())) and tag.model == name]
+    events = [_event(tag, *fields) for tag, fields in parsed if _counts(tag, *fields)]
+    # The others do not count, but their names are taken.
+    counter = max((tag.counter for tag, _ in parsed), default=0)
     return Registry(name, tuple(sorted(events, key=_order)), counter + 1)
 
 
 def fetch() -> None:
-    """Bring the tags of the remote, if there is one. A tag that is another one here is told, not replaced.
+    """Fetch the tags of the remote, if there is one. A tag that differs here is an error, not replaced.
 
-    Tags that are no release tags may differ: many projects move `latest` or `nightly`.
+    Other tags than release tags may differ: many projects move `latest` or `nightly`.
+
+    Raises
+    ------
+    PerenneError
+        If a release tag differs, or the remote cannot be reached.
+
     """
     remote = git.remote()
     if remote is None:
@@ -210,29 +236,29 @@ def fetch() -> None:
 
 
 def ids(remote: str | None = None) -> dict[str, str]:
-    """The tags here or in a remote, each with the id of its object."""
+    """Return the tags here (None) or in a remote, each with the id of its object."""
     if remote:
         printed = git.git("ls-remote", "--refs", remote, "refs/tags/*")
     else:
         printed = git.git("for-each-ref", "--format=%(objectname)%09%(refname)", "refs/tags")
-    found = (line.split("\t") for line in printed.splitlines())
-    return {ref.removeprefix("refs/tags/"): name for name, ref in found}
+    pairs = (line.split("\t") for line in printed.splitlines())
+    return {ref.removeprefix("refs/tags/"): name for name, ref in pairs}
 
 
-def _holds(found: Name, tag: str, kind: str, _commit: str, _who: str, at: str, *_: str) -> bool:
+def _counts(name: Name, tag: str, kind: str, _commit: str, _who: str, at: str, *_: str) -> bool:
     """Whether it is an annotated tag of a commit, dated, and under the name that it was made with."""
-    return parse(tag) == found and kind == "commit" and at != ""
+    return parse(tag) == name and kind == "commit" and at != ""
 
 
 def _event(
-    found: Name, tag: str, _kind: str, commit: str, who: str, at: str, signature: str, text: str
+    name: Name, tag: str, _kind: str, commit: str, who: str, at: str, signature: str, text: str
 ) -> Event:
     message = text.removesuffix(signature)
-    return Event(tag, *found[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
+    return Event(tag, *name[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
 
 
 def _version(name: str, event: Event) -> Version:
-    # The last such line: anyone may write one in the text before it, and the YAML after it has none.
+    # The last such line: the text before it may have one, the YAML after it has none.
     text, line, proof = f"\n{event.message}".rpartition("\n---\n")
     message, proof_text = (text, proof) if line else (event.message, None)
     return Version(

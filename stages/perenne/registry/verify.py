@@ -1,7 +1,7 @@
-"""Verify: a commit's results are what it makes from nothing, and its model never met the holdout.
+"""Verify: a clean rerun of a commit gives its results, and its model never used the holdout.
 
-Nothing that a commit holds is taken for true: not its metrics, not its model, not its own code's word. But
-its code is run: whoever wrote it can do here what they like, and a review comes first.
+Nothing in a commit is trusted: neither its metrics nor its model. But its code is run with the rights of the
+user, so read the code first.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path, PurePath
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perenne.common import batches, git, params, periods, strict_yaml
+from perenne.common import batches, git, locked, params, periods, strict_yaml
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
+from perenne.common.locked import LockedStage
 from perenne.common.names import CLEAN, DAG, HOLDOUT, LOCK, MODEL, TRAIN
 from perenne.registry import costs
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
@@ -31,63 +31,64 @@ STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 
 
 def verify(rev: str = "HEAD") -> str:
-    """Reproduce a commit from nothing and prove its results; return what is proven, in one line.
+    """Rerun a commit in a clean clone and prove its results; return what is proven, in one line.
 
     Raises
     ------
     PerenneError
-        If anything differs: what it is, one line each.
+        If anything differs, one line each.
 
     """
     commit = git.commit(rev)
     with checkout(commit) as folder:
         env = environment(folder)
         names = stages(folder, env)
-        _none([*stale(folder, env, names), *gone(folder, names)])
-        _none([*exempt(folder), *other_data(folder, commit)])
+        _raise([*stale(folder, env, names), *gone(folder, names)])
+        _raise([*exempt(folder), *other_data(folder, commit)])
         measured = run(folder, env)
         lock = git.show(commit, LOCK)
-        found = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
-        _none(found + dependent(folder, env, commit))
+        findings = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
+        _raise(findings + dependent(folder, env, commit))
     costs.record(lock, measured)
     return f"{rev} ({commit[:7]}) is proven: it makes {LOCK} byte for byte, and {MODEL} of {TRAIN} alone"
 
 
-def _none(found: list[str]) -> None:
-    if found:
-        raise PerenneError("\n       ".join(found))
+def _raise(findings: list[str]) -> None:
+    """Raise the findings as one error, if there are any."""
+    if findings:
+        raise PerenneError("\n       ".join(findings))
 
 
 def stages(folder: Path, env: Environment) -> list[str]:
-    """The stages of a clone by name, as DVC makes them of its `dvc.yaml`."""
+    """Return the names of a clone's stages, as DVC reads them from its `dvc.yaml`."""
     return dvc(folder, env, "stage", "list", "--name-only").split()
 
 
 def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
-    """What the stages are, do, or are told that is not what the commit's lock says; nothing is run for it."""
+    """Return how the stages, their commands or inputs differ from the commit's lock; no stage is run."""
     if not (folder / LOCK).exists():
         return [STALE]
     status = json.loads(dvc(folder, env, "status", "--json"))
     known = _locked(folder)
-    found = [name for name in names if name not in known]
+    changed = [name for name in names if name not in known]
     for stage in names:
         for change in status.get(stage, []):
             if isinstance(change, dict):
                 deps = change.get("changed deps", {})
-                found += [f"{stage}: {dep}" for dep, how in deps.items() if how != "deleted"]
+                changed += [f"{stage}: {dep}" for dep, how in deps.items() if how != "deleted"]
             elif change == "changed command":
-                found.append(f"{stage}: cmd")
-    return [f"{STALE} ({', '.join(found)})"] if found else []
+                changed.append(f"{stage}: cmd")
+    return [f"{STALE} ({', '.join(changed)})"] if changed else []
 
 
 def gone(folder: Path, names: list[str]) -> list[str]:
-    """The entries of the lock that no stage stands behind: DVC keeps them, so they would prove themselves."""
+    """Return the entries of the lock without a stage: DVC keeps them, so they would prove themselves."""
     left = sorted(_locked(folder).keys() - set(names)) if (folder / LOCK).exists() else []
-    return [f"{LOCK}: {name} is no stage of {DAG} any more; remove it there too" for name in left]
+    return [f"{LOCK}: {name} is not a stage of {DAG} any more; remove it there too" for name in left]
 
 
 def exempt(folder: Path) -> list[str]:
-    """The stages that a forced run would leave out (frozen), or that name their files from elsewhere."""
+    """Return the stages that a forced run would skip (frozen), or that run in another folder (wdir)."""
     dag = strict_yaml.load(folder / DAG).get("stages", {})
     return [
         f"{DAG}: {name}: {key} exempts it from being verified; remove it"
@@ -98,13 +99,13 @@ def exempt(folder: Path) -> list[str]:
 
 
 def other_data(folder: Path, commit: str) -> list[str]:
-    """The deps of the model's stage that are data: all but the training rows, the contract, and code."""
+    """Return the deps of the model's stage that are neither training rows, contract nor committed code."""
     name, stage = _training(folder)
     tracked = _tracked(commit)
-    made = {path for other in _locked(folder).values() for path in _files(other, "outs")}
+    made = {path for other in _locked(folder).values() for path in other.outs}
     return [
         f"{DAG}: {name}: the model may depend on no data but {TRAIN}, and not on {path}"
-        for path in _read(stage)
+        for path in stage.reads
         if path != str(TRAIN) and (path in made or _is_data(path) or Path(path) not in tracked)
     ]
 
@@ -114,21 +115,24 @@ def _is_data(path: str) -> bool:
 
 
 def differences(before: bytes, after: bytes) -> list[str]:
-    """Which outputs a commit's lock tells of otherwise than the lock that a run from nothing has left."""
+    """Return the outputs that differ between a commit's lock and the lock of a clean rerun."""
     if before == after:
         return []
-    old, new = (strict_yaml.loads(text.decode(), str(LOCK))["stages"] for text in (before, after))
-    found = [
+    old, new = (
+        locked.loads(text.decode(), rev).stages
+        for text, rev in ((before, "the commit"), (after, "the rerun"))
+    )
+    changed = [
         f"{name}: {path} is not what the commit reproduces"
         for name, stage in old.items()
-        for path, file in _files(stage, "outs").items()
-        if file != _files(new.get(name, {}), "outs").get(path)
+        for path, file in stage.outs.items()
+        if name not in new or file != new[name].outs.get(path)
     ]
-    return found or [STALE]
+    return changed or [STALE]
 
 
 def mixed(folder: Path) -> list[str]:
-    """What of the holdout's periods the training rows hold: told by the rows, whatever made them."""
+    """Return how the training rows and the holdout overlap or differ from the clean data, by their rows."""
     with chdir(folder):
         p = params.load("split")
         contract = read_contract(p.case)
@@ -137,7 +141,7 @@ def mixed(folder: Path) -> list[str]:
 
 
 def _mixed(contract: Contract, as_of: pd.Period, known: pd.Period) -> Iterator[str]:
-    """Of the clone that is the current folder; `known` is the last period before the holdout."""
+    """As `mixed`, in the current folder; `known` is the last period before the holdout."""
     ends = {}
     for path in (TRAIN, HOLDOUT):
         if not path.exists():
@@ -166,26 +170,26 @@ def _mixed(contract: Contract, as_of: pd.Period, known: pd.Period) -> Iterator[s
 
 
 def _strangers(contract: Contract, first: pd.Period, last: pd.Period) -> int:
-    """How many different training rows are in no clean batch: made up, or given another time."""
+    """How many distinct training rows are in no clean batch: invented, or given another time."""
     files = [path for period, path in batches.listed(CLEAN, contract).items() if first <= period <= last]
     rows = pq.read_table(TRAIN)
     tables = [rows, *(pq.read_table(path, schema=rows.schema, partitioning=None) for path in files)]
     known = [False, *(True for _ in files)]
     marked = [t.append_column("known", pa.array([k] * len(t))) for t, k in zip(tables, known, strict=True)]
     each = pa.concat_tables(marked).group_by(rows.column_names).aggregate([("known", "any")])
-    return sum(not found for found in each["known_any"].to_pylist())
+    return sum(not known for known in each["known_any"].to_pylist())
 
 
 def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
-    """What shows that the model needs more than its stage declares; nothing else is left in the clone.
+    """Return what shows that the model's stage reads more than it declares.
 
-    A stage that reads the holdout without saying so fails then, or makes another model.
+    It is rerun with nothing else in the clone. A stage that secretly reads the holdout then fails, or makes
+    another model.
     """
     name, stage = _training(folder)
     made = _sha256(folder / MODEL)
     _leave(folder, stage, commit)
-    commands = stage["cmd"] if isinstance(stage["cmd"], list) else [stage["cmd"]]
-    failed = shown(["/bin/sh", "-ec", "\n".join(commands)], folder, env)
+    failed = shown(["/bin/sh", "-ec", "\n".join(stage.commands)], folder, env)
     if failed:
         return [
             f"{name}: fails where there is nothing but what it declares: {failed[-1].removeprefix('error: ')}"
@@ -195,8 +199,8 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
     return []
 
 
-def _leave(folder: Path, stage: dict[str, Any], commit: str) -> None:
-    """Empty a clone but for its environment, the training rows, and what the stage declares of the code."""
+def _leave(folder: Path, stage: LockedStage, commit: str) -> None:
+    """Empty a clone except for its environment, the training rows, and the code that the stage declares."""
     rows = (folder / TRAIN).rename(folder.parent / TRAIN.name)
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -204,8 +208,8 @@ def _leave(folder: Path, stage: dict[str, Any], commit: str) -> None:
                 shutil.rmtree(path)
         else:
             path.unlink()
-    declared = {DAG, *map(Path, _read(stage))} - {TRAIN}
-    # What makes a folder a package runs too, and need not be declared where it holds nothing.
+    declared = {DAG, *map(Path, stage.reads)} - {TRAIN}
+    # An `__init__.py` runs too; it need not be declared where it is empty.
     packages = {parent / "__init__.py" for path in declared for parent in path.parents}
     for path in declared | (packages & _tracked(commit)):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -214,27 +218,16 @@ def _leave(folder: Path, stage: dict[str, Any], commit: str) -> None:
     rows.rename(folder / TRAIN)
 
 
-def _training(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The stage that makes the model, by the clone's lock, and its name."""
+def _training(folder: Path) -> tuple[str, LockedStage]:
+    """The name of the stage that makes the model, and the stage, by the clone's lock."""
     for name, stage in _locked(folder).items():
-        if str(MODEL) in _files(stage, "outs"):
+        if str(MODEL) in stage.outs:
             return name, stage
     raise PerenneError(f"{LOCK}: no stage makes {MODEL}")
 
 
-def _locked(folder: Path) -> dict[str, dict[str, Any]]:
-    stages: dict[str, dict[str, Any]] = strict_yaml.load(folder / LOCK)["stages"]
-    return stages
-
-
-def _files(stage: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """The deps or the outputs of a stage in a lock, by path."""
-    return {entry["path"]: entry for entry in stage.get(kind, [])}
-
-
-def _read(stage: dict[str, Any]) -> list[str]:
-    """The files that a stage in a lock depends on, those with params among them."""
-    return [*_files(stage, "deps"), *stage.get("params", {})]
+def _locked(folder: Path) -> dict[str, LockedStage]:
+    return locked.loads((folder / LOCK).read_text(encoding="utf-8"), "the clone").stages
 
 
 def _tracked(commit: str) -> set[Path]:

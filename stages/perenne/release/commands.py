@@ -18,13 +18,14 @@ def release(
     stage: Annotated[str, typer.Option(help="Where the version is put to use.")] = PROD,
     policy_from: PolicyFrom = None,
     attempt: Annotated[
-        bool, typer.Option("--try", help="In the real server first; a version that fails there is none.")
+        bool,
+        typer.Option("--try", help="Test it in the real server first, and abort the release if it fails."),
     ] = False,
     push: Push = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the tags, create none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the tags without making them.")] = False,
 ) -> None:
-    """Tag the model of this commit as a version, if the gate found it eligible, and assign it to a stage."""
-    from perenne.release import release as released
+    """Tag this commit's model as a version, if it is eligible, and assign it to a stage."""
+    from perenne.release import release as releasing
 
     trial = None
     if attempt:
@@ -32,5 +33,5 @@ def release(
 
         trial = deploy.trial(current_case())
     typer.echo(
-        released.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial)
+        releasing.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial)
     )

@@ -1,4 +1,4 @@
-"""Release: a version tag that holds its proof, and the stage tag that says where the version is in use."""
+"""Release: a version tag with its proof, and a stage tag that puts the version to use."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import yaml
-
-from perenne.common import git, locked, names, notes, sections, strict_yaml
+from perenne.common import git, locked, names, notes, sections
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
 from perenne.common.params import Params
 from perenne.common.sections import contract_of
+from perenne.documents.proof import Proof, ProvenChange, ProvenMetric, ProvenModel, ProvenVerdict
+from perenne.documents.verdict import PolicyRecord, Verdict
 from perenne.gate import ledger, policy
+from perenne.pages.text import bounds, number
 from perenne.registry import golden, grammar, publish, storage, tags, workspace
 from perenne.registry.change import Change, between
 from perenne.registry.publish import Tag
 from perenne.registry.tags import Registry, Version
 
-SCHEMA = 1
 FIRST = "v1.0.0"
 
-Trial = Callable[[Version], str]  # tries a version in the real server; says how it was, or raises
+Trial = Callable[[Version], str]  # tests a version in the real server; returns a line, or raises
+
+
+class Needed(NamedTuple):
+    """What a verdict must have for a release, in the order in which it is checked."""
+
+    case: str
+    holdout: str
+    champion: str | None
+    policy: PolicyRecord
+    answer: str
 
 
 def release(
@@ -32,15 +42,27 @@ def release(
 ) -> str:
     """Tag the model of this commit as a version and assign it to a stage; return what was done.
 
-    Only a model that the gate found eligible: on this holdout, against the champion of today, by the policy
-    of `policy_from` (None: of this commit). What the tag speaks of is in the remote before there is a tag,
-    and where there is a `trial`, nobody else sees a tag before it is passed.
+    Only an eligible model is released: on this holdout, against the current champion. The data are in the
+    remote before there is a tag, and no tag is pushed before the trial is passed.
+
+    Parameters
+    ----------
+    stage
+        Where the version is put to use.
+    policy_from
+        The commit whose policy the verdict must follow; None: this commit.
+    push
+        Push data, notes and tags.
+    dry_run
+        Return the tags, and make none.
+    trial
+        Tests the version before it is in the stage; None: no test.
 
     Raises
     ------
     PerenneError
-        If the tree is not the commit's, its results are stale, no such verdict is known, the trial fails, or
-        somebody else released meanwhile.
+        If files are not committed, results are stale, no verdict allows it, the trial fails, or somebody else
+        has released meanwhile.
 
     """
     changed = git.changes()
@@ -58,65 +80,64 @@ def release(
     if known and known.commit in registry.assigned:
         return _again(known, registry, push=push and not dry_run)
     verdict = eligible(sha256, registry, p.case, policy_from)
-    if known:  # a release that ended in the middle of its trial
+    if known:  # a release that was interrupted during its trial
         new = [publish.assigned(registry, stage, known.commit, "released")]
     else:
         new = [*proposed(registry, verdict, p, stage)]
     made, created = known.tag if known else new[0].name, ", ".join(tag.name for tag in new)
-    if stage == PROD:  # whoever was too stale to be retrained is so no longer: another one is in use
+    if stage == PROD:  # the degraded version is replaced
         new += publish.unassigned(registry, DEGRADED, f"{made} is in {PROD}")
     if dry_run:
         return "\n".join(f"would create {tag.name} at {tag.commit[:7]}:\n{tag.message}" for tag in new)
     if push:
         _share(p.case)
-    told: list[str] = []
+    lines: list[str] = []
 
     def attempt() -> None:
         if trial:
-            told.append(trial(tags.read(p.case).find(made)))
+            lines.append(trial(tags.read(p.case).find(made)))
 
     publish.publish(new, push=push, attempt=attempt)
     return "\n".join(
-        [*told, f"released {created}" + ("" if push else "; perenne release --push shares them")]
+        [*lines, f"released {created}" + ("" if push else "; perenne release --push shares them")]
     )
 
 
-def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> dict[str, Any]:
-    """The verdict that lets a model be released; a `PerenneError` says what the ones there are lack."""
+def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> Verdict:
+    """Return the verdict that allows a release; a `PerenneError` says what the known verdicts lack."""
     champion = registry.in_stage(PROD)
-    needed = {
-        "case": case,
-        "holdout": locked.load().out(names.HOLDOUT).md5,
-        "champion": champion.version if champion else None,
-        "policy": policy.load(policy_from, contract_of(case).task).model_dump(mode="json", exclude_none=True),
-        "answer": "eligible",
-    }
-    found = ledger.verdicts(sha256)
-    if not found:
+    needed = Needed(
+        case=case,
+        holdout=locked.load().out(names.HOLDOUT).md5,
+        champion=champion.version if champion else None,
+        policy=policy.load(policy_from, contract_of(case).task).record(),
+        answer="eligible",
+    )
+    verdicts = ledger.verdicts(sha256)
+    if not verdicts:
         raise PerenneError(f"{names.MODEL}: no verdict on this model; run perenne gate")
-    for key, value in needed.items():
-        left = [verdict for verdict in found if _seen(verdict)[key] == value]
-        if not left:
-            was = _seen(found[-1])[key]
-            raise PerenneError(_lacking(key, value, was, found[-1]))
-        found = left
-    return found[-1]
+    for place, key in enumerate(Needed._fields):
+        fitting = [verdict for verdict in verdicts if _given(verdict)[place] == needed[place]]
+        if not fitting:
+            raise PerenneError(_lacking(key, needed, verdicts[-1]))
+        verdicts = fitting
+    return verdicts[-1]
 
 
-def proposed(registry: Registry, verdict: dict[str, Any], p: Params, stage: str) -> tuple[Tag, Tag]:
-    """The two tags of a release: the version, whose message ends in its proof, and the stage."""
+def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tuple[Tag, Tag]:
+    """Return the two tags of a release: the version, whose message ends in its proof, and the stage."""
     head = git.commit("HEAD")
     before = registry.versions[0] if registry.versions else None
     change = between(before.commit, None, p.case) if before else Change("major", ("the first release",))
-    # Also those that were deregistered: a number once given stays given.
+    # Deregistered versions as well: a number is never used twice.
     highest = max(registry.registered, key=grammar.precedence, default=None)
     version = bumped(highest, change) if highest else FIRST
-    metric = verdict["policy"]["metric"]
-    found = "{value:.4g} [{low:.4g}, {high:.4g}]".format(**verdict["metrics"][metric])
-    against = f"{verdict['intent']} than {verdict['champion']}" if verdict["champion"] else "the first"
-    subject = f"{registry.name} {version}: {metric} {found}, {against}"
+    measured = verdict.interval()
+    interval = f"{number(measured.value)} {bounds(measured.low, measured.high)}".strip()
+    against = f"{verdict.intent} than {verdict.champion}" if verdict.champion else "the first"
+    subject = f"{registry.name} {version}: {verdict.policy.metric} {interval}, {against}"
     reasons = "\n".join(f"- {reason}" for reason in change.reasons)
-    message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{as_yaml(_proof(verdict, change, p))}"
+    message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{_proof(verdict, change, p).to_yaml()}"
     return (
         Tag(f"{registry.name}@{version}", head, message),
         Tag(f"{registry.name}#{stage}#{registry.next_counter}", head, f"{version} to {stage}\n\nreleased\n"),
@@ -124,7 +145,7 @@ def proposed(registry: Registry, verdict: dict[str, Any], p: Params, stage: str)
 
 
 def bumped(version: str, change: Change) -> str:
-    """The version after another.
+    """Return the version after another.
 
     >>> [bumped("v1.2.3", Change(kind, ())) for kind in ("major", "minor", "patch")]
     ['v2.0.0', 'v1.3.0', 'v1.2.4']
@@ -139,30 +160,13 @@ def bumped(version: str, change: Change) -> str:
             return f"v{major}.{minor}.{patch + 1}"
 
 
-class _Dumper(yaml.SafeDumper):
-    """Puts in quotes what `strict_yaml` would else read as something else: a hash may look like a number."""
-
-    yaml_implicit_resolvers = strict_yaml.Loader.yaml_implicit_resolvers
-
-
-def as_yaml(value: dict[str, Any]) -> str:
-    """A value as YAML that `strict_yaml` reads as the same value.
-
-    >>> print(as_yaml({"sha256": "12e34", "as_of": "2013-03-01", "margin": 1e-05}), end="")
-    sha256: '12e34'
-    as_of: 2013-03-01
-    margin: 1.0e-05
-    """
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
 def model_of(version: Version) -> str | None:
-    """The sha256 of a version's model file; None for a tag without proof."""
-    return str(version.proof["model"]["sha256"]) if version.proof else None
+    """Return the sha256 of a version's model file; None for a tag without proof."""
+    return version.proof.model.sha256 if version.proof else None
 
 
 def _again(known: Version, registry: Registry, *, push: bool) -> str:
-    """Released twice is one version; what is not yet on the remote goes there."""
+    """What to do for a model that is a version already: `push` pushes what is not in the remote yet."""
     stages = registry.stages(known)
     if push:
         _share(registry.name)
@@ -172,51 +176,48 @@ def _again(known: Version, registry: Registry, *, push: bool) -> str:
 
 
 def _share(name: str) -> None:
-    """Bring to the remotes what the tags that follow speak of: data, verdicts and looks."""
+    """Push what the tags that follow name: data, verdicts and looks."""
     storage.push(*(event.commit for event in publish.waiting(name) if event.kind == "register"))
     notes.share()
 
 
-def _seen(verdict: dict[str, Any]) -> dict[str, Any]:
-    """A verdict's own answers to what a release needs."""
-    return {key: verdict[key] for key in ("case", "champion", "policy", "answer")} | {
-        "holdout": verdict["holdout"]["md5"]
-    }
+def _given(verdict: Verdict) -> Needed:
+    """What a verdict has of what a release needs."""
+    return Needed(verdict.case, verdict.holdout.md5, verdict.champion, verdict.policy, verdict.answer)
 
 
-def _lacking(key: str, needed: Any, was: Any, verdict: dict[str, Any]) -> str:
+def _lacking(key: str, needed: Needed, verdict: Verdict) -> str:
     where = f"{names.MODEL}: its verdict"
     again = "run perenne gate"
     match key:
         case "answer":
-            return f"{where} is {was}: {verdict['why']}"
+            return f"{where} is {verdict.answer}: {verdict.why}"
         case "policy":
             return f"{where} follows another policy than params.yaml; {again}"
         case "champion":
-            now = needed or "nothing"
-            return f"{where} compares it with {was or 'nothing'}, but {now} is in {PROD} now; {again}"
+            was, now = (champion or "nothing" for champion in (verdict.champion, needed.champion))
+            return f"{where} compares it with {was}, but {now} is in {PROD} now; {again}"
         case _:
             return f"{where} is for another {key}; {again}"
 
 
-def _proof(verdict: dict[str, Any], change: Change, p: Params) -> dict[str, Any]:
-    """What a release rests on, as YAML can hold it."""
-    return {
-        "schema": SCHEMA,
-        "model": verdict["challenger"],
-        "lock": {str(path): _sha256(path) for path in (names.LOCK, REQUIREMENTS)},
-        "as_of": p.split.as_of,
-        "batches": json.loads(SPLIT.read_text(encoding="utf-8")),
-        "champion": verdict["champion"],
-        "change": {"kind": change.kind, "reasons": list(change.reasons)},
-        "intent": verdict["intent"],
-        "metrics": verdict["metrics"],
-        "golden": golden.record(p.case),
-        "verdict": {
-            key: verdict[key] for key in ("answer", "why", "alpha", "policy", "policy_from", "holdout")
-        }
-        | {"rules": [{key: rule[key] for key in rule if key != "parts"} for rule in verdict["rules"]]},
-    }
+def _proof(verdict: Verdict, change: Change, p: Params) -> Proof:
+    """What the release rests on."""
+    return Proof(
+        model=ProvenModel(sha256=verdict.challenger.sha256, size=verdict.challenger.size),
+        lock={str(path): _sha256(path) for path in (names.LOCK, REQUIREMENTS)},
+        as_of=p.split.as_of,
+        batches=json.loads(SPLIT.read_text(encoding="utf-8")),
+        champion=verdict.champion,
+        change=ProvenChange(kind=change.kind, reasons=change.reasons),
+        intent=verdict.intent,
+        metrics={
+            name: ProvenMetric(value=metric.value, low=metric.low, high=metric.high)
+            for name, metric in verdict.metrics.items()
+        },
+        golden=golden.record(p.case),
+        verdict=ProvenVerdict.of(verdict),
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from perenne.common.cut import Cut
+from perenne.documents.verdict import VerdictAnswer
 from perenne.gate.evidence import Contender
-from perenne.gate.judge import Answer, evidence, judge
+from perenne.gate.judge import evidence, judge
 from perenne.replay.world import World
 from perenne.stats import spending
 
@@ -17,7 +18,7 @@ from perenne.stats import spending
 class Verdict(NamedTuple):
     """The answer, and the rules that stood in the way."""
 
-    answer: Answer
+    answer: VerdictAnswer
     why: str
 
 

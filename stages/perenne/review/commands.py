@@ -17,29 +17,31 @@ COULD_NOT_REVIEW = 2
 @app.command()
 def review(
     *,
-    base: Annotated[str, typer.Option(metavar="REV", help="The commit to be merged into: origin/main.")],
+    base: Annotated[str, typer.Option(metavar="REV", help="The commit to merge into, such as origin/main.")],
     out: Annotated[Path, typer.Option(help="The folder for review.md and review.json.")] = Path("review"),
     trust: Annotated[
-        Literal["rerun", "lock"] | None, typer.Option(help="Instead of the base's review.trust.")
+        Literal["rerun", "lock"] | None, typer.Option(help="Overrides the base's review.trust.")
     ] = None,
     push: Push = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask the remote for tags and looks.")
+        bool, typer.Option("--offline", help="Do not fetch tags and looks from the remote.")
     ] = False,
 ) -> None:
-    """Say what this commit does to the model: reproduced, judged by the base's policy, as a page.
+    """Review what this commit does to the model: rerun, judge by the base's policy, write a page.
 
     Exit status: 0 eligible, or the model is unchanged; 1 rejected, or not reproducible; 3 undecided; 2 could
     not judge.
     """
     from perenne.common.errors import PerenneError
-    from perenne.review import page, review
+    from perenne.common.names import REVIEW_PAGE
+    from perenne.pages import review as page
+    from perenne.review import review as reviewing
 
     try:
-        found = review.review(base, trust=trust, push=push, offline=offline)
-        page.write(found, out)
+        review = reviewing.review(base, trust=trust, push=push, offline=offline)
+        reviewing.write(review, out)
     except PerenneError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(COULD_NOT_REVIEW) from error
-    typer.echo(f"{page.headline(found)}\n{out / page.MARKDOWN}")
-    raise typer.Exit(review.STATUS[found["answer"]])
+    typer.echo(f"{page.headline(review)}\n{out / REVIEW_PAGE}")
+    raise typer.Exit(reviewing.STATUS[review.answer])

@@ -1,34 +1,33 @@
-"""A commit run again from nothing: whether its results are what it says, and what they cost to make."""
+"""A commit rerun in a clean clone: whether its results are reproducible, and what each stage costs."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK
+from perenne.documents.review import LockState
 from perenne.registry import verify
 from perenne.registry.meter import Cost
 from perenne.registry.reproduce import checkout, environment, keep, run
 
-Lock = Literal["as committed", "stale", "not reproducible", "not run"]
-
 
 class Rerun(NamedTuple):
-    """What a rerun has shown.
+    """The result of a rerun.
 
-    `lock` says of `dvc.lock`: it is what the commit makes; it is of another commit, and `made` is the one of
-    this; it is not what the commit makes, for the reasons in `findings`; or nothing was run.
+    `lock` is the state of `dvc.lock`: `as committed`, the rerun makes the same; `stale`, it is of another
+    commit, and `made` is the right one; `not reproducible`, for the reasons in `findings`; or `not run`.
     """
 
-    lock: Lock
+    lock: LockState
     findings: tuple[str, ...] = ()
     costs: dict[str, Cost] = {}  # noqa: RUF012 -- nobody changes it
     made: bytes = b""
 
 
 def current(commit: str) -> bool:
-    """Whether the code, params and commands of a commit are those that its lock speaks of; runs no stage."""
+    """Return whether a commit's lock is of its own code, params and commands; no stage is run."""
     with checkout(commit) as folder:
         env = environment(folder)
         names = verify.stages(folder, env)
@@ -36,9 +35,9 @@ def current(commit: str) -> bool:
 
 
 def rerun(commit: str) -> Rerun:
-    """Run every stage of a commit in a clone of its own, and prove its results as `verify` does.
+    """Run every stage of a commit in a clean clone, and prove its results as `verify` does.
 
-    What it makes is in DVC's cache afterwards, so that nobody has to make it once more to judge it.
+    Its outputs are in DVC's cache afterwards, so that the gate can use them.
     """
     with checkout(commit) as folder:
         env = environment(folder)
@@ -57,7 +56,7 @@ def rerun(commit: str) -> Rerun:
         if not findings:
             keep(folder, env)
             findings = verify.dependent(folder, env, commit)
-    lock: Lock = "not reproducible" if findings else "stale" if stale else "as committed"
+    lock: LockState = "not reproducible" if findings else "stale" if stale else "as committed"
     return Rerun(lock, tuple(findings), costs, made)
 
 
@@ -67,7 +66,7 @@ def bring(made: bytes) -> None:
     Raises
     ------
     PerenneError
-        If something lies there that neither the cache nor the lock knows: it would be lost.
+        If a file there is neither in the cache nor in the lock: it would be lost.
 
     """
     if made and made != LOCK.read_bytes():
@@ -76,14 +75,14 @@ def bring(made: bytes) -> None:
 
 
 def pull() -> None:
-    """Bring what the lock of the working tree names, from the cache or the remote: nothing is run."""
+    """Get the outputs that the working tree's lock names from the cache or the remote; no stage is run."""
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             repo.pull()
     except Exception as error:  # whatever a file system or a server can raise
-        raise PerenneError(f"{LOCK}: not all that it names can be had: {_line(error)}") from error
+        raise PerenneError(f"{LOCK}: some of its outputs are unavailable: {_line(error)}") from error
 
 
 def _checkout() -> None:
@@ -95,7 +94,7 @@ def _checkout() -> None:
             repo.checkout()
     except DvcException as error:
         raise PerenneError(
-            f"data/: what lies there is in no cache: dvc commit keeps it, or remove it: {_line(error)}"
+            f"data/: a file there is in no cache: dvc commit keeps it, or remove it: {_line(error)}"
         ) from error
 
 

@@ -1,23 +1,22 @@
-"""Review: what a commit does to the model, reproduced from nothing and judged by the base's policy."""
+"""Review: what a commit does to the model, rerun in a clean clone and judged by the base's policy."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
-from perenne.common import git, locked, notes
+from perenne.common import batches, git, locked, notes
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK, MODEL
+from perenne.common.names import LOCK, MODEL, REVIEW_JSON, REVIEW_PAGE
+from perenne.documents.review import Review, ReviewAnswer, Trust
+from perenne.pages import review as page
 from perenne.registry import costs, tags
 from perenne.review import rerun, settings, sides
 from perenne.review.rerun import Rerun
-from perenne.review.settings import Trust
 from perenne.review.sides import Side
 
-Review = dict[str, Any]
-"""In JSON's own types: what `review.json` holds and `review.md` shows."""
-
-SCHEMA = 1
-STATUS = {
+# Exit status of `perenne review` by answer.
+STATUS: dict[ReviewAnswer, int] = {
     "eligible": 0,
     "unchanged": 0,
     "rejected": 1,
@@ -28,7 +27,7 @@ STATUS = {
 
 
 class Commits(NamedTuple):
-    """The commit that is reviewed, the one it is to be merged into, and the last one they share."""
+    """The commit under review, the one to merge into, and their last common ancestor."""
 
     head: str
     base: str
@@ -38,25 +37,24 @@ class Commits(NamedTuple):
 def review(base: str, *, trust: Trust | None = None, push: bool = False, offline: bool = False) -> Review:
     """Review the commit that is checked out; its results are in the working tree afterwards.
 
-    What it changes is told against the last commit that it shares with the base; its model must beat the
-    base's as it is now, and the one in prod. Policy and trust are those of the base: what a change says
-    about how it is to be judged counts from the merge on.
+    Changes are listed since the common ancestor with the base. The model must beat the base's current one and
+    the one in prod. Policy and trust are those of the base: a change to them counts after the merge.
 
     Parameters
     ----------
     base
-        The commit that the change is to be merged into, such as `origin/main`.
+        The commit to merge into, such as `origin/main`.
     trust
-        Instead of the base's `review.trust`.
+        Overrides the base's `review.trust`.
     push
-        Share the look at the holdout and the verdict.
+        Push the look at the holdout and the verdict.
     offline
-        Do not ask the remote for its tags and looks.
+        Do not fetch tags and looks from the remote.
 
     Raises
     ------
     PerenneError
-        If the working tree is not the commit's, or the base is none.
+        If files are not committed, or the base is not a commit.
 
     """
     changed = git.changes()
@@ -66,24 +64,24 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
         )
     commits = _commits(base)
     trust = trust or settings.load(commits.base).trust
-    found: Review = {
-        "schema": SCHEMA,
-        "case": sides.case_of(Side(None)),
-        **commits._asdict(),
-        "trust": trust,
-    }
     if _lock(commits.head) == _lock(commits.fork) and rerun.current(commits.head):
-        return found | _described(commits, Rerun("not run")) | {"answer": "unchanged", "gate": None}
+        return _described(commits, trust, Rerun("not run"), "unchanged")
     if not offline:
         tags.fetch()
         notes.fetch()
     run = _results(commits, trust)
-    found |= _described(commits, run)
     if run.lock == "not reproducible":
-        return found | {"answer": "not reproducible", "gate": None}
+        return _described(commits, trust, run, "not reproducible")
     if _model(None) == _model(commits.fork):
-        return found | {"answer": "unchanged", "gate": None}
-    return found | _judged(commits, found["case"], push=push)
+        return _described(commits, trust, run, "unchanged")
+    return _judged(_described(commits, trust, run, "could not judge"), push=push)
+
+
+def write(review: Review, folder: Path) -> None:
+    """Write review.json and review.md into a folder, each whole or not at all."""
+    review.write(folder / REVIEW_JSON)
+    with batches.replacing(folder / REVIEW_PAGE) as temporary:
+        temporary.write_text(page.page(review), encoding="utf-8")
 
 
 def _commits(base: str) -> Commits:
@@ -95,7 +93,7 @@ def _commits(base: str) -> Commits:
 
 
 def _results(commits: Commits, trust: Trust) -> Rerun:
-    """Bring the commit's results into the working tree: run again, or as the lock has them."""
+    """Put the commit's results into the working tree: of a rerun, or those that the lock names."""
     if trust == "lock":
         rerun.pull()
         return Rerun("not run")
@@ -106,37 +104,43 @@ def _results(commits: Commits, trust: Trust) -> Rerun:
     return run
 
 
-def _judged(commits: Commits, case: str, *, push: bool) -> Review:
-    """The gate's verdict, or why there is none: what cannot be judged does not pass."""
-    from perenne.gate import verdict  # brings scikit-learn: two seconds that an unchanged model need not wait
+def _judged(review: Review, *, push: bool) -> Review:
+    """The review with the gate's verdict, or why there is none: that does not count as a pass."""
+    from perenne.gate import (
+        gate,
+    )  # it imports scikit-learn: two seconds that an unchanged model need not wait
 
-    comparable = sides.case_of(Side(commits.base)) == case and _model(commits.base)
+    base = review.base
+    comparable = sides.case_of(Side(base)) == review.case and _model(base)
     try:
-        judged = verdict.gate(
-            base=commits.base if comparable else None, policy_from=commits.base, share=push, offline=True
-        )
+        verdict = gate.gate(base=base if comparable else None, policy_from=base, share=push, offline=True)
     except PerenneError as error:
-        return {"answer": "could not judge", "error": str(error), "gate": None}
-    return {"answer": judged["answer"], "gate": judged}
+        return review.model_copy(update={"answer": "could not judge", "error": str(error)})
+    return review.model_copy(update={"answer": verdict.answer, "gate": verdict})
 
 
-def _described(commits: Commits, run: Rerun) -> Review:
+def _described(commits: Commits, trust: Trust, run: Rerun, answer: ReviewAnswer) -> Review:
     """What the commit changes, and what it costs, whatever the verdict."""
     old, new = Side(commits.fork), Side(None)
     before = _lock(commits.fork)
-    return {
-        "lock": run.lock,
-        "findings": list(run.findings),
-        "costs": {stage: list(cost) for stage, cost in run.costs.items()},
-        "costs_before": {stage: list(c) for stage, c in (costs.recorded(before) if before else {}).items()},
-        "params": [changed._asdict() for changed in sides.params(old, new)],
-        "contract": sides.contract(old, new, sides.case_of(new)),
-        "data": [batch._asdict() for batch in found] if (found := sides.data(old, new)) is not None else None,
-        "plots": sides.plots(new),
-        "drift": sides.drift(new),
-        "drift_before": sides.drift(old),
-        "files": git.git("diff", "--name-only", commits.fork, commits.head).splitlines(),
-    }
+    case = sides.case_of(new)
+    return Review(
+        case=case,
+        answer=answer,
+        **commits._asdict(),
+        trust=trust,
+        lock=run.lock,
+        findings=run.findings,
+        costs={stage: (cost.seconds, cost.megabytes) for stage, cost in run.costs.items()},
+        costs_before=costs.recorded(before) if before else {},
+        params=sides.params(old, new),
+        contract=sides.contract(old, new, case),
+        data=sides.data(old, new),
+        plots=sides.plots(new),
+        drift=sides.drift(new),
+        drift_before=sides.drift(old),
+        files=tuple(git.git("diff", "--name-only", commits.fork, commits.head).splitlines()),
+    )
 
 
 def _lock(rev: str) -> bytes | None:
@@ -147,7 +151,7 @@ def _lock(rev: str) -> bytes | None:
 
 
 def _model(rev: str | None) -> str | None:
-    """The MD5 of a commit's model, or of the working tree's; None if its lock has none."""
+    """The MD5 of the model of a commit or of the working tree (None); None if its lock has none."""
     try:
         return locked.load(rev).out(MODEL).md5
     except PerenneError:

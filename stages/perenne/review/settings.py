@@ -1,21 +1,18 @@
-"""The section `review` of params.yaml, as it is in a commit that is trusted."""
+"""The section `review` of params.yaml, as a trusted commit has it."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from perenne.common.sections import section
 from perenne.common.typed import Model
-
-Trust = Literal["rerun", "lock"]
+from perenne.documents.review import Trust
 
 
 class ReviewSettings(Model):
-    """`rerun`: every stage is run again. `lock`: what dvc.lock says is believed, and the report says so."""
+    """`trust: rerun` reruns every stage; `lock` trusts dvc.lock without a rerun, and the page warns of it."""
 
     trust: Trust = "rerun"
 
 
 def load(rev: str) -> ReviewSettings:
-    """The settings of a commit: a change must not be reviewed as it would like to be."""
+    """Return the settings of a commit: a change must not choose how it is reviewed."""
     return section("review", ReviewSettings, rev)

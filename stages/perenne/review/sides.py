@@ -1,62 +1,68 @@
-"""What two commits differ in, before any model is scored: params, contract, data, drift."""
+"""The differences between two commits, without scoring a model: params, contract, data, drift."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
+
+from pydantic import ConfigDict, ValidationError
 
 from perenne.common import git, locked, sections, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import DRIFT, PARAMS, PLOTS, RAW, VALIDATION
+from perenne.common.params import OUTSIDE
+from perenne.common.typed import Model
+from perenne.documents.review import BatchChange, DriftAdvice, How, ParamChange, PlotRows
 from perenne.registry import change, storage
 
-OUTSIDE = ("gate", "review", "serve", "loop")  # the sections of params.yaml that no stage reads
+M = TypeVar("M", bound=Model)
+
 NONE = "none"
 
 
-class Changed(NamedTuple):
-    """A value before and after; `none` where there is none."""
+class BatchCounts(Model):
+    """The rows of a batch, and those in quarantine, in `validation.json`."""
 
-    key: str
-    before: str
-    after: str
+    model_config = ConfigDict(extra="ignore")
+
+    rows: int | None = None
+    quarantined: int | None = None
 
 
-class Batch(NamedTuple):
-    """A batch that came, went or changed: `rows` and `quarantined` are those of the later commit."""
+class Counts(Model):
+    """The counts of each batch by period."""
 
-    period: str
-    how: str
-    rows: int | None
-    quarantined: int | None
+    batches: dict[str, BatchCounts]
 
 
 class Side(NamedTuple):
-    """A commit, or the working tree (None), as what it holds is read."""
+    """A commit, or the working tree (None), and what can be read from it."""
 
     rev: str | None
 
     def read(self, path: Path) -> bytes:
-        """An output: of the working tree as it lies there, of a commit from DVC's cache or remote."""
+        """Return an output: of the working tree its file, of a commit from DVC's cache or remote."""
         return storage.obtain(self.rev, path) if self.rev else path.read_bytes()
 
-    def report(self, path: Path) -> Any:
-        """A report in JSON; None if no stage makes it, or it cannot be had."""
+    def section(self, path: Path, key: str) -> object:
+        """Return what stands under a key of a JSON report; None if the report or the key is not there."""
         try:
-            return json.loads(self.read(path))
+            report = json.loads(self.read(path))
         except (PerenneError, FileNotFoundError):
             return None
+        return report.get(key) if isinstance(report, dict) else None
 
-    def params(self) -> dict[str, Any]:
-        """All of params.yaml, by dotted keys."""
+    def params(self) -> dict[str, object]:
+        """Return all of params.yaml by dotted keys; the values are shown, never used."""
         text = git.show(self.rev, PARAMS).decode() if self.rev else PARAMS.read_text(encoding="utf-8")
-        found = strict_yaml.loads(text, f"{PARAMS} of {self.rev or 'the working tree'}")
-        return locked.flat(found) if isinstance(found, dict) else {}
+        tree = strict_yaml.loads(text, f"{PARAMS} of {self.rev or 'the working tree'}")
+        return locked.flat(tree) if isinstance(tree, dict) else {}
 
     def batches(self) -> dict[str, str] | None:
-        """The MD5 of each batch in `data/raw`, by period; None if its listing cannot be had."""
+        """Return the MD5 of each batch in `data/raw` by period; None if its listing is unavailable."""
         try:
             md5 = locked.load(self.rev).out(RAW).md5
             listing = json.loads(storage.named(md5, f"{RAW} of {self.rev or 'the working tree'}"))
@@ -65,64 +71,72 @@ class Side(NamedTuple):
         return {Path(entry["relpath"]).stem: entry["md5"] for entry in listing}
 
 
-def params(old: Side, new: Side) -> list[Changed]:
-    """Every key of params.yaml whose value is another one."""
+def params(old: Side, new: Side) -> tuple[ParamChange, ...]:
+    """Return the keys of params.yaml that differ: first those of the stages, then those of `OUTSIDE`."""
     before, after = old.params(), new.params()
     keys = sorted(before.keys() | after.keys(), key=lambda key: (key.startswith(OUTSIDE), key))
-    return [
-        Changed(key, _text(before, key), _text(after, key))
+    return tuple(
+        ParamChange(key=key, before=_text(before, key), after=_text(after, key))
         for key in keys
         if _text(before, key) != _text(after, key)
-    ]
+    )
 
 
-def contract(old: Side, new: Side, case: str) -> list[str]:
-    """What a caller of the model would notice; nothing if the case is new."""
+def contract(old: Side, new: Side, case: str) -> tuple[str, ...]:
+    """Return the changes that a caller of the model would notice; none if the case is new."""
     try:
         before, after = (sections.contract_of(case, side.rev) for side in (old, new))
     except PerenneError:
-        return []
-    return list(change.inputs(before, after))
+        return ()
+    return tuple(change.inputs(before, after))
 
 
-def data(old: Side, new: Side) -> list[Batch] | None:
-    """The batches that are not the same in both; None if it cannot be told."""
+def data(old: Side, new: Side) -> tuple[BatchChange, ...] | None:
+    """Return the batches that differ; None if a listing is unavailable."""
     before, after = old.batches(), new.batches()
     if before is None or after is None:
         return None
-    counts = (new.report(VALIDATION) or {}).get("batches", {})
-    return [
-        _batch(period, before.get(period), after.get(period), counts.get(period, {}))
+    counts = _read(Counts, {"batches": new.section(VALIDATION, "batches")}) or Counts(batches={})
+    return tuple(
+        _batch(period, before.get(period), after.get(period), counts.batches.get(period, BatchCounts()))
         for period in sorted(before.keys() | after.keys())
         if before.get(period) != after.get(period)
-    ]
+    )
 
 
-def plots(side: Side) -> dict[str, list[list[str]]]:
-    """The rows, as text, of the plots of the working tree that charts are made of."""
-    found = {}
-    for name in ("reliability", "slices", "timeline"):
-        path = PLOTS / f"{name}.csv"
-        lines = side.read(path).decode().splitlines() if path.is_file() else []
-        found[name] = list(csv.reader(lines))[1:]
-    return found
+def plots(side: Side) -> PlotRows:
+    """Return the rows, as text, of the plots of the working tree that become charts."""
+    return PlotRows(**{name: _csv(side, PLOTS / f"{name}.csv") for name in PlotRows.model_fields})
 
 
-def drift(side: Side) -> dict[str, Any] | None:
-    """The advice of the stage `drift`: level and reasons."""
-    advice = (side.report(DRIFT) or {}).get("advice")
-    return advice if isinstance(advice, dict) else None
+def _csv(side: Side, path: Path) -> tuple[tuple[str, ...], ...]:
+    """The rows of a CSV file below its head; none without the file."""
+    lines = side.read(path).decode().splitlines() if path.is_file() else []
+    return tuple(tuple(row) for row in csv.reader(lines))[1:]
+
+
+def drift(side: Side) -> DriftAdvice | None:
+    """Return the advice of the stage `drift`; None if it is unavailable."""
+    return _read(DriftAdvice, side.section(DRIFT, "advice"))
+
+
+def _read(model: type[M], content: object) -> M | None:
+    """A part of a report that a commit may have in another form; None then."""
+    try:
+        return model.model_validate_json(json.dumps(content))
+    except ValidationError:
+        return None
 
 
 def case_of(side: Side) -> str:
-    """The current case."""
+    """Return the current case."""
     return str(side.params().get("case", NONE))
 
 
-def _batch(period: str, before: str | None, after: str | None, counts: dict[str, int]) -> Batch:
-    how = "added" if before is None else "removed" if after is None else "changed"
-    return Batch(period, how, counts.get("rows"), counts.get("quarantined"))
+def _batch(period: str, before: str | None, after: str | None, counts: BatchCounts) -> BatchChange:
+    how: How = "added" if before is None else "removed" if after is None else "changed"
+    return BatchChange(period=period, how=how, rows=counts.rows, quarantined=counts.quarantined)
 
 
-def _text(values: dict[str, Any], key: str) -> str:
+def _text(values: Mapping[str, object], key: str) -> str:
     return str(values[key]) if key in values else NONE

@@ -16,6 +16,7 @@ from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
+from perenne.documents.proof import Proof
 from perenne.registry import golden
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
@@ -30,7 +31,7 @@ class Served(NamedTuple):
     """A version with all that it takes to answer by it."""
 
     version: Version
-    proof: dict[str, Any]  # of the version: to read it takes some milliseconds
+    proof: Proof  # of the version: to read it takes some milliseconds
     sha256: str
     contract: Contract
     scorer: Scorer
@@ -55,8 +56,8 @@ def load(name: str, version: Version, folder: Path) -> Served:
     """
     path = folder / names.MODEL.name
     data = path.read_bytes()
-    proof = version.proof or {}
-    found, said = hashlib.sha256(data).hexdigest(), proof["model"]["sha256"]
+    proof = version.proof or Proof()
+    found, said = hashlib.sha256(data).hexdigest(), version.sha256
     if found != said:
         raise PerenneError(f"{path}: its sha256 is {found}, but its tag {version.tag} says {said}")
     card = json.loads((folder / names.CARD.name).read_text(encoding="utf-8"))

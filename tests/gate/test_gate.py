@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from perenne.common import locked, names
 from perenne.common.errors import PerenneError
-from perenne.gate import ledger, show
-from perenne.gate.verdict import gate
+from perenne.documents.verdict import Verdict
+from perenne.gate import ledger
+from perenne.gate.gate import gate
+from perenne.pages.verdict import markdown
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -34,17 +35,17 @@ def inside(company: Project, enter: Enter) -> Project:
     return company
 
 
-def rules(verdict: dict[str, Any]) -> dict[tuple[str, str], str]:
+def rules(verdict: Verdict) -> dict[tuple[str, str], str]:
     """Return the answer of each rule against each opponent."""
-    return {(rule["rule"], rule["against"]): rule["answer"] for rule in verdict["rules"]}
+    return {(finding.rule, finding.against): finding.answer for finding in verdict.rules}
 
 
 @pytest.mark.usefixtures("better")
 def test_better_model_is_eligible() -> None:
     """All rules pass, against the champion, which is scored from its own file."""
     verdict = gate()
-    assert verdict["answer"] == "eligible"
-    assert (verdict["champion"], verdict["intent"]) == ("v1.0.0", "better")
+    assert verdict.answer == "eligible"
+    assert (verdict.champion, verdict.intent) == ("v1.0.0", "better")
     assert rules(verdict) == {
         ("floor", "the mean"): "pass",
         ("improvement", "v1.0.0 in prod"): "pass",
@@ -60,8 +61,8 @@ def test_worse_model_is_rejected(inside: Project) -> None:
     inside.edit(r"max_iter: \d+", "max_iter: 1")
     inside.repro()
     verdict = gate()
-    assert verdict["answer"] == "rejected"
-    assert "improvement against v1.0.0 in prod" in verdict["why"]
+    assert verdict.answer == "rejected"
+    assert "improvement against v1.0.0 in prod" in verdict.why
 
 
 def test_the_champion_does_not_beat_itself(inside: Project) -> None:
@@ -69,39 +70,40 @@ def test_the_champion_does_not_beat_itself(inside: Project) -> None:
     inside.write("NEWS.md", "words\n")
     inside.commit("words")
     verdict = gate()
-    assert (verdict["answer"], verdict["why"]) == ("rejected", "it is the model of v1.0.0")
-    assert gate()["answer"] == "rejected"
-    assert "alpha" not in verdict
+    assert (verdict.answer, verdict.why) == ("rejected", "it is the model of v1.0.0")
+    assert gate().answer == "rejected"
+    assert verdict.alpha is None
+    assert "alpha" not in verdict.to_json()
 
 
 def test_only_newer_data_need_only_be_as_good(inside: Project) -> None:
     """Moving `as_of` asks for a model that is fresher; a hyperparameter as well asks for a better one."""
     inside.edit("as_of: 2019Q4", "as_of: 2020Q1")
     inside.repro()
-    assert gate()["intent"] == "fresher"
+    assert gate().intent == "fresher"
     inside.edit(r"max_iter: \d+", "max_iter: 4")
     inside.repro()
-    assert gate()["intent"] == "better"
+    assert gate().intent == "better"
 
 
 def test_first_model_has_no_champion(project: Project, enter: Enter) -> None:
     """Only absolute rules apply to a first release, and the verdict says so."""
     enter(project)
     verdict = gate()
-    assert verdict["champion"] is None
+    assert verdict.champion is None
     assert {rule for rule, _ in rules(verdict)} == {"floor", "calibration"}
-    assert "a first release" in verdict["why"]
+    assert "a first release" in verdict.why
 
 
 def test_base_must_be_beaten_as_well(better: Project) -> None:
     """A change that undoes the base's gain is better than prod, and still not eligible."""
     better.edit(r"max_iter: \d+", "max_iter: 12")
     better.repro()
-    assert gate()["answer"] == "eligible"
+    assert gate().answer == "eligible"
     against_base = gate(base="HEAD")
-    assert against_base["answer"] != "eligible"
+    assert against_base.answer != "eligible"
     base = better.out("git rev-parse HEAD").strip()
-    assert against_base["base"] == base
+    assert against_base.base == base
     assert rules(against_base)["improvement", f"base {base[:7]}"] != "pass"
 
 
@@ -111,8 +113,8 @@ def test_policy_of_the_change_does_not_count(inside: Project) -> None:
     inside.edit("intent: auto", "intent: fresher")
     inside.edit(r"margin: 0.001", "margin: 5")
     inside.repro()
-    assert gate()["answer"] == "eligible"
-    assert gate(policy_from="HEAD")["answer"] == "rejected"
+    assert gate().answer == "eligible"
+    assert gate(policy_from="HEAD").answer == "rejected"
 
 
 def test_committed_metrics_are_not_believed(project: Project, enter: Enter) -> None:
@@ -123,7 +125,7 @@ def test_committed_metrics_are_not_believed(project: Project, enter: Enter) -> N
         project.write(f"data/reports/{file}.json", '{"log_loss": 0.0}\n')
     project.run("dvc commit -f -q evaluate")
     forged = gate()
-    assert forged["metrics"] == honest["metrics"]
+    assert forged.metrics == honest.metrics
     assert rules(forged) == rules(honest)
 
 
@@ -133,19 +135,27 @@ def test_the_dummy_is_measured_and_not_believed(better: Project) -> None:
     card = json.loads(better.read("data/model/model.json"))
     better.write("data/model/model.json", json.dumps(card | {"mean_target": 0.999}))
     better.run("dvc commit -q -f train")
-    floor = [next(rule for rule in found["rules"] if rule["rule"] == "floor") for found in (honest, gate())]
-    assert floor[0]["value"] == floor[1]["value"]
+    floor = [
+        next(finding for finding in verdict.rules if finding.rule == "floor") for verdict in (honest, gate())
+    ]
+    assert floor[0].value == floor[1].value
 
 
 def test_looks_are_counted(better: Project) -> None:
     """Another challenger on the same holdout is the next look; the same one again is not."""
-    assert gate()["alpha"]["look"] == 2, "the first release was the first look"
-    assert gate()["alpha"]["look"] == 2
+
+    def look() -> int | None:
+        alpha = gate().alpha
+        return alpha.look if alpha else None
+
+    assert look() == 2, "the first release was the first look"
+    assert look() == 2
     better.edit(r"max_iter: \d+", "max_iter: 50")
     better.repro()
-    third = gate()["alpha"]
-    assert third["look"] == 3
-    assert 0 < third["left"] < third["total"]
+    third = gate().alpha
+    assert third is not None
+    assert third.look == 3
+    assert 0 < third.left < third.total
 
 
 def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter) -> None:
@@ -156,7 +166,9 @@ def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter)
     grace.run("dvc pull")
     enter(grace)
     verdict = gate()
-    assert (verdict["champion"], verdict["answer"], verdict["alpha"]["look"]) == ("v1.0.0", "eligible", 2)
+    assert (verdict.champion, verdict.answer) == ("v1.0.0", "eligible")
+    assert verdict.alpha is not None
+    assert verdict.alpha.look == 2
 
 
 def test_stale_results_cannot_be_judged(inside: Project) -> None:
@@ -193,7 +205,9 @@ def test_champion_of_a_wider_contract_is_told(inside: Project) -> None:
         "hardship:     {type: boolean, role: feature", "hardship:     {type: boolean, role: ignored", contract
     )
     inside.repro()
-    assert gate()["change"]["kind"] == "major"
+    change = gate().change
+    assert change is not None
+    assert change.kind == "major"
     inside.edit("  absence_days: .*\n", "", contract)
     failed = inside.run("dvc repro && perenne gate", status=None)
     assert failed.returncode == 2
@@ -226,7 +240,7 @@ def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, 
 
 def test_bug_is_no_verdict(inside: Project) -> None:
     """A traceback, and the status that says so: Python's own is the one of a rejected model."""
-    inside.edit("def gate\\(", "def gone(", "stages/perenne/gate/verdict.py")
+    inside.edit("def gate\\(", "def gone(", "stages/perenne/gate/gate.py")
     done = inside.run("perenne gate", status=2)
     assert "Traceback" in done.stderr
     assert "has no attribute 'gate'" in done.stderr
@@ -236,10 +250,10 @@ def test_command_prints_writes_and_exits(better: Project) -> None:
     """A table, JSON, Markdown; 0 for eligible, 1 for rejected, 2 where it cannot judge, 3 for undecided."""
     done = better.run("perenne gate --json verdict.json --markdown verdict.md")
     assert done.stdout.startswith("retirement: eligible: all rules pass")
-    verdict = json.loads(better.read("verdict.json"))
-    assert verdict["answer"] == "eligible"
-    assert better.read("verdict.md") == show.markdown(verdict)
-    assert ledger.verdicts(verdict["challenger"]["sha256"]) == [verdict]
+    verdict = Verdict.load(better.path / "verdict.json")
+    assert verdict.answer == "eligible"
+    assert better.read("verdict.md") == markdown(verdict)
+    assert ledger.verdicts(verdict.challenger.sha256) == [verdict]
     better.edit("improvement: {min_gain: 0,", "improvement: {min_gain: 0.01,")
     better.edit(r"max_iter: \d+", "max_iter: 4")
     better.repro()

@@ -7,67 +7,93 @@ from typing import Any
 
 import pytest
 
-from perenne.review import charts, page
-from perenne.review.review import STATUS, Review
+from perenne.documents.review import BatchChange, DriftAdvice, ParamChange, PlotRows, Review
+from perenne.documents.verdict import (
+    AlphaSpent,
+    Holdout,
+    MetricInterval,
+    ModelFile,
+    OpponentMetric,
+    OpponentRecord,
+    PolicyRecord,
+    RuleAnswer,
+    RuleFinding,
+    Verdict,
+)
+from perenne.pages import charts
+from perenne.pages import review as page
+from perenne.review.review import STATUS
 
 GITHUB = 65_536  # characters that a comment may have
 HOSTILE = "<img src=x onerror=alert(1)>|`@everyone`\n# [link](javascript:x) ```"
 
 
 def finding(
-    rule: str, against: str, answer: str = "pass", value: float | None = 0.1, **more: Any
-) -> dict[str, Any]:
-    """Return what a rule found, as the gate's verdict has it."""
-    base = {"rule": rule, "against": against, "answer": answer, "value": value, "low": -0.1, "high": 0.2}
-    return base | {"needed": "> 0", "says": "", "more_blocks": 0.0, "parts": []} | more
+    rule: str, against: str, answer: RuleAnswer = "pass", value: float | None = 0.1, **more: Any
+) -> RuleFinding:
+    """Return the finding of a rule."""
+    return RuleFinding(
+        rule=rule, against=against, answer=answer, value=value, low=-0.1, high=0.2, needed="> 0", **more
+    )
 
 
-def interval(value: float) -> dict[str, float]:
+def interval(value: float) -> MetricInterval:
     """Return an estimate with its bounds."""
-    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+    return MetricInterval(value=value, low=value - 0.01, high=value + 0.01)
+
+
+def judged(slices: int = 2, name: str = "slice") -> Verdict:
+    """Return the verdict on a better model with so many slices."""
+    parts = tuple(finding("slices", f"{name}={i}", value=0.01 * (i - 1)) for i in range(slices))
+    theirs = OpponentMetric(value=0.3, low=0.29, high=0.31, gain=interval(0.1))
+    return Verdict(
+        case="rain",
+        challenger=ModelFile(sha256="a" * 64, size=1),
+        champion="v1.0.0",
+        base="b" * 40,
+        intent="better",
+        change=None,
+        policy=PolicyRecord(intent="auto", alpha=0.05, metric="log_loss", rules={}),
+        policy_from="0" * 40,
+        holdout=Holdout(md5="5" * 32, batches={}, first="2020", last="2021", rows=10, blocks=5),
+        answer="eligible",
+        why="all rules pass",
+        rules=(finding("improvement", "v1.0.0"), finding("slices", "v1.0.0", parts=parts)),
+        alpha=AlphaSpent(look=1, spent=0.03, total=0.05, left=0.02),
+        metrics={"log_loss": interval(0.2)},
+        opponents=(OpponentRecord(name="v1.0.0 in prod", size=1, metrics={"log_loss": theirs}),),
+    )
+
+
+def advice(level: str, *reasons: str) -> DriftAdvice:
+    """Return the advice of the stage `drift`."""
+    return DriftAdvice(level=level, reasons=reasons)
 
 
 def made(slices: int = 2, name: str = "slice", **changed: Any) -> Review:
     """Return a review of a better model with so many slices."""
-    parts = [finding("slices", f"{name}={i}", value=0.01 * (i - 1)) for i in range(slices)]
-    judged = {
-        "case": "rain",
-        "answer": "eligible",
-        "why": "all rules pass",
-        "intent": "better",
-        "champion": "v1.0.0",
-        "policy": {"metric": "log_loss"},
-        "policy_from": "0" * 40,
-        "holdout": {"from": "2020", "to": "2021", "rows": 10, "blocks": 5},
-        "alpha": {"look": 1, "spent": 0.03, "total": 0.05, "left": 0.02},
-        "rules": [finding("improvement", "v1.0.0"), finding("slices", "v1.0.0", parts=parts)],
-        "metrics": {"log_loss": interval(0.2)},
-        "opponents": [
-            {"name": "v1.0.0 in prod", "metrics": {"log_loss": interval(0.3) | {"gain": interval(0.1)}}}
-        ],
-    }
-    return {
-        "case": "rain",
-        "answer": "eligible",
-        "head": "a" * 40,
-        "base": "b" * 40,
-        "trust": "rerun",
-        "lock": "as committed",
-        "findings": [],
-        "costs": {"train": [1.0, 100.0]},
-        "costs_before": {"train": [2.0, 50.0]},
-        "params": [{"key": "train.seed", "before": "0", "after": "1"}],
-        "contract": [],
-        "data": [],
-        "plots": {
-            "reliability": [["0.1", "0.2", "0.1"]],
-            "slices": [[f"{name}={i}", "5", "0.5"] for i in range(slices)],
-            "timeline": [["2020", "1", "2"], ["2021", "2", "3"]],
-        },
-        "drift": {"level": "none", "reasons": ["nothing has changed"]},
-        "drift_before": {"level": "none", "reasons": ["nothing has changed"]},
-        "gate": judged,
-    } | changed
+    calm = advice("none", "nothing has changed")
+    return Review(
+        case="rain",
+        answer="eligible",
+        head="a" * 40,
+        base="b" * 40,
+        fork="b" * 40,
+        trust="rerun",
+        lock="as committed",
+        costs={"train": (1.0, 100.0)},
+        costs_before={"train": (2.0, 50.0)},
+        params=(ParamChange(key="train.seed", before="0", after="1"),),
+        data=(),
+        plots=PlotRows(
+            reliability=(("0.1", "0.2", "0.1"),),
+            slices=tuple((f"{name}={i}", "5", "0.5") for i in range(slices)),
+            timeline=(("2020", "1", "2"), ("2021", "2", "3")),
+        ),
+        drift=calm,
+        drift_before=calm,
+        gate=judged(slices, name),
+    ).model_copy(update=changed)
 
 
 def test_verdict_comes_first() -> None:
@@ -101,7 +127,7 @@ def test_slices_that_got_worse_are_named_the_worst_first() -> None:
 @pytest.mark.parametrize("slices", [0, 500, 5_000])
 def test_page_fits_in_a_comment(slices: int) -> None:
     """However many columns: what does not fit is named, and the verdict is always there."""
-    text = page.page(made(slices, drift={"level": "look", "reasons": ["moved " * 9_000] * 500}))
+    text = page.page(made(slices, drift=advice("look", *["moved " * 9_000] * 500)))
     assert len(text.encode()) < GITHUB - 4_000
     assert text.startswith("## ✅ rain: can be merged")
     assert "<sub>Commit aaaaaaa against bbbbbbb" in text
@@ -113,11 +139,11 @@ def test_hostile_text_stays_text() -> None:
     text = page.page(
         made(
             name=HOSTILE,
-            findings=[HOSTILE],
-            params=[{"key": HOSTILE, "before": HOSTILE, "after": HOSTILE}],
-            contract=[HOSTILE],
-            data=[{"period": HOSTILE, "how": "added", "rows": 1, "quarantined": 0}],
-            drift={"level": "look", "reasons": [HOSTILE]},
+            findings=(HOSTILE,),
+            params=(ParamChange(key=HOSTILE, before=HOSTILE, after=HOSTILE),),
+            contract=(HOSTILE,),
+            data=(BatchChange(period=HOSTILE, how="added", rows=1, quarantined=0),),
+            drift=advice("look", HOSTILE),
         )
     )
     prose, *charted = re.split(r"```mermaid\n.*?```", text, flags=re.DOTALL)
@@ -132,7 +158,7 @@ def test_what_cannot_be_believed_is_said_loudly() -> None:
     assert "> [!WARNING]" in page.page(made(trust="lock"))
     assert "> [!NOTE]" in page.page(made(lock="stale"))
     bad = page.page(
-        made(answer="not reproducible", lock="not reproducible", findings=["train: forged"], gate=None)
+        made(answer="not reproducible", lock="not reproducible", findings=("train: forged",), gate=None)
     )
     assert "> [!CAUTION]\n> - train: forged" in bad
     assert not re.search(r"> \[!", page.page(made()))
@@ -144,25 +170,26 @@ def test_what_cannot_be_believed_is_said_loudly() -> None:
 )
 def test_undecided_says_what_would_decide(more: float | None, said: str) -> None:
     """By the rule that needs the most."""
-    found = made(answer="undecided")
-    found["gate"] |= {"answer": "undecided", "why": "improvement against v1.0.0"}
-    found["gate"]["rules"] = [
+    rules = (
         finding("floor", "the mean", "undecided", more_blocks=7.0),
         finding("improvement", "v1.0.0", "undecided", more_blocks=more),
-    ]
-    assert said in page.headline(found)
+    )
+    verdict = judged().model_copy(
+        update={"answer": "undecided", "why": "improvement against v1.0.0", "rules": rules}
+    )
+    assert said in page.headline(made(answer="undecided", gate=verdict))
 
 
 def test_drift_is_told_where_it_is_news() -> None:
     """Nothing to say is not said."""
     assert "### Drift" not in page.page(made())
-    text = page.page(made(drift={"level": "retrain", "reasons": ["the ranking is lost"]}))
+    text = page.page(made(drift=advice("retrain", "the ranking is lost")))
     assert "**retrain** (before: none)\n\n- the ranking is lost" in text
 
 
 def test_batches_that_cannot_be_told_are_not_taken_for_none() -> None:
     """Unknown is not unchanged."""
-    assert "Which batches changed cannot be told" in page.page(made(data=None))
+    assert "It is unknown which batches changed" in page.page(made(data=None))
 
 
 @pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")]])

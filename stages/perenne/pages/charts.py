@@ -1,4 +1,4 @@
-"""Charts as Mermaid: GitHub draws them where they stand, and nothing is hosted anywhere."""
+"""Charts as Mermaid: GitHub draws them in the page, so no image has to be hosted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-MOST = 24  # marks on an axis; more are too narrow to be read
-FIRST, SECOND = "blue", "orange"  # of the series: Mermaid draws no legend, so titles say it
+MOST = 24  # marks on an axis; more are too narrow to read
+FIRST, SECOND = "blue", "orange"  # the series: Mermaid draws no legend, so the titles name the colours
 COLOURS = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#4c8bf5, #e8710a"}}}}%%'
 
 Series = tuple[Literal["bar", "line"], Sequence[float]]
@@ -17,9 +17,21 @@ Series = tuple[Literal["bar", "line"], Sequence[float]]
 def chart(
     title: str, names: Sequence[str], label: str, series: Sequence[Series], *, lying: bool = False
 ) -> str:
-    """Bars and lines over the same names; nothing if there is no value, or one is none.
+    """Return a chart of bars and lines over the same names, as Markdown.
 
-    Bars begin at the least value of the axis, which is 0 for them: Mermaid cannot draw one below 0.
+    Empty if there is no value, or one is not finite: a chart cannot show that something is missing. Empty as
+    well for bars with a negative value: bars start at 0, and Mermaid cannot draw below.
+
+    Parameters
+    ----------
+    title, label
+        Of the chart, and of the axis of values.
+    names
+        The marks of the other axis; the first `MOST` are drawn.
+    series
+        Each with one value per name.
+    lying
+        Draw the bars horizontally.
 
     >>> print(chart("Loss", ["a", "b"], "nats", [("bar", [0.5, 0.25])]))
     ```mermaid
@@ -32,6 +44,7 @@ def chart(
     ```
     >>> chart("Loss", ["a"], "nats", [("bar", [-1.0])])
     ''
+
     """
     known = [value for _, values in series for value in values]
     bars = any(kind == "bar" for kind, _ in series)
@@ -56,5 +69,5 @@ def chart(
 
 
 def _text(text: str) -> str:
-    """A label that is nothing but a label: what could end it, or mean something to Mermaid, is left out."""
+    """A label without the characters that could end it, or mean something to Mermaid."""
     return re.sub(r"[^\w .,:=()\[\]+/%-]", " ", text)[:60].strip() or "-"

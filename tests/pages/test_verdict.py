@@ -6,33 +6,50 @@ import math
 import re
 from typing import Any
 
-from perenne.common.batches import canonical
-from perenne.gate.rules import Finding
-from perenne.gate.show import markdown, text
+from perenne.documents.verdict import (
+    AlphaSpent,
+    Holdout,
+    ModelFile,
+    PolicyRecord,
+    RuleFinding,
+    Verdict,
+)
+from perenne.pages.verdict import markdown, text
+
+USUAL = RuleFinding(
+    rule="improvement",
+    against="v1.0.0 in prod",
+    answer="pass",
+    value=0.0123456,
+    low=0.001,
+    high=0.02,
+    needed="> 0",
+)
+HELD = Holdout(md5="5" * 32, batches={}, first="2025-09", last="2025-12", rows=12345, blocks=120)
 
 
-def finding(**changes: Any) -> dict[str, Any]:
-    """Return one finding as a verdict has it."""
-    usual = Finding("improvement", "v1.0.0 in prod", "pass", 0.0123456, 0.001, 0.02, "> 0")
-    return usual._replace(**changes)._asdict()
+def finding(**changes: Any) -> RuleFinding:
+    """Return a finding that differs from a usual one."""
+    return RuleFinding.model_validate(dict(USUAL) | changes)
 
 
-def verdict(*rules: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Return a verdict with some findings, as JSON would hold it."""
-    made = {
-        "case": "rain",
-        "answer": "undecided",
-        "why": "slices against v1.0.0 in prod",
-        "champion": "v1.0.0",
-        "intent": "better",
-        "policy": {"metric": "rmse"},
-        "policy_from": None,
-        "holdout": {"from": "2025-09", "to": "2025-12", "rows": 12345, "blocks": 120},
-        "alpha": {"look": 2, "spent": 0.0073, "left": 0.0092, "total": 0.05},
-        "rules": list(rules),
-    }
-    found: dict[str, Any] = canonical(made | changes)
-    return found
+def verdict(*rules: RuleFinding) -> Verdict:
+    """Return a verdict with some findings."""
+    return Verdict(
+        case="rain",
+        challenger=ModelFile(sha256="a" * 64, size=1),
+        champion="v1.0.0",
+        base=None,
+        intent="better",
+        change=None,
+        policy=PolicyRecord(intent="auto", alpha=0.05, metric="rmse", rules={}),
+        policy_from=None,
+        holdout=HELD,
+        answer="undecided",
+        why="slices against v1.0.0 in prod",
+        rules=rules,
+        alpha=AlphaSpent(look=2, spent=0.0073, left=0.0092, total=0.05),
+    )
 
 
 def test_text_has_the_line_the_rules_and_what_is_left() -> None:

@@ -1,0 +1,274 @@
+"""The parts of a review's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from perenne.common.names import REVIEW_JSON
+from perenne.common.params import OUTSIDE
+from perenne.common.task import TASKS
+from perenne.documents.review import Review
+from perenne.documents.verdict import MetricInterval, RuleFinding, Verdict
+from perenne.pages import charts
+from perenne.pages import verdict as verdict_page
+from perenne.pages.text import bounds, bullets, joined, number, plain, table
+
+MOST_ROWS = 40  # of a table; the rest is in review.json
+LOSSES = {task.metrics[0] for task in TASKS.values()}  # what plots/slices.csv may hold
+MOST_TEXT = 200  # characters of a text that the change brings
+
+WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
+    (
+        "WARNING",
+        "Nothing was rerun (`review.trust: lock`): every figure here is from `dvc.lock`, which its author "
+        "could have forged.",
+        lambda review: review.trust == "lock" and review.answer != "unchanged",
+    ),
+    (
+        "NOTE",
+        "`dvc.lock` was not of this commit; it was reproduced for this review. Run `dvc repro`, commit it.",
+        lambda review: review.lock == "stale",
+    ),
+]
+
+
+class Part(NamedTuple):
+    """A part of the page: its title in plain text, and its Markdown; without Markdown it is left out."""
+
+    title: str
+    body: str
+    folded: bool = False
+
+
+def headline(review: Review) -> str:
+    """Return what the answer means, without the name of the case."""
+    verdict = review.gate
+    if review.answer == "unchanged":
+        return _unchanged(review)
+    if review.answer == "not reproducible":
+        return "this commit does not reproduce the results that it claims"
+    if review.answer == "could not judge" or verdict is None:
+        return f"could not be judged: {review.error}"
+    if review.answer == "eligible":
+        return f"can be merged: {_better(verdict)}"
+    if review.answer == "rejected":
+        return f"should not be merged: {verdict.why}"
+    return f"not decided: {_missing(verdict)}"
+
+
+def warnings(review: Review) -> list[str]:
+    """Return the alerts that limit how far the page can be trusted."""
+    alerts = [f"> [!{kind}]\n> {text}" for kind, text, applies in WARNINGS if applies(review)]
+    if review.findings:
+        lines = "\n".join(f"> - {plain(_cut(line))}" for line in review.findings[:MOST_ROWS])
+        alerts.append(f"> [!CAUTION]\n{lines}")
+    return alerts
+
+
+def parts(review: Review) -> Iterator[Part]:
+    """Yield the parts, the most important first."""
+    verdict = review.gate
+    if verdict:
+        yield Part("Metrics", metrics(verdict))
+        yield Part("The gate, rule by rule", rules(verdict))
+        yield Part("Slices that got worse", worse(verdict))
+    yield Part("Data", data(review))
+    yield Part("Params and contract", params(review))
+    yield Part("Drift", drift(review))
+    if verdict:
+        yield Part("All slices", slices(review, verdict), folded=True)
+        yield Part("Charts", plots(review), folded=True)
+    yield Part("Time and memory of each stage", costs(review), folded=True)
+
+
+def metrics(verdict: Verdict) -> str:
+    """Return a table: each metric with its interval, beside those of each opponent on the same rows."""
+    head = ["metric", "this change"]
+    for opponent in verdict.opponents:
+        head += [plain(opponent.name), "better by"]
+    rows = []
+    for name, mine in verdict.metrics.items():
+        row = [_bold(name, verdict), _interval(mine)]
+        for opponent in verdict.opponents:
+            theirs = opponent.metrics.get(name)
+            row += [number(theirs.value), _gain(theirs.gain)] if theirs else ["-", "-"]
+        rows.append(row)
+    note = (
+        "Intervals of 95 %; ▲ better and ▼ worse where the interval excludes 0." if verdict.opponents else ""
+    )
+    return joined(_table(head, rows), note)
+
+
+def rules(verdict: Verdict) -> str:
+    """Return the rules as `perenne gate` shows them, without the slices."""
+    return joined(verdict_page.rules(verdict), bullets(list(map(plain, verdict_page.notes(verdict)))))
+
+
+def worse(verdict: Verdict) -> str:
+    """Return a table of the slices in which the main metric got worse, the worst first."""
+    losses = [
+        (part.value, part, finding.against)
+        for finding in verdict.rules
+        for part in finding.parts
+        if part.value is not None and part.value < 0
+    ]
+    losses.sort(key=lambda loss: loss[0])
+    rows = [
+        [plain(part.against), plain(against), number(value), bounds(part.low, part.high), _sure(part)]
+        for value, part, against in losses
+    ]
+    measured = any(finding.parts for finding in verdict.rules)
+    head = ["slice", "against", f"{plain(verdict.policy.metric)} gained", "bounds", ""]
+    return _table(head, rows) or "None." * measured
+
+
+def slices(review: Review, verdict: Verdict) -> str:
+    """Return every slice against every opponent, and a chart of the loss beside the first opponent's."""
+    tables = (f"**{title}**\n\n{body}" for title, body in verdict_page.slices(verdict))
+    return joined(_losses(review, verdict), *tables)
+
+
+def _losses(review: Review, verdict: Verdict) -> str:
+    """The loss by slice. The opponent's is the loss plus the gain, if the gate's metric is that loss."""
+    first = next((finding for finding in verdict.rules if finding.parts), None)
+    if not first or verdict.policy.metric not in LOSSES:
+        return ""
+    gained = {part.against: part.value for part in first.parts if part.value is not None}
+    rows = [(name, float(loss)) for name, _, loss in review.plots.slices if name in gained]
+    title = f"{verdict.policy.metric}: this change {charts.FIRST}, {first.against} {charts.SECOND}"
+    mine, theirs = [loss for _, loss in rows], [loss + gained[name] for name, loss in rows]
+    names = [name for name, _ in rows]
+    return charts.chart(title, names, "less is better", [("bar", mine), ("line", theirs)], lying=True)
+
+
+def plots(review: Review) -> str:
+    """Return charts of observed and predicted values: by period, and by predicted probability."""
+    drawn = []
+    by = f"observed {charts.FIRST}, predicted {charts.SECOND}"
+    timeline = review.plots.timeline
+    if len(timeline) > 1:
+        periods, *columns = zip(*timeline, strict=True)
+        series = [_numbers(column) for column in columns]
+        drawn.append(
+            charts.chart(f"By period: {by}", periods, "headline figure", [("line", s) for s in series])
+        )
+    if review.plots.reliability:
+        columns = list(zip(*review.plots.reliability, strict=True))
+        predicted, observed = (_numbers(column) for column in columns[:2])
+        names = [f"{value:.3g}" for value in predicted]
+        bars_and_line: list[charts.Series] = [("bar", observed), ("line", predicted)]
+        drawn.append(charts.chart(f"Reliability: {by}", names, "share", bars_and_line))
+    return joined(*drawn)
+
+
+def data(review: Review) -> str:
+    """Return a table of the batches that changed."""
+    if review.data is None:
+        return "It is unknown which batches changed: the listing of data/raw is unavailable."
+    rows = [
+        [plain(batch.period), batch.how, _count(batch.rows), _count(batch.quarantined)]
+        for batch in review.data
+    ]
+    return _table(["batch", "", "rows", "quarantined"], rows)
+
+
+def params(review: Review) -> str:
+    """Return the params that changed, and the changes that callers would notice."""
+    rows = [[plain(_cut(text)) for text in (one.key, one.before, one.after)] for one in review.params]
+    later = any(one.key.split(".")[0] in OUTSIDE for one in review.params)
+    note = (
+        "Settings of the gate, reviews, service and loop count after the merge: this review uses the base's."
+    )
+    contract = bullets([plain(_cut(line)) for line in review.contract])
+    return joined(_table(["param", "before", "after"], rows), note * later, contract)
+
+
+def drift(review: Review) -> str:
+    """Return the advice of the stage `drift`, unless it is `none` and unchanged."""
+    advice, before = review.drift, review.drift_before
+    if not advice or (advice == before and advice.level == "none"):
+        return ""
+    reasons = bullets([plain(_cut(reason)) for reason in advice.reasons[:MOST_ROWS]])
+    was = f" (before: {before.level})" if before and before.level != advice.level else ""
+    return f"**{plain(advice.level)}**{was}\n\n{reasons}"
+
+
+def costs(review: Review) -> str:
+    """Return seconds and memory of each stage, beside those of the fork where they are known."""
+    rows = [
+        [plain(stage), *(_beside(place, now, review.costs_before.get(stage)) for place in (0, 1))]
+        for stage, now in review.costs.items()
+    ]
+    return _table(["stage", "seconds (before)", "MB (before)"], rows)
+
+
+def _unchanged(review: Review) -> str:
+    batches, advice = len(review.data or ()), review.drift
+    news = f"; {batches} batch(es) of data are new" if batches else ""
+    news += f"; drift advises {advice.level}" if advice and advice.level != "none" else ""
+    return f"the model is unchanged{news}"
+
+
+def _better(verdict: Verdict) -> str:
+    metric = verdict.policy.metric
+    if not verdict.opponents:
+        return "all rules pass; there is no model to compare with yet"
+    how = "better than" if verdict.intent == "better" else "no worse, on newer data, than"
+    against = " and ".join(opponent.name for opponent in verdict.opponents)
+    values = ", ".join(number(opponent.metrics[metric].value) for opponent in verdict.opponents)
+    return f"it is {how} {against}: {metric} {number(verdict.interval().value)} instead of {values}"
+
+
+def _missing(verdict: Verdict) -> str:
+    """What would decide, or that nothing would."""
+    waiting = verdict.undecided()
+    more = [math.inf if finding.more_blocks is None else finding.more_blocks for finding in waiting]
+    most = max(more, default=0)
+    if not most:
+        return verdict.why
+    if math.isinf(most):
+        return f"{verdict.why}; no number of labels would decide at the observed effect"
+    return f"{verdict.why}; about {most:,.0f} more blocks with labels would decide"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    left = len(rows) - MOST_ROWS
+    return joined(table(head, rows[:MOST_ROWS]), f"{left} more are in {REVIEW_JSON}." if left > 0 else "")
+
+
+def _numbers(texts: Iterable[str]) -> list[float]:
+    return [float(text) if text else math.nan for text in texts]
+
+
+def _bold(name: str, verdict: Verdict) -> str:
+    shown = plain(name)
+    return f"**{shown}**" if name == verdict.policy.metric else shown
+
+
+def _interval(metric: MetricInterval) -> str:
+    return f"{number(metric.value)} {bounds(metric.low, metric.high)}"
+
+
+def _gain(gain: MetricInterval) -> str:
+    return f"{_interval(gain)} {_sure(gain)}".strip()
+
+
+def _sure(interval: MetricInterval | RuleFinding) -> str:
+    if interval.low is None or interval.high is None:
+        return ""
+    return "▲" if interval.low > 0 else "▼" if interval.high < 0 else ""
+
+
+def _beside(place: int, now: tuple[float, float], before: tuple[float, float] | None) -> str:
+    was = f" ({before[place]:.3g})" if before else ""
+    return f"{now[place]:.3g}{was}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"

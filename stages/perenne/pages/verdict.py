@@ -1,0 +1,98 @@
+"""A verdict for people: a table on the terminal, Markdown in a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tabulate import tabulate
+
+from perenne.documents.verdict import RuleFinding, Verdict
+from perenne.pages.text import bounds, bullets, folded, joined, number, plain, table
+
+HEAD = ("rule", "against", "answer", "measured", "bounds", "needed", "")
+MARKS = {
+    "pass": "✅",
+    "fail": "❌",
+    "undecided": "❔",
+    "not judged": "⬜",
+    "eligible": "✅",
+    "rejected": "❌",
+}
+INTENT = {"better": "must be better", "fresher": "need not be better: only its data are newer"}
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the verdict in one line, such as `rain: rejected: slices against v1.0.0 in prod`."""
+    return f"{verdict.case}: {verdict.answer}: {verdict.why}"
+
+
+def text(verdict: Verdict) -> str:
+    """Return the headline, a table of the rules, and the notes, for a terminal."""
+    rows = [_cells(finding) for finding in verdict.rules]
+    rules_table = tabulate(rows, HEAD, tablefmt="plain", disable_numparse=True) if rows else ""
+    return joined(headline(verdict), rules_table, "\n".join(notes(verdict)))
+
+
+def markdown(verdict: Verdict) -> str:
+    """Return the same as Markdown, with all slices folded."""
+    head = f"{MARKS[verdict.answer]} **{plain(headline(verdict))}**"
+    tables = (folded(title, body) for title, body in slices(verdict))
+    return joined(head, rules(verdict), *tables, bullets(list(map(plain, notes(verdict))))) + "\n"
+
+
+def rules(verdict: Verdict) -> str:
+    """Return a table of the rules in Markdown; empty if none was applied."""
+    return _table(verdict.rules)
+
+
+def slices(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return, for each opponent, a title and a table of all slices in Markdown."""
+    return [
+        (f"All slices against {plain(finding.against)}", _table(finding.parts))
+        for finding in verdict.rules
+        if finding.parts
+    ]
+
+
+def notes(verdict: Verdict) -> Iterator[str]:
+    """Yield what a reader must know beside the rules: intent, holdout, alpha and policy."""
+    if verdict.champion:
+        yield f"{verdict.policy.metric} {INTENT[verdict.intent]}; a gain is how much better it is"
+    holdout = verdict.holdout
+    yield f"holdout {holdout.first} to {holdout.last}: {holdout.rows:,} rows in {holdout.blocks:,} blocks"
+    if verdict.alpha:
+        alpha = verdict.alpha
+        yield (
+            f"alpha: look {alpha.look} at this holdout spends {alpha.spent:.2g}; "
+            f"of {alpha.total:g}, {alpha.left:.2g} is left"
+        )
+    if verdict.policy_from:
+        yield f"policy of commit {verdict.policy_from[:7]}"
+
+
+def _table(findings: Sequence[RuleFinding]) -> str:
+    rows = [[plain(cell) for cell in _cells(finding)] for finding in findings]
+    for row, finding in zip(rows, findings, strict=True):
+        row[2] = f"{MARKS[finding.answer]} {row[2]}"
+    return table(HEAD, rows)
+
+
+def _cells(finding: RuleFinding) -> list[str]:
+    return [
+        finding.rule,
+        finding.against,
+        finding.answer,
+        number(finding.value),
+        bounds(finding.low, finding.high),
+        finding.needed,
+        "; ".join(filter(None, [finding.says, _missing(finding)])),
+    ]
+
+
+def _missing(finding: RuleFinding) -> str:
+    """How many more blocks would decide; empty where blocks are not what is missing."""
+    if finding.answer != "undecided" or finding.more_blocks == 0:
+        return ""
+    if finding.more_blocks is None:
+        return "no number of blocks would decide"
+    return f"{finding.more_blocks:,.0f} more blocks would decide"

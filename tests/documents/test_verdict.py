@@ -1,0 +1,67 @@
+"""The verdict as JSON: what is written can be read, by this version and of earlier ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from perenne.common.errors import PerenneError
+from perenne.documents.verdict import RuleFinding, Verdict
+from tests.documents.verdicts import FIRST_VERSION, WITHOUT_LOOK
+
+
+def test_a_verdict_equals_the_one_that_is_read_back(tmp_path: Path) -> None:
+    """With and without a comparison; the keys of a comparison are absent where there was none."""
+    compared = Verdict.from_json(FIRST_VERSION, "a note")
+    for verdict in (WITHOUT_LOOK, compared):
+        verdict.write(tmp_path / "verdict.json")
+        assert Verdict.load(tmp_path / "verdict.json") == verdict
+    assert not {"alpha", "against", "metrics", "opponents"} & WITHOUT_LOOK.to_json().keys()
+    assert WITHOUT_LOOK.to_json()["holdout"]["from"] == "2021-03"
+
+
+def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
+    """Nothing in it is lost, and its keys stay."""
+    content = Verdict.from_json(FIRST_VERSION, "a note").to_json()
+    assert content == FIRST_VERSION | {"against": [], "opponents": []}
+    assert json.dumps(content["policy"]) == json.dumps(FIRST_VERSION["policy"]), "an integer stays one"
+
+
+def test_what_is_not_a_number_is_null() -> None:
+    """Nor is infinity: no number of blocks would decide."""
+    finding = RuleFinding(
+        rule="floor",
+        against="the mean",
+        answer="undecided",
+        value=math.nan,
+        low=math.nan,
+        high=math.nan,
+        needed="> 0",
+        more_blocks=math.inf,
+    )
+    assert (finding.value, finding.low, finding.more_blocks) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"schema": 2}, "a note: schema: found 2, this version reads 1"),
+        ({"answer": "maybe"}, "a note: answer: found 'maybe', must be 'eligible', 'rejected' or 'undecided'"),
+        ({"anwser": "eligible"}, "a note: anwser: unknown key; did you mean 'answer'?"),
+    ],
+)
+def test_what_no_gate_writes_is_refused(changes: dict[str, object], line: str) -> None:
+    """By file, key and value."""
+    with pytest.raises(PerenneError) as caught:
+        Verdict.from_json(FIRST_VERSION | changes, "a note")
+    assert str(caught.value).startswith(line)
+
+
+def test_metric_of_the_policy_needs_a_comparison() -> None:
+    """Without one there is none to show."""
+    with pytest.raises(PerenneError, match="the verdict holds no brier: it is the model of"):
+        WITHOUT_LOOK.interval()
+    assert Verdict.from_json(FIRST_VERSION, "a note").interval().value == 0.2
