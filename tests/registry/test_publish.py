@@ -182,7 +182,7 @@ def test_tags_that_the_remote_took_before_it_failed_are_published(here: Project)
 @pytest.mark.parametrize("name", ["v1.0.0", "retirement", "retirement@v1", "retirement@latest"])
 def test_other_tags_are_not_published(name: str, here: Project) -> None:
     """Nobody would read them."""
-    with pytest.raises(PerenneError, match=f"^{name}: no release tag, such as"):
+    with pytest.raises(PerenneError, match=f"^{name}: not a release tag, such as"):
         publish([Tag(name, "HEAD", "x")], push=False)
     assert here.out("git tag") == ""
 

@@ -192,7 +192,7 @@ def test_environment_that_cannot_be_made_is_told(repository: Project) -> None:
     repository.write("requirements.txt", "b==2\n")
     with (
         reproduce.checkout("HEAD") as folder,
-        pytest.raises(PerenneError, match=r"requirements\.txt of the commit is another one, and make venv"),
+        pytest.raises(PerenneError, match=r"requirements\.txt of the commit differs, and make venv"),
     ):
         reproduce.environment(folder)
 

@@ -141,14 +141,14 @@ def test_already_there_is_said_and_done(release: Release) -> None:
 
 def test_empty_stage_needs_a_version_to_be_named(here: Project, release: Release) -> None:
     """What was there last was taken away for a reason."""
-    with pytest.raises(PerenneError, match="nothing is in prod, so nothing was before it; name a version"):
+    with pytest.raises(PerenneError, match="prod is empty, so there is no version before; name a version"):
         back()
     release("v1.0.0")
     here.run("git tag -a -m x 'retirement#prod!#2'")
     with pytest.raises(PerenneError, match="nothing is in prod"):
         back()
     line = rollback("retirement", to="v1.0.0", reason="x", push=False)
-    assert line.startswith("retirement@v1.0.0 is in prod where nothing was, by retirement#prod#3")
+    assert line.startswith("retirement@v1.0.0 is in prod which was empty, by retirement#prod#3")
 
 
 def test_deprecated_model_is_not_rolled_back(here: Project, release: Release) -> None:

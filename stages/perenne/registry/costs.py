@@ -1,4 +1,4 @@
-"""What each stage cost when a `dvc.lock` was made: noted once, to compare later runs with."""
+"""The cost of each stage when a `dvc.lock` was made: recorded once, to compare later runs with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ KIND = "lock"
 
 
 def record(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
-    """Note the seconds and the megabytes of each stage, under the `dvc.lock` that they made.
+    """Record the seconds and megabytes of each stage under the text of the `dvc.lock` that they made.
 
-    The first that is known of a lock stays: later runs are all compared with the same.
+    Only the first record of a lock counts, so that all later runs are compared with the same.
     """
     name = hashlib.sha256(lock).hexdigest()
     if costs and not notes.read(KIND, name):
@@ -22,6 +22,6 @@ def record(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
 
 
 def recorded(lock: bytes) -> dict[str, tuple[float, float]]:
-    """The seconds and the megabytes of each stage when a `dvc.lock` was made; empty if not noted."""
+    """Return the seconds and megabytes of each stage for the text of a `dvc.lock`; empty if unknown."""
     lines = notes.read(KIND, hashlib.sha256(lock).hexdigest())
     return {stage: (cost[0], cost[1]) for stage, cost in lines[0].items()} if lines else {}

@@ -1,9 +1,9 @@
-"""GTO's grammar of release tags: what a tag's name says, and which version is the higher.
+"""GTO's grammar of release tags: the meaning of a tag's name, and the order of versions.
 
     retirement@v1.2.0       version v1.2.0 is registered, its proof in the tag's message
     retirement@v1.2.0!      it is deregistered
-    retirement#prod#7       the version of that commit is put in the stage prod
-    retirement#prod!#8      it is taken out
+    retirement#prod#7       the version of that commit is assigned to the stage prod
+    retirement#prod!#8      it is unassigned
     retirement@deprecated   no version is in any stage, until one is registered again
 
 GTO itself is not imported: that takes half a second.
@@ -29,7 +29,7 @@ TAG = re.compile(
 
 
 class Name(NamedTuple):
-    """What the name of a tag says: `subject` is the version or the stage; without a counter it is 0."""
+    """The meaning of a tag's name. `subject` is the version or the stage; `counter` is 0 without one."""
 
     model: str
     kind: Kind
@@ -38,28 +38,28 @@ class Name(NamedTuple):
 
 
 def parse(tag: str) -> Name | None:
-    """What the name of a tag says; None if it is not of the grammar.
+    """Parse the name of a tag; None if it is not of the grammar.
 
     >>> parse("retirement#prod!#8")
     Name(model='retirement', kind='unassign', subject='prod', counter=8)
     >>> parse("v1.2.0")
     """
-    found = TAG.fullmatch(tag)
-    if not found:
+    match = TAG.fullmatch(tag)
+    if not match:
         return None
-    kinds: tuple[Kind, Kind] = ("register", "deregister") if found["version"] else ("assign", "unassign")
-    subject = found["version"] or found["stage"]
-    kind = kinds[bool(found["cancel"])] if subject else "deprecate"
-    return Name(found["model"], kind, subject or "", int(found["counter"] or 0))
+    kinds: tuple[Kind, Kind] = ("register", "deregister") if match["version"] else ("assign", "unassign")
+    subject = match["version"] or match["stage"]
+    kind = kinds[bool(match["cancel"])] if subject else "deprecate"
+    return Name(match["model"], kind, subject or "", int(match["counter"] or 0))
 
 
 def is_name(text: str) -> bool:
-    """Whether a model or a stage can be called so."""
+    """Return whether a text can be the name of a model or a stage."""
     return re.fullmatch(NAME, text) is not None
 
 
 def precedence(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
-    """What versions are sorted by, as semver.org has it. Ours are plain; those that others made may not be.
+    """Return the sort key of a version, by the precedence of semver.org, pre-releases included.
 
     >>> sorted(["v1.0.0", "v1.10.0", "v1.9.0", "v1.9.0-rc.10", "v1.9.0-rc.9"], key=precedence)
     ['v1.0.0', 'v1.9.0-rc.9', 'v1.9.0-rc.10', 'v1.9.0', 'v1.10.0']

@@ -1,4 +1,4 @@
-"""What each stage of a `dvc repro` costs: its seconds, and the most memory that its processes held."""
+"""The cost of each stage of a `dvc repro`: its seconds, and the peak memory of its processes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 import psutil
 
-STARTS = re.compile(r"Running stage '(?P<stage>[^']+)':")  # as DVC says it
-EVERY = 0.05  # seconds between two looks at the memory
+STARTS = re.compile(r"Running stage '(?P<stage>[^']+)':")  # DVC's line
+EVERY = 0.05  # seconds between two measurements of the memory
 
 
 class Cost(NamedTuple):
-    """Wall-clock seconds, and megabytes (1e6 bytes) resident in all processes of the stage together."""
+    """Wall-clock seconds, and megabytes (1e6 bytes) resident in all processes of the stage."""
 
     seconds: float
     megabytes: float
 
 
 class Meter:
-    """Watches one `dvc repro`: tell it each line that is printed, and read `costs` when it has ended."""
+    """Measures one `dvc repro`: pass each printed line to `line`, and read `costs` after `stop`."""
 
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
@@ -32,18 +32,18 @@ class Meter:
         self._thread: threading.Thread | None = None
 
     def start(self, pid: int) -> None:
-        """Begin to look at the processes below one; DVC's own memory is nobody's cost."""
+        """Start measuring the descendants of a process; that of DVC itself does not count."""
         self._thread = threading.Thread(target=self._sample, args=(pid,), daemon=True)
         self._thread.start()
 
     def line(self, text: str) -> None:
         """Take a line that DVC or a stage printed."""
-        found = STARTS.match(text)
-        if found:
-            self._next(found["stage"])
+        start = STARTS.match(text)
+        if start:
+            self._next(start["stage"])
 
     def stop(self) -> None:
-        """End the last stage."""
+        """End the last stage, and stop measuring."""
         self._over.set()
         if self._thread:
             self._thread.join()
@@ -64,7 +64,7 @@ class Meter:
 
 
 def resident(pid: int) -> int:
-    """Bytes that the descendants of a process hold in memory; what they share counts for each."""
+    """Return the resident bytes of a process's descendants; shared memory counts for each of them."""
     total = 0
     try:
         children = psutil.Process(pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""Publish release tags: all of them or none, here as in the remote, and never over somebody else's."""
+"""Publish release tags: all of them or none, locally and in the remote, and never over other people's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perenne.registry.tags import Event, Registry
 
 
 class Tag(NamedTuple):
-    """An annotated tag to be made, its message word for word."""
+    """An annotated tag to be made, with its whole message."""
 
     name: str
     commit: str
@@ -23,20 +23,27 @@ class Tag(NamedTuple):
 
 
 def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = lambda: None) -> None:
-    """Make tags, signed where the user has a key for that, and push them as one.
+    """Make tags, signed if the user has a signing key, and push them as one.
 
-    `attempt` is called before a version is put in a stage, when the tags before that are here, and only here:
-    what it raises unmakes them.
+    Each tag is dated at least a second after every tag of the model, whatever the clock says: GTO orders tags
+    by date, to the second. Tags of the model that are not in the remote yet are pushed as well: a release
+    proven against a champion that nobody else has would prove nothing.
 
-    Each is dated at least a second after every tag of the model, whatever the machine's clock says: GTO
-    orders tags by date, and dates have seconds. The model's tags that only this repository has go along: what
-    is released against a champion that nobody else knows would be proven by nothing.
+    Parameters
+    ----------
+    tags
+        Those to be made, in their order.
+    push
+        Push them to the remote, with what it lacks of the model.
+    attempt
+        Called before the first assignment to a stage, while the tags before it are only local. If it raises,
+        they are deleted.
 
     Raises
     ------
     PerenneError
-        If git refuses any of them, or the remote does; none of them is left then. If somebody else was
-        quicker, their tags are here afterwards, and the error says who it was.
+        If git or the remote rejects a tag: then none is left. If somebody else was faster, their tags are
+        fetched, and the error names them.
 
     """
     remote = _remote() if push else None
@@ -59,13 +66,13 @@ def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = 
 
 
 def waiting(model: str) -> list[Event]:
-    """The tags of a model that are here and not in the remote, oldest first."""
+    """Return the tags of a model that are not in the remote, oldest first."""
     there = registry_tags.ids(_remote())
     return [event for event in registry_tags.read(model).events if event.tag not in there]
 
 
 def push(model: str) -> None:
-    """Push the tags of a model that the remote does not have, as one."""
+    """Push the tags of a model that are not in the remote, as one."""
     names = [event.tag for event in waiting(model)]
     taken = _push(_remote(), names) if names else []
     if taken:
@@ -73,9 +80,9 @@ def push(model: str) -> None:
 
 
 def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
-    """The tag that puts the version of a commit in a stage.
+    """Return the tag that puts the version of a commit in a stage.
 
-    Whoever changes a stage takes this name, the next one: of two at once the remote lets one win.
+    Every change of a stage uses the next number: of two at the same time, the remote accepts only one.
     """
     tag = f"{registry.name}#{stage}#{registry.next_counter}"
     version = next((version.version for version in registry.versions if version.commit == commit), commit[:7])
@@ -83,9 +90,9 @@ def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
 
 
 def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None = None) -> list[Tag]:
-    """The tags that take every version but one out of a stage, those assigned first to go first.
+    """Return the tags that take every version but `keep` out of a stage, in the order of assignment.
 
-    They are named after the tag that `assigned` makes: both can be published as one.
+    Their numbers follow that of `assigned`, so both can be published as one.
     """
     others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
     return [
@@ -106,7 +113,7 @@ def _remote() -> str:
 
 
 def _first_date(tags: Sequence[Tag]) -> int:
-    """The second that the first tag is dated: the last one is of now, if the model's tags are older."""
+    """The date of the first tag, in seconds: the last one is dated now, unless the model has later tags."""
     latest = 0
     for tag in tags:
         name = _named(tag.name)
@@ -124,7 +131,7 @@ def _models(tags: Sequence[Tag]) -> list[str]:
 def _named(tag: str) -> Name:
     name = parse(tag)
     if name is None:
-        raise PerenneError(f"{tag}: no release tag, such as model@v1.2.0 or model#prod#7")
+        raise PerenneError(f"{tag}: not a release tag, such as model@v1.2.0 or model#prod#7")
     return name
 
 

@@ -1,4 +1,4 @@
-"""A commit run again from nothing: a clone of its own, an empty DVC cache, the environment of its lock."""
+"""A clean rerun of a commit: in a new clone, with an empty DVC cache and the environment of its lock."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import REQUIREMENTS
 from perenne.registry.meter import Cost, Meter
 
-CACHE_HERE = "the-cache-it-was-cloned-from"  # the name that the clone knows this project's cache by
+CACHE_HERE = "the-cache-it-was-cloned-from"  # the clone's name for the cache of this project
 
-# What would make the clone's commands work on this project's environment, modules, pipeline or makefile. uv
-# takes VIRTUAL_ENV before the .venv beside it: `make venv` in the clone would change the user's own.
+# Variables that would point the clone's commands to this project's environment, modules, pipeline or
+# makefile. uv prefers VIRTUAL_ENV to the .venv beside it: `make venv` in the clone would change the user's.
 OURS = (
     *("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON"),
     *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"),
@@ -28,7 +28,7 @@ OURS = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
 )
 
-# What a runner was given for other work: stages are run by whoever wrote them and the packages that they use.
+# Secrets of the runner: the stages, and the packages they use, must not see them.
 SECRETS = ("GH_TOKEN", "GITHUB_TOKEN", "DVC_CONFIG", "SIGNING_KEY")
 
 Environment = dict[str, str]
@@ -36,9 +36,15 @@ Environment = dict[str, str]
 
 @contextmanager
 def checkout(rev: str) -> Iterator[Path]:
-    """The project as it is in a commit, in a folder that is removed afterwards, whatever happens.
+    """Give a folder with the project as it is in a commit; it is always removed afterwards.
 
-    It has the data that no stage makes, from the cache or the remote of this project, and no other.
+    It holds the data that no stage makes, from this project's cache or remote, and no other data.
+
+    Raises
+    ------
+    PerenneError
+        If the commit does not use DVC, or its inputs are unavailable.
+
     """
     commit, source = git.commit(rev), git.folder()
     below = git.git("rev-parse", "--show-prefix")
@@ -46,25 +52,25 @@ def checkout(rev: str) -> Iterator[Path]:
         clone = Path(temporary).resolve() / "clone"
         folder = clone / below
         own = _own(folder)
-        # One commit alone, whether or not a branch has it, and from a shallow clone too; nobody's hooks.
+        # Only this commit, on a branch or not, also from a shallow clone; without hooks.
         quiet(["git", "init", "--quiet", "--template=", str(clone)], Path(temporary), own)
         fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules"]
         quiet(["git", "-c", "protocol.version=2", *fetch, str(source), commit], clone, own)
         quiet(["git", "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", commit], clone, own)
         if not (folder / ".dvc").is_dir():
-            raise PerenneError(f"{rev} has no folder .dvc: nothing in it is kept by DVC")
+            raise PerenneError(f"{rev} has no folder .dvc: it does not use DVC")
         configure(folder, own_cache=True)
         bring_inputs(folder)
         yield folder
 
 
 def configure(folder: Path, *, own_cache: bool) -> None:
-    """Let a clone use this project's remotes as its user set them up, and a cache: its own or this one."""
+    """Configure a clone's DVC: this project's remotes with local settings, and its own cache or this one."""
     from dvc.config import Config, ConfigError
 
     try:
         here, there = Config(".dvc"), Config(str(folder / ".dvc"))
-        # Paths in `here` are absolute: a remote beside this project is not one beside the clone.
+        # Paths in `here` are absolute: a relative remote would be beside the clone.
         cache = str(Path(here["cache"].get("dir", ".dvc/cache")).absolute())
         with there.edit("local") as settings:
             settings["remote"] = here["remote"] | {CACHE_HERE: {"url": cache}}
@@ -75,14 +81,14 @@ def configure(folder: Path, *, own_cache: bool) -> None:
 
 
 def has_remote() -> bool:
-    """Whether this project has a DVC remote that is the default one."""
+    """Return whether this project has a default DVC remote."""
     from dvc.config import Config
 
     return "remote" in Config(".dvc")["core"]
 
 
 def bring_inputs(folder: Path) -> None:
-    """Bring what the `.dvc` files of the commit stand for: the remote is asked for what is not here."""
+    """Fetch the data of the commit's `.dvc` files, from this project's cache or else its remote."""
     own = _own(folder)
     listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, own)
     targets = [name for name in listed.split("\0") if name]
@@ -96,15 +102,16 @@ def bring_inputs(folder: Path) -> None:
             dvc(folder, with_dvc, "pull", "--", *targets)
         except PerenneError as error:
             raise PerenneError(
-                "what the .dvc files of the commit stand for is not all in the cache or the remote; "
+                "data of the commit's .dvc files is neither in the cache nor in the remote; "
                 f"dvc push it from where it was added: {error}"
             ) from error
 
 
 def environment(folder: Path) -> Environment:
-    """The environment variables under which a clone's stages run its own code, with its own packages.
+    """Return the environment variables that make a clone's stages use its own code and packages.
 
-    This interpreter's packages are those of the lock here; for another lock the clone makes its own.
+    With the same requirements lock as here, these are this interpreter's packages; with another lock, the
+    clone gets an environment of its own.
     """
     own = _own(folder)
     locks = [path.read_bytes() for path in (REQUIREMENTS, folder / REQUIREMENTS) if path.exists()]
@@ -112,14 +119,14 @@ def environment(folder: Path) -> Environment:
         return own | {"PATH": _path(Path(sys.executable).parent, own)}
     failed = shown(["make", "venv", f"PYTHON={sys.executable}"], folder, own)
     if failed:
-        raise PerenneError(f"{REQUIREMENTS} of the commit is another one, and make venv fails: {failed[-1]}")
+        raise PerenneError(f"{REQUIREMENTS} of the commit differs, and make venv fails: {failed[-1]}")
     return own | {"PATH": _path(folder / ".venv" / "bin", own)}
 
 
 def _own(folder: Path) -> Environment:
-    """The variables here without those that point to this project; DVC's scratch is in the clone."""
+    """The variables here without those that point to this project; DVC's scratch folder is in the clone."""
     ours = {*OURS, *SECRETS, *git.git("rev-parse", "--local-env-vars").split()}
-    config = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")  # a token may be among them; Git does not name these
+    config = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")  # may hold a token; rev-parse does not list these
     kept = {name: v for name, v in os.environ.items() if name not in ours and not name.startswith(config)}
     return kept | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
 
@@ -129,12 +136,18 @@ def _path(first: Path, own: Environment) -> str:
 
 
 def run(folder: Path, env: Environment) -> dict[str, Cost]:
-    """Run every stage of a clone and return what each cost; a `PerenneError` says which failed, in its words.
+    """Run every stage of a clone; return what each cost.
 
-    Its results stay in the workspace: `dvc commit` would put them into the cache.
+    The results stay in the workspace; `keep` puts them into the cache.
+
+    Raises
+    ------
+    PerenneError
+        If a stage fails: which one, and its error.
+
     """
     meter = Meter()
-    # Unbuffered: a stage's line must come when the stage begins.
+    # Unbuffered: the meter needs the line of a stage when the stage starts.
     command = ["dvc", "repro", "--force", "--no-run-cache", "--no-commit"]
     lines = shown(command, folder, env | {"PYTHONUNBUFFERED": "1"}, meter)
     if lines:
@@ -143,7 +156,7 @@ def run(folder: Path, env: Environment) -> dict[str, Cost]:
 
 
 def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
-    """Put what a clone has made into this project's cache, and from there into its remote."""
+    """Put a clone's results into this project's cache, and with `push` into its remote."""
     configure(folder, own_cache=False)
     dvc(folder, env, "commit", "--force")
     if push:
@@ -151,20 +164,20 @@ def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
 
 
 def why(lines: list[str]) -> str:
-    """What went wrong in `dvc repro`: the last line of the stage that failed, or DVC's own."""
+    """Return why `dvc repro` failed, from its output: the last line of the failed stage, or DVC's own."""
     place = next((i for i, line in enumerate(lines) if line.startswith("ERROR: ")), 0)
-    told, by_dvc = lines[:place], lines[place:]
-    what, failed, _ = by_dvc[0].removeprefix("ERROR: ").partition(": failed to run")
-    if not failed or not told:
+    by_stage, by_dvc = lines[:place], lines[place:]
+    stage, failed, _ = by_dvc[0].removeprefix("ERROR: ").partition(": failed to run")
+    if not failed or not by_stage:
         return " ".join(" ".join(by_dvc).removeprefix("ERROR: ").split())
-    own = next((line for line in reversed(told) if line.startswith("error: ")), told[-1])
-    return f"{what}: {own.removeprefix('error: ')}"
+    own = next((line for line in reversed(by_stage) if line.startswith("error: ")), by_stage[-1])
+    return f"{stage}: {own.removeprefix('error: ')}"
 
 
 def shown(command: list[str], folder: Path, env: Environment, meter: Meter | None = None) -> list[str]:
-    """Run a command whose output is passed through to stderr: nothing if it succeeds, else its lines."""
+    """Run a command and pass its output to stderr; return no line if it succeeds, else its output."""
     meter = meter or Meter()
-    # A session of its own, so that whatever it started can be ended with it.
+    # A session of its own, so that all its processes can be ended.
     with subprocess.Popen(  # noqa: S603 -- no shell of ours
         command,
         cwd=folder,
@@ -183,9 +196,9 @@ def shown(command: list[str], folder: Path, env: Environment, meter: Meter | Non
                 meter.line(line)
                 sys.stderr.write(line)
                 lines.append(line.rstrip())
-        except BaseException:  # Ctrl-C first of all: the folder goes, so who writes to it must be gone
+        except BaseException:  # such as Ctrl-C: the folder is removed, so nothing may write to it
             os.killpg(process.pid, signal.SIGTERM)
-            output.read()  # ends when the last of them has
+            output.read()  # returns when the last process has ended
             raise
         finally:
             meter.stop()
@@ -195,12 +208,12 @@ def shown(command: list[str], folder: Path, env: Environment, meter: Meter | Non
 
 
 def dvc(folder: Path, env: Environment, *arguments: str) -> str:
-    """Run a short DVC command in a clone and return what it prints."""
+    """Run a short DVC command in a clone; return what it prints."""
     return quiet(["dvc", *arguments], folder, env)
 
 
 def quiet(command: list[str], folder: Path, env: Environment) -> str:
-    """Run a short command and return what it prints; a `PerenneError` says why it failed."""
+    """Run a short command; return what it prints. A `PerenneError` says why it failed."""
     done = subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
         command,
         cwd=folder,
@@ -212,6 +225,6 @@ def quiet(command: list[str], folder: Path, env: Environment) -> str:
         check=False,
     )
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise PerenneError(f"{command[0]}: {said or f'exit status {done.returncode}'}")
+        reason = " ".join((done.stderr or done.stdout).split())
+        raise PerenneError(f"{command[0]}: {reason or f'exit status {done.returncode}'}")
     return done.stdout

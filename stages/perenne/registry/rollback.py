@@ -1,4 +1,4 @@
-"""Roll back: put the version that was in a stage before there again, by new tags; none is taken away."""
+"""Rollback: put an earlier version in a stage again, by new tags; no tag is deleted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,23 @@ from perenne.registry.tags import Registry, Version
 
 
 def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push: bool) -> str:
-    """Put a version in a stage, `to` or else the one that was there before; return what was done.
+    """Put an earlier version in a stage; return what was done, in one line.
 
-    Every other version is taken out of the stage, and the new assignment is dated last: GTO's commands go
-    by dates, one of its functions by the highest version, DVC by the stage's last tag, and all agree then.
+    Every other version is taken out of the stage, and the new assignment is dated last. So all tools agree:
+    GTO's commands use dates, one of its functions the highest version, DVC the last tag of the stage.
+
+    Parameters
+    ----------
+    name
+        The case.
+    to
+        The version; None: the one that was in the stage before.
+    stage
+        The stage.
+    reason
+        Recorded in the tag.
+    push
+        Push the tags, and the data of versions that are not in the remote.
 
     Raises
     ------
@@ -26,7 +39,7 @@ def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push:
     registry = tags.read(name)
     if registry.deprecated:
         raise PerenneError(
-            f"{name}: deprecated by {registry.deprecated.tag}; it takes a new version to put one in a stage"
+            f"{name}: deprecated by {registry.deprecated.tag}; register a new version before assigning a stage"
         )
     present = registry.in_stage(stage)
     target = registry.find(to) if to else before(registry, stage)
@@ -35,37 +48,43 @@ def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push:
     assignment = assigned(registry, stage, target.commit, reason)
     new = [*unassigned(registry, stage, reason, keep=target.version), assignment]
     alone = [event.commit for event in waiting(name) if event.kind == "register"] if push else []
-    if alone:  # else there is nothing to bring, and the remote of the data need not even be up
+    if alone:  # else nothing is to be pushed, and the data remote need not be reachable
         storage.push(*alone, workspace=False)
     publish(new, push=push)
-    was = f"instead of {present.version}" if present else "where nothing was"
+    was = f"instead of {present.version}" if present else "which was empty"
     names = " ".join(f"'{tag.name}'" for tag in new)
     shared = "" if push else f"; git push --atomic {git.remote() or 'REMOTE'} {names} shares it"
     return f"{target.tag} is in {stage} {was}, by {assignment.name}{shared}"
 
 
 def before(registry: Registry, stage: str) -> Version:
-    """The version that was in a stage before the present one, of those that can be used still.
+    """Return the version that was in a stage before the current one, of those that are still registered.
 
-    Going back is followed like a visitor's way through rooms: who comes to a room again has left those
-    entered since. After v1, v2, v3 and a rollback to v2, the one before is v1.
+    History is a stack: returning to a version drops those after it. After v1, v2, v3 and a rollback to v2,
+    the version before is v1.
+
+    Raises
+    ------
+    PerenneError
+        If there is none.
+
     """
     if registry.in_stage(stage) is None:
         raise PerenneError(
-            f"{registry.name}: nothing is in {stage}, so nothing was before it; name a version"
+            f"{registry.name}: {stage} is empty, so there is no version before; name a version"
         )
     active = {version.version: version for version in registry.versions}
-    way: list[str] = []
+    stack: list[str] = []
     for holder in _holders(registry, stage):
-        if holder in way:
-            del way[way.index(holder) + 1 :]
+        if holder in stack:
+            del stack[stack.index(holder) + 1 :]
         elif holder in active:
-            way.append(holder)
-    if len(way) < 2:
+            stack.append(holder)
+    if len(stack) < 2:
         raise PerenneError(
-            f"{registry.name}: no version was in {stage} before {way[0]}; name one of {', '.join(active)}"
+            f"{registry.name}: no version was in {stage} before {stack[0]}; name one of {', '.join(active)}"
         )
-    return active[way[-2]]
+    return active[stack[-2]]
 
 
 def _holders(registry: Registry, stage: str) -> list[str]:
