@@ -39,7 +39,8 @@ def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push:
     registry = tags.read(name)
     if registry.deprecated:
         raise PerenneError(
-            f"{name}: deprecated by {registry.deprecated.tag}; register a new version before assigning a stage"
+            f"{name}: deprecated by {registry.deprecated.tag}; "
+            "register a new version before assigning a stage"
         )
     present = registry.in_stage(stage)
     target = registry.find(to) if to else before(registry, stage)
