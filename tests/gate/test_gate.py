@@ -1,4 +1,4 @@
-"""The gate on real commits: what is compared with what, by whose policy, and what is written down."""
+"""The gate on real commits: which models are compared, by whose policy, and what is recorded."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_worse_model_is_rejected(inside: Project) -> None:
 
 
 def test_the_champion_does_not_beat_itself(inside: Project) -> None:
-    """What changes no model is not eligible, and costs no look."""
+    """A change that leaves the model as it is is not eligible, and costs no look."""
     inside.write("NEWS.md", "words\n")
     inside.commit("words")
     verdict = gate()
@@ -77,7 +77,7 @@ def test_the_champion_does_not_beat_itself(inside: Project) -> None:
 
 
 def test_only_newer_data_need_only_be_as_good(inside: Project) -> None:
-    """Moving `as_of` asks for a model that is fresher; a hyperparameter as well asks for a better one."""
+    """Moving `as_of` alone needs a fresher model; a hyperparameter as well needs a better one."""
     inside.edit("as_of: 2019Q4", "as_of: 2020Q1")
     inside.repro()
     assert gate().intent == "fresher"
@@ -179,7 +179,7 @@ def test_stale_results_cannot_be_judged(inside: Project) -> None:
 
 
 def test_lost_champion_cannot_be_judged_against(better: Project) -> None:
-    """A champion whose file is nowhere is no champion that was beaten."""
+    """A champion whose file is lost was not beaten."""
     md5 = locked.load("retirement@v1.0.0").out(names.MODEL).md5
     for place in (".dvc/cache", "../perenne-storage"):
         (better.path / place / "files" / "md5" / md5[:2] / md5[2:]).unlink()
@@ -198,7 +198,7 @@ def test_missing_policy_is_no_policy(inside: Project) -> None:
         gate()
 
 
-def test_champion_of_a_wider_contract_is_told(inside: Project) -> None:
+def test_champion_of_a_wider_contract_is_an_error(inside: Project) -> None:
     """A column that the champion needs may go only after a model without it is in prod."""
     contract = "data/cases/retirement/contract.yaml"
     inside.edit(
@@ -231,7 +231,7 @@ def test_champion_of_a_wider_contract_is_told(inside: Project) -> None:
     ],
 )
 def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, line: str) -> None:
-    """It names file, key, value and what would do."""
+    """It names the file, the key, the value and what would be accepted."""
     inside.edit(old, new)
     with pytest.raises(PerenneError) as caught:
         gate()

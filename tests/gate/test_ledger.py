@@ -63,7 +63,7 @@ def script(*, sharing: bool) -> str:
 
 @pytest.mark.usefixtures("repository")
 def test_each_look_spends_its_share() -> None:
-    """The first, second and third challenger get what is theirs, and what is left adds up."""
+    """The first, second and third challenger get their shares, and the rest adds up."""
     looks = [look(name) for name in "abc"]
     assert [look.number for look in looks] == [1, 2, 3]
     assert [look.alpha for look in looks] == [0.05 * spending.share(k) for k in (1, 2, 3)]
@@ -72,7 +72,7 @@ def test_each_look_spends_its_share() -> None:
 
 @pytest.mark.usefixtures("repository")
 def test_the_same_look_again_costs_nothing() -> None:
-    """And may do what it could the first time, also after others."""
+    """It reuses its alpha, also after other looks."""
     first = look("a")
     look("b")
     again = look("a")
@@ -154,7 +154,7 @@ def test_two_at_once_in_one_clone_lose_no_line(repository: Project) -> None:
     assert look("one more").number == 5
 
 
-def test_a_look_that_cannot_be_shared_is_none(repository: Project) -> None:
+def test_a_look_that_cannot_be_shared_does_not_count(repository: Project) -> None:
     """Where the push fails, nothing is written down, and nothing may be compared."""
     repository.run("git remote set-url origin ../nowhere.git")
     with pytest.raises(PerenneError, match="nowhere"):
@@ -163,7 +163,7 @@ def test_a_look_that_cannot_be_shared_is_none(repository: Project) -> None:
 
 
 def test_verdicts_stand_under_their_model(repository: Project) -> None:
-    """They are read again as they were written, for that model only."""
+    """They are read as they were written, for that model only."""
     verdict = WITHOUT_LOOK.model_copy(update={"why": "é # <b>\n"})
     ledger.record(verdict, sharing=True)
     assert ledger.verdicts(verdict.challenger.sha256) == [verdict]
@@ -174,7 +174,7 @@ def test_verdicts_stand_under_their_model(repository: Project) -> None:
 
 @pytest.mark.usefixtures("repository")
 def test_without_a_remote_there_is_nothing_to_fetch(repository: Project) -> None:
-    """A repository of one's own keeps a ledger as well."""
+    """A repository without a remote keeps a ledger as well."""
     repository.run("git remote remove origin")
     notes.fetch()
     assert look("a").number == 1
@@ -198,8 +198,8 @@ def test_a_batch_is_known_by_its_labels() -> None:
 
 
 @pytest.mark.parametrize("line", ["{'look': 1}", "a note by hand", "7"])
-def test_line_that_cannot_be_read_is_told(line: str, repository: Project) -> None:
-    """It may have been a look, and what it spent is not forgotten: nothing is judged until it is mended."""
+def test_line_that_cannot_be_read_is_an_error(line: str, repository: Project) -> None:
+    """It may have been a look that spent alpha: nothing is judged until the line is repaired."""
     look("a")
     note = repository.out("git notes --ref=perenne list").split()[1]
     repository.run(f'git notes --ref=perenne append -m "{line}" {note}')
@@ -208,7 +208,7 @@ def test_line_that_cannot_be_read_is_told(line: str, repository: Project) -> Non
 
 
 def test_lines_are_json(repository: Project) -> None:
-    """Whoever reads the notes by hand finds one JSON object a line."""
+    """In the notes themselves there is one JSON object per line."""
     look("a")
     notes = repository.out("git notes --ref=perenne list").split()
     lines = [

@@ -76,11 +76,11 @@ def test_fresher_need_not_be_better() -> None:
     assert only(Improvement(margin=0.001), evidence(NOISY, GOOD), "fresher").answer == "fail"
 
 
-def test_a_gain_that_is_asked_for_must_be_proven() -> None:
-    """The bound must be beyond the gain that is asked for, not beyond zero."""
+def test_a_required_gain_must_be_proven() -> None:
+    """The bound must be beyond the required gain, not beyond zero."""
     gain = only(Improvement(margin=0), evidence(GOOD, NOISY))
-    asked = Improvement(min_gain=gain.value, margin=0)
-    assert only(asked, evidence(GOOD, NOISY)).answer == "undecided"
+    required = Improvement(min_gain=gain.value, margin=0)
+    assert only(required, evidence(GOOD, NOISY)).answer == "undecided"
     assert only(Improvement(min_gain=gain.high + 0.01, margin=0), evidence(GOOD, NOISY)).answer == "fail"
 
 
@@ -120,7 +120,7 @@ def test_undecided_says_how_many_more_blocks_would_decide() -> None:
 
 
 def test_floor_is_the_mean() -> None:
-    """A model must beat the dummy, by what is asked; the dummy itself does not."""
+    """A model must beat the dummy by `min_gain`; the dummy itself does not."""
     assert only(Floor(), evidence(GOOD)).answer == "pass"
     assert only(Floor(min_gain=0.5), evidence(GOOD)).answer == "fail"
     assert only(Floor(), evidence(Contender("mean", np.full(ROWS, 0.5)))).answer == "undecided"
@@ -144,7 +144,7 @@ def test_blocks_of_a_slice_are_its_own() -> None:
 
 
 def test_small_slices_are_named_but_not_judged() -> None:
-    """What is too small to judge is told, and decides nothing; if all are, nothing is decided."""
+    """A slice that is too small is reported and decides nothing; if all are, the rule is undecided."""
     tiny = {"part=tiny": np.arange(10)}
     finding = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | tiny))
     assert finding.answer == "pass"
@@ -220,7 +220,7 @@ def test_latency_is_relative_to_the_champion(
 
 
 def test_latencies_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each race runs both; what a model costs is what the clock says of its own run."""
+    """Each race runs both models, and times each on its own."""
     now = 0.0
 
     def takes(seconds: float) -> Contender:
@@ -279,7 +279,7 @@ def test_without_a_champion_absolute_rules_decide() -> None:
 
 
 def test_no_rules_no_release() -> None:
-    """Nothing asked is nothing proven."""
+    """Without a rule nothing is proven."""
     assert judge(evidence(GOOD, NOISY), Policy(metric="log_loss"), "better").answer == "undecided"
 
 

@@ -126,7 +126,7 @@ def test_slices_that_got_worse_are_named_the_worst_first() -> None:
 
 @pytest.mark.parametrize("slices", [0, 500, 5_000])
 def test_page_fits_in_a_comment(slices: int) -> None:
-    """However many columns: what does not fit is named, and the verdict is always there."""
+    """However many slices: a part that does not fit is named, and the answer is always there."""
     text = page.page(made(slices, drift=advice("look", *["moved " * 9_000] * 500)))
     assert len(text.encode()) < GITHUB - 4_000
     assert text.startswith("## ✅ rain: can be merged")
@@ -153,8 +153,8 @@ def test_hostile_text_stays_text() -> None:
     assert "<" not in "".join(re.findall(r'"[^"]*"', text)), "nor is it HTML in a chart"
 
 
-def test_what_cannot_be_believed_is_said_loudly() -> None:
-    """A lock that is believed, a lock that was stale, and what could not be reproduced."""
+def test_limited_trust_is_an_alert() -> None:
+    """A lock that is trusted, a lock that was stale, and results that could not be reproduced."""
     assert "> [!WARNING]" in page.page(made(trust="lock"))
     assert "> [!NOTE]" in page.page(made(lock="stale"))
     bad = page.page(
@@ -180,14 +180,14 @@ def test_undecided_says_what_would_decide(more: float | None, said: str) -> None
     assert said in page.headline(made(answer="undecided", gate=verdict))
 
 
-def test_drift_is_told_where_it_is_news() -> None:
-    """Nothing to say is not said."""
+def test_drift_is_shown_where_it_is_news() -> None:
+    """No advice is not shown."""
     assert "### Drift" not in page.page(made())
     text = page.page(made(drift=advice("retrain", "the ranking is lost")))
     assert "**retrain** (before: none)\n\n- the ranking is lost" in text
 
 
-def test_batches_that_cannot_be_told_are_not_taken_for_none() -> None:
+def test_unknown_batches_are_not_taken_for_none() -> None:
     """Unknown is not unchanged."""
     assert "It is unknown which batches changed" in page.page(made(data=None))
 

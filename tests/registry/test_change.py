@@ -48,19 +48,19 @@ def test_nothing_changed_is_a_patch_without_a_reason() -> None:
 def test_lock_tells_recipe_from_data(
     inside: Project, pattern: str, new: str, kind: ChangeKind, reason: str
 ) -> None:
-    """`as_of` and what is brought in are data; all else that the model is made by is its recipe."""
+    """`as_of` and the ingested periods are data; everything else behind the model is its recipe."""
     inside.edit(pattern, new, "dvc.lock")
     assert now() == Change(kind, (reason,))
 
 
 def test_window_that_moves_with_as_of_is_data(inside: Project) -> None:
-    """A retraining may begin where the world has changed: the same recipe, on what has come."""
+    """A retraining may start its window where the data changed: the same recipe on newer data."""
     for pattern, new in (("as_of: 2019Q4", "as_of: 2020Q2"), ("window: 20", "window: 2")):
         inside.edit(pattern, new, "dvc.lock")
     inside.edit("holdout: 4", "holdout: 3", "dvc.lock")
-    found = now()
-    assert found.kind == "patch"
-    assert found.reasons[-1] == "split.window 20 -> 2"
+    change = now()
+    assert change.kind == "patch"
+    assert change.reasons[-1] == "split.window 20 -> 2"
     inside.edit("max_iter: 150", "max_iter: 200", "dvc.lock")
     assert now().kind == "minor"
 
@@ -95,9 +95,9 @@ def test_what_only_looks_at_the_model_does_not_count(inside: Project, stage: str
 def test_another_input_is_major(inside: Project, old: str, new: str, reason: str) -> None:
     """Who sends rows, or reads the answer, would notice."""
     inside.edit(re.escape(old), new, CONTRACT)
-    found = now()
-    assert found.kind == "major"
-    assert found.reasons[0].startswith(f"contract: {reason}")
+    change = now()
+    assert change.kind == "major"
+    assert change.reasons[0].startswith(f"contract: {reason}")
 
 
 def test_words_about_a_column_are_no_input(inside: Project) -> None:

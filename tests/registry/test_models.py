@@ -95,13 +95,13 @@ def test_table_shows_the_stages_as_they_are(released: list[str]) -> None:
     ],
 )
 def test_proof_of_others_is_shown_as_far_as_it_goes(proof: str, shown: str, release: Release) -> None:
-    """What is not there is a dash, not an error: the list is what one looks at when something is wrong."""
+    """A missing value is a dash, not an error: the list must work when something is wrong."""
     release("v1.0.0", proof=proof)
     assert shown in table(models("retirement"), NOW)
 
 
-def test_malformed_proof_is_told_by_its_tag(release: Release) -> None:
-    """It is no YAML at all."""
+def test_malformed_proof_is_an_error_that_names_its_tag(release: Release) -> None:
+    """It is not YAML at all."""
     release("v1.0.0", proof="a: [")
     with pytest.raises(PerenneError, match=r"the proof in the tag retirement@v1\.0\.0"):
         models("retirement")

@@ -86,7 +86,7 @@ def test_gto_reads_what_is_published(here: Project, release: Release) -> None:
 
 
 def test_tags_are_pushed_together(here: Project) -> None:
-    """The origin has the same objects, and none that was not asked for."""
+    """The origin has the same objects, and no others."""
     here.run("git config push.followTags true && git tag -a -m mine private")
     publish(pair("v1.0.0"), push=True)
     released = {name: tag for name, tag in tags.ids().items() if name != "private"}
@@ -95,7 +95,7 @@ def test_tags_are_pushed_together(here: Project) -> None:
 
 
 def test_unpushed_tags_stay_here(here: Project) -> None:
-    """Until push is asked for; pushing again changes nothing."""
+    """Until they are pushed; pushing again changes nothing."""
     publish(pair("v1.0.0"), push=False)
     assert on_origin(here) == {}
     push("retirement")
@@ -237,7 +237,7 @@ def test_other_version_for_the_same_stage_loses_too(
 
 
 def test_name_taken_by_a_tag_that_is_no_release(here: Project) -> None:
-    """A lightweight tag in the remote is nobody's release; it only stands in the way."""
+    """A lightweight tag in the remote is not a release; it only uses the name."""
     here.run(
         "git tag retirement@v1.0.0 && git push -q origin retirement@v1.0.0 && git tag -d retirement@v1.0.0"
     )

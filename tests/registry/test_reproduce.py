@@ -164,13 +164,13 @@ def test_clones_own_code_is_run(repository: Project, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     with reproduce.checkout("HEAD") as folder:
         env = reproduce.environment(folder)
-        asked = ["python", "-c", "import stages, perenne, sys; print(perenne.__file__, sys.prefix)"]
-        found = reproduce.quiet(asked, folder, env).split()
-        assert found == [str(folder / "stages/perenne/__init__.py"), sys.prefix]
+        command = ["python", "-c", "import stages, perenne, sys; print(perenne.__file__, sys.prefix)"]
+        printed = reproduce.quiet(command, folder, env).split()
+        assert printed == [str(folder / "stages/perenne/__init__.py"), sys.prefix]
 
 
 def test_another_lock_has_its_own_environment(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clone's makefile makes it, of this Python, and is told nothing of the environment in use here."""
+    """The clone's makefile makes it, of this Python, and knows nothing of the environment in use here."""
     repository.write(
         "Makefile", "venv:\n\t@mkdir -p .venv && env > .venv/env && echo $(PYTHON) > .venv/python\n"
     )
@@ -198,19 +198,19 @@ def test_environment_that_cannot_be_made_is_told(repository: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "told"),
+    ("stage", "reason"),
     [
         ("echo 'error: params.yaml: C must be positive' >&2; exit 1", "params.yaml: C must be positive"),
         ("python -c 1/0", "ZeroDivisionError: division by zero"),
     ],
 )
-def test_failing_stage_is_told_in_its_own_words(repository: Project, stage: str, told: str) -> None:
+def test_failing_stage_is_told_in_its_own_words(repository: Project, stage: str, reason: str) -> None:
     """Bad input by the line that says how to mend it, a bug by the last of its traceback."""
     repository.write(
         "dvc.yaml", f"stages:\n  first: {{cmd: echo fine}}\n  train: {{cmd: {stage!r}, deps: [stages]}}\n"
     )
     env = reproduce.environment(repository.path)
-    with pytest.raises(PerenneError, match=f"^failed to reproduce 'train': {told}$"):
+    with pytest.raises(PerenneError, match=f"^failed to reproduce 'train': {reason}$"):
         reproduce.run(repository.path, env)
 
 

@@ -70,7 +70,7 @@ def test_lost_model_is_made_again_and_shared(lost: Project) -> None:
 
 
 def test_another_model_is_put_nowhere(lost: Project) -> None:
-    """Both hashes are told; cache and remote stay as they were."""
+    """The error has both hashes; cache and remote stay as they were."""
     lost.run("git checkout -q tiny@v1.0.0")
     tag(lost, "v1.0.1", f"model: {{sha256: {'f' * 64}}}\n")
     before = objects(lost)
@@ -99,14 +99,14 @@ def test_another_result_is_put_nowhere(lost: Project) -> None:
 
 @pytest.mark.parametrize("proof", ["as_of: 2021-04\n", "model: 5\n", "model: {sha256: 5}\n"])
 def test_tag_without_the_models_hash_restores_nothing(lost: Project, proof: str) -> None:
-    """What is missing is never a pass; nothing is run for it."""
+    """A missing hash is never a pass; no stage is run."""
     tag(lost, "v2.0.0", proof)
     with pytest.raises(PerenneError, match=r"^tiny@v2\.0\.0: the tag holds no sha256 of the model"):
         restore("tiny", "v2.0.0", push=False)
 
 
 def test_remote_to_push_to_must_be_there(lost: Project) -> None:
-    """It is told before the work, not after."""
+    """The error comes before the work, not after."""
     lost.run("dvc remote default -q --unset")
     with pytest.raises(PerenneError, match="no default remote to push to; dvc remote add --default"):
         restore("tiny", "v1.0.0", push=True)

@@ -21,12 +21,12 @@ def back(to: str | None = None, *, stage: str = "prod", push: bool = False) -> s
 
 def holder(stage: str = "prod") -> str | None:
     """The version in a stage."""
-    found = tags.read("retirement").in_stage(stage)
-    return found.version if found else None
+    version = tags.read("retirement").in_stage(stage)
+    return version.version if version else None
 
 
 def test_version_before_is_in_the_stage_again(release: Release) -> None:
-    """By new tags, which say why; those there were are what they were, here and in the origin."""
+    """By new tags, which say why; existing tags stay as they are, here and in the origin."""
     first, second = release("v1.0.0", push=True), release("v1.1.0", push=True)
     before = tags.ids()
     line = rollback("retirement", to=None, reason="#1: too many\nfalse alarms", push=True)
@@ -65,7 +65,7 @@ def test_all_resolvers_agree_after_a_rollback(here: Project, release: Release) -
     release("v1.2.0")
     assert back("v1.0.0") == "v1.0.0"
     assert here.out("gto show 'retirement#prod' --version").split() == ["v1.0.0"]
-    assert [found.version for found in gto.api.find_versions_in_stage(".", "retirement", "prod")] == [
+    assert [version.version for version in gto.api.find_versions_in_stage(".", "retirement", "prod")] == [
         "v1.0.0"
     ]
     with Repo() as repo:
@@ -101,7 +101,7 @@ def test_version_named_goes_forward_as_well(release: Release) -> None:
 
 
 def test_deregistered_version_is_passed_over(here: Project, release: Release) -> None:
-    """It must not come back by itself."""
+    """It must not return by itself."""
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
         release(version)
     here.run("gto deprecate retirement v1.1.0")
@@ -171,7 +171,7 @@ def test_tags_of_others_are_fetched_first(here: Project, release: Release) -> No
 
 
 def test_rollback_and_release_at_once_exclude_each_other(here: Project, release: Release) -> None:
-    """They take the same next tag of the stage, so one of them is told."""
+    """They use the same next tag of the stage, so one of them fails."""
     release("v1.0.0", push=True)
     release("v1.1.0", push=True)
     stale = tags.read("retirement")

@@ -1,4 +1,4 @@
-"""DVC's storage: pushed whole or told why not, and every file back by its hash."""
+"""DVC's storage: everything is pushed or an error says why not; files are read by their hash."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def annotated(name: str, commit: str = "HEAD", message: str = "by hand", second:
 
 def holder(stage: str = "prod") -> str | None:
     """The version that our registry says is in a stage."""
-    found = tags.read("retirement").in_stage(stage)
-    return found.version if found else None
+    version = tags.read("retirement").in_stage(stage)
+    return version.version if version else None
 
 
 def shown(stage: str = "prod") -> list[str]:
@@ -75,8 +75,8 @@ def which(stage: str = "prod") -> list[str]:
     """The versions that GTO's function for programs says are in a stage."""
     import gto.api
 
-    found = gto.api.find_versions_in_stage(".", "retirement", stage, registered_only=True)
-    return [version.version for version in found or []]
+    versions = gto.api.find_versions_in_stage(".", "retirement", stage, registered_only=True)
+    return [version.version for version in versions or []]
 
 
 def resolved(stage: str = "prod") -> str:
@@ -220,8 +220,8 @@ def test_proof_is_what_follows_the_last_rule(
         ("schema: 2", r"retirement@v1.0.0: schema: found 2, this version reads 1"),
     ],
 )
-def test_malformed_proof_is_told_by_its_tag(proof: str, error: str, here: Project) -> None:
-    """When it is asked for: what needs no proof, such as the service, still reads the registry."""
+def test_malformed_proof_is_an_error_that_names_its_tag(proof: str, error: str, here: Project) -> None:
+    """Only when it is used: the registry itself can still be read."""
     assert here.path == Path.cwd()
     annotated("retirement@v1.0.0", message=f"text\n---\n{proof}")
     version = tags.read("retirement").find("v1.0.0")
@@ -278,7 +278,7 @@ def test_version_is_found_by_any_of_its_names(text: str, release: Release) -> No
     ],
 )
 def test_what_is_no_version_is_told(text: str, error: str, release: Release) -> None:
-    """With what there is instead; a version that was deregistered, with who did it."""
+    """The error names the versions that exist, or who deregistered this one."""
     release("v1.0.0")
     release("v1.1.0")
     annotated("retirement@v1.1.0!", second=1_000_000)
@@ -394,30 +394,30 @@ def test_stages_are_those_that_gto_shows(seed: int, here: Project, release: Rele
     operations = ["release", "register", "assign", "unassign", "deregister", "rollback", "back"]
     done: list[str] = []
     for number in range(25):
-        what = draw.choice(operations)
+        operation = draw.choice(operations)
         version = draw.choice([*tags.read("retirement").registered] or ["none yet"])
         stage = draw.choice(["prod", "prod", "staging"])
         before = tags.ids()
-        operate(what, version, stage, f"v1.{number}.0", here, release)
-        if what in operations[1:5]:
+        operate(operation, version, stage, f"v1.{number}.0", here, release)
+        if operation in operations[1:5]:
             redate(set(tags.ids()) - set(before), next(seconds))
         if tags.ids() == before:
             continue  # nothing to do, such as to unassign what was not assigned
-        done.append(f"{what} {version} {stage}")
+        done.append(f"{operation} {version} {stage}")
         for name in ("prod", "staging"):
             assert shown(name) == [held for held in (holder(name),) if held], done
-        if what in ("rollback", "back"):
+        if operation in ("rollback", "back"):
             assert which(stage) == [holder(stage)], done
     assert len(done) > 10
 
 
-def operate(what: str, version: str, stage: str, new: str, here: Project, release: Release) -> None:
+def operate(operation: str, version: str, stage: str, new: str, here: Project, release: Release) -> None:
     """Do one operation, GTO's or ours, if there is anything to do."""
     import gto.api
     from gto.exceptions import GTOException
 
     try:
-        match what:
+        match operation:
             case "release":
                 release(new)
             case "register":
@@ -432,7 +432,7 @@ def operate(what: str, version: str, stage: str, new: str, here: Project, releas
             case "rollback" | "back":
                 rollback(
                     "retirement",
-                    to=version if what == "rollback" else None,
+                    to=version if operation == "rollback" else None,
                     stage=stage,
                     reason="x",
                     push=False,
@@ -452,7 +452,7 @@ def redate(names: set[str], second: int) -> None:
 def test_tags_of_the_remote_are_fetched(
     here: Project, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Into a clone that was told to have none, or that knows one commit only."""
+    """Into a clone that has no tags by its settings, or only one commit."""
     commit = release("v1.0.0", push=True)
     here.commit("later")
     here.run("git push -q origin main")
@@ -481,7 +481,7 @@ def test_unreachable_remote_is_told(here: Project) -> None:
 
 
 def test_fetching_replaces_and_deletes_nothing(here: Project, release: Release) -> None:
-    """A release tag that differs from the remote's is told, also where the user's settings clobber."""
+    """A release tag that differs from the remote's is an error, whatever the user's settings."""
     release("v1.0.0", push=True)
     mine = "retirement@v1.1.0"
     annotated(mine)
@@ -500,7 +500,7 @@ def test_fetching_replaces_and_deletes_nothing(here: Project, release: Release) 
 
 
 def test_moved_tag_that_is_no_release_is_no_matter(here: Project, release: Release) -> None:
-    """Release tags come all the same."""
+    """Release tags are fetched all the same."""
     release("v1.0.0", push=True)
     here.run("git tag nightly HEAD && git push -q origin nightly && git tag -f nightly HEAD~1")
     here.run("git tag -d retirement@v1.0.0")

@@ -1,4 +1,4 @@
-"""Verifying: what a commit says is what it makes, and its model never met the holdout."""
+"""Verify: a clean rerun gives the commit's results, and its model never used the holdout."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
 TRAINED_ON_ALL = """
 import pandas as pd
 from perenne.pipeline import train
-from perenne.common import batches, contract, model, params
+from perenne.common import batches, model, names, params
+from perenne.common.contract import read_contract
 p = params.load("train")
-what = read_contract(p.case)
+contract = read_contract(p.case)
 rows = pd.concat([batches.read_parquet(names.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
-model.save(train.train(rows, p.train, what), train.card(rows, p.train, what))
+model.save(train.train(rows, p.train, contract), train.card(rows, p.train, contract))
 """
 
 
@@ -48,15 +49,15 @@ def project(reproduced: Project, tmp_path: Path, enter: Enter) -> Project:
     return copy
 
 
-def told() -> list[str]:
-    """Return what is told of the last commit, line by line."""
+def findings() -> list[str]:
+    """Return the findings on the last commit, line by line."""
     with pytest.raises(PerenneError) as raised:
         verify.verify()
     return [line.strip() for line in str(raised.value).split("\n")]
 
 
 def stale(project: Project) -> list[str]:
-    """Return what is told of a lock, without a run."""
+    """Return the findings on a lock, without a run."""
     env = environment(project.path)
     return verify.stale(project.path, env, verify.stages(project.path, env))
 
@@ -71,28 +72,28 @@ def test_what_reproduces_is_proven(project: Project) -> None:
     assert project.read(METRICS) == "this is not what is verified"
 
 
-def test_forged_metrics_are_told(project: Project) -> None:
-    """DVC takes them for what the stage made."""
+def test_forged_metrics_are_reported(project: Project) -> None:
+    """DVC itself believes that the stage made them."""
     project.edit(r"[0-9]\.[0-9]+", "0.001", METRICS)
     project.run("dvc commit -q -f")
     project.commit("better metrics")
     assert project.repro() == []
-    assert told() == [f"evaluate: {METRICS} is not what the commit reproduces"]
+    assert findings() == [f"evaluate: {METRICS} is not what the commit reproduces"]
 
 
-def test_model_made_by_hand_is_told(project: Project) -> None:
-    """It learned from the holdout; all that was measured with it is told as well."""
+def test_model_made_by_hand_is_reported(project: Project) -> None:
+    """It learned from the holdout; its metrics are reported as well."""
     project.write("../forge.py", TRAINED_ON_ALL)
     project.run("python ../forge.py && python -m stages.evaluate && dvc commit -q -f")
     project.commit("a better model")
     assert project.repro() == []
-    lines = told()
+    lines = findings()
     assert "train: data/model/model.skops is not what the commit reproduces" in lines
     assert f"evaluate: {METRICS} is not what the commit reproduces" in lines
 
 
 @pytest.mark.parametrize(
-    ("file", "pattern", "new", "what"),
+    ("file", "pattern", "new", "changed"),
     [
         ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml"),
         ("stages/evaluate.py", r"\Z", "# changed\n", "evaluate: stages/evaluate.py"),
@@ -106,15 +107,15 @@ def test_model_made_by_hand_is_told(project: Project) -> None:
         ("dvc.yaml", r"^  split:", "  other: {cmd: 'true'}\n  split:", "other"),
     ],
 )
-def test_lock_of_another_commit_is_told(
-    project: Project, file: str, pattern: str, new: str, what: str
+def test_lock_of_another_commit_is_reported(
+    project: Project, file: str, pattern: str, new: str, changed: str
 ) -> None:
     """Params, code, command, deps or stages that the lock does not know."""
     project.edit(pattern, new, file)
-    assert stale(project) == [f"{verify.STALE} ({what})"]
+    assert stale(project) == [f"{verify.STALE} ({changed})"]
 
 
-def test_entry_of_no_stage_is_told(project: Project) -> None:
+def test_entry_of_no_stage_is_reported(project: Project) -> None:
     """It would prove itself, whatever it says of the model: DVC leaves it as it is, and so does dvc repro."""
     forged = "{cmd: x, outs: [{path: data/model/model.skops, md5: 0123456789abcdef0123456789abcdef}]}"
     project.edit(r"^  train:", f"  forged: {forged}\n  train:", "dvc.lock")
@@ -122,7 +123,7 @@ def test_entry_of_no_stage_is_told(project: Project) -> None:
     names = verify.stages(project.path, environment(project.path))
     assert stale(project) == []
     assert verify.gone(project.path, names) == [
-        "dvc.lock: forged is no stage of dvc.yaml any more; remove it there too"
+        "dvc.lock: forged is not a stage of dvc.yaml any more; remove it there too"
     ]
 
 
@@ -130,14 +131,14 @@ def test_entry_of_no_stage_is_told(project: Project) -> None:
 def test_nothing_is_run_for_a_stale_lock(
     project: Project, change: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Or for none: what would do is told at once."""
+    """Nor for a missing one: the error says at once what to do."""
     project.run(change)
     project.commit("forgot to reproduce")
-    assert told()[0].startswith("dvc.lock is not of this commit: run dvc repro and commit it")
+    assert findings()[0].startswith("dvc.lock is not of this commit: run dvc repro and commit it")
     assert "Running stage" not in capfd.readouterr().err
 
 
-def test_dep_that_only_the_lock_has_is_told(project: Project) -> None:
+def test_dep_that_only_the_lock_has_is_reported(project: Project) -> None:
     """DVC itself does not see that it is listed no more."""
     project.edit(r"      - stages/perenne/common/model.py\n", "", "dvc.yaml")
     before = project.read("dvc.lock").encode()
@@ -147,7 +148,7 @@ def test_dep_that_only_the_lock_has_is_told(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("frozen", "true"), ("wdir", "data")])
-def test_stage_that_cannot_be_verified_is_told(project: Project, key: str, value: str) -> None:
+def test_stage_that_cannot_be_verified_is_reported(project: Project, key: str, value: str) -> None:
     """A frozen stage is not run, so that metrics which Git keeps would stand; nor may files be elsewhere."""
     assert verify.exempt(project.path) == []
     project.edit(r"^  evaluate:", f"  evaluate:\n    {key}: {value}", "dvc.yaml")
@@ -184,8 +185,8 @@ UNDECLARED = {
 }
 
 
-@pytest.mark.parametrize(("more", "what"), UNDECLARED.values(), ids=UNDECLARED)
-def test_training_that_reads_the_holdout_is_told(project: Project, more: str, what: str) -> None:
+@pytest.mark.parametrize(("more", "reason"), UNDECLARED.values(), ids=UNDECLARED)
+def test_training_that_reads_the_holdout_is_reported(project: Project, more: str, reason: str) -> None:
     """It reproduces, and its lock is right; but without that file there is no such model."""
     new = f"rows = pd.concat([batches.read_parquet(TRAIN), {more}])"
     project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
@@ -194,10 +195,10 @@ def test_training_that_reads_the_holdout_is_told(project: Project, more: str, wh
     assert verify.other_data(project.path, "HEAD") == []
     clone = project.copy(project.path.parent / "clone").path
     (line,) = verify.dependent(clone, environment(clone), "HEAD")
-    assert re.match(f"train: {what} .*where there is nothing but what it declares", line)
+    assert re.match(f"train: {reason} .*where there is nothing but what it declares", line)
 
 
-def test_split_that_overlaps_is_told(project: Project) -> None:
+def test_split_that_overlaps_is_reported(project: Project) -> None:
     """By the rows, though split.py itself says that all is well."""
     assert verify.mixed(project.path) == []
     project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", SPLIT)
@@ -215,7 +216,7 @@ def rows(project: Project, file: str, *months: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "holdout", "delay", "what"),
+    ("train", "holdout", "delay", "starts"),
     [
         (["2021-01"], ["2021-03"], 1, []),
         (["2021-01", "2021-02"], ["2021-03"], 1, [f"{TRAIN}: goes to 2021-02, with labels 1"]),
@@ -225,14 +226,14 @@ def rows(project: Project, file: str, *months: str) -> None:
     ],
 )
 def test_parts_are_apart_by_the_rows_own_time(
-    project: Project, train: list[str], holdout: list[str], delay: int, what: list[str]
+    project: Project, train: list[str], holdout: list[str], delay: int, starts: list[str]
 ) -> None:
     """The known ends two months before as_of; each part has its labels by its own end."""
     project.edit("label_delay: 0", f"label_delay: {delay}", "data/cases/tiny/contract.yaml")
     rows(project, TRAIN, *train)
     rows(project, HOLDOUT, *holdout)
-    found = verify.mixed(project.path)
-    assert [line[: len(start)] for line, start in zip(found, what, strict=True)] == what
+    lines = verify.mixed(project.path)
+    assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 
 def moved(table: pa.Table) -> pa.Table:
@@ -248,7 +249,7 @@ def without_time(table: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "finding"),
     [
         (moved, "20 row(s) are not among those of their periods in data/clean"),
         (without_time, "every row must have its seen, and one must be there"),
@@ -260,9 +261,9 @@ def without_time(table: pa.Table) -> pa.Table:
     ],
 )
 def test_rows_must_be_those_of_their_time(
-    project: Project, change: Callable[[pa.Table], pa.Table], what: str
+    project: Project, change: Callable[[pa.Table], pa.Table], finding: str
 ) -> None:
-    """Rows of the holdout under another date, without any, or in a column of their own, are told."""
+    """Rows of the holdout under another date, without any, or in a column of their own, are reported."""
     rows(project, TRAIN, "2021-03")
     pq.write_table(change(pq.read_table(project.path / TRAIN)), project.path / TRAIN)
-    assert verify.mixed(project.path) == [f"{TRAIN}: {what}"]
+    assert verify.mixed(project.path) == [f"{TRAIN}: {finding}"]

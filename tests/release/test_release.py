@@ -1,4 +1,4 @@
-"""Releases: only what the gate let through, whole or not at all, with the proof in the tag."""
+"""Releases: only eligible models, whole or not at all, with the proof in the tag."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_version_says_how_much_changed(
 
 
 def test_another_input_is_a_major_version(inside: Project) -> None:
-    """Who calls the model must send something else."""
+    """Callers of the model must send other rows."""
     inside.edit(
         "part_time:    {type: boolean, role: feature",
         "part_time:    {type: boolean, role: ignored",
@@ -158,8 +158,10 @@ def test_nobody_sees_a_version_before_its_trial_is_passed(inside: Project) -> No
     with pytest.raises(PerenneError, match="it is too slow"):
         release(stage="prod", policy_from=None, push=True, dry_run=False, trial=fails)
     assert (inside.out(ON_ORIGIN), inside.out(TAGS)) == (before, here)
-    told = release(stage="prod", policy_from=None, push=True, dry_run=False, trial=lambda v: f"tried {v.tag}")
-    assert told == "tried retirement@v1.1.0\nreleased retirement@v1.1.0, retirement#prod#2"
+    lines = release(
+        stage="prod", policy_from=None, push=True, dry_run=False, trial=lambda v: f"tried {v.tag}"
+    )
+    assert lines == "tried retirement@v1.1.0\nreleased retirement@v1.1.0, retirement#prod#2"
     assert "retirement#prod#2" in inside.out(ON_ORIGIN)
 
 
@@ -181,8 +183,8 @@ def test_release_that_was_killed_in_its_trial_is_gone_on_with(inside: Project) -
         tried.append(version.tag)
         return "well"
 
-    told = release(stage="prod", policy_from=None, push=True, dry_run=False, trial=passes)
-    assert (told, tried) == ("well\nreleased retirement#prod#2", ["retirement@v1.1.0"])
+    lines = release(stage="prod", policy_from=None, push=True, dry_run=False, trial=passes)
+    assert (lines, tried) == ("well\nreleased retirement#prod#2", ["retirement@v1.1.0"])
     assert {"retirement@v1.1.0", "retirement#prod#2"} <= set(inside.out(ON_ORIGIN).split())
 
 
@@ -264,7 +266,7 @@ def test_who_is_late_must_beat_the_winner(company: Project) -> None:
 
 
 def test_race_has_one_winner(company: Project) -> None:
-    """Two that release at once: one wins, the other has no tag left and is told who won."""
+    """Of two releases at the same time one wins; the other leaves no tag, and its error names the winner."""
     clones = [clone(company, name, rounds) for name, rounds in (("ada2", 60), ("grace", 50))]
     before = set(company.out(ON_ORIGIN).split())
     done: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""A review of real commits: what is reproduced, what is judged, what is told."""
+"""A review of real commits: what is reproduced, judged and reported."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_worse_model_should_not_be_merged(topic: Project) -> None:
     assert "should not be merged" in done.stdout
     assert topic.read("review/review.md").startswith("## ❌ retirement: should not be merged")
     assert json.loads(topic.read("review/review.json"))["answer"] == "rejected"
-    assert topic.out("git status --porcelain") == "", "what a review writes is no change"
+    assert topic.out("git status --porcelain") == "", "the files of a review do not count as changes"
 
 
 def test_forged_results_are_not_reproducible(topic: Project) -> None:
@@ -116,14 +116,14 @@ def test_documentation_alone_runs_nothing(topic: Project, monkeypatch: pytest.Mo
 
 
 def test_new_data_leave_the_model_unchanged(topic: Project) -> None:
-    """New batches alone never retrain; which came is told."""
+    """New batches alone never retrain; the review lists them."""
     topic.edit(r"through: \S+", "through: 2021Q1")
     topic.repro()
     topic.commit("a quarter")
     made = reviewed()
     assert (made.answer, made.lock) == ("unchanged", "as committed")
     changed = [(batch.period, batch.how) for batch in made.data or ()]
-    # The labels of the quarter before come with it.
+    # The labels of the quarter before arrive with it.
     assert changed == [("2020Q4", "changed"), ("2021Q1", "added")]
     assert "2 batch(es) of data are new" in page.headline(made)
 
@@ -149,7 +149,7 @@ def test_trust_of_the_base_counts(topic: Project) -> None:
 
 
 def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
-    """Nothing is run, what the lock names is brought, and the page warns of it."""
+    """No stage is run, the outputs of the lock are fetched, and the page warns of it."""
     topic.edit("trust: rerun", "trust: lock")
     topic.commit("trust")
     topic.run("git push -q origin topic:main")
@@ -161,7 +161,7 @@ def test_lock_is_believed_if_the_base_says_so(topic: Project) -> None:
 
 
 def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
-    """What changed is told against the commit both share, but the model must beat the base's of today."""
+    """Changes are those since the common ancestor, but the model must beat the base's current one."""
     topic.run("git checkout -q main")
     rounds(topic, 40)
     topic.run("git push -q origin main && git checkout -q topic && dvc checkout -q")
@@ -176,7 +176,7 @@ def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
 
 
 def test_model_of_the_base_that_cannot_be_had_is_no_pass(topic: Project) -> None:
-    """What cannot be compared is not judged: exit status 2, and the page says what is missing."""
+    """Without the base's model there is no verdict: exit status 2, and the page says what is missing."""
     rounds(topic, GOOD)
     topic.run("rm -rf .dvc/cache ../../perenne-storage ../perenne-storage")
     done = topic.run("perenne review --base origin/main", status=2)
@@ -202,8 +202,8 @@ def test_only_a_commit_is_reviewed(topic: Project) -> None:
     assert topic.run("perenne review --base nowhere", status=2).stderr.startswith("error: params.yaml")
 
 
-def test_costs_are_told_beside_those_of_before(topic: Project) -> None:
-    """The first review of a lock writes down what its stages cost; a later one shows it."""
+def test_costs_are_shown_beside_those_of_before(topic: Project) -> None:
+    """The first review of a lock records the cost of its stages; a later one shows it."""
     rounds(topic, GOOD)
     first = reviewed()
     assert set(first.costs) == {"ingest", "validate", "split", "train"}
