@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from perenne.documents.review import BatchChange, DriftAdvice, ParamChange, PlotRows, Review
+from perenne.documents.review import BatchChange, DriftAdvice, ParamChange, PlotRows, Review, ReviewAnswer
 from perenne.documents.verdict import (
     AlphaSpent,
     Holdout,
@@ -106,11 +106,11 @@ def test_verdict_comes_first() -> None:
 
 def test_every_answer_has_a_mark_and_a_status() -> None:
     """Whatever a review can say ends in a status of its own."""
-    assert set(page.MARKS) == set(STATUS)
+    assert set(page.MARKS) == set(STATUS) == set(get_args(ReviewAnswer))
 
 
 def test_metrics_stand_beside_the_opponents_with_intervals() -> None:
-    """A gain whose interval leaves 0 out is marked."""
+    """A gain whose interval excludes 0 is marked."""
     text = page.page(made())
     assert re.search(r"\*\*log\\_loss\*\* +\| 0.2 \[0.19, 0.21\] +\| 0.3 +\| 0.1 \[0.09, 0.11\] ▲", text)
 

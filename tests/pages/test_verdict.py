@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, get_args
 
 from perenne.documents.verdict import (
     AlphaSpent,
     Holdout,
+    Intent,
     ModelFile,
     PolicyRecord,
+    RuleAnswer,
     RuleFinding,
     Verdict,
+    VerdictAnswer,
 )
-from perenne.pages.verdict import markdown, text
+from perenne.gate.commands import STATUS
+from perenne.pages.verdict import INTENT, MARKS, markdown, text
 
 USUAL = RuleFinding(
     rule="improvement",
@@ -87,3 +91,10 @@ def test_names_from_data_are_only_text() -> None:
     assert "@everyone" not in page
     row = next(line for line in page.splitlines() if "everyone" in line)
     assert row.replace("\\|", "").count("|") == 8
+
+
+def test_every_answer_has_a_mark_and_a_status() -> None:
+    """A new answer or intent must be given its own."""
+    assert set(MARKS) == {*get_args(RuleAnswer), *get_args(VerdictAnswer)}
+    assert set(STATUS) == set(get_args(VerdictAnswer))
+    assert set(INTENT) == set(get_args(Intent))

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from perenne.common.errors import PerenneError
-from perenne.registry.models import models, table
+from perenne.common.task import TASKS
+from perenne.registry.models import MAIN, models, table
 from perenne.registry.rollback import rollback
 from tests.project import Project
 from tests.registry.conftest import LONG_AGO, Release
@@ -118,3 +119,9 @@ def test_deregistered_versions_are_not_listed(here: Project, released: list[str]
     assert released
     here.run("git tag -a -m x 'retirement@v1.1.0!'")
     assert [row.version for row in models("retirement")] == ["v1.0.0"]
+
+
+def test_table_has_metrics_of_every_task() -> None:
+    """The loss that people compare models by among them; and no metric that no task has."""
+    assert {task.metrics[0] for task in TASKS.values()} <= set(MAIN)
+    assert set(MAIN) <= {metric for task in TASKS.values() for metric in task.metrics}

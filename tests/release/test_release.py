@@ -204,7 +204,7 @@ def test_only_a_commit_is_released(inside: Project) -> None:
     improve(inside)
     gate()
     inside.write("stages/extra.py", "")
-    with pytest.raises(PerenneError, match=r"^stages/extra\.py: in no commit"):
+    with pytest.raises(PerenneError, match=r"^stages/extra\.py: not committed"):
         let_go()
 
 

@@ -197,7 +197,7 @@ def test_pipeline_that_fails_is_told_in_its_own_words(topic: Project) -> None:
 def test_only_a_commit_is_reviewed(topic: Project) -> None:
     """A working tree that no commit holds is refused, by the file's name."""
     topic.edit(r"max_iter: \d+", "max_iter: 9")
-    with pytest.raises(PerenneError, match=r"params\.yaml: in no commit, as 1 file\(s\) are"):
+    with pytest.raises(PerenneError, match=r"params\.yaml: not committed \(1 file\(s\) in all\)"):
         review("origin/main")
     assert topic.run("perenne review --base nowhere", status=2).stderr.startswith("error: params.yaml")
 

@@ -51,7 +51,7 @@ def test_3_forged_metrics(hub: Hub) -> None:
     hub.work.commit("look how good")
     pull = hub.open("forged")
     review = reviewed(hub, pull, passed=False)
-    assert "does not make the results that it says it has" in review.log
+    assert "does not reproduce the results that it claims" in review.log
     assert f"evaluate: {METRICS} is not what the commit reproduces" in comment(hub, pull)
 
 

@@ -68,7 +68,7 @@ def release(
     changed = git.changes()
     if changed:
         raise PerenneError(
-            f"{changed[0]}: in no commit, as {len(changed)} file(s) are; only a commit is released"
+            f"{changed[0]}: not committed ({len(changed)} file(s) in all); only a commit is released"
         )
     workspace.reproduced()
     tags.fetch()

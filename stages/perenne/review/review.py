@@ -60,7 +60,7 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
     changed = git.changes()
     if changed:
         raise PerenneError(
-            f"{changed[0]}: in no commit, as {len(changed)} file(s) are; only a commit is reviewed"
+            f"{changed[0]}: not committed ({len(changed)} file(s) in all); only a commit is reviewed"
         )
     commits = _commits(base)
     trust = trust or settings.load(commits.base).trust
