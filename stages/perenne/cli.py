@@ -30,7 +30,7 @@ def use(
     force: Annotated[bool, typer.Option("--force", help="Lose changes that no commit holds.")] = False,
 ) -> None:
     """Make a case current: its params become those of the root."""
-    from perenne.cases import current
+    from perenne.common import current
 
     typer.echo(current.use(case, force=force))
 
