@@ -36,7 +36,8 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, release, registry, serving, loop, replay, actions):
+FOLDERS = (gate, review, release, registry, serving, loop, replay, actions)
+for folder in FOLDERS:
     app.add_typer(folder.app)
 
 
