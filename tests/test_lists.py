@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 from perenne import cli
 from perenne.common import strict_yaml
+from perenne.common.names import DRIFT_TIMELINE
 from perenne.common.params import OUTSIDE, Params
 from perenne.documents.replay import Kind
 from perenne.pages import replay as page
 from perenne.pages import svg
 from perenne.replay import policies
 from perenne.replay.walk import TRAINED
+from perenne.watch import concept
 from tests.project import ROOT
 from tests.test_pipeline import DAG
 
@@ -56,6 +58,17 @@ def test_every_policy_has_a_colour() -> None:
 
 def test_every_plot_of_the_dag_is_written() -> None:
     """`dvc plots` shows nothing, and says nothing, where a file is missing."""
-    shown = {path for plot in DAG["plots"] for one in plot.values() for path in one["y"]}
+    shown = {path for plot in DAG["plots"] for y in _of(plot) for path in y}
     outs = [out for stage in DAG["stages"].values() for out in stage["outs"]]
     assert all(any(path.startswith(out) for out in outs) for path in shown)
+
+
+def test_every_stream_is_in_the_plot_of_the_evidence() -> None:
+    """`drift.csv` has a column for each; the plot names those that it draws."""
+    file = str(DRIFT_TIMELINE)
+    (drawn,) = (y[file] for plot in DAG["plots"] for y in _of(plot) if file in y)
+    assert set(drawn) == {"alarm", *concept.SHARES}
+
+
+def _of(plot: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one["y"] for one in plot.values()]
