@@ -30,13 +30,14 @@ def use(
     force: Annotated[bool, typer.Option("--force", help="Lose changes that no commit holds.")] = False,
 ) -> None:
     """Make a case current: its params become those of the root."""
-    from perenne.cases import current
+    from perenne.common import current
 
     typer.echo(current.use(case, force=force))
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-for folder in (gate, review, release, registry, serving, loop, replay, actions):
+FOLDERS = (gate, review, release, registry, serving, loop, replay, actions)
+for folder in FOLDERS:
     app.add_typer(folder.app)
 
 

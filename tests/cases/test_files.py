@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.cases import files
-from perenne.common import batches, names, params
+from perenne.cases.files import Files
+from perenne.common import batches, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
@@ -40,7 +41,7 @@ def write(name: str, content: str | bytes | pa.Table) -> None:
 def bring(contract: Contract | None = None, through: str = "2021-04", glob: str = "*") -> dict[str, pa.Table]:
     """Return the batches as `ingest` would write them, by period."""
     contract = contract or tiny.contract()
-    source = params.Files(source="files", through=through, glob=glob)
+    source = Files(source="files", through=through, glob=glob)
     return {str(period): ingest.table(frame, contract) for period, frame in ingest.ingest(source, contract)}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from perenne.cases import flights
-from perenne.common import params
+from perenne.cases.flights import Flights
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
@@ -20,7 +20,7 @@ LATER = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
 
 
 @pytest.fixture(scope="module")
-def rows() -> Contract:
+def contract() -> Contract:
     """Return the contract of the case."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -35,7 +35,7 @@ def everything() -> pd.DataFrame:
 
 def batches(contract: Contract, through: str) -> dict[str, pd.DataFrame]:
     """Return the batches by month."""
-    source = params.Flights(source="flights", through=through)
+    source = Flights(source="flights", through=through)
     return {str(period): frame for period, frame in ingest.ingest(source, contract)}
 
 

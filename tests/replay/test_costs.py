@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from perenne.documents.replay import Event, Figures, Step
 from perenne.replay.costs import costs, delay, false_alarms, mean
-from perenne.replay.walk import Event, Step, Walk
-from perenne.replay.world import Figures, World
+from perenne.replay.walk import Walk
+from perenne.replay.world import World
 
 
 def step(period: str, ratio: float = 1.0, loss: float = 0.2) -> Step:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from perenne.documents.replay import Costs
 from perenne.replay import grid
-from perenne.replay.costs import Costs
 from perenne.replay.policies import ours
 from perenne.replay.world import World
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from perenne.documents.replay import WalkRecord
 from perenne.replay import policies
 from perenne.replay.policies import Triggered, make
-from perenne.replay.walk import from_json, to_json, walk
+from perenne.replay.walk import recorded, restored, walk
 from perenne.replay.world import World
 
 LAW = "2020Q4"  # the first quarter whose departures fall under it
@@ -55,4 +56,5 @@ def test_nothing_uses_a_label_before_it_has_matured(world: World) -> None:
 def test_walk_is_the_same_after_it_was_written_down(world: World) -> None:
     """To JSON and back."""
     done = walk(world, make("every 12")(world))
-    assert from_json(to_json(done), FREQ) == done
+    record = WalkRecord.model_validate_json(recorded(done).model_dump_json())
+    assert restored(record, FREQ) == done

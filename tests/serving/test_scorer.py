@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perenne.common import batches, model, params
+from perenne.cases.flights import Flights
+from perenne.cases.retirement import Retirement
+from perenne.cases.source import Source
+from perenne.common import batches, model
 from perenne.common.contract import Contract, read_contract
 from perenne.common.params import Train
 from perenne.pipeline import ingest
@@ -22,11 +25,11 @@ from perenne.serving.scorer import Frames, Scorer, Tables, scorer
 from tests import tiny
 from tests.project import ROOT
 
-SOURCES: dict[str, params.Retirement | params.Flights] = {
-    "retirement": params.Retirement(
+SOURCES: dict[str, Source] = {
+    "retirement": Retirement(
         source="retirement", start="2013Q1", through="2014Q1", law=None, seed=0, scale=0.5
     ),
-    "flights": params.Flights(source="flights", through="2013-03"),
+    "flights": Flights(source="flights", through="2013-03"),
 }
 BOOSTED = {
     "defaults": {},

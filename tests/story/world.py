@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from perenne.cases.retirement import Retirement
 from perenne.common import batches, strict_yaml
 from perenne.common.contract import Contract
-from perenne.common.params import Retirement
 from perenne.common.typed import parse
 from perenne.pipeline import ingest
 from tests.project import Project

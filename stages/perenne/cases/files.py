@@ -14,14 +14,15 @@ from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from perenne.common import params, periods
+from perenne.cases.source import Batch, Source
+from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import INCOMING
@@ -32,15 +33,23 @@ MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kin
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
 
 
-def batches(source: params.Files, contract: Contract) -> Iterator[tuple[pd.Period, pd.DataFrame]]:
-    """Yield the rows of each period up to `source.through`, from all files that match `source.glob`."""
-    through = periods.parse(source.through, contract.period, "params.yaml: ingest.through")
-    with TemporaryDirectory(prefix="perenne-") as spool:
-        pieces = _spool(source.glob, contract, through, Path(spool))
-        if not pieces:
-            raise PerenneError(f"{INCOMING}/{source.glob}: no row in or before {through} (ingest.through)")
-        for period in sorted(pieces):
-            yield period, _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
+class Files(Source):
+    """One's own files: those under `data/incoming/` that match `glob`."""
+
+    delivered: ClassVar[bool] = True
+
+    source: Literal["files"]
+    glob: str
+
+    def batches(self, contract: Contract) -> Iterator[Batch]:
+        """Yield the rows of each period up to `through`."""
+        through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
+        with TemporaryDirectory(prefix="perenne-") as spool:
+            pieces = _spool(self.glob, contract, through, Path(spool))
+            if not pieces:
+                raise PerenneError(f"{INCOMING}/{self.glob}: no row in or before {through} (ingest.through)")
+            for period in sorted(pieces):
+                yield period, _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
 
 
 def _spool(glob: str, contract: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
-from perenne.common import params, periods
+from perenne.cases.source import Batch, Source
+from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.errors import fail
 
@@ -21,13 +23,18 @@ WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "prec
 PLANE = {"year": "built", "manufacturer": "manufacturer", "engines": "engines", "seats": "seats"}
 
 
-def batches(source: params.Flights, contract: Contract) -> Iterator[tuple[pd.Period, pd.DataFrame]]:
-    """Yield the flights of each period up to `source.through`; one that never arrived has no target."""
-    through = periods.parse(source.through, contract.period, "params.yaml: ingest.through")
-    rows = flights()
-    for period, batch in rows.groupby(periods.of(rows["departure"], contract.period), sort=True):
-        if period <= through:
-            yield period, batch
+class Flights(Source):
+    """The flights of 2013 as they departed."""
+
+    source: Literal["flights"]
+
+    def batches(self, contract: Contract) -> Iterator[Batch]:
+        """Yield the flights of each period up to `through`; one that never arrived has no target."""
+        through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
+        rows = flights()
+        for period, batch in rows.groupby(periods.of(rows["departure"], contract.period), sort=True):
+            if period <= through:
+                yield period, batch
 
 
 def flights() -> pd.DataFrame:

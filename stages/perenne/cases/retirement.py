@@ -13,12 +13,14 @@ and leaves when the best that waiting can bring is no longer worth it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from perenne.common import params, periods
+from perenne.cases.source import Batch, Source
+from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 
@@ -68,17 +70,28 @@ CATEGORIES = pd.DataFrame(
 SITES = {"Lille": 0.28, "Lyon": 0.24, "Nantes": 0.16, "Paris": 0.20, "Toulouse": 0.12}
 
 
-def batches(source: params.Retirement, contract: Contract) -> Iterator[tuple[pd.Period, pd.DataFrame]]:
-    """Yield the quarters from `source.start` to `source.through`, simulated as `params.yaml` asks for."""
+class Retirement(Source):
+    """The company from `start` on; without a `law` (null) it never comes."""
 
-    def quarter(name: str, text: str) -> pd.Period:
-        return periods.parse(text, contract.period, f"params.yaml: ingest.{name}")
+    simulated: ClassVar[bool] = True
 
-    start, through = quarter("start", source.start), quarter("through", source.through)
-    if start > through:
-        raise PerenneError(f"params.yaml: ingest.start: {start} comes after ingest.through, {through}")
-    law = quarter("law", source.law) if source.law else None
-    yield from simulate(start, through, seed=source.seed, scale=source.scale, law=law)
+    source: Literal["retirement"]
+    start: str
+    law: str | None
+    seed: int = Field(ge=0)
+    scale: float = Field(ge=0.002)  # of the company; less leaves nobody
+
+    def batches(self, contract: Contract) -> Iterator[Batch]:
+        """Yield the quarters from `start` to `through`."""
+
+        def quarter(name: str, text: str) -> pd.Period:
+            return periods.parse(text, contract.period, f"params.yaml: ingest.{name}")
+
+        start, through = quarter("start", self.start), quarter("through", self.through)
+        if start > through:
+            raise PerenneError(f"params.yaml: ingest.start: {start} comes after ingest.through, {through}")
+        law = quarter("law", self.law) if self.law else None
+        yield from simulate(start, through, seed=self.seed, scale=self.scale, law=law)
 
 
 def simulate(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
@@ -16,30 +16,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
-class Retirement(Model):
-    """The microsimulation (`stages/perenne/cases/retirement.py`)."""
+class Ingest(Model):
+    """Where batches come from, and how far.
 
-    source: Literal["retirement"]
-    start: str
+    A source has more keys. They stand beside the source and `perenne.cases.source.source_of` checks them: every
+    stage reads this module, and a new source must rerun nothing.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str = ""
     through: str
-    law: str | None
-    seed: int = Field(ge=0)
-    scale: float = Field(ge=0.002)  # of the company; less leaves nobody
-
-
-class Flights(Model):
-    """The real flights out of New York in 2013 (`stages/perenne/cases/flights.py`)."""
-
-    source: Literal["flights"]
-    through: str
-
-
-class Files(Model):
-    """One's own files under `data/incoming/` (`stages/perenne/cases/files.py`)."""
-
-    source: Literal["files"]
-    through: str
-    glob: str
 
 
 class Validate(Model):
@@ -93,7 +80,7 @@ class Params(Model):
     """
 
     case: str
-    ingest: Annotated[Retirement | Flights | Files, Field(discriminator="source")]
+    ingest: Ingest
     validation: Validate = Field(alias="validate")
     split: Split
     train: Train

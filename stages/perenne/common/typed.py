@@ -97,17 +97,6 @@ def _explain(model: type[Model], error: ErrorDetails, prefix: str) -> str:
             return f"{key}: unknown key; {hint(path[-1], _keys(owner))}"
         case "missing":
             return f"{key}: missing"
-        case "union_tag_invalid":
-            field = str(error["ctx"]["discriminator"]).strip("'")
-            valid = str(error["ctx"]["expected_tags"]).replace("'", "").split(", ")
-            return f"{key}.{field}: {error['ctx']['tag']!r} is not known; {hint(error['ctx']['tag'], valid)}"
-        case "union_tag_not_found":
-            field = str(error["ctx"]["discriminator"]).strip("'")
-            misspelt = get_close_matches(field, map(str, error["input"]), n=1)
-            if misspelt:
-                return f"{key}.{misspelt[0]}: unknown key; did you mean {field!r}?"
-            union = _models(owner.model_fields[path[-1]].annotation)
-            return f"{key}.{field}: missing; valid: {', '.join(sorted(t for m in union for t in _tags(m)))}"
         case "invalid_key":
             return f"{key}: unknown key, and not a string"
         case "value_error":
@@ -120,17 +109,9 @@ def _explain(model: type[Model], error: ErrorDetails, prefix: str) -> str:
 
 
 def _walk(model: type[Model], loc: Iterable[int | str]) -> tuple[type[Model], list[str]]:
-    """The model that owns the key at `loc`, and the key's path as its author wrote it.
-
-    Pydantic puts the tag of a union into the path (`ingest.files.glob`); the author did not.
-    """
+    """The model that owns the key at `loc`, and the key's path as its author wrote it."""
     owner, here, path = model, [model], []
     for step in map(str, loc):
-        tagged = [m for m in here if step in _tags(m)]
-        if len(here) > 1 and tagged:
-            here = tagged
-            owner = tagged[0]
-            continue
         path.append(step)
         owner = here[0] if here else owner
         field = next((f for n, f in owner.model_fields.items() if step in (n, f.alias)), None)
@@ -147,11 +128,6 @@ def _models(annotation: Any) -> list[type[Model]]:
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return [annotation]
     return [m for argument in get_args(annotation) for m in _models(argument)]
-
-
-def _tags(model: type[Model]) -> tuple[Any, ...]:
-    field = model.model_fields.get("source")
-    return get_args(field.annotation) if field else ()
 
 
 def _keys(model: type[Model]) -> list[str]:

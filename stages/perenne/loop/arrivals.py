@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.cases import files
+from perenne.cases.source import source_of
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.params import Files, Params
+from perenne.common.params import Params
 from perenne.pipeline import ingest, validate
 
 WHERE = "params.yaml: ingest.through"
@@ -49,7 +49,7 @@ class Arrived(NamedTuple):
 @contextmanager
 def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arrived]:
     """Bring in all that the source has up to a period."""
-    source = p.ingest.model_copy(update={"through": str(through)})
+    source = source_of(p.ingest).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
         for period, frame in ingest.ingest(source, contract):
             path = Path(folder) / f"{periods.stem(period)}.parquet"
@@ -67,8 +67,9 @@ def newest(p: Params, contract: Contract, asked: str | None, now: datetime) -> p
     known = periods.parse(p.ingest.through, contract.period, WHERE)
     if asked is not None:
         return max(known, periods.parse(asked, contract.period, "--through"))
-    if not isinstance(p.ingest, Files):
+    source = source_of(p.ingest)
+    if not source.delivered:
         return known
     ended = pd.Period(now, freq=known.freqstr) - 1
-    rows = files.batches(p.ingest.model_copy(update={"through": str(max(ended, known))}), contract)
+    rows = source.model_copy(update={"through": str(max(ended, known))}).batches(contract)
     return max([known, *(period for period, _ in rows)])

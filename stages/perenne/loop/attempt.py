@@ -10,10 +10,10 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from perenne.cases.source import source_of
 from perenne.common import git, locked, sections
 from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS
-from perenne.common.params import Files
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Intent, Verdict
 from perenne.gate import gate, ledger, policy
@@ -87,7 +87,7 @@ def edited(found: Monitored, candidate: dict[str, Any]) -> None:
 
 def keep_inputs() -> None:
     """Give files that have come to DVC, as their user would have."""
-    if not isinstance(sections.params().ingest, Files):
+    if not source_of(sections.params().ingest).delivered:
         return
     folder = Path.cwd()
     env = reproduce.environment(folder)

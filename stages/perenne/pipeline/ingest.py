@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from perenne.cases import files, flights, retirement
+from perenne.cases.source import Batch, source_of
 from perenne.common import batches, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import RAW
-
-Batch = tuple[pd.Period, pd.DataFrame]
-SOURCES: dict[str, Callable[[Any, Contract], Iterator[Batch]]] = {
-    "files": files.batches,
-    "flights": flights.batches,
-    "retirement": retirement.batches,
-}
+from perenne.common.params import Ingest
 
 
-def ingest(source: params.Retirement | params.Flights | params.Files, contract: Contract) -> Iterator[Batch]:
+def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
     """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
 
     Sorted, so that a batch keeps its bytes when the same rows come in another order or in other files.
     """
+    source = source_of(section)
     periods.parse(source.through, contract.period, "params.yaml: ingest.through")
     period = None
-    for period, frame in SOURCES[source.source](source, contract):
+    for period, frame in source.batches(contract):
         missing = [name for name in contract.columns if name not in frame]
         if missing:
             raise PerenneError(

@@ -9,26 +9,15 @@ again. Loss is the mean over the rows of a batch, summed over the batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from perenne.documents.replay import Costs, Step
 from perenne.replay.plan import Plan
-from perenne.replay.walk import TRAINED, Step, Walk
+from perenne.replay.walk import TRAINED, Walk
 
 RIGHT = (0.9, 1.1)  # observed / expected of a model that is right in the large
-
-
-class Costs(NamedTuple):
-    """Of one walk, or the means over seeds."""
-
-    loss: float
-    retrainings: float
-    false_alarms: float
-    cost: float
-    wrong: float  # batches in which observed / expected was outside of `RIGHT`
-    delay: float  # batches from the first break until it was inside again; NaN without a break
 
 
 def costs(walk: Walk, plan: Plan) -> Costs:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from perenne.documents.replay import Costs
 from perenne.loop.decide import Debounce
 from perenne.replay import costs
-from perenne.replay.costs import Costs
 from perenne.replay.plan import Plan
 from perenne.replay.policies import Settings, Triggered, ours
 from perenne.replay.walk import walk

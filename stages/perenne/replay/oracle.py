@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from perenne.common.cut import Cut
+from perenne.documents.replay import Event, Step
 from perenne.loop.candidates import from_change
 from perenne.replay.policies import ORACLE
-from perenne.replay.walk import Event, Step, Walk, learned
+from perenne.replay.walk import Walk, learned
 from perenne.replay.world import World
 
 Array = npt.NDArray[np.float64]

@@ -8,7 +8,8 @@ from typing import Annotated, Any, NamedTuple
 import pandas as pd
 from pydantic import Field, PositiveInt
 
-from perenne.common import params, periods, strict_yaml
+from perenne.cases.source import Source, source_of
+from perenne.common import periods, strict_yaml
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -98,7 +99,7 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
         contract = contract.model_copy(update={"period": settings.period})
     return Plan(
         chosen.model_copy(
-            update={"split": Split(**split), "ingest": _ingest(chosen, settings, contract, seed, own)}
+            update={"split": Split(**split), "ingest": _ingest(chosen, settings, contract, seed, file)}
         ),
         contract,
         settings,
@@ -114,16 +115,14 @@ def _debounce(chosen: Params, file: Path) -> Debounce:
     return Debounce(**found.model_dump(include=set(Debounce.model_fields)))
 
 
-def _ingest(
-    chosen: Params, settings: ReplaySettings, contract: Contract, seed: int, own: Path
-) -> params.Retirement | params.Flights | params.Files:
+def _ingest(chosen: Params, settings: ReplaySettings, contract: Contract, seed: int, file: Path) -> Source:
     """Where the batches come from: as far as they are judged, and their labels after them."""
-    source = chosen.ingest
+    source = source_of(chosen.ingest, str(file))
     change: dict[str, Any] = {}
     if settings.through:
-        last = periods.parse(settings.through, contract.period, f"{own}: through")
+        last = periods.parse(settings.through, contract.period, f"{path(chosen.case)}: through")
         change["through"] = str(last + contract.label_delay)
-    if isinstance(source, params.Retirement):
+    if source.simulated:
         change |= {"seed": seed} | ({"start": settings.start} if settings.start else {})
     elif seed:
         raise PerenneError(f"--seeds: {chosen.case} has one history, so there is one seed; leave it out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,11 +11,12 @@ import pandas as pd
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Drift
+from perenne.documents.replay import Event, Kind
 from perenne.loop.candidates import candidates, first_as_of
 from perenne.loop.decide import Debounce, decide
 from perenne.replay.gate import Gate
 from perenne.replay.plan import Plan
-from perenne.replay.walk import Event, Kind, Policy, learned
+from perenne.replay.walk import Policy, learned
 from perenne.replay.watch import Watch
 from perenne.replay.world import World
 
@@ -110,13 +111,16 @@ def ours(plan: Plan) -> Settings:
 
 def names(plan: Plan) -> list[str]:
     """The policies of a replay, in the order of the table."""
-    return [
-        "never",
-        *(f"every {k}" for k in sorted(plan.settings.every, reverse=True)),
-        "always",
-        "ours",
-        ORACLE,
-    ]
+    first, *rest = FIXED
+    return [first, *(f"every {k}" for k in sorted(plan.settings.every, reverse=True)), *rest, ORACLE]
+
+
+FIXED: Mapping[str, Callable[[World], Policy]] = {
+    "never": lambda _: Never(),
+    "always": lambda _: Every(1),
+    "ours": lambda world: Triggered(ours(world.plan), world),
+}
+"""The policies with a name of their own. Schedules are called `every N`, and the oracle walks differently."""
 
 
 def make(name: str) -> Callable[[World], Policy]:
@@ -124,9 +128,6 @@ def make(name: str) -> Callable[[World], Policy]:
     every = re.fullmatch(r"every ([1-9]\d*)", name)
     if every:
         return lambda _: Every(int(every[1]))
-    if name in ("never", "always"):
-        return lambda _: Never() if name == "never" else Every(1)
-    if name == "ours":
-        return lambda world: Triggered(ours(world.plan), world)
-    valid = ["never", "every 4", "always", "ours", ORACLE]
-    raise PerenneError(f"--policies: {name!r} is none; {hint(name, valid)}")
+    if name not in FIXED:
+        raise PerenneError(f"--policies: {name!r} is none; {hint(name, [*FIXED, 'every 4', ORACLE])}")
+    return FIXED[name]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from perenne.common import batches
-from perenne.replay import costs, grid, page, policies, store
+from perenne.documents.replay import Costs, Done, Point, PolicyCosts, ReplayReport, Step, TriedParams
+from perenne.pages import replay as page
+from perenne.replay import costs, grid, policies, store
 from perenne.replay.grid import Tried
 from perenne.replay.plan import Plan
-from perenne.replay.walk import Step, Walk
+from perenne.replay.walk import Walk
 
 HEAD = {
     "cost": "cost",
@@ -72,8 +75,52 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
         with batches.replacing(folder / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
     with batches.replacing(folder / "index.html") as temporary:
-        temporary.write_text(page.render(walks, plans, lines, tried), encoding="utf-8")
+        temporary.write_text(page.render(report(walks, plans, tried)), encoding="utf-8")
     return folder
+
+
+def report(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> ReplayReport:
+    """What the page shows: everything that was found, in plain values."""
+    plan = next(iter(plans.values()))
+    contract = plan.contract
+    table = costs.table(walks, plans, policies.ORACLE).reset_index()
+    best, in_use = (grid.recommended(tried, plan), grid.in_use(tried, plan)) if tried else (None, None)
+    return ReplayReport(
+        case=plan.case,
+        unit=contract.period,
+        about=contract.headline.about if contract.headline else f"mean of {contract.target}",
+        histories=len(plans),
+        cost=plan.settings.cost,
+        breaks=plan.settings.breaks,
+        right=costs.RIGHT,
+        costs=tuple(_costs(row) for row in table.to_dict("records")),
+        timeline=tuple(
+            Point(**{str(key): value for key, value in row.items()})
+            for row in timeline(walks).to_dict("records")
+        ),
+        events=tuple(
+            Done(policy=walk.policy, seed=walk.seed, event=event) for walk in walks for event in walk.events
+        ),
+        tried=tuple(
+            TriedParams(
+                params=grid.told(each.settings),
+                costs=each.costs,
+                saved=each.saved,
+                error=each.error,
+                recommended=each is best,
+                in_use=each is in_use,
+            )
+            for each in tried
+        ),
+    )
+
+
+def _costs(row: Mapping[Hashable, Any]) -> PolicyCosts:
+    """A row of the table of costs."""
+    figures = Costs(**{name: float(row[name]) for name in Costs._fields})
+    return PolicyCosts(
+        policy=row["policy"], costs=figures, of_best=row["of_best"], above_best=row["above_best"]
+    )
 
 
 def grid_table(tried: Sequence[Tried], plan: Plan) -> pd.DataFrame:

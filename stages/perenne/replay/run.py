@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,14 +12,15 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from perenne.common import batches
+from perenne.documents.replay import Costs, GridRecord, Kept, WalkRecord
 from perenne.replay import grid, plan, policies, store
-from perenne.replay.costs import Costs
 from perenne.replay.oracle import oracle
 from perenne.replay.policies import ORACLE
-from perenne.replay.walk import Walk, from_json, to_json, walk
+from perenne.replay.walk import Walk, recorded, restored, walk
 from perenne.replay.world import World
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Kept)
 
 
 def walks(case: str, seeds: Sequence[int], names: Sequence[str], jobs: int) -> list[Walk]:
@@ -58,15 +58,16 @@ def _world(case: str, seed: int) -> World:
 
 def _walked(case: str, seed: int, name: str) -> Walk:
     world = _world(case, seed)
-    said = _kept(world, name, lambda: to_json(walk(world, policies.make(name)(world))))
-    return from_json(said, world.first.freqstr)
+    record = _kept(world, name, WalkRecord, lambda: recorded(walk(world, policies.make(name)(world))))
+    return restored(record, world.first.freqstr)
 
 
 def _foreseen(case: str, seed: int, others: str) -> Walk:
     world = _world(case, seed)
     known = [_walked(case, seed, name) for name in others.split(",") if name]
-    said = _kept(world, f"{ORACLE} after {others}", lambda: to_json(oracle(world, known)))
-    return from_json(said, world.first.freqstr)
+    name = f"{ORACLE} after {others}"
+    record = _kept(world, name, WalkRecord, lambda: recorded(oracle(world, known)))
+    return restored(record, world.first.freqstr)
 
 
 def grids(case: str, seeds: Sequence[int], jobs: int) -> dict[int, list[Costs]]:
@@ -77,14 +78,14 @@ def grids(case: str, seeds: Sequence[int], jobs: int) -> dict[int, list[Costs]]:
 
 def _tried(case: str, seed: int) -> list[Costs]:
     world = _world(case, seed)
-    said = _kept(world, "grid", lambda: [list(each) for each in grid.walked(world)])
-    return [Costs(*each) for each in said]
+    record = _kept(world, "grid", GridRecord, lambda: GridRecord(costs=tuple(grid.walked(world))))
+    return list(record.costs)
 
 
-def _kept(world: World, name: str, make: Callable[[], Any]) -> Any:
-    """What is kept of a history by a name, in JSON's own types.
+def _kept(world: World, name: str, kind: type[K], make: Callable[[], K]) -> K:
+    """The record of a history by its name, made if it is missing.
 
-    It rests on the history, the params, and all of our code.
+    It depends on the history, the params and all of our code.
     """
     p = world.plan
     made_of = [p.params.model_dump(), p.settings.model_dump(), p.debounce.model_dump(), repr(p.contract)]
@@ -94,5 +95,5 @@ def _kept(world: World, name: str, make: Callable[[], Any]) -> Any:
             with threadpool_limits(1):
                 done = make()
             with batches.replacing(path) as temporary:
-                temporary.write_text(json.dumps(done), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
+                temporary.write_text(done.model_dump_json(), encoding="utf-8")
+    return kind.model_validate_json(path.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path("data/reports/replay")
-STAGES = Path(__file__).parents[2]  # the code that is running, wherever the project's data are
+LIBRARY = Path(__file__).parents[1]  # the code that is running, wherever the project's data are
 
 
 def key(*parts: Any) -> str:
@@ -25,9 +25,23 @@ def key(*parts: Any) -> str:
 
 
 def code(*patterns: str) -> str:
-    """A hash of our modules by glob, so that what other code made is not taken for what this code makes."""
-    files = sorted(path for pattern in patterns for path in STAGES.glob(pattern))
+    """A hash of our modules, so that what other code made is not mistaken for what this code makes.
+
+    Parameters
+    ----------
+    patterns
+        Globs below the package `perenne`. Each must match: one that does not would let old results pass.
+
+    """
+    files = sorted(path for pattern in patterns for path in _matching(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _matching(pattern: str) -> list[Path]:
+    files = list(LIBRARY.glob(pattern))
+    if not files:
+        raise ValueError(f"no module matches {pattern!r} in {LIBRARY}")
+    return files
 
 
 @contextmanager

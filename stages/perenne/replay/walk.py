@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
 from perenne.common.cut import Cut
-from perenne.replay.world import Figures, World
+from perenne.documents.replay import Event, Kind, Step, WalkRecord
+from perenne.replay.world import World
 
-Kind = Literal["scheduled", "released", "rejected", "undecided", "waiting", "chosen"]
 TRAINED: tuple[Kind, ...] = ("scheduled", "released", "rejected", "undecided", "chosen")  # each costs
-
-
-class Event(NamedTuple):
-    """Something a policy did; `learned`: from which periods the model did that it is about."""
-
-    at: str
-    kind: Kind
-    learned: str
-    why: str = ""
-    since: str | None = None
-
-
-class Step(NamedTuple):
-    """A batch, the `as_of` of the model that met it, and what that was worth there."""
-
-    period: str
-    as_of: str
-    figures: Figures
 
 
 class Walk(NamedTuple):
@@ -77,23 +59,18 @@ def learned(cut: Cut) -> str:
     return f"{cut.first} to {cut.known - cut.label_delay}"
 
 
-def to_json(done: Walk) -> dict[str, Any]:
-    """The walk in JSON's own types."""
-    return {
-        "policy": done.policy,
-        "seed": done.seed,
-        "steps": [[step.period, step.as_of, *step.figures] for step in done.steps],
-        "events": [list(event) for event in done.events],
-        "used": [[str(cut.as_of), *cut[1:]] for cut in done.used],
-    }
-
-
-def from_json(said: dict[str, Any], freq: str) -> Walk:
-    """The walk that `to_json` wrote down."""
-    return Walk(
-        said["policy"],
-        said["seed"],
-        [Step(period, as_of, Figures(*figures)) for period, as_of, *figures in said["steps"]],
-        [Event(*event) for event in said["events"]],
-        [Cut(pd.Period(as_of, freq=freq), *rest) for as_of, *rest in said["used"]],
+def recorded(done: Walk) -> WalkRecord:
+    """The walk as it is kept."""
+    return WalkRecord(
+        policy=done.policy,
+        seed=done.seed,
+        steps=tuple(done.steps),
+        events=tuple(done.events),
+        used=tuple((str(cut.as_of), cut.window, cut.holdout, cut.label_delay) for cut in done.used),
     )
+
+
+def restored(record: WalkRecord, freq: str) -> Walk:
+    """The walk that `recorded` kept; `freq` is that of its periods, in pandas' terms."""
+    used = [Cut(pd.Period(as_of, freq=freq), *rest) for as_of, *rest in record.used]
+    return Walk(record.policy, record.seed, list(record.steps), list(record.events), used)

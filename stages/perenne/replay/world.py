@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from perenne.common import batches, model, periods
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
+from perenne.documents.replay import Figures
 from perenne.pipeline import evaluate, ingest, split, train, validate
 from perenne.replay import store
 from perenne.replay.plan import Plan
@@ -42,17 +43,6 @@ class Trained(NamedTuple):
     size: int
 
 
-class Figures(NamedTuple):
-    """What a model turned out to be worth on a batch, once its labels had come."""
-
-    rows: int
-    loss: float
-    observed: float
-    expected: float
-    told_observed: float
-    told_predicted: float
-
-
 class World:
     """One history with its models.
 
@@ -65,7 +55,11 @@ class World:
         self.now: pd.Period | None = None
         source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.contract)]
         made_by = store.code(
-            "ingest.py", "validate.py", "cases/[fr]*.py", "common/batches.py", "common/periods.py"
+            "pipeline/ingest.py",
+            "pipeline/validate.py",
+            "cases/*.py",
+            "common/batches.py",
+            "common/periods.py",
         )
         self.key = store.key("history", source, made_by)
         self.folder = folder / "cache" / self.key
@@ -128,7 +122,7 @@ class World:
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""
         learned = list(map(str, self.parts(cut)["train"]))
-        made_by = store.code("train.py", "split.py", "common/batches.py", "common/model.py")
+        made_by = store.code("pipeline/train.py", "pipeline/split.py", "common/batches.py", "common/model.py")
         return store.key("model", self.key, learned, self.plan.params.train.model_dump(), made_by)
 
     def trained(self, cut: Cut) -> Trained:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from perenne.replay.chart import Band, Line, axis, chart, strip
+from perenne.pages.svg import Band, Line, axis, chart, strip
 
 PERIODS = ["2020Q3", "2020Q4", "2021Q1", "2021Q2"]
 

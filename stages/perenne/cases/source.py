@@ -1,0 +1,85 @@
+"""A source: where batches come from. Every other module in this folder is one, under its own name.
+
+`ingest.source` in params.yaml names the module. Its class says which keys the section `ingest` has, and
+yields the batches. No list has to be kept: `tests/cases/test_source.py` reads this folder too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar
+
+import pandas as pd
+from pydantic import ConfigDict
+
+from perenne import cases
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError, hint
+from perenne.common.names import PARAMS
+from perenne.common.params import Ingest
+from perenne.common.typed import parse
+
+Batch = tuple[pd.Period, pd.DataFrame]
+
+
+class Source(Ingest):
+    """The section `ingest` of one source, checked: its fields are the keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # Rows are delivered, in files under data/incoming/: they may go beyond `through`, and DVC keeps them.
+    delivered: ClassVar[bool] = False
+    # Simulated: it has the keys `start` and `seed`, and each seed is another history.
+    simulated: ClassVar[bool] = False
+
+    def batches(self, contract: Contract) -> Iterator[Batch]:
+        """Yield the batches up to `through`, oldest first, with all of the contract's columns.
+
+        Raises
+        ------
+        PerenneError
+            If there is nothing to bring in, or something that cannot be read.
+
+        """
+        raise NotImplementedError(f"{type(self).__name__} yields no batches of {contract.row}")
+
+
+def names() -> list[str]:
+    """What `ingest.source` may be."""
+    return sorted(module.name for module in iter_modules(cases.__path__) if module.name != "source")
+
+
+def model(name: str) -> type[Source]:
+    """The class of a source, from its module."""
+    module = import_module(f"{cases.__name__}.{name}")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Source) and value.__module__ == module.__name__
+    )
+    return found
+
+
+def source_of(ingest: Ingest, name: str = str(PARAMS)) -> Source:
+    """The source that the section `ingest` describes, checked; errors call the file `name`.
+
+    Raises
+    ------
+    PerenneError
+        Names the key, the value and what would be accepted.
+
+    """
+    if isinstance(ingest, Source):
+        return ingest
+    if not ingest.source:
+        for key in get_close_matches("source", ingest.model_extra or {}, n=1):
+            raise PerenneError(f"{name}: ingest.{key}: unknown key; did you mean 'source'?")
+        raise PerenneError(f"{name}: ingest.source: missing; valid: {', '.join(names())}")
+    if ingest.source not in names():
+        raise PerenneError(
+            f"{name}: ingest.source: {ingest.source!r} is not known; {hint(ingest.source, names())}"
+        )
+    return parse(model(ingest.source), ingest.model_dump(), name, prefix="ingest")
