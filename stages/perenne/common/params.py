@@ -19,8 +19,8 @@ Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
 class Ingest(Model):
     """Where batches come from, and how far.
 
-    A source has more keys. They stand beside the source and `perenne.cases.source.source_of` checks them: every
-    stage reads this module, and a new source must rerun nothing.
+    A source has more keys. They stand beside the source, and `perenne.cases.source.source_of` checks them:
+    every stage reads this module, and a new source must not rerun any.
     """
 
     model_config = ConfigDict(extra="allow")
