@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from tqdm import tqdm
 
 from perenne.serving.log import Entry, Log
-from perenne.serving.log.store import Store
+from perenne.serving.log.database import Database
 from tests.project import Project
 
 CALLERS = (1, 4, 64)
@@ -34,8 +34,8 @@ from pathlib import Path
 import pandas as pd
 from perenne.common import contract
 from perenne.serving.log.export import export
-from perenne.serving.log.store import Store
-with Store("{url}") as store:
+from perenne.serving.log.database import Database
+with Database("{url}") as store:
     export(store, contract.load("retirement"), Path("{out}"), pd.Period("2021Q2"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -112,7 +112,7 @@ def table() -> str:
 def exported(folder: Path) -> str:
     """Return how long it takes, and how much memory, to write a million predictions as batches."""
     url = f"sqlite:///{folder}/many.sqlite"
-    with Store(url) as store:
+    with Database(url) as store:
         for first in tqdm(range(0, EXPORTED, 50_000), desc="filling", unit="50,000 rows", leave=False):
             store.write([entry(first + n) for n in range(50_000)])
     start = time.perf_counter()

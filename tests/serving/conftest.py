@@ -1,4 +1,4 @@
-"""A company whose model is served."""
+"""A company with a running service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.serving.running import Running, serving
 
 @pytest.fixture(scope="module")
 def served(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Return the released company, served. Shared by a module: its tests leave it as they find it."""
+    """Return the released company with its service. A module shares it: tests leave its state unchanged."""
     to = tmp_path_factory.mktemp("served") / "company"
     shutil.copytree(founded.path.parent, to, symlinks=True)
     with serving(Project(to / "ada")) as running:

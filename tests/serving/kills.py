@@ -1,4 +1,4 @@
-"""Kill the service under load, and look whether it kept its word."""
+"""Kill the service under load, and check that every acknowledged prediction is in the log once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.serving.running import BEARER, example, serving
 
 
 class Kept(NamedTuple):
-    """What was acknowledged, and of that what is not in the log afterwards, or twice."""
+    """How many predictions were acknowledged, and how many of them are missing in the log, or there twice."""
 
     acknowledged: int
     lost: int
@@ -22,7 +22,7 @@ class Kept(NamedTuple):
 
 
 def kill(project: Project, clients: int = 8, after: int = 300) -> Kept:
-    """Kill it with SIGKILL once so many predictions were acknowledged to several clients."""
+    """Send SIGKILL once `after` predictions were acknowledged to several clients."""
     acknowledged: list[str] = []
     enough = threading.Event()
     with serving(project) as running:
@@ -30,7 +30,7 @@ def kill(project: Project, clients: int = 8, after: int = 300) -> Kept:
         port = running.client.base_url.port
         assert port
         threads = [
-            threading.Thread(target=_ask, args=(port, body, acknowledged, enough, after))
+            threading.Thread(target=_request, args=(port, body, acknowledged, enough, after))
             for _ in range(clients)
         ]
         for thread in threads:
@@ -40,16 +40,16 @@ def kill(project: Project, clients: int = 8, after: int = 300) -> Kept:
         for thread in threads:
             thread.join()
     with sqlite3.connect(project.path.parent / "log.sqlite") as log:
-        found = Counter(name for (name,) in log.execute("select id from predictions where stage = 'prod'"))
+        counts = Counter(name for (name,) in log.execute("select id from predictions where stage = 'prod'"))
     return Kept(
         len(acknowledged),
-        sum(name not in found for name in acknowledged),
-        sum(found[name] > 1 for name in acknowledged),
+        sum(name not in counts for name in acknowledged),
+        sum(counts[name] > 1 for name in acknowledged),
     )
 
 
-def _ask(port: int, body: str, acknowledged: list[str], enough: threading.Event, after: int) -> None:
-    """Ask until there is nobody to answer."""
+def _request(port: int, body: str, acknowledged: list[str], enough: threading.Event, after: int) -> None:
+    """Send requests until the service is gone."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     headers = {"Content-Type": "application/json", **BEARER}
     try:

@@ -1,4 +1,4 @@
-"""A running service: `perenne serve` in a process of its own, asked over a real socket."""
+"""A running service: `perenne serve` in a process of its own, with a client on a real socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.project import Project, environment
 TOKEN = "open sesame"  # noqa: S105 -- of the tests
 SHA256 = hashlib.sha256(TOKEN.encode()).hexdigest()
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-PATIENCE = 120.0  # seconds to start, or to come to something: other tests run on the same cores
+PATIENCE = 120.0  # seconds to start, or to reach a state: other tests run on the same cores
 
 
 @dataclass(frozen=True)
@@ -32,31 +32,31 @@ class Running:
     project: Project
 
     def predict(self, *rows: dict[str, Any], status: int = 200) -> dict[str, Any]:
-        """Ask for predictions."""
+        """Request predictions."""
         answer = self.client.post("/v1/predict", json={"rows": rows})
         assert answer.status_code == status, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        content: dict[str, Any] = answer.json()
+        return content
 
     def get(self, path: str, status: int = 200) -> Any:
-        """Ask for what a path has to tell."""
+        """Return the JSON at a path."""
         answer = self.client.get(path)
         assert answer.status_code == status, answer.text
         return answer.json()
 
     def metric(self, name: str) -> float:
-        """Return the value of a metric, its labels included in the name."""
-        found = re.search(rf"^{re.escape(name)} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
-        assert found, f"no metric {name}"
-        return float(found[1])
+        """Return the value of a metric; the name includes its labels."""
+        match = re.search(rf"^{re.escape(name)} (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        assert match, f"no metric {name}"
+        return float(match[1])
 
     def reload(self) -> httpx.Response:
-        """Let it ask the registry now."""
+        """Make it read the registry now."""
         return self.client.post("/admin/reload", timeout=PATIENCE)
 
 
 def example(running: Running) -> dict[str, Any]:
-    """Return the row that the service's document shows."""
+    """Return the example row of the OpenAPI document."""
     schemas = running.client.get("/openapi.json").json()["components"]["schemas"]
     row: dict[str, Any] = schemas["Row"]["example"]
     return row
@@ -64,7 +64,7 @@ def example(running: Running) -> dict[str, Any]:
 
 @contextmanager
 def serving(project: Project, *options: str, token: str | None = SHA256) -> Iterator[Running]:
-    """Start the service on a port that is free, and stop it afterwards; `token`: the sha256 it knows."""
+    """Run the service on a free port; `token` is the sha256 that it accepts."""
     project.edit("token_sha256: [^#]*", f"token_sha256: {token or 'null'} ")
     process = subprocess.Popen(
         [
@@ -92,7 +92,7 @@ def serving(project: Project, *options: str, token: str | None = SHA256) -> Iter
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """Wait for the line that says where it listens."""
+    """Wait for the line with its address."""
     assert process.stdout
     assert process.stderr
     with selectors.DefaultSelector() as waiting:
@@ -100,13 +100,13 @@ def _address(process: subprocess.Popen[str]) -> str:
         until = time.monotonic() + PATIENCE
         while waiting.select(timeout=max(until - time.monotonic(), 0)):
             line = process.stdout.readline()
-            found = re.search(r"is served on (http\S+)", line)
-            if found:
-                return found[1]
+            match = re.search(r"is served on (http\S+)", line)
+            if match:
+                return match[1]
             assert line, process.stderr.read()
     raise AssertionError("it did not start in time")
 
 
 def canonical(value: Any) -> str:
-    """Return a value as JSON that equal values have in common."""
+    """Return a value as JSON; equal values have the same text."""
     return json.dumps(value, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Batches: what waits together is scored and committed together, and whoever fails, fails alone."""
+"""Batches: requests that wait together are scored and committed together, and fail one by one."""
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from perenne.common.contract import Contract
 from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow
-from perenne.serving.batcher import Answer, Batcher, Busy, as_json
+from perenne.serving.batcher import Batcher, Busy
+from perenne.serving.forest import Array
 from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
-from perenne.serving.metrics import Metrics
-from perenne.serving.scorer import Array
+from perenne.serving.predictions import PredictResult, as_json
+from perenne.serving.prometheus import Metrics
 from perenne.serving.served import Served
 from perenne.serving.shadow import Shadow
 from tests import tiny
 
 
 class Sizes:
-    """A model that says how large a row is, and keeps how many rows it was asked for at once."""
+    """A model that returns the size of a row, and records how many rows each call had."""
 
     def __init__(self, *, quick: bool = True) -> None:
         self.quick = quick
-        self.asked: list[int] = []
+        self.calls: list[int] = []
         self.go = threading.Event()
         self.go.set()
 
     def encode(self, row: Mapping[str, Any]) -> float:
-        """Its size."""
+        """Return its size."""
         return float(row["size"])
 
     def score(self, encoded: Sequence[float]) -> Array:
-        """The sizes."""
+        """Return the sizes."""
         self.go.wait(10)
-        self.asked.append(len(encoded))
+        self.calls.append(len(encoded))
         return np.array(encoded)
 
 
 class Paper(Log):
-    """A log that keeps what it is given, or cannot."""
+    """A log in memory, which may be broken."""
 
     def __init__(self) -> None:
         self.groups: list[list[Entry]] = []
         self.broken = False
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Keep them."""
+        """Record a group."""
         await asyncio.sleep(0)
         if self.broken:
             raise LogUnavailable("no disk")
         self.groups.append(list(entries))
 
     async def label(self, labels: Sequence[Any]) -> LabelResult:
-        """Keep none."""
+        """Record nothing."""
         return LabelResult(len(labels), [])
 
 
 def served(scorer: Sizes, version: str = "v1.0.0") -> Served:
-    """Return a version that scores so."""
+    """Return a version with this scorer."""
     contract: Contract = tiny.contract()
     tag: Any = None
     named = Version("tiny", version, "", tag, "", "", None, signed=False, tag=f"tiny@{version}")
@@ -72,7 +73,7 @@ def served(scorer: Sizes, version: str = "v1.0.0") -> Served:
 
 
 class Desk:
-    """A batcher with all that it needs."""
+    """A batcher with its scorer, log, shadow and metrics."""
 
     def __init__(self, *, quick: bool = True, shade: Sizes | None = None) -> None:
         self.scorer, self.log = Sizes(quick=quick), Paper()
@@ -82,13 +83,13 @@ class Desk:
         self.shadow = Shadow(lambda: beside, self.log, self.metrics)
         self.batcher = Batcher(lambda: self.live, self.log, self.shadow, self.metrics)
 
-    async def ask(self, *sizes: float) -> Answer:
-        """Ask for rows of these sizes."""
+    async def predict(self, *sizes: float) -> PredictResult:
+        """Request predictions for rows of these sizes."""
         return await self.batcher.predict([{"size": size, "colour": "red"} for size in sizes])
 
 
 def running(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test in a loop of its own."""
+    """Run a test in its own event loop."""
 
     def run() -> None:
         asyncio.run(test())
@@ -98,12 +99,12 @@ def running(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]
 
 
 @running
-async def test_what_waits_together_shares_a_call_and_a_commit() -> None:
-    """Each gets its own rows back, in order, with ids that no other has."""
+async def test_waiting_requests_share_a_call_and_a_commit() -> None:
+    """Each request gets its own rows back, in order, with unique ids."""
     desk = Desk()
-    answers = await asyncio.gather(desk.ask(1, 2), desk.ask(3), desk.ask(4, 5, 6))
+    answers = await asyncio.gather(desk.predict(1, 2), desk.predict(3), desk.predict(4, 5, 6))
     assert [answer.scores for answer in answers] == [[1, 2], [3], [4, 5, 6]]
-    assert desk.scorer.asked == [6]
+    assert desk.scorer.calls == [6]
     (group,) = desk.log.groups
     assert [entry.id for entry in group] == [name for answer in answers for name in answer.ids]
     assert len({entry.id for entry in group}) == 6
@@ -111,83 +112,83 @@ async def test_what_waits_together_shares_a_call_and_a_commit() -> None:
 
 
 @running
-async def test_who_comes_alone_waits_for_nobody() -> None:
-    """A request is scored as soon as the loop comes round."""
+async def test_single_caller_waits_for_no_other() -> None:
+    """A request is scored in the next iteration of the event loop."""
     desk = Desk()
     for size in range(3):
-        await desk.ask(size)
-    assert desk.scorer.asked == [1, 1, 1]
+        await desk.predict(size)
+    assert desk.scorer.calls == [1, 1, 1]
 
 
 @running
-async def test_slow_model_leaves_the_loop_free_and_takes_what_has_come_meanwhile() -> None:
-    """It is asked in a thread, one batch after the other."""
+async def test_slow_model_runs_in_a_thread() -> None:
+    """One batch after the other; requests that arrive meanwhile are in the next batch."""
     desk = Desk(quick=False)
     desk.scorer.go.clear()
-    first = asyncio.create_task(desk.ask(1))
+    first = asyncio.create_task(desk.predict(1))
     await asyncio.sleep(0.05)
-    later = [asyncio.create_task(desk.ask(size)) for size in (2, 3)]
+    later = [asyncio.create_task(desk.predict(size)) for size in (2, 3)]
     await asyncio.sleep(0.05)
     assert not first.done()
     desk.scorer.go.set()
     assert [answer.scores for answer in await asyncio.gather(first, *later)] == [[1], [2], [3]]
-    assert desk.scorer.asked == [1, 2]
+    assert desk.scorer.calls == [1, 2]
 
 
 @running
-async def test_swap_falls_between_two_batches() -> None:
-    """What was scored by the old model says so, though another one is there when it is committed."""
+async def test_swap_happens_between_two_batches() -> None:
+    """A result names the version that scored it, even if another is served when it is committed."""
     desk = Desk()
-    first = asyncio.create_task(desk.ask(1))
-    while not desk.scorer.asked:
+    first = asyncio.create_task(desk.predict(1))
+    while not desk.scorer.calls:
         await asyncio.sleep(0)
     assert not desk.log.groups
     desk.live = served(desk.scorer, "v1.1.0")
     assert (await first).version == "v1.0.0"
-    assert (await desk.ask(1)).version == "v1.1.0"
+    assert (await desk.predict(1)).version == "v1.1.0"
 
 
 @running
-async def test_what_is_not_committed_is_not_answered() -> None:
-    """Every request of the batch gets the error, and the next one a new chance."""
+async def test_uncommitted_prediction_is_not_returned() -> None:
+    """Every request of the batch raises the error; the next batch is tried again."""
     desk = Desk()
     desk.log.broken = True
-    found = await asyncio.gather(desk.ask(1), desk.ask(2), return_exceptions=True)
-    assert [type(error) for error in found] == [LogUnavailable, LogUnavailable]
+    errors = await asyncio.gather(desk.predict(1), desk.predict(2), return_exceptions=True)
+    assert [type(error) for error in errors] == [LogUnavailable, LogUnavailable]
     desk.log.broken = False
-    assert (await desk.ask(3)).scores == [3]
+    assert (await desk.predict(3)).scores == [3]
 
 
 @running
-async def test_too_much_is_turned_away() -> None:
-    """What waits is bounded in rows, and room comes back."""
+async def test_too_many_waiting_rows_are_rejected() -> None:
+    """The limit counts rows, and answered rows no longer count."""
     desk = Desk()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batcher, "MOST_WAITING", 3)
-        found = await asyncio.gather(desk.ask(1, 2), desk.ask(3, 4), return_exceptions=True)
-        assert isinstance(found[1], Busy)
-        assert (await desk.ask(1, 2, 3)).scores == [1, 2, 3]
+        patch.setattr(batcher, "MAX_WAITING", 3)
+        results = await asyncio.gather(desk.predict(1, 2), desk.predict(3, 4), return_exceptions=True)
+        assert isinstance(results[1], Busy)
+        assert (await desk.predict(1, 2, 3)).scores == [1, 2, 3]
 
 
 @running
-async def test_who_has_gone_is_not_waited_for() -> None:
-    """A caller that hangs up takes nobody with it."""
+async def test_cancelled_request_does_not_affect_others() -> None:
+    """If a caller disconnects, the other requests of its batch are answered."""
     desk = Desk()
-    gone, stays = asyncio.create_task(desk.ask(1)), asyncio.create_task(desk.ask(2))
+    gone, stays = asyncio.create_task(desk.predict(1)), asyncio.create_task(desk.predict(2))
     await asyncio.sleep(0)
     gone.cancel()
     assert (await stays).scores == [2]
 
 
 @running
-async def test_shadow_that_is_too_slow_leaves_rows_out() -> None:
-    """No answer waits for it; what it left out is counted, what it scored has the ids that were answered."""
+async def test_slow_shadow_drops_rows() -> None:
+    """Answers do not wait for it. Dropped rows are counted; scored rows have the ids of the answers."""
     shade = Sizes()
     desk = Desk(shade=shade)
     shade.go.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shadow, "MOST_WAITING", 2)
-        answers = [await asyncio.wait_for(desk.ask(size), 5) for size in range(4)]
+        patch.setattr(shadow, "MAX_WAITING", 2)
+        answers = [await asyncio.wait_for(desk.predict(size), 5) for size in range(4)]
     shade.go.set()
     while desk.shadow._work:
         await asyncio.sleep(0.01)
@@ -199,12 +200,12 @@ async def test_shadow_that_is_too_slow_leaves_rows_out() -> None:
     assert "perenne_shadow_rows_total 2.0" in text
 
 
-def test_answer_has_a_class_only_where_there_are_classes() -> None:
-    """From the threshold on it is 1; a regression has a value, and what was never seen is named."""
-    answer = Answer("v1.0.0", ["a", "b"], [0.5, 0.4], [[], ["colour"]])
-    told = json.loads(as_json(answer, 0.5))["predictions"]
-    assert told == [
+def test_class_needs_a_threshold() -> None:
+    """The class is 1 from the threshold on; unseen columns are listed."""
+    result = PredictResult("v1.0.0", ["a", "b"], [0.5, 0.4], [[], ["colour"]])
+    predictions = json.loads(as_json(result, 0.5))["predictions"]
+    assert predictions == [
         {"id": "a", "score": 0.5, "class": 1},
         {"id": "b", "score": 0.4, "class": 0, "unseen": ["colour"]},
     ]
-    assert "class" not in json.loads(as_json(answer, None))["predictions"][0]
+    assert "class" not in json.loads(as_json(result, None))["predictions"][0]

@@ -1,4 +1,4 @@
-"""The image: who it runs as, what it is made of, and how it starts."""
+"""The image: its user, its contents and its start."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ DOCKERFILE = ROOT / "stages/perenne/serving/Dockerfile"
 def instructions() -> list[tuple[str, str]]:
     """Return the instructions of the Dockerfile, in order."""
     lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
-    found = [line.partition(" ") for line in lines if line and not line.startswith("#")]
-    return [(name, rest) for name, _, rest in found]
+    parts = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return [(name, rest) for name, _, rest in parts]
 
 
-def test_it_runs_as_nobody_and_says_how_it_is() -> None:
-    """By number, for what checks that it is not root; the last user is the one that counts."""
-    told = dict(instructions())
-    assert told["USER"] == "10001"
-    assert told["HEALTHCHECK"].endswith('CMD ["python", "-m", "perenne.serving.container", "healthy"]')
-    assert told["ENTRYPOINT"] == '["python", "-m", "perenne.serving.container"]'
-    assert told["VOLUME"] == told["WORKDIR"] == "/data"
+def test_it_is_not_root_and_has_a_health_check() -> None:
+    """The user is a number, so that Kubernetes can check it; of several the last one counts."""
+    last = dict(instructions())
+    assert last["USER"] == "10001"
+    assert last["HEALTHCHECK"].endswith('CMD ["python", "-m", "perenne.serving.container", "healthy"]')
+    assert last["ENTRYPOINT"] == '["python", "-m", "perenne.serving.container"]'
+    assert last["VOLUME"] == last["WORKDIR"] == "/data"
 
 
-def test_all_that_is_installed_is_locked() -> None:
-    """With hashes; and what is copied is there, without data, tests or anything secret."""
+def test_installed_packages_are_locked() -> None:
+    """With hashes. The copied files exist, and do not include data, tests or secrets."""
     runs = [rest for name, rest in instructions() if name == "RUN" and "pip" in rest]
     locked, own = runs
     assert "--no-deps --require-hashes --requirement requirements.txt" in locked
@@ -47,7 +47,7 @@ def test_all_that_is_installed_is_locked() -> None:
 
 
 def test_lock_of_the_image_is_that_of_the_tests() -> None:
-    """What was tested is what is served: every package at the version that the tests ran with."""
+    """Every package of the image has the version that the tests use."""
 
     def pins(lock: str) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==([^ \\;]+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
@@ -62,7 +62,7 @@ def test_lock_of_the_image_is_that_of_the_tests() -> None:
 def test_it_clones_once_and_serves_from_there(
     company: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """For all addresses of the container, so a token is needed; what is given to it comes last and counts."""
+    """It listens on all addresses, so a token is required; options of the container come last and win."""
     enter(company)
     data = tmp_path / "data"
     data.mkdir()
@@ -81,8 +81,8 @@ def test_it_clones_once_and_serves_from_there(
     assert "postgresql+psycopg://log@db/log" in command([])
 
 
-def test_health_is_that_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing answers, the check fails."""
+def test_health_check_fails_without_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens on the port."""
     monkeypatch.setattr(container, "PORT", 9)
     with pytest.raises(OSError, match="refused"):
         container.healthy()

@@ -1,4 +1,4 @@
-"""Following a stage: what is good takes over between two requests, what is not is refused and told."""
+"""Following a stage: a good version is swapped in between two requests, a bad one is rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.registry import golden, tags
 from perenne.registry.rollback import rollback
-from perenne.serving.bring import bring
+from perenne.serving.download import download
 from perenne.serving.served import load
 from tests.conftest import Enter
 from tests.project import Project
@@ -29,7 +29,7 @@ CONTRACT = "data/cases/retirement/contract.yaml"
 
 @pytest.fixture(scope="module")
 def running(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Return the company, served; v1.1.0, a model of 60 rounds, is registered and in no stage."""
+    """Return the company with its service; HEAD has a model of 60 rounds, not registered yet."""
     to = tmp_path_factory.mktemp("followed") / "company"
     shutil.copytree(founded.path.parent, to, symlinks=True)
     project = Project(to / "ada")
@@ -44,7 +44,7 @@ def running(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def here(running: Running, enter: Enter) -> Running:
-    """Return the service with v1.0.0 in prod and no other stage taken, its project as the current folder."""
+    """Return the service with v1.0.0 in prod and v1.1.0 in no stage; its project is the current folder."""
     enter(running.project)
     registry = tags.read(NAME)
     if "v1.1.0" not in registry.registered:
@@ -60,20 +60,20 @@ def here(running: Running, enter: Enter) -> Running:
 
 
 def refusal(running: Running) -> str:
-    """Let it ask the registry; return why it refuses, as every place says, while the old one goes on."""
+    """Make it read the registry; return why it rejects the version, while the old one keeps serving."""
     answer = running.reload()
     assert answer.status_code == 409, answer.text
     why: str = answer.json()["detail"]
     assert running.get("/readyz") == {"ready": True, "version": "v1.0.0", "refused": why, "log": "commit"}
     assert running.get("/v1/model")["refused"] == why
-    told = [line for line in running.client.get("/metrics").text.splitlines() if "perenne_refused{" in line]
-    assert json.dumps(why)[1:-1] in told[0]
+    lines = [line for line in running.client.get("/metrics").text.splitlines() if "perenne_refused{" in line]
+    assert json.dumps(why)[1:-1] in lines[0]
     assert running.predict(example(running))["model_version"] == "v1.0.0"
     return why
 
 
 class Load(threading.Thread):
-    """Asks without a pause until told to stop, and keeps what was answered."""
+    """Sends requests without a pause until it is stopped, and keeps the answers."""
 
     def __init__(self, running: Running, rows: list[dict[str, Any]]) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Load(threading.Thread):
         self.enough = threading.Event()
 
     def run(self) -> None:
-        """Ask."""
+        """Send requests."""
         while not self.enough.is_set():
             answer = self.running.client.post("/v1/predict", json={"rows": self.rows})
             if answer.status_code == 200:
@@ -101,28 +101,28 @@ class Load(threading.Thread):
 
 
 def test_swap_and_rollback_under_load(here: Running) -> None:
-    """No request fails, each answer's version made its scores, and rollback is the same road."""
+    """No request fails, each answer has the scores of its version, and a rollback is a swap as well."""
     row = example(here)
     rows = [row | {"age": age} for age in (60.5, 62.25, 64.0, 66.5)]
     scores = {}
-    with Load(here, rows) as asked:
+    with Load(here, rows) as traffic:
         for version in ("v1.1.0", "v1.0.0", "v1.1.0"):
             if version == "v1.0.0":
-                rollback(NAME, to=None, reason="to see how", push=False)
+                rollback(NAME, to=None, reason="a test", push=False)
             else:
                 assign(version)
             assert here.reload().json() == {"version": version, "swapped": True}
             scores[version] = [p["score"] for p in here.predict(*rows)["predictions"]]
-    assert not asked.failed
+    assert not traffic.failed
     assert scores["v1.0.0"] != scores["v1.1.0"]
-    assert {answer["model_version"] for answer in asked.answers} == set(scores)
-    for answer in asked.answers:
+    assert {answer["model_version"] for answer in traffic.answers} == set(scores)
+    for answer in traffic.answers:
         assert [p["score"] for p in answer["predictions"]] == scores[answer["model_version"]]
     assert here.metric("perenne_swaps_total") >= 3
 
 
-def test_release_of_somebody_else_is_followed(here: Running) -> None:
-    """It comes by the remote, and nobody tells the service."""
+def test_release_of_another_clone_is_followed(here: Running) -> None:
+    """The service finds it in the remote by polling."""
     here.project.run("git push -q origin HEAD 'refs/tags/*'")
     with serving_beside(here) as other:
         assert other.get("/v1/model")["version"] == "v1.0.0"
@@ -135,61 +135,57 @@ def test_release_of_somebody_else_is_followed(here: Running) -> None:
 
 
 def serving_beside(running: Running) -> Any:
-    """Serve from another clone, which asks its remote every second."""
+    """Serve from another clone, which polls its remote every second."""
     running.project.run("rm -rf ../beside && git clone -q ../origin.git ../beside")
     beside = Project(running.project.path.parent / "beside")
     beside.edit("poll_seconds: .*", "poll_seconds: 1")
     return serving(beside, "--log-url", f"sqlite:///{beside.path.parent}/beside.sqlite")
 
 
-def test_start_while_the_remote_is_away(company: Project) -> None:
-    """A restart must not need the Git host: what was known is served, and it is said; later all is well."""
+def test_start_without_the_remote(company: Project) -> None:
+    """A restart does not need the Git host: the last known version is served, and /readyz says so."""
     company.run("mv ../origin.git ../away.git")
     with serving(company) as running:
         assert running.predict(example(running))["model_version"] == "v1.0.0"
-        told = running.get("/readyz")
-        assert told["ready"]
-        assert told["refused"].endswith("what was in prod when it was last asked is served")
+        state = running.get("/readyz")
+        assert state["ready"]
+        assert state["refused"].endswith("serving the version last known to be in prod")
         company.run("mv ../away.git ../origin.git")
         assert running.reload().json() == {"version": "v1.0.0", "swapped": False}
         assert running.get("/readyz")["refused"] is None
 
 
-def test_score_that_is_not_the_released_one_is_refused(here: Running) -> None:
-    """The golden predictions are part of the tag: what does not reproduce them is not what was measured."""
+def test_other_golden_scores_are_rejected(here: Running) -> None:
+    """A model that does not reproduce the golden predictions in its tag is not the one that was measured."""
     here.project.run("git commit -q --allow-empty -m other")
     scores = golden.record(NAME)
     register("v1.2.0", {"model": {"sha256": sha256()}, "golden": scores | {0: scores[0] + 1e-6}})
     assign("v1.2.0")
-    assert refusal(here).startswith(
-        f"retirement@v1.2.0: golden row 0: the score here is {scores[0]}, but it was"
-    )
+    assert refusal(here).startswith(f"retirement@v1.2.0: golden row 0: the score is {scores[0]} here, but")
 
 
-def test_other_contract_is_refused(here: Running) -> None:
-    """Callers would notice; the reason says what."""
+def test_other_contract_is_rejected(here: Running) -> None:
+    """Callers would have to change; the reason says how the contract differs."""
     here.project.run("git checkout -q --detach")
     here.project.edit(r"range: \[60, 216\]", "range: [60, 200]", CONTRACT)
     here.project.commit("another contract")
     register("v2.0.0", {"model": {"sha256": sha256()}, "golden": golden.record(NAME)})
     assign("v2.0.0")
     why = refusal(here)
-    assert why.startswith(
-        "retirement@v2.0.0: its contract is another one: contract: feature quarters: integer"
-    )
+    assert why.startswith("retirement@v2.0.0: its contract differs: contract: feature quarters: integer")
     assert "[60.0, 200.0]" in why
 
 
-def test_tag_without_a_model_of_its_own_is_refused(here: Running) -> None:
-    """A commit whose lock names another model than the tag proves."""
+def test_tag_of_another_model_is_rejected(here: Running) -> None:
+    """The commit's lock names another model than the tag."""
     here.project.run("git commit -q --allow-empty -m third")
     register("v1.3.0", {"model": {"sha256": "a" * 64}})
     assign("v1.3.0")
     assert f"its sha256 is {sha256()}, but its tag retirement@v1.3.0 says aaaa" in refusal(here)
 
 
-def test_moved_tag_is_refused(here: Running) -> None:
-    """Whoever moves a tag here, by hand, has another one than the remote."""
+def test_moved_tag_is_rejected(here: Running) -> None:
+    """A tag that was moved by hand differs from the remote's."""
     here.project.run("git push -q origin 'refs/tags/*' && git commit -q --allow-empty -m fourth")
     was = git.git("rev-parse", "refs/tags/retirement@v1.0.0")
     message = here.project.out("git tag -l --format='%(contents)' retirement@v1.0.0")
@@ -202,10 +198,10 @@ def test_moved_tag_is_refused(here: Running) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_byte_changed_on_the_way_is_refused(tmp_path: Path) -> None:
-    """Whatever happened between the storage and the memory: the tag says which bytes are loaded."""
+def test_corrupt_model_file_is_rejected(tmp_path: Path) -> None:
+    """One byte differs from the file whose sha256 is in the tag."""
     version = tags.read(NAME).find("v1.0.0")
-    bring(NAME, "v1.0.0", tmp_path, require_signed=False)
+    download(NAME, "v1.0.0", tmp_path, require_signed=False)
     load(NAME, version, tmp_path)
     data = bytearray((tmp_path / "model.skops").read_bytes())
     data[len(data) // 2] ^= 1
@@ -216,8 +212,8 @@ def test_byte_changed_on_the_way_is_refused(tmp_path: Path) -> None:
         load(NAME, version, tmp_path)
 
 
-def test_degraded_version_says_so(here: Running) -> None:
-    """As long as the stage `degraded` holds it."""
+def test_degraded_version_is_reported(here: Running) -> None:
+    """As long as it is in the stage `degraded`."""
     assign("v1.0.0", "degraded")
     here.reload()
     assert here.get("/v1/model")["degraded"] is True
@@ -227,8 +223,8 @@ def test_degraded_version_says_so(here: Running) -> None:
     assert here.get("/v1/model")["degraded"] is False
 
 
-def test_shadow_scores_and_never_answers(here: Running) -> None:
-    """The log has both scores under one id; the answer is that of prod."""
+def test_shadow_is_logged_and_not_returned(here: Running) -> None:
+    """The log has both scores under one id; the answer has the score of prod."""
     assign("v1.1.0", "shadow")
     here.reload()
     assert here.get("/v1/model")["shadow"] == "v1.1.0"
@@ -236,13 +232,13 @@ def test_shadow_scores_and_never_answers(here: Running) -> None:
     (prediction,) = answer["predictions"]
     assert answer["model_version"] == "v1.0.0"
     until = time.monotonic() + PATIENCE
-    found: dict[str, tuple[str, float]] = {}
-    while "shadow" not in found and time.monotonic() < until:
+    logged: dict[str, tuple[str, float]] = {}
+    while "shadow" not in logged and time.monotonic() < until:
         with sqlite3.connect(here.project.path.parent / "log.sqlite") as log:
-            asked = "select stage, version, score from predictions where id = ?"
-            lines = log.execute(asked, (prediction["id"],))
-            found = {stage: (version, score) for stage, version, score in lines}
-    assert found["prod"] == ("v1.0.0", prediction["score"])
-    assert found["shadow"][0] == "v1.1.0"
-    assert found["shadow"][1] != prediction["score"]
+            query = "select stage, version, score from predictions where id = ?"
+            lines = log.execute(query, (prediction["id"],))
+            logged = {stage: (version, score) for stage, version, score in lines}
+    assert logged["prod"] == ("v1.0.0", prediction["score"])
+    assert logged["shadow"][0] == "v1.1.0"
+    assert logged["shadow"][1] != prediction["score"]
     assert here.metric("perenne_shadow_rows_total") >= 1

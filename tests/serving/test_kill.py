@@ -1,4 +1,4 @@
-"""What a service that dies leaves behind, and what keeps one from starting."""
+"""What a killed service leaves in the log, and what prevents a start."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from tests.serving.running import BEARER, serving
 from tests.serving.versions import NAME, assign, register
 
 
-def test_killed_under_load_it_has_kept_what_it_acknowledged(company: Project) -> None:
-    """Every prediction that was answered is in the log, once; `make bench-serve` does it twenty times."""
+def test_kill_loses_no_acknowledged_prediction(company: Project) -> None:
+    """Every answered prediction is in the log once; `make bench-serve` does this twenty times."""
     for _ in range(2):
         kept = kill(company)
         assert kept.acknowledged >= 300
         assert (kept.lost, kept.twice) == (0, 0)
 
 
-def test_without_a_token_nobody_reloads(company: Project) -> None:
-    """Rows are scored for whoever is on this machine; what needs a token needs one here, too."""
+def test_reload_requires_a_token(company: Project) -> None:
+    """On this machine predictions need no token, but a reload does."""
     with serving(company, token=None) as running:
         assert running.client.post("/admin/reload", headers=BEARER).status_code == 401
         assert running.client.get("/v1/model", headers={"Authorization": ""}).status_code == 200
 
 
-def test_started_beside_a_bad_release_the_one_before_goes_on(company: Project, enter: Enter) -> None:
-    """A restart must not be the moment at which a release that was refused takes the service down."""
+def test_start_with_a_bad_release_serves_the_one_before(company: Project, enter: Enter) -> None:
+    """A restart must not turn a rejected release into an outage."""
     enter(company)
     company.run("git commit -q --allow-empty -m bad")
     register("v1.1.0", {"model": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
     assign("v1.1.0")
     with serving(company) as running:
-        told = running.get("/readyz")
-        assert (told["ready"], told["version"]) == (True, "v1.0.0")
-        assert "but its tag retirement@v1.1.0 says aaaa" in told["refused"]
+        state = running.get("/readyz")
+        assert (state["ready"], state["version"]) == (True, "v1.0.0")
+        assert "but its tag retirement@v1.1.0 says aaaa" in state["refused"]
     done = company.run("perenne serve --port 0 --stage v1.1.0", status=1)
     assert "but its tag retirement@v1.1.0 says aaaa" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("--host 0.0.0.0", "error: params.yaml: serve: host: 0.0.0.0 can be reached from other machines"),
         ("--stage staging", "error: nothing is in staging; perenne release puts a version there"),
@@ -50,9 +50,9 @@ def test_started_beside_a_bad_release_the_one_before_goes_on(company: Project, e
         ("--log-url mysql://here", "error: "),
     ],
 )
-def test_start_is_refused_in_a_line(company: Project, options: str, told: str) -> None:
-    """A service that would answer nobody, or anybody, is none."""
+def test_failed_start_has_one_line(company: Project, options: str, message: str) -> None:
+    """The service does not start if it could not answer, or would answer everybody."""
     done = company.run(f"perenne serve --port 0 {options}", status=1)
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(told)
+    assert last.startswith(message)
     assert "Traceback" not in done.stderr

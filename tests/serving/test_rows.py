@@ -1,4 +1,4 @@
-"""Requests: the contract, to the letter, and nothing else."""
+"""Requests must match the contract exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from perenne.common.contract import Contract, read_contract
-from perenne.serving.rows import Row, example, requests
+from perenne.serving.rows import InputRow, PredictRequest, example, predict_adapter
 from tests import tiny
 from tests.project import ROOT
 
@@ -23,16 +23,14 @@ GOOD = {
 }
 
 
-def read(row: dict[str, Any], contract: Contract | None = None) -> Row:
-    """Return a row as the service reads it."""
-    found: list[Row] = requests(contract or tiny.contract(), 3).validate_json(json.dumps({"rows": [row]}))[
-        "rows"
-    ]
-    return found[0]
+def read(row: dict[str, Any], contract: Contract | None = None) -> InputRow:
+    """Return a row as the service reads it, or raise."""
+    adapter = predict_adapter(contract or tiny.contract(), 3)
+    return adapter.validate_json(json.dumps({"rows": [row]}))["rows"][0]
 
 
 def problem(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Return where the only problem of a row is, and of what kind."""
+    """Return the field and the kind of the only problem of a row."""
     with pytest.raises(ValidationError) as caught:
         read(row)
     (error,) = caught.value.errors()
@@ -41,11 +39,11 @@ def problem(row: dict[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("case", ["retirement", "flights"])
 def test_example_is_a_row_of_the_contract(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What /docs shows can be sent as it is; the schema tells every column that may be said, and its unit."""
+    """The example in /docs is valid; the schema has every column that a row may have, and its unit."""
     monkeypatch.chdir(ROOT)
     contract = read_contract(case)
     read(example(contract), contract)
-    schema = requests(contract, 3).json_schema()["$defs"]["Row"]
+    schema = predict_adapter(contract, 3).json_schema()["$defs"]["Row"]
     assert set(schema["properties"]) == set(contract.columns) - {contract.target}
     assert set(schema["required"]) == {n for n in contract.features if not contract.columns[n].missing}
     assert schema["additionalProperties"] is False
@@ -54,7 +52,7 @@ def test_example_is_a_row_of_the_contract(case: str, monkeypatch: pytest.MonkeyP
 
 
 def test_row_is_read_as_the_pipeline_has_it() -> None:
-    """Times count in UTC, a date is its first moment, what may be missing may be left out or null."""
+    """Times are converted to UTC, a date is its midnight; a value that may be missing is left out or null."""
     row = read(GOOD)
     assert row["member"] == datetime(2020, 12, 31)
     assert row["seen"] == datetime(2021, 3, 1)
@@ -62,13 +60,13 @@ def test_row_is_read_as_the_pipeline_has_it() -> None:
     assert read(GOOD | {"size": None, "id": 7})["id"] == 7
 
 
-def test_category_never_seen_is_taken() -> None:
-    """It is scored and flagged; the contract's values are those that were seen."""
+def test_unseen_category_is_accepted() -> None:
+    """The contract lists the values that were seen; others are scored and flagged."""
     assert read(GOOD | {"colour": "mauve"})["colour"] == "mauve"
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "expected"),
     [
         ({"colour": None}, ("colour", "string_type")),
         ({"colour": 3}, ("colour", "string_type")),
@@ -89,20 +87,20 @@ def test_category_never_seen_is_taken() -> None:
         ({"sise": 1}, ("sise", "extra_forbidden")),
     ],
 )
-def test_what_the_contract_does_not_allow_is_named(change: dict[str, Any], found: tuple[Any, ...]) -> None:
-    """The column and what is wrong; no value is bent to fit, and the target is not for callers to say."""
-    assert problem(GOOD | change) == found
+def test_invalid_value_is_named(change: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """The column and the kind of error; values are not converted, and the target is not accepted."""
+    assert problem(GOOD | change) == expected
 
 
 @pytest.mark.parametrize("name", ["colour", "adult", "seen"])
-def test_feature_that_must_be_there_is_missed(name: str) -> None:
-    """And so is the row's own time, where a feature is a date that counts from it."""
+def test_missing_feature_is_named(name: str) -> None:
+    """So is the row's time, if a feature is a date: it counts from that time."""
     assert problem({k: v for k, v in GOOD.items() if k != name}) == (name, "missing")
 
 
-def test_infinity_is_no_number() -> None:
-    """JSON has no such value, but Python writes one."""
-    adapter: TypeAdapter[Any] = requests(tiny.contract(), 3)
+def test_infinity_is_rejected() -> None:
+    """JSON has no such value, but Python writes it."""
+    adapter: TypeAdapter[PredictRequest] = predict_adapter(tiny.contract(), 3)
     for value in ("NaN", "Infinity", "1e999"):
         with pytest.raises(ValidationError):
             adapter.validate_json(json.dumps({"rows": [GOOD]}).replace("1.5", value))
@@ -110,6 +108,6 @@ def test_infinity_is_no_number() -> None:
 
 @pytest.mark.parametrize("rows", [0, 4])
 def test_number_of_rows_is_limited(rows: int) -> None:
-    """None is no question, and too many are for several requests."""
+    """At least one, at most `max_rows`."""
     with pytest.raises(ValidationError, match="too_short" if rows == 0 else "too_long"):
-        requests(tiny.contract(), 3).validate_json(json.dumps({"rows": [GOOD] * rows}))
+        predict_adapter(tiny.contract(), 3).validate_json(json.dumps({"rows": [GOOD] * rows}))

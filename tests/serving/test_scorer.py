@@ -1,4 +1,4 @@
-"""Scoring without a frame: to the bit what the pipeline predicts, on every row of both cases' holdouts."""
+"""Scoring by tables: bit for bit the pipeline's predictions, on every row of both cases' holdouts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from perenne.common.params import Train
 from perenne.pipeline import ingest
 from perenne.pipeline.train import train
 from perenne.serving import forest
-from perenne.serving.rows import Row, requests
-from perenne.serving.scorer import Array, Frames, Scorer, Tables, scorer
+from perenne.serving.forest import Array
+from perenne.serving.rows import InputRow, predict_adapter
+from perenne.serving.scorer import Frames, Scorer, Tables, scorer
 from tests import tiny
 from tests.project import ROOT
 
@@ -35,7 +36,7 @@ BOOSTED = {
 
 
 def data(case: str, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return rows to learn from and the last labelled batch, typed as the pipeline has them."""
+    """Return rows to train on and the last labelled batch, with the pipeline's types."""
     typed = [
         pd.DataFrame({name: batches.typed(frame[name], column) for name, column in contract.columns.items()})
         for _, frame in ingest.ingest(SOURCES[case], contract)
@@ -61,30 +62,30 @@ def fitted(rows: pd.DataFrame, contract: Contract, estimator: str = "", **given:
     return train(rows, Train(estimator=path, params=given, seed=0), contract)
 
 
-def asked(frame: pd.DataFrame, contract: Contract) -> list[Row]:
-    """Return rows as a caller sends them and the service reads them."""
+def sent_rows(frame: pd.DataFrame, contract: Contract) -> list[InputRow]:
+    """Return rows after a caller sent them and the service read them."""
     table = batches.to_table(frame, batches.schema(contract)).select([contract.time, *contract.features])
     sent = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
     body = json.dumps({"rows": sent}, default=lambda time: time.isoformat())
-    read: list[Row] = requests(contract, len(sent)).validate_json(body)["rows"]
+    read: list[InputRow] = predict_adapter(contract, len(sent)).validate_json(body)["rows"]
     return read
 
 
-def scores(by: Scorer, rows: list[Row]) -> Array:
+def scores(by: Scorer, rows: list[InputRow]) -> Array:
     """Return the scores of all rows."""
     return by.score([by.encode(row) for row in rows])
 
 
 @pytest.mark.parametrize("given", BOOSTED.values(), ids=BOOSTED.keys())
-def test_every_row_of_a_holdout_is_the_same_to_the_bit(
+def test_scores_of_a_holdout_agree_to_the_bit(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame], given: dict[str, Any]
 ) -> None:
-    """Whatever the trees look like, missing values included, together and one at a time."""
+    """For several shapes of trees, with missing values, all rows together and one at a time."""
     contract, rows, holdout = case
     pipeline = fitted(rows, contract, **given)
     quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    read = asked(holdout, contract)
+    read = sent_rows(holdout, contract)
     expected = model.predict(pipeline, holdout, contract)
     assert len(read) > 4_000
     assert np.array_equal(scores(quick, read), expected)
@@ -92,18 +93,18 @@ def test_every_row_of_a_holdout_is_the_same_to_the_bit(
     assert alone == expected[:200].tolist()
 
 
-def test_categories_never_seen_and_values_at_the_edges(
+def test_unseen_categories_and_values_at_thresholds(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    """An unseen category, every column missing in turn, and values on a threshold and next to it."""
+    """Unseen categories, each column missing in turn, and values at a threshold and next to it."""
     contract, rows, holdout = case
     pipeline = fitted(rows, contract, max_iter=40)
     quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    base = asked(holdout[:40], contract)
+    base = sent_rows(holdout[:40], contract)
     made = [row | {name: None} for row in base for name in contract.features]
     for feature in quick.forest.features:
-        if isinstance(feature, forest.Category):
+        if isinstance(feature, forest.CategoryBins):
             made += [row | {feature.name: "never seen"} for row in base]
         else:
             for cut in feature.thresholds[:20]:
@@ -117,21 +118,23 @@ def test_categories_never_seen_and_values_at_the_edges(
     "estimator",
     ["sklearn.linear_model.LogisticRegression", "sklearn.ensemble.RandomForestClassifier"],
 )
-def test_other_estimators_predict_by_themselves(
+def test_other_estimators_score_by_a_frame(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame], estimator: str
 ) -> None:
-    """One frame for all rows that wait, and the scores of the pipeline."""
+    """One frame for all rows, and the scores of the pipeline."""
     contract, rows, holdout = case
     given = {"n_estimators": 5} if "Forest" in estimator else {"max_iter": 2_000}
     pipeline = fitted(rows[::20].reset_index(drop=True), contract, estimator, **given)
     by = scorer(pipeline, contract)
     assert isinstance(by, Frames)
     assert not by.quick
-    assert np.array_equal(scores(by, asked(holdout, contract)), model.predict(pipeline, holdout, contract))
+    assert np.array_equal(
+        scores(by, sent_rows(holdout, contract)), model.predict(pipeline, holdout, contract)
+    )
 
 
 def test_dates_and_amounts() -> None:
-    """A date counts by the days to the row's own time, and a regression has no class."""
+    """A date becomes the number of days to the row's time; the task is a regression."""
     text = tiny.CONTRACT.replace("task: binary", "task: regression")
     contract = tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", text)
     rng = np.random.default_rng(0)
@@ -150,10 +153,10 @@ def test_dates_and_amounts() -> None:
     pipeline = fitted(rows, contract, max_iter=50)
     quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    assert np.array_equal(scores(quick, asked(rows, contract)), model.predict(pipeline, rows, contract))
+    assert np.array_equal(scores(quick, sent_rows(rows, contract)), model.predict(pipeline, rows, contract))
 
 
-def test_trees_too_large_for_a_word_are_left_to_scikit_learn() -> None:
+def test_scikit_learn_scores_trees_too_large_for_a_word() -> None:
     """More than 64 leaves do not fit."""
     contract = tiny.contract()
     rng = np.random.default_rng(0)

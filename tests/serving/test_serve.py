@@ -1,4 +1,4 @@
-"""The service over its socket: what it answers, to whom, and what it never says."""
+"""The service over its socket: its answers, its limits, and what it does not reveal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
-    """Return rows of the holdout as a caller sends them, and what the pipeline predicts."""
+    """Return rows of the holdout as a caller sends them, and the pipeline's scores."""
     frame = batches.read_parquet(running.project.path / names.HOLDOUT)[:200]
     contract = read_contract("retirement")
     folder = running.project.path
@@ -33,13 +33,13 @@ def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def logged(running: Running) -> list[tuple[Any, ...]]:
-    """Return what the log holds."""
+    """Return all rows of the log."""
     with sqlite3.connect(running.project.path.parent / "log.sqlite") as log:
         return log.execute("select id, version, stage, score, features from predictions").fetchall()
 
 
 def test_scores_are_those_of_the_pipeline(served: Running, enter: Enter) -> None:
-    """To the bit, over HTTP, many rows or one; each with an id of its own."""
+    """Bit for bit over HTTP, for many rows or one; each has a unique id."""
     enter(served.project)
     rows, expected = holdout(served)
     answer = served.predict(*rows)
@@ -51,15 +51,15 @@ def test_scores_are_those_of_the_pipeline(served: Running, enter: Enter) -> None
 
 
 def test_answered_prediction_is_in_the_log(served: Running) -> None:
-    """With its version, its score and its row, what is no feature included."""
+    """With its version, its score and its row, including columns that are not features."""
     row = example(served) | {"employee": 7, "site": "Paris"}
     prediction = served.predict(row)["predictions"][0]
-    (found,) = (line for line in logged(served) if line[0] == prediction["id"])
-    assert found[1:4] == ("v1.0.0", "prod", prediction["score"])
-    assert json.loads(found[4]) == row
+    (entry,) = (line for line in logged(served) if line[0] == prediction["id"])
+    assert entry[1:4] == ("v1.0.0", "prod", prediction["score"])
+    assert json.loads(entry[4]) == row
 
 
-def test_category_never_seen_is_scored_and_flagged(served: Running) -> None:
+def test_unseen_category_is_scored_and_flagged(served: Running) -> None:
     """The answer names the column, the metrics count the row."""
     row = example(served)
     before = served.metric("perenne_unseen_rows_total")
@@ -70,19 +70,19 @@ def test_category_never_seen_is_scored_and_flagged(served: Running) -> None:
 
 
 def test_problem_names_row_and_field(served: Running) -> None:
-    """All problems of a request, the first one in a line."""
+    """`detail` has the first problem in a line, `errors` has all."""
     row = example(served)
     bad = row | {"age": 12, "sallary": 3}
     del bad["quarters"]
     answer = served.predict(row, bad, status=422)
     assert answer["detail"] == "row 1, field age: found 12, must be greater than or equal to 60 (and 2 more)"
-    told = {(e["row"], e["field"]): e["problem"] for e in answer["errors"]}
-    assert told[1, "quarters"] == "missing"
-    assert told[1, "sallary"].startswith("no such column; did you mean 'salary'?")
+    problems = {(e["row"], e["field"]): e["problem"] for e in answer["errors"]}
+    assert problems[1, "quarters"] == "missing"
+    assert problems[1, "sallary"].startswith("no such column; did you mean 'salary'?")
 
 
-def test_limits_have_a_status_of_their_own(served: Running) -> None:
-    """Too many rows, and a body too large, whether it says how large it is or not."""
+def test_limits_have_their_own_status(served: Running) -> None:
+    """Too many rows, or a body too large, with or without a content length."""
     row = example(served)
     assert "1000 rows" in served.predict(*[row] * 1_001, status=413)["detail"]
     body = json.dumps({"rows": [row]}).encode() + b" " * 1_000_000
@@ -96,14 +96,14 @@ def test_limits_have_a_status_of_their_own(served: Running) -> None:
 
 
 def test_only_json_is_read(served: Running) -> None:
-    """A page in a browser can send a form to this machine, unasked."""
+    """A web page can make a browser send a form to this machine."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = served.client.post("/v1/predict", content=b"{}", headers={"Content-Type": kind})
         assert answer.status_code == 415
 
 
 def malformed(row: dict[str, Any], rng: random.Random) -> bytes:
-    """Return a body that is wrong in one way or another."""
+    """Return a body that is wrong in a random way."""
     good = json.dumps({"rows": [row]}).encode()
     name = rng.choice(list(row))
     top: list[Any] = [[], {}, {"rows": row}, {"rows": []}, {"row": [row]}, "rows", 1]
@@ -127,8 +127,8 @@ def malformed(row: dict[str, Any], rng: random.Random) -> bytes:
     return rng.choice(ways)()
 
 
-def test_malformed_bodies_are_the_callers_fault(served: Running) -> None:
-    """A thousand of them: each gets a 4xx, JSON, and nothing of the inside; the service goes on."""
+def test_malformed_bodies_get_a_4xx(served: Running) -> None:
+    """A thousand bodies: each gets a 4xx with JSON and no internals, and the service keeps answering."""
     rng, row = random.Random(0), example(served)  # noqa: S311 -- the same bodies each time
     assert row["age"] == 64.875
     for _ in range(1_000):
@@ -140,8 +140,8 @@ def test_malformed_bodies_are_the_callers_fault(served: Running) -> None:
     served.predict(row)
 
 
-def test_document_says_all_that_is_answered(served: Running) -> None:
-    """Schemathesis asks all that the document allows, and much that it does not."""
+def test_answers_match_the_openapi_document(served: Running) -> None:
+    """Schemathesis sends valid and invalid requests to every route."""
     done = subprocess.run(
         [
             *("schemathesis", "run", f"{served.client.base_url}/openapi.json", "--no-color"),
@@ -158,8 +158,8 @@ def test_document_says_all_that_is_answered(served: Running) -> None:
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr
 
 
-def test_token_is_asked_for(served: Running) -> None:
-    """By every route but the two for whoever restarts the service; a wrong one is none."""
+def test_token_is_required(served: Running) -> None:
+    """By every route except the two for supervisors; a wrong token counts as missing."""
     paths = served.client.get("/openapi.json").json()["paths"]
     assert set(served.get("/readyz")) == {"ready", "version", "refused", "log"}
     bad = [{}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer"}, {"Authorization": "Basic eDp5"}]
@@ -172,27 +172,27 @@ def test_token_is_asked_for(served: Running) -> None:
         assert stranger.get("/readyz").json() == {"ready": True}
 
 
-def test_docs_load_nothing_from_elsewhere(served: Running) -> None:
-    """Where a service may not reach the internet they are to be seen too, and no stranger's script runs."""
+def test_docs_load_nothing_from_other_hosts(served: Running) -> None:
+    """The page works without internet access, and runs no script of another host."""
     used = re.findall(r'(?:src|href|url: )[=]?["\']([^"\']+)["\']', served.client.get("/docs").text)
     assert len(used) >= 4
     assert {served.client.get(path).status_code for path in used if path.startswith("/")} == {200}
     assert not [path for path in used if not path.startswith("/")]
 
 
-def test_model_tells_what_was_released(served: Running) -> None:
-    """Its metrics with their intervals, since when it is the champion, and that nobody found it degraded."""
-    told = served.get("/v1/model")
-    assert (told["case"], told["version"], told["tag"]) == ("retirement", "v1.0.0", "retirement@v1.0.0")
-    assert told["sha256"] == json.loads(served.project.read("data/model/model.json"))["sha256"]
-    assert told["commit"] == served.project.out("git rev-parse HEAD").strip()
-    assert set(told["metrics"]["log_loss"]) == {"value", "low", "high"}
-    assert told["champion_since"] >= told["released"]
-    assert (told["degraded"], told["shadow"], told["refused"]) == (False, None, None)
+def test_model_reports_the_release(served: Running) -> None:
+    """Its metrics with intervals, since when it is the champion, and that it is not degraded."""
+    report = served.get("/v1/model")
+    assert (report["case"], report["version"], report["tag"]) == ("retirement", "v1.0.0", "retirement@v1.0.0")
+    assert report["sha256"] == json.loads(served.project.read("data/model/model.json"))["sha256"]
+    assert report["commit"] == served.project.out("git rev-parse HEAD").strip()
+    assert set(report["metrics"]["log_loss"]) == {"value", "low", "high"}
+    assert report["champion_since"] >= report["released"]
+    assert (report["degraded"], report["shadow"], report["refused"]) == (False, None, None)
 
 
-def test_metrics_count_without_telling(served: Running) -> None:
-    """Requests, rows, scores and the version; no feature's value is in them."""
+def test_metrics_reveal_no_row(served: Running) -> None:
+    """They count requests, rows and scores, and have the version, but no value of a feature."""
     before = served.metric("perenne_rows_total")
     served.predict(*[example(served) | {"salary": 123_457}] * 3)
     assert served.metric("perenne_rows_total") == before + 3
@@ -203,12 +203,12 @@ def test_metrics_count_without_telling(served: Running) -> None:
     assert "123457" not in text
 
 
-def test_labels_are_kept(served: Running) -> None:
-    """Again is well, an id that nobody was given is told, and what is no outcome is refused."""
+def test_labels_are_stored(served: Running) -> None:
+    """They may be repeated; unknown ids are listed; an invalid outcome gets a 422."""
     name = served.predict(example(served))["predictions"][0]["id"]
     for _ in range(2):
-        told = {"labels": [{"id": name, "value": 1, "at": "2021-03-31"}, {"id": "nobody", "value": 0}]}
-        answer = served.client.post("/v1/labels", json=told)
+        outcomes = {"labels": [{"id": name, "value": 1, "at": "2021-03-31"}, {"id": "nobody", "value": 0}]}
+        answer = served.client.post("/v1/labels", json=outcomes)
         assert (answer.status_code, answer.json()) == (200, {"stored": 1, "unknown": ["nobody"]})
     for wrong in ({"id": name}, {"id": name, "value": "yes"}, {"id": name, "value": 1, "at": "soon"}):
         assert served.client.post("/v1/labels", json={"labels": [wrong]}).status_code == 422

@@ -17,7 +17,7 @@ def deploy() -> str:
     By default nothing new comes into prod: a release has put there what it had tried, and whoever has gone
     back since did so for a reason. What fails is taken out of use.
     """
-    from perenne.serving import deploy, settings
+    from perenne.serving import rollout, settings
 
     runner.configure_dvc()
     case = current_case()
@@ -28,7 +28,7 @@ def deploy() -> str:
             told = f"{case}: nothing is in {PROD} yet"
             runner.summary(told)
             return told
-        told = deploy.deploy(case, which or PROD, stage=PROD, budget_ms=budget, push=True)
+        told = rollout.deploy(case, which or PROD, stage=PROD, budget_ms=budget, push=True)
         version = tags.read(case).find(PROD)
     runner.summary(told)
     runner.output("version", version.version)

@@ -83,10 +83,10 @@ def release() -> str:
     from perenne.gate import gate
     from perenne.pages import verdict as page
     from perenne.release import release
-    from perenne.serving import deploy
+    from perenne.serving import smoke
 
     runner.configure_dvc()
-    head, policy, trial = git.commit("HEAD"), before(), deploy.trial(current_case())
+    head, policy, trial = git.commit("HEAD"), before(), smoke.smoke_tester(current_case())
     with runner.rights():
         for tries in range(1, TRIES + 1):
             tags.fetch()

@@ -15,7 +15,7 @@ from perenne.loop.attempt import Tried
 from perenne.loop.monitor import Monitored
 from perenne.registry import reproduce, storage
 from perenne.release import release as registry
-from perenne.serving import deploy
+from perenne.serving import smoke
 
 Step = Callable[[str], None]
 
@@ -82,7 +82,7 @@ def release(
 
 def _trial(case: str) -> registry.Trial | None:
     """How a version is tried before it is in prod: None where the service is not installed."""
-    return deploy.trial(case) if find_spec("uvicorn") else None
+    return smoke.smoke_tester(case) if find_spec("uvicorn") else None
 
 
 def pull_request(

@@ -29,9 +29,9 @@ def release(
 
     trial = None
     if attempt:
-        from perenne.serving import deploy
+        from perenne.serving import smoke
 
-        trial = deploy.trial(current_case())
+        trial = smoke.smoke_tester(current_case())
     typer.echo(
         releasing.release(stage=stage, policy_from=policy_from, push=push, dry_run=dry_run, trial=trial)
     )

@@ -1,65 +1,63 @@
-"""What the service answers, as /docs shows it; answers themselves are written without these, quicker."""
+"""The service's responses: models that /docs shows, and that `perenne deploy` reads.
+
+Predictions are written without them, which is faster (see predictions.py).
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from perenne.documents.proof import ProvenMetric
 
-class _Answer(BaseModel):
+
+class _Response(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
-class Prediction(_Answer):
-    """What the model says of a row."""
+class Prediction(_Response):
+    """The prediction for a row."""
 
-    id: str = Field(description="to send the outcome by, when it is known")
-    score: float = Field(description="the probability of the target, or its value")
-    class_: int | None = Field(
-        None, alias="class", description="1 from the threshold on, if the target has classes"
+    id: str = Field(description="needed to report the outcome later")
+    score: float = Field(
+        description="probability of class 1 if the target has classes, else the predicted value"
     )
-    unseen: list[str] | None = Field(None, description="columns with a category never seen in training")
+    class_: int | None = Field(
+        None, alias="class", description="if the target has classes: 1 from the threshold on"
+    )
+    unseen: list[str] | None = Field(None, description="columns whose category training has not seen")
 
 
-class Predictions(_Answer):
-    """One prediction a row, in the rows' order."""
+class Predictions(_Response):
+    """One prediction per row, in the order of the rows."""
 
     model_version: str
     predictions: list[Prediction]
 
 
-class Detail(_Answer):
-    """Why there is no other answer."""
+class Detail(_Response):
+    """Why the request failed."""
 
     detail: str
 
 
-class Wrong(_Answer):
-    """What a row or a label has that it must not have."""
+class FieldProblem(_Response):
+    """A problem with one field of a row or a label."""
 
-    row: int | None = Field(None, description="counted from 0; null where it is the request as a whole")
+    row: int | None = Field(None, description="counted from 0; null if the problem is the request as a whole")
     field: str | None = None
     problem: str
 
 
 class Problems(Detail):
-    """All that is wrong with a request, as far as it could be read."""
+    """The problems of a request, at most the first 20."""
 
-    errors: list[Wrong]
-
-
-class Metric(_Answer):
-    """As measured on the holdout before the release."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+    errors: list[FieldProblem]
 
 
-class Model(_Answer):
-    """The model that answers."""
+class ServedModel(_Response):
+    """The model that answers requests."""
 
     case: str
     version: str
@@ -68,39 +66,39 @@ class Model(_Answer):
     sha256: str
     released: datetime
     signed: bool
-    as_of: str | None = Field(description="the last period that it knows")
-    metrics: dict[str, Any]
+    as_of: str | None = Field(description="the last period whose labels the model may know")
+    metrics: dict[str, ProvenMetric] = Field(description="measured on the holdout before the release")
     stage: str
     champion_since: datetime | None
-    degraded: bool = Field(description="whether monitoring found that it is not what it was")
-    shadow: str | None = Field(description="the version that scores beside it and never answers")
-    refused: str | None = Field(description="why what the registry says is not what is served")
+    degraded: bool = Field(description="true if monitoring found that the model has become worse")
+    shadow: str | None = Field(description="the version that scores the same rows, but never answers")
+    refused: str | None = Field(description="why the version in the registry is not the one that is served")
 
 
-class Health(_Answer):
+class Health(_Response):
     """The process answers."""
 
     status: str
 
 
-class Ready(_Answer):
-    """Whether predictions are answered, and by what."""
+class Ready(_Response):
+    """Whether the service answers predictions, and with which version."""
 
     ready: bool
     version: str | None = None
-    refused: str | None = Field(None, description="why what the registry says is not what is served")
+    refused: str | None = Field(None, description="why the version in the registry is not the one served")
     log: str | None = None
 
 
-class Labelled(_Answer):
-    """What became of labels."""
+class Labelled(_Response):
+    """How many labels were stored, and which ids belong to no prediction."""
 
     stored: int
     unknown: list[str]
 
 
-class Reloaded(_Answer):
-    """What is served after the registry was asked."""
+class Reloaded(_Response):
+    """The version that is served after the registry was read."""
 
     version: str
     swapped: bool

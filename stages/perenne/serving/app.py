@@ -1,9 +1,9 @@
-"""The routes, and the document that describes them: /docs shows the contract's own columns."""
+"""The routes, and the OpenAPI document that /docs shows with the contract's own columns."""
 
 from __future__ import annotations
 
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -12,182 +12,200 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from perenne.serving import answers
-from perenne.serving.batcher import Busy, as_json
-from perenne.serving.guard import Guard, Route, known
-from perenne.serving.labels import as_labels, labels
+from perenne.serving.batcher import Busy
+from perenne.serving.guard import Guard, Route, authorized
+from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
-from perenne.serving.problems import JSON, Refused, body, detail, problems
-from perenne.serving.rows import asked, requests
+from perenne.serving.predictions import as_json
+from perenne.serving.problems import JSON, RequestError, body, detail, problems
+from perenne.serving.rows import PredictRequest, input_columns, predict_adapter
 from perenne.serving.service import Service
 
-PREDICT = "/v1/predict"
-CALLERS, KEEPERS = "For those who ask", "For those who run it"
+PREDICT, LABELS = "/v1/predict", "/v1/labels"
+CLIENTS, OPERATORS = "For clients", "For operators"
 REF = "#/components/schemas/{model}"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' own
-DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4}  # the columns are shown where they go
-Said = dict[int | str, dict[str, Any]]
-SAID: Said = {
-    400: {"model": answers.Detail, "description": "The body is no JSON"},
-    401: {"model": answers.Detail, "description": "A token is needed"},
+DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4}  # the columns are shown at their route
+
+Responses = dict[int | str, dict[str, Any]]  # fragments of OpenAPI, in FastAPI's own type
+RESPONSES: Responses = {
+    400: {"model": answers.Detail, "description": "The body is not JSON"},
+    401: {"model": answers.Detail, "description": "The token is missing or wrong"},
     409: {
         "model": answers.Detail,
-        "description": "Refused; the one that was served goes on",
+        "description": "The version was rejected; the current one keeps serving",
     },
     413: {"model": answers.Detail, "description": "Too many rows or bytes"},
-    415: {"model": answers.Detail, "description": "The body does not say that it is JSON"},
-    422: {"model": answers.Problems, "description": "Not of the contract: the row, the field and why"},
-    503: {"model": answers.Detail, "description": "Not now: the log does not commit, or too many wait"},
+    415: {"model": answers.Detail, "description": "The content type is not JSON"},
+    422: {
+        "model": answers.Problems,
+        "description": "Does not match the contract: the row, the field and why",
+    },
+    503: {"model": answers.Detail, "description": "The log cannot commit, or too many rows wait; try again"},
 }
 
 
-def said(*statuses: int) -> Said:
-    """The answers of a route beside the good one."""
-    return {status: SAID[status] for status in (401, *statuses)}
+class Adapters(NamedTuple):
+    """The validators of the two request bodies."""
+
+    predict: TypeAdapter[PredictRequest]
+    labels: TypeAdapter[LabelRequest]
+
+
+def responses(*statuses: int) -> Responses:
+    """The error responses of a route, as OpenAPI documents them; 401 is always among them."""
+    return {status: RESPONSES[status] for status in (401, *statuses)}
 
 
 def build(service: Service) -> Guard:
-    """The application around a service that has started."""
+    """Build the application around a service that has started."""
     title, version = f"Perenne: {service.name}", service.live.version.version
     app = FastAPIOffline(
         redoc_url=None, title=title, version=version, debug=False, swagger_ui_parameters=DOCS
     )
-    reads = {
-        "Request": requests(service.live.contract, service.settings.max_rows),
-        "Labels": labels(service.settings.max_rows),
-    }
-    predict = _ask(app, service, reads)
-    _tell(app, service)
-    app.openapi = lambda: _document(app, service, reads)  # type: ignore[method-assign]  # FastAPI's way
+    max_rows = service.settings.max_rows
+    adapters = Adapters(predict_adapter(service.live.contract, max_rows), label_adapter(max_rows))
+    predict = _post_routes(app, service, adapters)
+    _get_routes(app, service)
+    app.openapi = lambda: _document(app, service, adapters)  # type: ignore[method-assign]  # FastAPI's way
     paths = {route.path for route in app.routes}  # type: ignore[attr-defined]  # all of ours have one
     return Guard(app, {("POST", PREDICT): predict}, service.metrics, service.settings.token_sha256, paths)
 
 
-def refusing(route: Route) -> Route:
-    """A route that answers what it refuses, too."""
+def with_errors(route: Route) -> Route:
+    """Wrap a route so that the errors of a request become responses."""
 
     @wraps(route)
     async def answered(request: Request) -> Response:
         try:
             return await route(request)
-        except Refused as error:
+        except RequestError as error:
             return detail(error.status, str(error))
         except Busy:
-            return detail(503, "too many rows wait already; try again")
+            return detail(503, "too many rows are waiting; try again")
         except LogUnavailable:
-            return detail(503, "the log could not be written, so nothing is answered; try again")
+            return detail(503, "the log could not be written, so there is no answer; try again")
 
     return answered
 
 
-def _ask(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> Route:
-    """The routes that take something; return that of predictions."""
-    columns, most = list(asked(service.live.contract)), service.settings.max_body
+def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
+    """Add the routes that take data; return that of predictions."""
+    columns, max_bytes = list(input_columns(service.live.contract)), service.settings.max_body
 
     @app.post(
         PREDICT,
         summary="Score rows",
-        tags=[CALLERS],
-        responses=said(400, 413, 415, 422, 503),
+        tags=[CLIENTS],
+        responses=responses(400, 413, 415, 422, 503),
         response_model=answers.Predictions,
-        response_description="One prediction a row, in the rows' order",
+        response_description="One prediction per row, in the order of the rows",
     )
-    @refusing
+    @with_errors
     async def predict(request: Request) -> Response:
-        """A prediction that was answered is in the log, unless `serve.log` says `async`."""
+        """A prediction is in the log before it is returned, unless `serve.log` is `async`."""
         try:
-            rows = reads["Request"].validate_json(await body(request, most))["rows"]
+            rows = adapters.predict.validate_json(await body(request, max_bytes))["rows"]
         except ValidationError as error:
             return problems(error, columns)
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)
 
     @app.post(
-        "/v1/labels",
-        summary="Tell outcomes",
-        tags=[CALLERS],
-        responses=said(400, 413, 415, 422, 503),
+        LABELS,
+        summary="Report outcomes",
+        tags=[CLIENTS],
+        responses=responses(400, 413, 415, 422, 503),
         response_model=answers.Labelled,
     )
-    @refusing
+    @with_errors
     async def label(request: Request) -> Response:
-        """By the ids of their predictions: late, again or several at once, all is well."""
+        """Outcomes by the ids of their predictions. They may be sent late, repeated or in batches."""
         try:
-            told = reads["Labels"].validate_json(await body(request, most))["labels"]
+            outcomes = adapters.labels.validate_json(await body(request, max_bytes))["labels"]
         except ValidationError as error:
             return problems(error, ["id", "value", "at"])
-        result = await service.label(as_labels(told))
-        return Response(to_json(result._asdict()), media_type=JSON)
+        stored, unknown = await service.label(as_labels(outcomes))
+        return Response(to_json(answers.Labelled(stored=stored, unknown=unknown)), media_type=JSON)
 
     @app.post(
         "/admin/reload",
-        summary="Ask the registry now",
-        tags=[KEEPERS],
-        responses=said(409),
+        summary="Read the registry now",
+        tags=[OPERATORS],
+        responses=responses(409),
         response_model=answers.Reloaded,
     )
     async def reload(request: Request) -> Response:
-        """Also for what was refused before. It needs the token, on this machine too."""
+        """A rejected version is tried again. The token is required, also on this machine."""
         token = service.settings.token_sha256
-        if not token or not known(request.scope, token):
-            return detail(401, "this needs the token whose sha256 is serve.token_sha256", bearer=True)
+        if not token or not authorized(request.scope, token):
+            return detail(401, "this requires the token whose sha256 is serve.token_sha256", bearer=True)
         swapped = await service.reload()
-        if service.refused():
-            return detail(409, service.refused() or "")
-        told = {"version": service.live.version.version, "swapped": swapped}
-        return Response(to_json(told), media_type=JSON)
+        if refused := service.refused():
+            return detail(409, refused)
+        answer = answers.Reloaded(version=service.live.version.version, swapped=swapped)
+        return Response(to_json(answer), media_type=JSON)
 
     return predict
 
 
-def _tell(app: FastAPI, service: Service) -> None:
-    """The routes that only tell."""
+def _get_routes(app: FastAPI, service: Service) -> None:
+    """Add the routes that only report."""
 
     @app.get(
         "/v1/model",
         summary="The model that answers",
-        tags=[CALLERS],
-        responses=said(),
-        response_model=answers.Model,
+        tags=[CLIENTS],
+        responses=responses(),
+        response_model=answers.ServedModel,
     )
     async def model() -> Response:
-        """What was measured, since when it is in use, and whether it still holds."""
+        """Its metrics, since when it is the champion, and whether monitoring found it degraded."""
         return Response(to_json(service.model()), media_type=JSON)
 
-    @app.get("/healthz", summary="Does the process answer?", tags=[KEEPERS], response_model=answers.Health)
+    @app.get("/healthz", summary="Is the process alive?", tags=[OPERATORS], response_model=answers.Health)
     async def health() -> Response:
-        """If it does not, start it anew."""
+        """If not, restart it."""
         return Response(b'{"status":"ok"}', media_type=JSON)
 
     @app.get(
         "/readyz",
-        summary="Are predictions answered?",
-        tags=[KEEPERS],
+        summary="Does it answer predictions?",
+        tags=[OPERATORS],
         responses={503: {"model": answers.Ready}},
         response_model=answers.Ready,
     )
     async def ready(request: Request) -> Response:
-        """If not, send requests elsewhere. Why is for those with the token."""
-        state = service.ready()
-        status, token = 200 if state["ready"] else 503, service.settings.token_sha256
-        if token and not known(request.scope, token):
-            state = {"ready": state["ready"]}
+        """If not, send requests elsewhere. The reason is shown only with the token."""
+        state, token = service.ready(), service.settings.token_sha256
+        status = 200 if state.ready else 503
+        if token and not authorized(request.scope, token):
+            return Response(to_json({"ready": state.ready}), status, media_type=JSON)
         return Response(to_json(state), status, media_type=JSON)
 
-    @app.get("/metrics", summary="For Prometheus", tags=[KEEPERS], responses=said(), response_class=Response)
+    @app.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        tags=[OPERATORS],
+        responses=responses(),
+        response_class=Response,
+    )
     async def metrics() -> Response:
-        """Requests, latency, rows, scores, swaps, refusals and the log's lag, as text."""
+        """Requests, latency, rows, scores, swaps, rejected versions and the log's lag, as text."""
         return Response(service.metrics.text(), media_type=TEXT)
 
 
-def _document(app: FastAPI, service: Service, reads: dict[str, TypeAdapter[Any]]) -> dict[str, Any]:
-    """OpenAPI, with what `predict` and `labels` read: their bodies are read quicker than FastAPI would."""
+# OpenAPI is anybody's schema: FastAPI builds and serves it as a plain dictionary.
+def _document(app: FastAPI, service: Service, adapters: Adapters) -> dict[str, Any]:
+    """OpenAPI with the bodies of the two POST routes, which FastAPI does not see: the routes read them."""
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(
         title=app.title, version=app.version, routes=app.routes, description=service.live.contract.row
     )
     schemas = document["components"]["schemas"]
-    for path, name in ((PREDICT, "Request"), ("/v1/labels", "Labels")):
-        schema = reads[name].json_schema(ref_template=REF)
+    predict = adapters.predict.json_schema(ref_template=REF)
+    labels = adapters.labels.json_schema(ref_template=REF)
+    for path, name, schema in ((PREDICT, "Request", predict), (LABELS, "Labels", labels)):
         schemas |= schema.pop("$defs", {}) | {name: schema}
         content = {JSON: {"schema": {"$ref": REF.format(model=name)}}}
         document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}

@@ -1,4 +1,4 @@
-"""Score what waits together: requests of the same moment share one call of the model and one commit."""
+"""Score waiting requests together: requests that arrive at the same time share a model call and a commit."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import to_json
 
 from perenne.common.names import PROD
 from perenne.serving.log import Entry, Log
-from perenne.serving.metrics import Metrics
-from perenne.serving.rows import Row
+from perenne.serving.predictions import PredictResult
+from perenne.serving.prometheus import Metrics
+from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.shadow import Shadow
 
-MOST_WAITING = 20_000  # rows; more are turned away, before memory or patience ends
+MAX_WAITING = 20_000  # rows; further requests get a 503 before memory runs out
 
 
 class Busy(Exception):  # noqa: N818 -- a state, not a fault
-    """More rows wait than can be answered soon."""
-
-
-class Answer(NamedTuple):
-    """What the model says of the rows of a request, and which model it was."""
-
-    version: str
-    ids: list[str]
-    scores: list[float]
-    unseen: list[list[str]]
+    """Too many rows are waiting to be scored."""
 
 
 class Waiting(NamedTuple):
-    """A request that waits for its answer."""
+    """A request that waits for its predictions."""
 
-    rows: Sequence[Row]
-    answer: asyncio.Future[Answer]
+    rows: Sequence[InputRow]
+    result: asyncio.Future[PredictResult]
 
 
 class Batcher:
-    """Takes requests, and answers them when their predictions are in the log.
+    """Scores requests, and returns their predictions once they are in the log.
 
-    Whatever waits when the loop comes round is scored at once: with one caller nobody waits for anybody.
-    One batch is scored by one model, so an answer's version is the one that made its scores.
+    All requests that wait at the next iteration of the event loop are scored together, so a single caller
+    never waits for others. One model scores a batch, so the version in a result is the one that scored it.
+
+    Parameters
+    ----------
+    live
+        Returns the version to score with; called once per batch.
+    log
+        Where predictions are committed before they are returned.
+    shadow
+        Is offered every batch that was answered.
+    metrics
+        Count what was answered.
+
     """
 
     def __init__(self, live: Callable[[], Served], log: Log, shadow: Shadow, metrics: Metrics) -> None:
@@ -58,18 +62,18 @@ class Batcher:
         self._rows = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def predict(self, rows: Sequence[Row]) -> Answer:
+    async def predict(self, rows: Sequence[InputRow]) -> PredictResult:
         """Score the rows of a request and log them.
 
         Raises
         ------
         Busy
-            If too many wait already.
+            If more than `MAX_WAITING` rows would wait.
         LogUnavailable
             If the predictions could not be committed.
 
         """
-        if self._rows + len(rows) > MOST_WAITING:
+        if self._rows + len(rows) > MAX_WAITING:
             raise Busy
         loop = asyncio.get_running_loop()
         waiting = Waiting(rows, loop.create_future())
@@ -78,7 +82,7 @@ class Batcher:
         self._waiting.append(waiting)
         self._rows += len(rows)
         try:
-            return await waiting.answer
+            return await waiting.result
         finally:
             self._rows -= len(rows)
 
@@ -90,65 +94,52 @@ class Batcher:
 
     async def _answer(self, batch: list[Waiting]) -> None:
         try:
-            answers, entries = await self._score(batch)
+            results, entries = await self._score(batch)
             await self._log.append(entries)
-        except Exception as error:  # noqa: BLE001 -- each request gets it, and tells its caller
+        except Exception as error:  # noqa: BLE001 -- each request raises it to its caller
             for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+                if not waiting.result.done():
+                    waiting.result.set_exception(error)
             return
-        for waiting, answer in zip(batch, answers, strict=True):
-            if not waiting.answer.done():  # its caller may have gone
-                waiting.answer.set_result(answer)
-        self._metrics.scored(answers)
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.result.done():  # its caller may have disconnected
+                waiting.result.set_result(result)
+        self._metrics.scored(results)
         self._shadow.offer(entries, [row for waiting in batch for row in waiting.rows])
 
-    async def _score(self, batch: list[Waiting]) -> tuple[list[Answer], list[Entry]]:
+    async def _score(self, batch: list[Waiting]) -> tuple[list[PredictResult], list[Entry]]:
         served = self._live()
         encode = served.scorer.encode
         encoded = [encode(row) for waiting in batch for row in waiting.rows]
         if served.scorer.quick:
-            found = served.scorer.score(encoded)
+            array = served.scorer.score(encoded)
         else:
             self._scoring = True
             try:
-                found = await asyncio.to_thread(served.scorer.score, encoded)
+                array = await asyncio.to_thread(served.scorer.score, encoded)
             finally:
                 self._scoring = False
                 if self._waiting:
                     asyncio.get_running_loop().call_soon(self._start)
-        scores = iter(found.tolist())
+        scores = iter(array.tolist())
         version, now = served.version.version, datetime.now(UTC)
-        answers, entries = [], []
+        results, entries = [], []
         for waiting in batch:
             ids = [new_id() for _ in waiting.rows]
             own = [next(scores) for _ in waiting.rows]
-            answers.append(Answer(version, ids, own, [served.unseen(row) for row in waiting.rows]))
+            results.append(PredictResult(version, ids, own, [served.unseen(row) for row in waiting.rows]))
             entries += [
                 Entry(name, now, PROD, version, features(row), score)
                 for name, row, score in zip(ids, waiting.rows, own, strict=True)
             ]
-        return answers, entries
+        return results, entries
 
 
 def new_id() -> str:
-    """A name for a prediction that no other has; those of a later millisecond sort after it."""
+    """A unique id for a prediction; an id from a later millisecond sorts after it."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
-def features(row: Row) -> str:
-    """A row as the log holds it: JSON, the columns in the contract's order."""
+def features(row: InputRow) -> str:
+    """A row as JSON for the log, with the columns in the contract's order."""
     return to_json(row).decode()
-
-
-def as_json(answer: Answer, threshold: float | None) -> bytes:
-    """An answer as its caller sees it; `threshold` is None where the target has no classes."""
-    predictions: list[dict[str, Any]] = [
-        {"id": name, "score": score} for name, score in zip(answer.ids, answer.scores, strict=True)
-    ]
-    for prediction, unseen in zip(predictions, answer.unseen, strict=True):
-        if threshold is not None:
-            prediction["class"] = int(prediction["score"] >= threshold)
-        if unseen:
-            prediction["unseen"] = unseen
-    return to_json({"model_version": answer.version, "predictions": predictions})

@@ -17,8 +17,8 @@ app = typer.Typer()
 
 
 @contextmanager
-def installed() -> Iterator[None]:
-    """Tell how to bring in what only the service needs, where it is not there."""
+def needs_serve_extra() -> Iterator[None]:
+    """Turn a missing package of the extra `serve` into an error that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -29,7 +29,11 @@ def installed() -> Iterator[None]:
 
 LogURL = Annotated[
     str | None,
-    typer.Option("--log-url", envvar="PERENNE_LOG_URL", help="The prediction log, such as sqlite:///FILE."),
+    typer.Option(
+        "--log-url",
+        envvar="PERENNE_LOG_URL",
+        help="The prediction log, such as sqlite:///FILE. Default: serve.log_url.",
+    ),
 ]
 
 
@@ -37,21 +41,21 @@ LogURL = Annotated[
 def serve(
     *,
     stage: Annotated[
-        str, typer.Option(metavar="STAGE|VERSION", help="The stage that is followed, or one version.")
+        str, typer.Option(metavar="STAGE|VERSION", help="The stage to follow, or one version.")
     ] = PROD,
     case: Case = None,
-    host: Annotated[str | None, typer.Option(help="By default serve.host of params.yaml.")] = None,
-    port: Annotated[int | None, typer.Option(help="By default serve.port; 0 is any that is free.")] = None,
+    host: Annotated[str | None, typer.Option(help="Default: serve.host of params.yaml.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: serve.port. 0: any free port.")] = None,
     log_url: LogURL = None,
     token_sha256: Annotated[
-        str | None, typer.Option(envvar="PERENNE_TOKEN_SHA256", help="By default serve.token_sha256.")
+        str | None, typer.Option(envvar="PERENNE_TOKEN_SHA256", help="Default: serve.token_sha256.")
     ] = None,
     require_signed: Annotated[
-        bool, typer.Option("--require-signed", help="Only versions whose tag's signature is good.")
+        bool, typer.Option("--require-signed", help="Serve only versions whose tag has a good signature.")
     ] = False,
 ) -> None:
-    """Serve the released model over HTTP, and follow its stage: what is released next takes its place."""
-    with installed():
+    """Serve the released model over HTTP. The next version in the stage replaces it without a restart."""
+    with needs_serve_extra():
         from perenne.serving import server, settings
     chosen = settings.load(host=host, port=port, log_url=log_url, token_sha256=token_sha256)
     server.run(case or current_case(), stage, chosen, require_signed=require_signed)
@@ -59,20 +63,22 @@ def serve(
 
 @app.command()
 def deploy(
-    version: Annotated[str | None, typer.Argument(help="By default the one that was released last.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Default: the version that was released last.")
+    ] = None,
     *,
-    stage: Annotated[str, typer.Option(help="Where it is put, if it does what it must.")] = PROD,
+    stage: Annotated[str, typer.Option(help="Where to put the version if it passes.")] = PROD,
     case: Case = None,
     push: Push = False,
 ) -> None:
-    """Try a version in the real server, golden rows and latency, and only then put it in a stage.
+    """Smoke-test a version in the real server (golden rows, latency), then put it in a stage.
 
-    One that fails in the stage already makes room for the version that was there before.
+    If a version fails that is in the stage already, the version before it takes its place.
     """
-    from perenne.serving import deploy, settings
+    from perenne.serving import rollout, settings
 
     budget = settings.load().budget_ms
-    typer.echo(deploy.deploy(case or current_case(), version, stage=stage, budget_ms=budget, push=push))
+    typer.echo(rollout.deploy(case or current_case(), version, stage=stage, budget_ms=budget, push=push))
 
 
 @app.command("export-log")
@@ -81,23 +87,24 @@ def export_log(
     case: Case = None,
     log_url: LogURL = None,
     through: Annotated[
-        str | None, typer.Option(metavar="PERIOD", help="By default the last that is over.")
+        str | None,
+        typer.Option(metavar="PERIOD", help="The last period to write. Default: the last one that is over."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("data/incoming"),
 ) -> None:
-    """Write what was predicted, with what happened, as files that `ingest.source: files` takes in."""
+    """Write logged predictions with their outcomes as files that `ingest.source: files` reads."""
     from datetime import UTC, datetime
 
     from perenne.common import periods
     from perenne.common.contract import read_contract
     from perenne.serving import settings
 
-    with installed():
+    with needs_serve_extra():
         from perenne.serving.log import export
-        from perenne.serving.log.store import Store
+        from perenne.serving.log.database import Database
 
     contract = read_contract(case or current_case())
     now = datetime.now(UTC)
     last = periods.parse(through, contract.period, "--through") if through else export.over(contract, now)
-    with Store(settings.load(log_url=log_url).log_url) as store:
-        typer.echo(export.export(store, contract, out, last))
+    with Database(settings.load(log_url=log_url).log_url) as database:
+        typer.echo(export.export(database, contract, out, last))

@@ -1,4 +1,4 @@
-"""Follow a stage: a new version is loaded beside the one that is served, proven, and then takes its place."""
+"""Follow a stage: a new version is loaded beside the served one, verified, and then swapped in."""
 
 from __future__ import annotations
 
@@ -19,35 +19,57 @@ from perenne.registry.fetch import signed
 from perenne.registry.rollback import before
 from perenne.registry.tags import Registry, Version
 from perenne.serving import served
-from perenne.serving.bring import SIGNED
+from perenne.serving.download import SIGNED
 from perenne.serving.served import Served
 
-RETRY_SECONDS = 300.0  # what was refused is looked at again after this long, or when asked for
+RETRY_SECONDS = 300.0  # until a rejected version is tried again, unless a reload asks for it
 
-# One thread for all of it: each thread has a heap of its own, and every one that loads models keeps some.
+# One thread for all loading: each thread has its own heap, and keeps some of it after loading a model.
 THREAD = ThreadPoolExecutor(1, "follow")
 
 T = TypeVar("T")
 
-log = logging.getLogger("perenne.serve")
+logger = logging.getLogger("perenne.serve")
 
 
 class Refusal(NamedTuple):
-    """Why what the registry says is not what is served."""
+    """Why the version in the registry is not served; `subject` is the version, or the stage if empty."""
 
-    what: str
+    subject: str
     why: str
 
 
 class Standing(NamedTuple):
-    """What the registry says of the version that is served."""
+    """Since when the served version is in its stage, and whether it is in the stage `degraded` as well."""
 
     since: datetime | None
     degraded: bool
 
 
 class Follower:
-    """One stage of one model. `live` is what is served; it is replaced whole, between two requests."""
+    """Follows one stage of one model.
+
+    Parameters
+    ----------
+    name
+        The model.
+    stage
+        The stage, or one version.
+    needed
+        Whether there must be a version: an empty stage is then an error, and the last version keeps serving.
+    require_signed
+        Whether a version's tag needs a good signature.
+    like
+        Returns the version whose contract a new one must have; None: any contract is accepted.
+
+    Attributes
+    ----------
+    live
+        The version that is served. It is replaced as a whole, between two requests.
+    refused
+        Why the version in the registry is not the one that is served.
+
+    """
 
     def __init__(
         self,
@@ -58,7 +80,6 @@ class Follower:
         require_signed: bool,
         like: Callable[[], Served | None],
     ) -> None:
-        """`needed`: there must be a version. `like`: whose contract another one must have; None for any."""
         self.name, self.stage = name, stage
         self.live: Served | None = None
         self.refused: Refusal | None = None
@@ -73,20 +94,27 @@ class Follower:
         self._one = asyncio.Lock()
 
     async def check(self, *, again: bool = False) -> None:
-        """Ask the remote once; `again`: also for what was just refused. Failures are told, not raised."""
+        """Read the remote once; failures are kept in `refused`, not raised.
+
+        Parameters
+        ----------
+        again
+            Also try a version that was rejected less than `RETRY_SECONDS` ago.
+
+        """
         async with self._one:
             try:
                 await self._follow(again=again)
             except PerenneError as error:
-                self._refuse(self.refused.what if self.refused else self.stage, str(error))
-            except Exception as error:  # noqa: BLE001 -- the one that is served goes on, whatever it was
+                self._refuse(self.refused.subject if self.refused else self.stage, str(error))
+            except Exception as error:  # noqa: BLE001 -- whatever it was, the current version keeps serving
                 self._refuse(self.stage, f"{type(error).__name__} while following")
 
     async def _follow(self, *, again: bool) -> None:
-        registry, unasked = await _elsewhere(self._read)
+        registry, offline = await _in_thread(self._read)
         wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
-            self._nothing()
+            self._handle_empty_stage()
             return
         if self.live and wanted == self.live.version:
             self.refused = None
@@ -104,58 +132,58 @@ class Follower:
                 await self._fall_back(registry)
             return
         self._swap(candidate, registry)
-        if unasked:
-            self._refuse(self.stage, unasked)
+        if offline:
+            self._refuse(self.stage, offline)
 
     async def _fall_back(self, registry: Registry) -> None:
-        """Nothing is served yet, as after a restart: then the version before the refused one goes on, too."""
+        """After a restart nothing is served yet: serve the version before the rejected one."""
         why = self.refused
         try:
             candidate = await self._load(before(registry, self.stage))
-        except PerenneError:  # why there is none is not why the newest was refused
+        except PerenneError:  # `refused` keeps the reason why the newest one was rejected
             return
         self._swap(candidate, registry)
         self.refused = why
 
-    def _nothing(self) -> None:
-        """Nothing is in the stage. Where one is needed the last one goes on: callers must have an answer."""
+    def _handle_empty_stage(self) -> None:
+        """If a version is needed, the last one keeps serving, so that callers have an answer."""
         if not self._needed:
             self.live = self.refused = None
         elif self.live:
-            self._refuse(self.stage, f"nothing is in {self.stage}; {self.live.version.version} goes on")
+            self._refuse(self.stage, f"nothing is in {self.stage}; {self.live.version.version} keeps serving")
         else:
             self._refuse(self.stage, f"nothing is in {self.stage}; perenne release puts a version there")
 
     def _read(self) -> tuple[Registry, str | None]:
-        """What the tags say, and why the remote was not asked: whoever starts meanwhile has those here."""
+        """The registry, and why the remote could not be read: then, at a start, the local tags are used."""
         try:
             tags.fetch()
         except PerenneError as error:
             if self.live or not self._needed:
                 raise
-            return tags.read(self.name), f"{error}; what was in {self.stage} when it was last asked is served"
+            return tags.read(self.name), f"{error}; serving the version last known to be in {self.stage}"
         return tags.read(self.name), None
 
     async def _load(self, version: Version) -> Served:
         if self._require_signed:
-            await _elsewhere(signed, version.tag)
+            await _in_thread(signed, version.tag)
         with TemporaryDirectory(prefix="perenne-") as folder:
-            await self._bring(version, folder)
-            candidate = await _elsewhere(served.load, self.name, version, Path(folder))
+            await self._download(version, folder)
+            candidate = await _in_thread(served.load, self.name, version, Path(folder))
         like = self._like()
         if like:
             served.same_contract(like, candidate)
         was = self._names.setdefault(version.version, candidate.sha256)
         if was != candidate.sha256:
             raise PerenneError(
-                f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]}, "
-                f"now it is {candidate.sha256[:12]}; a version is one model for ever"
+                f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]} and is now "
+                f"{candidate.sha256[:12]}; a version must not change its model"
             )
         return candidate
 
-    async def _bring(self, version: Version, folder: str) -> None:
+    async def _download(self, version: Version, folder: str) -> None:
         options = [SIGNED] if self._require_signed else []
-        module = ["-P", "-m", "perenne.serving.bring"]  # this code, whatever the repository has
+        module = ["-P", "-m", "perenne.serving.download"]  # not the code of the repository in the folder
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, *module, self.name, version.version, folder, *options),
             stdin=asyncio.subprocess.DEVNULL,
@@ -163,12 +191,13 @@ class Follower:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, told = await child.communicate()
+            _, stderr = await child.communicate()
         except asyncio.CancelledError:
             child.kill()
             raise
         if child.returncode:
-            raise PerenneError(_reason(told.decode("utf-8", "replace")) or f"exit status {child.returncode}")
+            why = _reason(stderr.decode("utf-8", "replace"))
+            raise PerenneError(why or f"exit status {child.returncode}")
 
     def _swap(self, candidate: Served, registry: Registry) -> None:
         was = self.live
@@ -177,23 +206,23 @@ class Follower:
         self.standing = _standing(registry, self.stage, candidate.version)
         self.swaps += was is not None
         instead = f" instead of {was.version.version}" if was else ""
-        log.info("%s: %s is served%s", self.stage, candidate.version.tag, instead)
+        logger.info("%s: %s is served%s", self.stage, candidate.version.tag, instead)
 
-    def _refuse(self, what: str, why: str) -> None:
-        refusal = Refusal(what, why)
+    def _refuse(self, subject: str, why: str) -> None:
+        refusal = Refusal(subject, why)
         if refusal != self.refused:
             self.refusals += 1
-            log.warning("%s: refused: %s", self.stage, why)
+            logger.warning("%s: rejected: %s", self.stage, why)
         self.refused = refusal
 
 
-async def _elsewhere(function: Callable[..., T], *arguments: object) -> T:
-    """Call a function while the loop goes on answering."""
+async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Call a function in the thread, while the event loop answers requests."""
     return await asyncio.get_running_loop().run_in_executor(THREAD, function, *arguments)
 
 
 def _version(registry: Registry, name: str) -> Version | None:
-    """The version of this name; no stage can be called like one."""
+    """The version with this name; a stage cannot have the name of a version."""
     return next((version for version in registry.versions if version.version == name), None)
 
 
@@ -203,13 +232,13 @@ def _standing(registry: Registry, stage: str, version: Version) -> Standing:
     return Standing(since[-1] if since else None, degraded is not None and degraded == version)
 
 
-def _reason(told: str) -> str:
-    r"""The error that a process ended with, in one line; of a traceback the last line.
+def _reason(stderr: str) -> str:
+    r"""The error that ended a process, in one line; the last line of a traceback.
 
     >>> _reason("a warning\nerror: one thing\n       another\n")
     'one thing another'
     """
-    lines = told.strip().splitlines()
+    lines = stderr.strip().splitlines()
     begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-    told = " ".join(lines[begins[-1] :] if begins else lines[-1:])
-    return " ".join(told.removeprefix("error: ").split())
+    last = " ".join(lines[begins[-1] :] if begins else lines[-1:])
+    return " ".join(last.removeprefix("error: ").split())

@@ -1,9 +1,9 @@
-"""Score gradient-boosted trees by tables: microseconds a row, and to the bit what scikit-learn says.
+"""Score gradient-boosted trees by tables: microseconds per row, bit for bit the scores of scikit-learn.
 
-Each leaf of a tree is a bit. A node rules out the leaves on the side that a row does not take, and which side
-that is depends on one feature alone: so for every bin of every feature there is one word a tree, of the
-leaves that are left. All features' words of a row, joined by AND, leave one bit a tree: its leaf. Leaves as
-bits are an idea of Lucchese et al., QuickScorer, SIGIR 2015.
+Each leaf of a tree is a bit of a word. A node excludes the leaves on the side that a row does not take, and
+that side depends on one feature only. So each bin of each feature has one word per tree: the leaves that
+remain. The AND of all features' words leaves one bit: the leaf of the row. Method: Lucchese et al.,
+"QuickScorer: a fast algorithm to rank documents with additive ensembles of regression trees", SIGIR 2015.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from perenne.serving.rows import InputRow
+
 Array = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 Bits = npt.NDArray[np.uint32]
 
-MOST_LEAVES = 64  # of a tree: the bits of a word
-MOST_BYTES = 2**28  # of the table; what needs more is left to scikit-learn
-ROWS_AT_ONCE = 128  # keeps what is gathered for them in the cache of the CPU
+MAX_LEAVES = 64  # of a tree: the bits of a word
+MAX_BYTES = 2**28  # of the table; scikit-learn scores models that need more
+ROWS_AT_ONCE = 128  # so that their words fit into the CPU's cache
 
 
-class Number(NamedTuple):
-    """A numeric feature: bin i holds what is above i of the thresholds; the words begin at `first`."""
+class NumberBins(NamedTuple):
+    """A numeric feature: bin i has the values above i of the thresholds; its words begin at `first`."""
 
     name: str
     first: int
@@ -36,14 +38,14 @@ class Number(NamedTuple):
     missing: int
 
     def place(self, value: float | None) -> int:
-        """The row of the table for a value."""
+        """The place in the table for a value."""
         return self.missing if value is None else self.first + bisect_left(self.thresholds, value)
 
 
-class Category(NamedTuple):
-    """A categorical feature: the row of the table of each value seen in training; others are missing.
+class CategoryBins(NamedTuple):
+    """A categorical feature: the place in the table of each value seen in training; others are missing.
 
-    `codes` are what the trees see instead of the values, in their order.
+    `codes` are the numbers that the trees use instead of the values, in the same order.
     """
 
     name: str
@@ -53,27 +55,39 @@ class Category(NamedTuple):
     missing: int
 
     def place(self, value: str | None) -> int:
-        """The row of the table for a value."""
+        """The place in the table for a value."""
         return self.missing if value is None else self.rows.get(value, self.missing)
 
 
-Feature = Number | Category
+Feature = NumberBins | CategoryBins
 Link = Callable[[Array], Array]
 
 
 class Forest:
-    """The trees of a pipeline as tables."""
+    """The trees of a pipeline as tables.
+
+    Parameters
+    ----------
+    features
+        In the order of the trees' features.
+    words
+        The leaves that remain for each bin, shape (bins of all features, trees).
+    leaves
+        The values of the leaves, shape (1 + trees, `MAX_LEAVES`); the first row has the baseline.
+    link
+        From the sum of the leaves to the score.
+
+    """
 
     def __init__(self, features: Sequence[Feature], words: Words, leaves: Array, link: Link) -> None:
-        """`words`, shape (bins, trees); `leaves`, shape (1 + trees, most of a tree), first the baseline."""
         self.features = tuple(features)
         self._words = words
         self._leaves = leaves.ravel()
         self._starts = np.arange(words.shape[1] + 1, dtype=np.int64) * leaves.shape[1]
         self._link = link
 
-    def encode(self, row: Mapping[str, Any]) -> list[int]:
-        """The rows of the table that a row of the contract picks: numbers as float, None for missing."""
+    def encode(self, row: InputRow) -> list[int]:
+        """The places in the table that a row selects, one for each feature; None counts as missing."""
         return [feature.place(row.get(feature.name)) for feature in self.features]
 
     def score(self, encoded: Sequence[Sequence[int]]) -> Array:
@@ -86,26 +100,26 @@ class Forest:
 
     def _score(self, encoded: Sequence[Sequence[int]]) -> Array:
         left: Words = np.bitwise_and.reduce(self._words[np.array(encoded, dtype=np.intp)], axis=1)
-        where = np.zeros((len(encoded), left.shape[1] + 1), dtype=np.int64)  # first comes the baseline
+        where = np.zeros((len(encoded), left.shape[1] + 1), dtype=np.int64)  # the first is the baseline
         where[:, 1:] = np.bitwise_count(left - np.uint64(1))
-        # One after the other, as scikit-learn adds them: another order has other last bits.
+        # Added one after the other as scikit-learn does: another order changes the last bits.
         raw = np.add.accumulate(self._leaves[where + self._starts], axis=1)[:, -1]
         return np.asarray(self._link(raw))
 
 
 def compiled(pipeline: Pipeline) -> Forest | None:
-    """The tables of a pipeline that `train` made; None if it is not of boosted trees that fit into words."""
+    """The tables of a pipeline that `train` made; None if it is not boosted trees, or they are too large."""
     estimator = pipeline[-1]
     if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return None
     trees = [predictor for (predictor,) in estimator._predictors]
-    if max(int(tree.nodes["is_leaf"].sum()) for tree in trees) > MOST_LEAVES:
+    if max(int(tree.nodes["is_leaf"].sum()) for tree in trees) > MAX_LEAVES:
         return None
     features = _features(pipeline, trees)
     bins = features[-1].missing + 1
-    if bins * len(trees) * np.dtype(np.uint64).itemsize > MOST_BYTES:
+    if bins * len(trees) * np.dtype(np.uint64).itemsize > MAX_BYTES:
         return None
-    words, leaves = np.empty((bins, len(trees)), dtype=np.uint64), np.zeros((1 + len(trees), MOST_LEAVES))
+    words, leaves = np.empty((bins, len(trees)), dtype=np.uint64), np.zeros((1 + len(trees), MAX_LEAVES))
     leaves[0, 0] = estimator._baseline_prediction.item()
     known, places = estimator._bin_mapper.make_known_categories_bitsets()
     for t, tree in enumerate(trees):
@@ -123,7 +137,7 @@ def compiled(pipeline: Pipeline) -> Forest | None:
 
 
 def _features(pipeline: Pipeline, trees: Sequence[Any]) -> list[Feature]:
-    """The features in the order in which the trees have them, each with its rows of the table."""
+    """The features in the order of the trees, each with its places in the table."""
     categories, numbers = (list(columns) for _, _, columns in pipeline["encode"].transformers_[:2])
     nodes = np.concatenate([tree.nodes for tree in trees])
     splits = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
@@ -131,19 +145,19 @@ def _features(pipeline: Pipeline, trees: Sequence[Any]) -> list[Feature]:
     first = 0
     for name, codes in _codes(pipeline, categories, numbers).items():
         rows = {value: first + number for number, value in enumerate(codes)}
-        features.append(Category(name, first, rows, np.array(list(codes.values())), first + len(rows)))
+        features.append(CategoryBins(name, first, rows, np.array(list(codes.values())), first + len(rows)))
         first += len(rows) + 1
     for at, name in enumerate(numbers, start=len(categories)):
         thresholds = np.unique(splits["num_threshold"][splits["feature_idx"] == at]).tolist()
-        features.append(Number(name, first, thresholds, first + len(thresholds) + 1))
+        features.append(NumberBins(name, first, thresholds, first + len(thresholds) + 1))
         first += len(thresholds) + 2
     return features
 
 
 def _left(feature: Feature, node: Any, sets: Bits, known: Bits, places: Bits) -> npt.NDArray[np.bool_]:
-    """Which rows of a feature go left at a node; the last one is that of what is missing."""
+    """Which places of a feature go left at a node; the last place is that of missing values."""
     missing = bool(node["missing_go_to_left"])
-    if isinstance(feature, Number):
+    if isinstance(feature, NumberBins):
         cut = bisect_left(feature.thresholds, float(node["num_threshold"])) + 1
         left = np.arange(len(feature.thresholds) + 1) < cut
     else:
@@ -153,7 +167,7 @@ def _left(feature: Feature, node: Any, sets: Bits, known: Bits, places: Bits) ->
 
 
 def _codes(pipeline: Pipeline, categories: list[str], numbers: list[str]) -> dict[str, dict[str, float]]:
-    """What the trees see instead of each category seen in training: the pipeline's own encoders are asked."""
+    """The numbers that the trees use for each category seen in training, from the pipeline's own encoders."""
     if not categories:
         return {}
     seen = [
@@ -177,14 +191,14 @@ def _codes(pipeline: Pipeline, categories: list[str], numbers: list[str]) -> dic
 
 
 def _sides(codes: Array, left: Bits, known: Bits, *, missing: bool) -> npt.NDArray[np.bool_]:
-    """Which codes go left at a node: those in its set, and with the missing ones those nobody knows."""
+    """Which codes go left at a node: those in its set; unknown ones go where missing values go."""
     code = np.nan_to_num(codes, nan=0).astype(np.uint8)
     in_left, in_known = ((bits[code // 32] >> (code % 32)) & 1 == 1 for bits in (left, known))
     return np.where(np.isnan(codes), missing, in_left | (~in_known & missing))
 
 
 def _spans(nodes: Any) -> list[tuple[int, int, int]]:
-    """The leaves under each node: the first, the first of its right side, and the end, from left to right."""
+    """The leaves under each node, from left to right: first, first on the right side, end (exclusive)."""
     spans: list[tuple[int, int, int]] = [(0, 0, 0)] * len(nodes)
     leaf = 0
 
@@ -205,7 +219,7 @@ def _spans(nodes: Any) -> list[tuple[int, int, int]]:
 
 
 def _bits(start: int, end: int) -> np.uint64:
-    """The bits from `start` up to `end`.
+    """A word with the bits from `start` up to `end`, exclusive.
 
     >>> f"{_bits(1, 4):b}"
     '1110'

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, how long it took, and no trace of the inside in answers."""
+"""The outermost layer of the service: checks the token, measures the time, hides internals in errors."""
 
 from __future__ import annotations
 
@@ -6,46 +6,54 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request, Response
 from pydantic_core import to_json
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from perenne.serving.metrics import Metrics
+from perenne.serving.prometheus import Metrics
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Route = Callable[[Request], Awaitable[Response]]
 
-OPEN = ("/healthz", "/readyz")  # for whoever restarts and routes; without the token they say yes or no
+OPEN = ("/healthz", "/readyz")  # for supervisors and load balancers; without the token, only yes or no
 BEARER = b"bearer "
 
-log = logging.getLogger("perenne.serve")
+logger = logging.getLogger("perenne.serve")
 
 
 class Guard:
     """Wraps the application.
 
-    What is asked for most goes straight to its route: FastAPI's steps on the way, good for any, take longer
+    The most frequent request goes directly to its route: FastAPI's general steps before a route take longer
     than the model and the log together.
+
+    Parameters
+    ----------
+    app
+        The application.
+    direct
+        Routes that are called without FastAPI, by method and path.
+    metrics
+        Count every request.
+    token_sha256
+        The sha256 of the token that requests need; None if they need none.
+    paths
+        Paths that are counted by name; all others are counted as `other`.
+
     """
 
     def __init__(
         self,
-        app: App,
-        straight: Mapping[tuple[str, str], Route],
+        app: ASGIApp,
+        direct: Mapping[tuple[str, str], Route],
         metrics: Metrics,
         token_sha256: str | None,
         paths: set[str],
     ) -> None:
-        """`straight`: by method and path. `paths`: those counted by name; any other is counted as one."""
         self._app = app
-        self._straight = straight
+        self._direct = direct
         self._metrics = metrics
         self._token = token_sha256
         self._paths = paths
@@ -65,17 +73,17 @@ class Guard:
             await send(message)
 
         try:
-            if self._token and scope["path"] not in OPEN and not known(scope, self._token):
-                await refuse(sent, 401, "a token is needed: Authorization: Bearer TOKEN")
-            elif route := self._straight.get((scope["method"], scope["path"])):
+            if self._token and scope["path"] not in OPEN and not authorized(scope, self._token):
+                await refuse(sent, 401, "a token is required: Authorization: Bearer TOKEN")
+            elif route := self._direct.get((scope["method"], scope["path"])):
                 response = await route(Request(scope, receive))
                 await response(scope, receive, sent)
             else:
                 await self._app(scope, receive, sent)
-        except Exception as error:  # noqa: BLE001 -- the message may hold what a caller sent: it is not logged
-            log.error("%s %s: %s", scope["method"], self._path(scope), where(error))  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001 -- its message may contain a caller's data: not logged
+            logger.error("%s %s: %s", scope["method"], self._path(scope), raised_at(error))  # noqa: TRY400
             if not status:
-                await refuse(sent, 500, "something went wrong here; the log of the service says where")
+                await refuse(sent, 500, "internal error; the service's own log has the place")
         finally:
             self._metrics.answered(self._path(scope), status, time.perf_counter() - start)
 
@@ -83,20 +91,20 @@ class Guard:
         return scope["path"] if scope["path"] in self._paths else "other"
 
 
-def known(scope: Scope, sha256: str) -> bool:
-    """Whether a request carries the token, found out in the same time whatever it carries."""
+def authorized(scope: Scope, sha256: str) -> bool:
+    """Whether a request carries the token; the check takes the same time for any wrong token."""
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = given[len(BEARER) :] if given[: len(BEARER)].lower() == BEARER else b""
     return hmac.compare_digest(hashlib.sha256(token).hexdigest(), sha256)
 
 
-def where(error: BaseException) -> str:
-    """The type of an error and the line that it comes from; not its message.
+def raised_at(error: BaseException) -> str:
+    """The type of an error and the line that raised it, without its message.
 
     >>> try:
     ...     {}["a salary"]
     ... except KeyError as error:
-    ...     where(error).partition(" at ")[0]
+    ...     raised_at(error).partition(" at ")[0]
     'KeyError'
     """
     at = error.__traceback__
@@ -107,7 +115,7 @@ def where(error: BaseException) -> str:
 
 
 async def refuse(send: Send, status: int, detail: str) -> None:
-    """Answer with a status and one line."""
+    """Send a response with a status and one line."""
     body = to_json({"detail": detail})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:

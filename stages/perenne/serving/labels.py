@@ -1,10 +1,10 @@
-"""The outcomes that come later: which prediction, what happened, and when it was known."""
+"""Outcomes that callers report later: of which prediction, the value, and since when it is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -13,33 +13,39 @@ from perenne.serving.log import Label
 from perenne.serving.rows import STRICT, Time
 
 
-class Outcome(TypedDict):
-    """What happened to one row."""
+class ReportedOutcome(TypedDict):
+    """The outcome of one row."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
 
-    id: Annotated[str, Field(min_length=1, max_length=64, description="as the prediction was answered with")]
-    value: Annotated[float, Field(description="of the target; where it has classes, 1 or 0")]
-    at: NotRequired[Annotated[Time, Field(description="when it was known, by default now")]]
+    id: Annotated[str, Field(min_length=1, max_length=64, description="the id of the prediction")]
+    value: Annotated[float, Field(description="the target; 1 or 0 if it has classes")]
+    at: NotRequired[Annotated[Time, Field(description="when it became known; default: now")]]
 
 
-def labels(most: int) -> TypeAdapter[Any]:
-    """What reads the body of a request: `{"labels": [...]}`, at most `most` of them."""
+class LabelRequest(TypedDict):
+    """The body of a request with outcomes, after validation."""
 
-    class Labels(TypedDict):
+    labels: list[ReportedOutcome]
+
+
+def label_adapter(max_labels: int) -> TypeAdapter[LabelRequest]:
+    """Build the validator of `{"labels": [...]}`, a list of 1 to `max_labels` outcomes."""
+
+    class Labels(LabelRequest):
         """Outcomes."""
 
         __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
 
-        labels: Annotated[list[Outcome], Field(min_length=1, max_length=most)]
+        labels: Annotated[list[ReportedOutcome], Field(min_length=1, max_length=max_labels)]
 
     return TypeAdapter(Labels)
 
 
-def as_labels(outcomes: Iterable[dict[str, Any]]) -> list[Label]:
-    """Outcomes as the log takes them."""
+def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
+    """Convert validated outcomes to records of the log, with times in UTC."""
     now = datetime.now(UTC)
     return [
-        Label(told["id"], told["value"], told["at"].replace(tzinfo=UTC) if "at" in told else now)
-        for told in outcomes
+        Label(outcome["id"], outcome["value"], outcome["at"].replace(tzinfo=UTC) if "at" in outcome else now)
+        for outcome in outcomes
     ]

@@ -1,9 +1,8 @@
-"""What is wrong with a request: in words, and with the status that HTTP has for it."""
+"""Requests that fail: a text that says what is wrong, and the HTTP status for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from fastapi import Request, Response
 from pydantic import ValidationError
@@ -12,78 +11,91 @@ from starlette.requests import ClientDisconnect
 
 from perenne.common.errors import hint
 from perenne.common.typed import EXPECTED
+from perenne.serving.answers import FieldProblem, Problems
 
 JSON = "application/json"
-MOST = 20  # problems told at once
-SHOWN = 60  # characters of a value
+MAX_PROBLEMS = 20  # listed in one response
+MAX_SHOWN = 60  # characters of a value
 
 
-class Refused(Exception):  # noqa: N818 -- an answer
-    """A request that is not answered otherwise."""
+class RequestError(Exception):
+    """A request that fails before its rows are looked at."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
 
 
-def detail(status: int, told: str, *, bearer: bool = False) -> Response:
-    """An answer of one line; `bearer` says how to show who one is."""
+def detail(status: int, message: str, *, bearer: bool = False) -> Response:
+    """A response of one line; `bearer` adds the header that asks for a token."""
     headers = {"www-authenticate": "Bearer"} if bearer else None
-    return Response(to_json({"detail": told}), status, headers, JSON)
+    return Response(to_json({"detail": message}), status, headers, JSON)
 
 
-async def body(request: Request, most: int) -> bytes:
-    """The body of a request; it is not read on beyond the bytes that it may have.
+async def body(request: Request, max_bytes: int) -> bytes:
+    """Read the body of a request, and stop at `max_bytes`.
 
-    Only JSON that says so: a page in a browser could send other types to this machine, unasked.
+    The content type must be JSON: a web page in a browser may send other types to this machine without the
+    user's consent.
+
+    Raises
+    ------
+    RequestError
+        415 for another content type, 413 for a body that is too large, 400 if the connection breaks.
+
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
-        raise Refused(415, f"the content type must be {JSON}")
-    told = request.headers.get("content-length", "0")
+        raise RequestError(415, f"the content type must be {JSON}")
+    announced = request.headers.get("content-length", "0")
     parts, size = [], 0
-    if int(told) <= most:
+    if int(announced) <= max_bytes:
         try:
             async for part in request.stream():
                 size += len(part)
                 parts.append(part)
-                if size > most:
+                if size > max_bytes:
                     break
             else:
                 return b"".join(parts)
         except ClientDisconnect as error:
-            raise Refused(400, "the rest of the request never came") from error
-    raise Refused(413, f"a request may have {most} bytes; send the rows in several")
+            raise RequestError(400, "the connection closed before the whole request arrived") from error
+    raise RequestError(413, f"the limit is {max_bytes} bytes per request; send the rows in several requests")
 
 
 def problems(error: ValidationError, columns: Iterable[str]) -> Response:
-    """The answer to a request that is not of the contract."""
-    found = error.errors(include_url=False)
-    first = found[0]
+    """The response to a request that does not match the contract; `columns`: the valid names of fields."""
+    errors = error.errors(include_url=False)
+    first = errors[0]
     if first["type"] == "json_invalid":
-        return detail(400, f"not JSON: {first['ctx']['error']}")
+        return detail(400, f"not valid JSON: {first['ctx']['error']}")
     if first["type"] == "too_long" and len(first["loc"]) == 1:
         limit = first["ctx"]["max_length"]
-        return detail(413, f"a request may have {limit} {first['loc'][0]}; send several requests")
-    wrong = [_problem(e, columns) for e in found[:MOST]]
-    place = ", ".join(f"{k} {wrong[0][k]}" for k in ("row", "field") if wrong[0][k] is not None)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    told = f"{place}: {wrong[0]['problem']}" if place else wrong[0]["problem"]
-    return Response(to_json({"detail": told + more, "errors": wrong}), 422, media_type=JSON)
+        return detail(413, f"the limit is {limit} {first['loc'][0]} per request; send several requests")
+    listed = [_problem(one, columns) for one in errors[:MAX_PROBLEMS]]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    answer = Problems(detail=_line(listed[0]) + more, errors=listed)
+    return Response(to_json(answer), 422, media_type=JSON)
 
 
-def _problem(error: ErrorDetails, columns: Iterable[str]) -> dict[str, Any]:
+def _line(problem: FieldProblem) -> str:
+    places = {"row": problem.row, "field": problem.field}
+    place = ", ".join(f"{name} {value}" for name, value in places.items() if value is not None)
+    return f"{place}: {problem.problem}" if place else problem.problem
+
+
+def _problem(error: ErrorDetails, columns: Iterable[str]) -> FieldProblem:
     _, row, field, *_ = (*error["loc"], None, None, None)
-    return {"row": row, "field": field, "problem": _told(error, columns)}
+    return FieldProblem.model_construct(row=row, field=field, problem=_message(error, columns))
 
 
-def _told(error: ErrorDetails, columns: Iterable[str]) -> str:
+def _message(error: ErrorDetails, columns: Iterable[str]) -> str:
     kind = error["type"]
     if kind == "missing":
         return "missing"
     if kind == "extra_forbidden":
         return f"no such column; {hint(error['loc'][-1], columns)}"
-    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    needed = f"must be {EXPECTED[kind]}" if kind in EXPECTED else said[0].lower() + said[1:]
-    found = repr(error["input"])
-    return f"found {found if len(found) <= SHOWN else found[:SHOWN] + '...'}, {needed}"
+    reason = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    needed = f"must be {EXPECTED[kind]}" if kind in EXPECTED else reason[0].lower() + reason[1:]
+    value = repr(error["input"])
+    return f"found {value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + '...'}, {needed}"

@@ -1,4 +1,4 @@
-"""The rows that the service takes: the contract as types, checked in C, and as the JSON schema in /docs."""
+"""The rows that the service accepts: the contract as types, validated in C and shown in /docs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic import ConfigDict, Field, GetPydanticSchema, TypeAdapter, WithJsonSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import TypedDict
 
-from perenne.common.contract import Column, Contract
+from perenne.common.contract import Column, Contract, Type
 
-Row = dict[str, Any]
+# The contract decides which keys a row has and what its values are: int, float, bool, str, datetime or None.
+InputRow = dict[str, Any]
 
-DICT: Any = TypedDict  # a type that is known when the contract is
+# What `Annotated[...]` returns. Python has no name yet for a type that is made while the program runs.
+TypeForm = Any
+
+DICT: TypeForm = TypedDict  # called with fields that only the contract knows
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-MOST_TEXT = 200  # characters of a category: one never seen is kept in the log
-TYPES: dict[str, Any] = {
+MAX_TEXT = 200  # characters of a category: the log also keeps categories that training has not seen
+TYPES: dict[Type, TypeForm] = {
     "integer": Annotated[int, Field(ge=-(2**63), lt=2**63)],
     "number": float,
     "boolean": bool,
-    "category": Annotated[str, Field(min_length=1, max_length=MOST_TEXT)],
-    "text": Annotated[str, Field(max_length=MOST_TEXT)],
+    "category": Annotated[str, Field(min_length=1, max_length=MAX_TEXT)],
+    "text": Annotated[str, Field(max_length=MAX_TEXT)],
 }
 
 
 def time(text: str) -> datetime:
-    """A time as the pipeline reads it: one with a zone in UTC, a date as its first moment."""
+    """Read a time as the pipeline does: with a zone it is converted to UTC, a date is its midnight."""
     try:
         value = datetime.fromisoformat(text) if re.match(r"\d{4}-\d{2}-\d{2}", text) else None
         if value and value.tzinfo:
@@ -38,78 +43,100 @@ def time(text: str) -> datetime:
     return value
 
 
-Time = Annotated[str, AfterValidator(time), WithJsonSchema({"type": "string", "format": "date-time"})]
+# A string in JSON, a datetime without a zone (UTC) in Python.
+Time = Annotated[
+    datetime,
+    GetPydanticSchema(lambda _, handler: no_info_after_validator_function(time, handler(str))),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
-def requests(contract: Contract, most: int) -> TypeAdapter[Any]:
-    """What reads the body of a request: `{"rows": [...]}`, at most `most` of them."""
-    columns = {name: _field(name, column, contract) for name, column in asked(contract).items()}
-    row = _typed("Row", columns, contract.row[0].upper() + contract.row[1:] + ".", example(contract))
-    rows = Annotated[list[row], Field(min_length=1, max_length=most)]  # type: ignore[valid-type]  # made here
-    return TypeAdapter(_typed("Request", {"rows": rows}, "Rows to be scored.", {"rows": [example(contract)]}))
+class PredictRequest(TypedDict):
+    """The body of a request for predictions, after validation."""
+
+    rows: list[InputRow]
 
 
-def _typed(name: str, fields: dict[str, Any], about: str, shown: Row) -> Any:
-    """A dict with these keys and no other: read quicker than a model."""
+def predict_adapter(contract: Contract, max_rows: int) -> TypeAdapter[PredictRequest]:
+    """Build the validator of `{"rows": [...]}`.
+
+    Parameters
+    ----------
+    contract
+        Its columns are the keys of a row; times become datetimes in UTC without a zone.
+    max_rows
+        A longer list is an error of type `too_long`, an empty one of type `too_short`.
+
+    """
+    columns = {name: _field(name, column, contract) for name, column in input_columns(contract).items()}
+    about = contract.row[0].upper() + contract.row[1:] + "."
+    row = _typed_dict("Row", columns, about, example(contract))
+    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made here
+    return TypeAdapter(
+        _typed_dict("Request", {"rows": rows}, "Rows to score.", {"rows": [example(contract)]})
+    )
+
+
+def _typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputRow) -> TypeForm:
+    """A dict with these keys and no other: faster to validate than a model."""
     made = DICT(name, fields)
     made.__doc__ = about
     made.__pydantic_config__ = {**STRICT, "json_schema_extra": {"example": shown}}
     return made
 
 
-def asked(contract: Contract) -> dict[str, Column]:
-    """The columns that a caller may name: the target is what is asked for, and what is ignored has no use."""
+def input_columns(contract: Contract) -> dict[str, Column]:
+    """The columns that a row may have: all but the target and the ignored ones."""
     return {
         n: column for n, column in contract.columns.items() if not {"target", "ignored"} & set(column.role)
     }
 
 
-def _field(name: str, column: Column, contract: Contract) -> Any:
-    """A column as a type: features must be there unless they may be missing; others are kept, if given.
+def _field(name: str, column: Column, contract: Contract) -> TypeForm:
+    """The type of a column. Features are required unless the contract allows them to be missing.
 
-    What is no feature is not scored, but the log holds it, and so can what is made of the log: a batch needs
-    its entities and slices. A model that looks at dates needs the row's own as well.
+    Other columns are optional. They are not scored but logged, because a batch that is exported from the log
+    needs its entities and slices. The time is required if a feature is a date, which counts from it.
     """
     unit = f"in {column.unit}" if column.unit else ""
-    told = "; ".join(filter(None, [column.about, unit, _use(name, column, contract)]))
-    kind: Any = Annotated[_type(column), Field(description=told)]
-    needed = "feature" in column.role or (name == contract.time and _dated(contract))
+    about = "; ".join(filter(None, [column.about, unit, _purpose(name, column, contract)]))
+    kind: TypeForm = Annotated[_type(column), Field(description=about)]
+    needed = "feature" in column.role or (name == contract.time and _has_dates(contract))
     if needed and not column.missing:
         return Required[kind]
-    return NotRequired[Annotated[kind | None, Field(description=told)]]
+    return NotRequired[Annotated[kind | None, Field(description=about)]]
 
 
-def _use(name: str, column: Column, contract: Contract) -> str:
+def _purpose(name: str, column: Column, contract: Contract) -> str:
     if name == contract.time:
-        return "the row's time, by default that of the request"
-    return "" if "feature" in column.role else "kept in the log, never used to predict"
+        return "the row's time; default: the time of the request"
+    return "" if "feature" in column.role else "logged, not used to predict"
 
 
-def _type(column: Column) -> Any:
+def _type(column: Column) -> TypeForm:
     if column.type == "datetime":
         return Time
     if column.values and column.type == "integer":
         return Literal[column.values]
-    limits: dict[str, Any] = {"ge": column.range[0], "le": column.range[1]} if column.range else {}
-    if column.values:
-        limits |= {"examples": list(map(str, column.values))}
-    return Annotated[TYPES[column.type], Field(**limits)]
+    low, high = column.range or (None, None)
+    examples = list(map(str, column.values)) if column.values else None
+    return Annotated[TYPES[column.type], Field(ge=low, le=high, examples=examples)]
 
 
-def _dated(contract: Contract) -> bool:
+def _has_dates(contract: Contract) -> bool:
     return any(contract.columns[name].type == "datetime" for name in contract.features)
 
 
-def example(contract: Contract) -> Row:
-    """A row that the contract allows, as JSON holds it."""
+def example(contract: Contract) -> InputRow:
+    """A row that the contract allows, with values as JSON has them."""
     return {
         name: _example(column)
         for name, column in contract.columns.items()
-        if "feature" in column.role or (name == contract.time and _dated(contract))
+        if "feature" in column.role or (name == contract.time and _has_dates(contract))
     }
 
 
-def _example(column: Column) -> Any:
+def _example(column: Column) -> str | int | float | bool:
     if column.values:
         return str(column.values[0]) if column.type == "category" else column.values[0]
     low, high = column.range or (0, 2)

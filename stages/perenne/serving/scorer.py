@@ -1,49 +1,46 @@
-"""From validated rows to scores, without a frame where the model is one that tables can score."""
+"""From validated rows to scores: by tables for boosted trees, by a data frame for any other model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from perenne.common import model
 from perenne.common.contract import Contract
 from perenne.serving import forest
-from perenne.serving.forest import Forest
-
-Array = npt.NDArray[np.float64]
+from perenne.serving.forest import Array, Forest
+from perenne.serving.rows import InputRow
 
 DTYPES = {"integer": "float64", "number": "float64", "datetime": "datetime64[us]"}
 
 
 class Scorer(Protocol):
-    """Scores many rows at once."""
+    """Scores many rows at once. What `encode` returns is known to the scorer alone."""
 
     @property
     def quick(self) -> bool:
-        """Whether it may run in the loop that answers."""
+        """Whether it is fast enough to run in the event loop; otherwise it runs in a thread."""
 
-    def encode(self, row: Mapping[str, Any]) -> Any:
-        """What the model sees of a row."""
+    def encode(self, row: InputRow) -> Any:
+        """What `score` takes instead of a row."""
 
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
 
 
 class Tables(NamedTuple):
-    """Boosted trees as tables; a date becomes the days from it to the row's own time."""
+    """Boosted trees as tables; a date becomes the number of days from it to the row's time."""
 
     forest: Forest
     time: str
     dates: tuple[str, ...]
     quick: bool = True
 
-    def encode(self, row: Mapping[str, Any]) -> list[int]:
-        """The rows of the tables that a row picks."""
+    def encode(self, row: InputRow) -> list[int]:
+        """The places in the tables that a row selects, one for each feature."""
         if not self.dates:
             return self.forest.encode(row)
         known = [name for name in self.dates if row.get(name) is not None]
@@ -56,14 +53,14 @@ class Tables(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Any other model: one frame for all rows that wait, made as the pipeline makes it."""
+    """Any other model: one frame for all rows of a batch, built as the pipeline builds it."""
 
     pipeline: Pipeline
     contract: Contract
     quick: bool = False
 
-    def encode(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The row as it is."""
+    def encode(self, row: InputRow) -> InputRow:
+        """The row, unchanged."""
         return row
 
     def score(self, encoded: Sequence[Any]) -> Array:
@@ -80,7 +77,7 @@ class Frames(NamedTuple):
 
 
 def scorer(pipeline: Pipeline, contract: Contract) -> Scorer:
-    """The quickest way to score by a pipeline."""
+    """The fastest scorer for a pipeline."""
     compiled = forest.compiled(pipeline)
     if compiled is None:
         return Frames(pipeline, contract)

@@ -1,4 +1,4 @@
-"""A version that is ready to be served: loaded, and proven to be the one that was released."""
+"""A version that is ready to serve: loaded, and verified to be the one that was released."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from pydantic import ValidationError
 
 from perenne.common import model, names
@@ -20,86 +19,97 @@ from perenne.documents.proof import Proof
 from perenne.registry import golden
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
-from perenne.serving.bring import ROWS
-from perenne.serving.rows import requests
-from perenne.serving.scorer import Array, Scorer, scorer
+from perenne.serving.download import GOLDEN
+from perenne.serving.forest import Array
+from perenne.serving.rows import InputRow, predict_adapter
+from perenne.serving.scorer import Scorer, scorer
 
-TOLERANCE = 1e-9  # of BLAS, whose last bits may differ between CPUs; trees are the same to the bit
+TOLERANCE = 1e-9  # for BLAS, whose last bits may differ between CPUs; trees agree to the bit
 
 
 class Served(NamedTuple):
-    """A version with all that it takes to answer by it."""
+    """A version with all that is needed to answer requests.
+
+    `proof` is that of the version, which takes milliseconds to parse; `sha256` is that of the model file;
+    `known` has the categories of each column that occurred in training.
+    """
 
     version: Version
-    proof: Proof  # of the version: to read it takes some milliseconds
+    proof: Proof
     sha256: str
     contract: Contract
     scorer: Scorer
-    known: dict[str, frozenset[str]]  # the categories that were there in training
+    known: dict[str, frozenset[str]]
 
-    def unseen(self, row: Mapping[str, Any]) -> list[str]:
-        """The columns of a row whose category the model has never seen."""
+    def unseen(self, row: InputRow) -> list[str]:
+        """The columns of a row whose category did not occur in training."""
         return [
             name for name, known in self.known.items() if (v := row.get(name)) is not None and v not in known
         ]
 
 
 def load(name: str, version: Version, folder: Path) -> Served:
-    """Load what `bring` brought, and prove it.
+    """Load the files of a version from the folder that `download` wrote, and verify them.
 
     Raises
     ------
     PerenneError
-        If the file is not the one that the tag proves, holds types that are not trusted, or does not
-        reproduce the golden predictions.
+        If the model's sha256 is not the one in the tag, the model holds types that are not trusted, or it
+        does not reproduce the golden predictions.
 
     """
     path = folder / names.MODEL.name
     data = path.read_bytes()
     proof = version.proof or Proof()
-    found, said = hashlib.sha256(data).hexdigest(), version.sha256
-    if found != said:
-        raise PerenneError(f"{path}: its sha256 is {found}, but its tag {version.tag} says {said}")
+    actual, released = hashlib.sha256(data).hexdigest(), version.sha256
+    if actual != released:
+        raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
     card = json.loads((folder / names.CARD.name).read_text(encoding="utf-8"))
     contract = contract_of(name, version.commit)
     served = Served(
         version,
         proof,
-        found,
+        actual,
         contract,
         scorer(model.loads(data, str(path)), contract),
         {f["name"]: frozenset(f["categories"]) for f in card["features"] if "categories" in f},
     )
-    _prove(served, (folder / ROWS).read_bytes())
+    _check_golden(served, (folder / GOLDEN).read_bytes())
     return served
 
 
 def same_contract(served: Served, candidate: Served) -> None:
-    """Do nothing if callers need not notice that another version answers; else raise a `PerenneError`."""
+    """Check that a candidate takes the same requests as the served version.
+
+    Raises
+    ------
+    PerenneError
+        If it does not; names the differences.
+
+    """
     changes = inputs(served.contract, candidate.contract)
     if changes:
         raise PerenneError(
-            f"{candidate.version.tag}: its contract is another one: {'; '.join(changes)}; "
-            "callers have to change first, then start the service anew"
+            f"{candidate.version.tag}: its contract differs: {'; '.join(changes)}; "
+            "change the callers first, then restart the service"
         )
 
 
-def _prove(served: Served, rows: bytes) -> None:
-    """Do nothing if the golden predictions come out, by the same road that requests take."""
+def _check_golden(served: Served, body: bytes) -> None:
+    """Check that the golden rows, read and scored as a request is, have the released scores."""
     recorded = golden.recorded(served.version)
-    body = b'{"rows": ' + rows + b"}"
     try:
-        read = requests(served.contract, len(recorded)).validate_json(body)["rows"]
+        rows = predict_adapter(served.contract, len(recorded)).validate_json(body)["rows"]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error
-    scores = served.scorer.score([served.scorer.encode(row) for row in read])
-    _equal(served.version.tag, recorded, scores)
+    scores = served.scorer.score([served.scorer.encode(row) for row in rows])
+    _check_scores(served.version.tag, recorded, scores)
 
 
-def _equal(tag: str, recorded: Mapping[int, float], scores: Array) -> None:
-    for (row, said), score in zip(recorded.items(), np.asarray(scores).tolist(), strict=True):
-        if not math.isclose(score, said, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+def _check_scores(tag: str, recorded: Mapping[int, float], scores: Array) -> None:
+    for (row, released), score in zip(recorded.items(), scores.tolist(), strict=True):
+        if not math.isclose(score, released, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             raise PerenneError(
-                f"{tag}: golden row {row}: the score here is {score!r}, but it was released with {said!r}"
+                f"{tag}: golden row {row}: the score is {score!r} here, but {released!r} when released"
             )

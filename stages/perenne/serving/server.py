@@ -6,7 +6,6 @@ import gc
 import logging
 import socket
 from asyncio import Runner
-from typing import Any
 
 import uvicorn
 import uvloop
@@ -15,28 +14,46 @@ from perenne.serving.app import build
 from perenne.serving.service import Service
 from perenne.serving.settings import ServeSettings
 
-SECONDS_TO_FINISH = 10  # for requests that are under way when it is told to stop
+SECONDS_TO_FINISH = 10  # for open requests when it stops
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens when it does: port 0 is any."""
+class _AnnouncingServer(uvicorn.Server):
+    """Prints its address once it listens, because port 0 means any free port."""
 
-    told: str
+    announcement: str
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start to listen."""
         await super().startup(sockets)
         if self.started:
-            # What is loaded by now stays. Looking through it for what can go holds every request up, for
-            # some 100 ms each time; versions that are swapped in later are looked through as ever.
+            # Objects loaded by now stay. A full garbage collection would delay requests by some 100 ms each
+            # time to search them. Versions that are swapped in later are collected as usual.
             gc.collect()
             gc.freeze()
             host, port, *_ = self.servers[0].sockets[0].getsockname()
-            print(f"{self.told} on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+            print(f"{self.announcement} on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
 
 
 def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool) -> None:
-    """Serve until told to stop; a `PerenneError` says why there is nothing to be served."""
+    """Serve until the process gets SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    name
+        The model.
+    stage
+        The stage to follow, or one version.
+    settings
+        The section `serve` of params.yaml.
+    require_signed
+        Whether a version's tag needs a good signature.
+
+    Raises
+    ------
+    PerenneError
+        If no version can be served, or the log cannot be opened.
+
+    """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("perenne").setLevel(logging.INFO)
     service = Service(name, stage, settings, require_signed=require_signed)
@@ -48,8 +65,6 @@ async def _serve(service: Service) -> None:
     try:
         await service.start()
         settings = service.settings
-        options: dict[str, Any] = {"access_log": False, "server_header": False, "proxy_headers": False}
-        options["log_config"] = None
         config = uvicorn.Config(
             build(service),
             host=settings.host,
@@ -57,10 +72,13 @@ async def _serve(service: Service) -> None:
             http="httptools",
             ws="none",
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
-            **options,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            log_config=None,
         )
-        server = _Server(config)
-        server.told = f"{service.live.version.tag} is served"
+        server = _AnnouncingServer(config)
+        server.announcement = f"{service.live.version.tag} is served"
         await server.serve()
     finally:
         await service.stop()

@@ -1,29 +1,43 @@
-"""The service without its routes: what is served, what scores, what is logged and what is counted."""
+"""The service without its routes: it follows the stage, scores, logs and counts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from perenne.common.errors import PerenneError
 from perenne.registry import golden
-from perenne.serving.batcher import Answer, Batcher
+from perenne.serving.answers import Ready, ServedModel
+from perenne.serving.batcher import Batcher
 from perenne.serving.follower import Follower
 from perenne.serving.log import Label, LabelResult, Log
-from perenne.serving.metrics import Metrics, State
-from perenne.serving.rows import Row
+from perenne.serving.predictions import PredictResult
+from perenne.serving.prometheus import Metrics, Reading
+from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
 
-CUTS = 20  # of the histogram of scores, where scores have limits
-LATE_SECONDS = 5.0  # a log that is as late as this does not commit
+BUCKETS = 20  # of the histogram of scores, if scores have limits
+LATE_SECONDS = 5.0  # without a commit, after which the service is not ready
 
 
 class Service:
-    """One model in one stage, its shadow, and the log."""
+    """One model in one stage, its shadow, and the log.
+
+    Parameters
+    ----------
+    name
+        The model.
+    stage
+        The stage to follow, or one version.
+    settings
+        The section `serve` of params.yaml.
+    require_signed
+        Whether a version's tag needs a good signature.
+
+    """
 
     def __init__(self, name: str, stage: str, settings: ServeSettings, *, require_signed: bool) -> None:
         self.name = name
@@ -37,12 +51,12 @@ class Service:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what is in the stage, open the log, and begin to follow.
+        """Load the version in the stage, open the log, and start to follow the stage.
 
         Raises
         ------
         PerenneError
-            If there is nothing that can be served: a service that answers nothing is not started.
+            If no version can be served, or the log cannot be opened.
 
         """
         await self.prod.check()
@@ -50,13 +64,13 @@ class Service:
             raise PerenneError(self.prod.refused.why if self.prod.refused else "nothing can be served")
         await self.shadow.check()
         self.log = Log(self.settings.log_url, self.settings.log)
-        self.metrics = Metrics(_cuts(self.prod.live), self._state)
+        self.metrics = Metrics(_score_buckets(self.prod.live), self._readings)
         shadow = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, shadow, self.metrics)
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def stop(self) -> None:
-        """Follow no longer, and write what is left to write."""
+        """Stop following, and commit what is still waiting."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -65,62 +79,65 @@ class Service:
 
     @property
     def live(self) -> Served:
-        """What answers now."""
+        """The version that answers now."""
         if self.prod.live is None:
             raise PerenneError("nothing is served")
         return self.prod.live
 
     @property
     def threshold(self) -> float | None:
-        """The score from which on the class is 1; None where the target has no classes."""
+        """The lowest score of class 1; None if the target has no classes."""
         return self.settings.threshold if self.live.contract.task.classes else None
 
-    async def predict(self, rows: Sequence[Row]) -> Answer:
+    async def predict(self, rows: Sequence[InputRow]) -> PredictResult:
         """Score rows; see `Batcher.predict`."""
         return await self._batcher.predict(rows)
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
-        """Keep outcomes."""
+        """Commit outcomes; see `Log.label`."""
         self.metrics.labels.inc(len(labels))
         return await self.log.label(labels)
 
     async def reload(self) -> bool:
-        """Ask the registry now; return whether another version is served since."""
+        """Read the registry now; return whether another version was swapped in."""
         before = self.prod.swaps
         await self.prod.check(again=True)
         await self.shadow.check(again=True)
         return self.prod.swaps > before
 
     def refused(self) -> str | None:
-        """Why what the registry says is not what is served."""
+        """Why the version in the registry is not the one that is served; None if it is."""
         return self.prod.refused.why if self.prod.refused else None
 
-    def ready(self) -> dict[str, Any]:
-        """Whether predictions can be answered."""
+    def ready(self) -> Ready:
+        """Whether the service answers predictions, with the version and the state of the log."""
         late = self.log.lag > LATE_SECONDS
-        return {
-            "ready": not late,
-            "version": self.live.version.version,
-            "refused": self.refused(),
-            "log": f"not committed for {self.log.lag:.0f} s" if late else self.settings.log,
-        }
+        return Ready(
+            ready=not late,
+            version=self.live.version.version,
+            refused=self.refused(),
+            log=f"not committed for {self.log.lag:.0f} s" if late else self.settings.log,
+        )
 
-    def model(self) -> dict[str, Any]:
-        """What there is to know of the model that answers."""
-        version, proof = self.live.version, self.live.proof
-        return {
-            "case": self.name,
-            **{key: getattr(version, key) for key in ("version", "tag", "commit", "signed")},
-            "sha256": self.live.sha256,
-            "released": version.at,
-            "as_of": proof.as_of,
-            "metrics": {name: metric.model_dump() for name, metric in (proof.metrics or {}).items()},
-            "stage": self.prod.stage,
-            "champion_since": self.prod.standing.since,
-            "degraded": self.prod.standing.degraded,
-            "shadow": self.shadow.live.version.version if self.shadow.live else None,
-            "refused": self.refused(),
-        }
+    def model(self) -> ServedModel:
+        """The model that answers: identity, proof, and standing in the registry."""
+        live, proof, standing = self.live, self.live.proof, self.prod.standing
+        return ServedModel(
+            case=self.name,
+            version=live.version.version,
+            tag=live.version.tag,
+            commit=live.version.commit,
+            sha256=live.sha256,
+            released=live.version.at,
+            signed=live.version.signed,
+            as_of=proof.as_of,
+            metrics=proof.metrics or {},
+            stage=self.prod.stage,
+            champion_since=standing.since,
+            degraded=standing.degraded,
+            shadow=self.shadow.live.version.version if self.shadow.live else None,
+            refused=self.refused(),
+        )
 
     async def _follow(self) -> None:
         while True:
@@ -128,24 +145,30 @@ class Service:
             await self.prod.check()
             await self.shadow.check()
 
-    def _state(self) -> Iterator[State]:
-        version = self.live.version.version
-        yield "model_info", "The version that is served", {"version": version, "stage": self.prod.stage}, 1
-        yield "model_degraded", "Whether monitoring found it worse", {}, self.prod.standing.degraded
-        yield "swaps_total", "Versions swapped in since the start", {}, self.prod.swaps
-        yield "refusals_total", "Versions refused since the start", {}, self.prod.refusals
+    def _readings(self) -> Iterator[Reading]:
+        labels = {"version": self.live.version.version, "stage": self.prod.stage}
+        yield Reading("model_info", "The version that is served", labels, 1)
+        degraded = self.prod.standing.degraded
+        yield Reading(
+            "model_degraded", "Whether monitoring found that the model has become worse", {}, degraded
+        )
+        yield Reading("swaps_total", "Versions swapped in since the start", {}, self.prod.swaps)
+        yield Reading("refusals_total", "Versions rejected since the start", {}, self.prod.refusals)
         for follower in (self.prod, self.shadow):
             if follower.refused:
-                what, why = follower.refused
-                told = {"stage": follower.stage, "what": what, "why": why}
-                yield "refused", "What the registry says and is not served", told, 1
-        yield "log_pending_rows", "Rows that wait to be committed", {}, self.log.pending
-        yield "log_lag_seconds", "Age of the oldest of them", {}, self.log.lag
+                labels = {
+                    "stage": follower.stage,
+                    "what": follower.refused.subject,
+                    "why": follower.refused.why,
+                }
+                yield Reading("refused", "A version in the registry that is not served", labels, 1)
+        yield Reading("log_pending_rows", "Rows not committed yet", {}, self.log.pending)
+        yield Reading("log_lag_seconds", "Age of the oldest row not committed yet", {}, self.log.lag)
 
 
-def _cuts(served: Served) -> list[float]:
-    """Where the histogram of scores is cut: evenly between limits, else by what the golden rows have."""
+def _score_buckets(served: Served) -> list[float]:
+    """The buckets of the histogram of scores: equal between limits, else by the golden scores."""
     if limits := served.contract.task.score_range:
         low, high = limits
-        return [low + (high - low) * n / CUTS for n in range(1, CUTS + 1)]
+        return [low + (high - low) * n / BUCKETS for n in range(1, BUCKETS + 1)]
     return sorted(set(golden.recorded(served.version).values()))[::3]

@@ -14,7 +14,7 @@ Mode = Literal["commit", "async"]
 
 
 def _loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name may be made to lead anywhere."""
+    """Whether only this machine can reach an address. A name other than localhost may resolve anywhere."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -22,16 +22,18 @@ def _loopback(host: str) -> bool:
 
 
 class ServeSettings(Model):
-    """Where the service listens, whom it answers, and what it promises of a prediction."""
+    """Where the service listens, which requests it accepts, and how it logs predictions."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free port
     token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     poll_seconds: Annotated[float, Field(gt=0)] = 30
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # from this score on the class is 1
-    max_rows: PositiveInt = 1_000  # of a request
-    max_body: PositiveInt = 1_000_000  # bytes of a request
-    budget_ms: Annotated[float, Field(gt=0)] = 100  # p99 of a row's answer, before a version is deployed
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # the lowest score of class 1
+    max_rows: PositiveInt = 1_000  # per request
+    max_body: PositiveInt = 1_000_000  # bytes per request
+    budget_ms: Annotated[float, Field(gt=0)] = (
+        100  # p99 latency of a single row that a version may have to be deployed
+    )
     log: Mode = "commit"
     log_url: str = "sqlite:///data/predictions.sqlite"
 
@@ -45,6 +47,6 @@ class ServeSettings(Model):
         return self
 
 
-def load(**given: object) -> ServeSettings:
-    """The settings of the working tree, with those on top that the command line gives (None: not given)."""
-    return section("serve", ServeSettings, None, **given)
+def load(**options: object) -> ServeSettings:
+    """The settings of the working tree; options of the command line take precedence (None: not set)."""
+    return section("serve", ServeSettings, None, **options)

@@ -1,4 +1,4 @@
-"""The shadow: a version that scores what was answered already, is logged, and never answers."""
+"""The shadow: a version that scores live traffic and logs it; its predictions are never returned."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from perenne.serving.log import Entry, Log, LogUnavailable
-from perenne.serving.metrics import Metrics
-from perenne.serving.rows import Row
+from perenne.serving.prometheus import Metrics
+from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 
-MOST_WAITING = 2_000  # rows; what comes on top is not scored, and counted
+MAX_WAITING = 2_000  # rows; further rows are dropped and counted
 
 
 class Shadow:
-    """Scores in a thread, one batch after the other; where it is too slow it leaves rows out, and says so."""
+    """Scores in a thread, one batch after the other; if it is too slow it drops rows and counts them."""
 
     def __init__(self, live: Callable[[], Served | None], log: Log, metrics: Metrics) -> None:
         self._live = live
         self._log = log
         self._metrics = metrics
-        self._waiting: deque[tuple[Sequence[Entry], Sequence[Row]]] = deque()
+        self._waiting: deque[tuple[Sequence[Entry], Sequence[InputRow]]] = deque()
         self._rows = 0
         self._work: asyncio.Task[None] | None = None
 
-    def offer(self, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
-        """Take rows that were answered; `entries` are what the log has of them."""
+    def offer(self, entries: Sequence[Entry], rows: Sequence[InputRow]) -> None:
+        """Queue rows that were answered; `entries` are their records in the log."""
         if self._live() is None:
             return
-        if self._rows + len(rows) > MOST_WAITING:
+        if self._rows + len(rows) > MAX_WAITING:
             self._metrics.shadow_dropped.inc(len(rows))
             return
         self._waiting.append((entries, rows))
@@ -46,7 +46,7 @@ class Shadow:
         finally:
             self._work = None
 
-    async def _score(self, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
+    async def _score(self, entries: Sequence[Entry], rows: Sequence[InputRow]) -> None:
         served = self._live()
         if served is None:
             return
@@ -61,12 +61,12 @@ class Shadow:
             )
         except LogUnavailable:
             self._metrics.shadow_dropped.inc(len(rows))
-        except Exception:  # noqa: BLE001 -- a shadow that fails must not be felt
+        except Exception:  # noqa: BLE001 -- a failing shadow must not affect answers
             self._metrics.shadow_failed.inc(len(rows))
         else:
             self._metrics.shadow_rows.inc(len(rows))
 
 
-def _scores(served: Served, rows: Sequence[Row]) -> list[float]:
-    found: list[float] = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
-    return found
+def _scores(served: Served, rows: Sequence[InputRow]) -> list[float]:
+    scores: list[float] = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
+    return scores

@@ -1,4 +1,4 @@
-"""Databases to log into: SQLite, and PostgreSQL where PERENNE_TEST_POSTGRES names one."""
+"""Databases for the log: SQLite, and PostgreSQL if PERENNE_TEST_POSTGRES names a server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ SERVER = os.environ.get("PERENNE_TEST_POSTGRES")
 
 @pytest.fixture
 def postgres() -> Iterator[str]:
-    """Return the URL of an empty PostgreSQL database, which is dropped afterwards."""
+    """Return the URL of an empty PostgreSQL database; drop it afterwards."""
     if not SERVER:
-        pytest.skip(
-            "PERENNE_TEST_POSTGRES names no server, such as postgresql+psycopg://postgres@127.0.0.1/test"
-        )
+        pytest.skip("set PERENNE_TEST_POSTGRES, for example to postgresql+psycopg://postgres@127.0.0.1/test")
     name = f"perenne_{uuid.uuid4().hex[:12]}"
     engine = create_engine(SERVER, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -31,11 +29,11 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
-    """Return the URL of a SQLite file that is not there yet, nor is its folder."""
+    """Return the URL of a SQLite file that does not exist yet, nor does its folder."""
     return f"sqlite:///{tmp_path}/data/predictions.sqlite"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of either."""
+    """Return the URL of one database, then of the other."""
     return str(request.getfixturevalue(request.param))

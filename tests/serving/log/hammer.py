@@ -1,6 +1,6 @@
 """Writes into a log until it is killed: `python -m tests.serving.log.hammer URL PREFIX`.
 
-One line for each id that was acknowledged, or that was refused, as soon as it was.
+It prints one line for each id as soon as it is acknowledged or rejected.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ CALLERS = 16
 
 
 def entry(name: str) -> Entry:
-    """A prediction."""
+    """Return a prediction."""
     return Entry(name, datetime.now(UTC), "prod", "v1.0.0", '{"age": 61.5}', 0.25)
 
 
 async def caller(log: Log, prefix: str) -> None:
-    """Write one after the other."""
+    """Write one prediction after the other."""
     number = 0
     while True:
         number += 1
@@ -35,7 +35,7 @@ async def caller(log: Log, prefix: str) -> None:
 
 
 async def main() -> None:
-    """All callers at once."""
+    """Run all callers at once."""
     log = Log(sys.argv[1])
     await asyncio.gather(*(caller(log, f"{sys.argv[2]}-{n}") for n in range(CALLERS)))
 

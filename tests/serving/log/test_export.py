@@ -1,4 +1,4 @@
-"""The loop closes: what was predicted and what happened are batches like any other."""
+"""The exported log has batches like any other: predictions with their outcomes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from perenne.common import batches
 from perenne.common.errors import PerenneError
+from perenne.serving.log.database import Database
 from perenne.serving.log.export import export
 from perenne.serving.log.records import Entry, Label
-from perenne.serving.log.store import Store
 from tests import tiny
 from tests.project import Project
 
@@ -25,36 +25,36 @@ ROW = {"id": 1, "seen": "2021-03-05", "size": 2.5, "colour": "red", "adult": Tru
 
 
 @pytest.fixture
-def store(sqlite: str) -> Iterator[Store]:
-    """Return an empty one."""
-    with Store(sqlite) as opened:
+def database(sqlite: str) -> Iterator[Database]:
+    """Return an empty database."""
+    with Database(sqlite) as opened:
         yield opened
 
 
-def log(store: Store, name: str, hour: int = 0, **row: object) -> None:
+def log(database: Database, name: str, hour: int = 0, **row: object) -> None:
     """Log a prediction, some hours after the first of April."""
     at = datetime(2021, 4, 1, tzinfo=UTC) + timedelta(hours=hour)
-    store.write([Entry(name, at, "prod", "v1.0.0", json.dumps(ROW | row), 0.5)])
+    database.write([Entry(name, at, "prod", "v1.0.0", json.dumps(ROW | row), 0.5)])
 
 
-def label(store: Store, name: str, value: float) -> None:
-    """Tell what happened."""
-    store.write([], [[Label(name, value, datetime(2021, 5, 1, tzinfo=UTC))]])
+def label(database: Database, name: str, value: float) -> None:
+    """Write an outcome."""
+    database.write([], [[Label(name, value, datetime(2021, 5, 1, tzinfo=UTC))]])
 
 
 def read(folder: Path, month: str) -> list[dict[str, object]]:
-    """The rows of a month, as Python has them."""
-    found: list[dict[str, object]] = pq.read_table(folder / f"predictions-{month}.parquet").to_pylist()
-    return found
+    """Return the rows of a month in Python's types."""
+    rows: list[dict[str, object]] = pq.read_table(folder / f"predictions-{month}.parquet").to_pylist()
+    return rows
 
 
-def test_one_file_a_period(store: Store, tmp_path: Path) -> None:
-    """By the row's own time, or else that of the request, in the contract's types."""
-    log(store, "a")
-    log(store, "b", id=2, seen=None, member="2020-02-29", size=None)
-    label(store, "a", 1)
-    found = export(store, CONTRACT, tmp_path, APRIL)
-    assert str(found) == (
+def test_one_file_a_period(database: Database, tmp_path: Path) -> None:
+    """By the row's time, or the time of the request, in the contract's types."""
+    log(database, "a")
+    log(database, "b", id=2, seen=None, member="2020-02-29", size=None)
+    label(database, "a", 1)
+    summary = export(database, CONTRACT, tmp_path, APRIL)
+    assert str(summary) == (
         f"2 rows, 1 with labels, in {tmp_path}/predictions-2021-03.parquet to predictions-2021-04.parquet"
     )
     assert read(tmp_path, "2021-03") == [{**ROW, "seen": datetime(2021, 3, 5), "member": None, "won": 1}]
@@ -63,30 +63,30 @@ def test_one_file_a_period(store: Store, tmp_path: Path) -> None:
     assert (april["size"], april["won"]) == (None, None)
 
 
-def test_same_log_same_bytes(store: Store, tmp_path: Path) -> None:
-    """Also where the rows were asked for in another order."""
-    with Store(f"sqlite:///{tmp_path}/other.sqlite") as other:
+def test_same_log_same_bytes(database: Database, tmp_path: Path) -> None:
+    """Also if the rows were scored in another order."""
+    with Database(f"sqlite:///{tmp_path}/other.sqlite") as other:
         for n in range(50):
-            log(store, str(n), hour=n, id=n % 49)
+            log(database, str(n), hour=n, id=n % 49)
             log(other, str(n), hour=50 - n, id=n % 49)
-        export(store, CONTRACT, tmp_path / "one", APRIL)
+        export(database, CONTRACT, tmp_path / "one", APRIL)
         export(other, CONTRACT, tmp_path / "two", APRIL)
     one, two = (tmp_path / which / "predictions-2021-03.parquet" for which in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_asked_for_again_is_there_once(store: Store, tmp_path: Path) -> None:
-    """With its label, if any has one; else as it was asked for last. Strangers without a name stay."""
-    log(store, "a", hour=1, size=1)
-    log(store, "b", hour=2, size=2)
-    log(store, "c", hour=3, id=2, size=3)
-    log(store, "d", hour=4, id=2, size=4)
-    log(store, "e", hour=5, id=None)
-    log(store, "f", hour=6, id=None)
-    label(store, "a", 0)
-    assert export(store, CONTRACT, tmp_path, APRIL).repeated == 2
-    found = read(tmp_path, "2021-03")
-    assert [(row["id"], row["size"], row["won"]) for row in found] == [
+def test_duplicates_are_removed(database: Database, tmp_path: Path) -> None:
+    """The labelled row stays, else the last one. Rows without an entity are not duplicates."""
+    log(database, "a", hour=1, size=1)
+    log(database, "b", hour=2, size=2)
+    log(database, "c", hour=3, id=2, size=3)
+    log(database, "d", hour=4, id=2, size=4)
+    log(database, "e", hour=5, id=None)
+    log(database, "f", hour=6, id=None)
+    label(database, "a", 0)
+    assert export(database, CONTRACT, tmp_path, APRIL).repeated == 2
+    rows = read(tmp_path, "2021-03")
+    assert [(row["id"], row["size"], row["won"]) for row in rows] == [
         (1, 1.0, 0),
         (2, 4.0, None),
         (None, 2.5, None),
@@ -94,31 +94,31 @@ def test_asked_for_again_is_there_once(store: Store, tmp_path: Path) -> None:
     ]
 
 
-def test_period_that_is_not_over_waits(store: Store, tmp_path: Path) -> None:
-    """Half a batch would look like one that has changed."""
-    log(store, "a", seen="2021-04-30")
-    log(store, "b", seen="2021-05-01")
-    assert len(export(store, CONTRACT, tmp_path, APRIL).files) == 1
+def test_later_periods_are_not_written(database: Database, tmp_path: Path) -> None:
+    """Half a batch would look like drift."""
+    log(database, "a", seen="2021-04-30")
+    log(database, "b", seen="2021-05-01")
+    assert len(export(database, CONTRACT, tmp_path, APRIL).files) == 1
 
 
-def test_log_of_another_contract_is_told(store: Store, tmp_path: Path) -> None:
-    """And nothing is written, nor is anything lost that was there."""
+def test_log_of_another_contract_is_an_error(database: Database, tmp_path: Path) -> None:
+    """No file is written or changed."""
     (tmp_path / "predictions-2021-03.parquet").write_bytes(b"before")
-    log(store, "a")
-    store.write([Entry("b", datetime(2021, 4, 1, tzinfo=UTC), "prod", "v0.9.0", '{"size": 1}', 0.5)])
+    log(database, "a")
+    database.write([Entry("b", datetime(2021, 4, 1, tzinfo=UTC), "prod", "v0.9.0", '{"size": 1}', 0.5)])
     with pytest.raises(PerenneError, match=r"predictions\.sqlite: prediction b of v0\.9\.0 has no adult, a"):
-        export(store, CONTRACT, tmp_path, APRIL)
+        export(database, CONTRACT, tmp_path, APRIL)
     assert (tmp_path / "predictions-2021-03.parquet").read_bytes() == b"before"
 
 
-def test_pipeline_takes_in_what_was_predicted(project: Project) -> None:
-    """Two quarters are predicted, one of them is labelled, and both are clean batches again, to the value."""
+def test_pipeline_ingests_exported_predictions(project: Project) -> None:
+    """Of two quarters one is labelled; after export and `validate` both equal the original batches."""
     quarters = {
         name: batches.read_parquet(project.path / f"data/clean/{name}.parquet", nullable=True)
         for name in ("2020Q2", "2020Q3")
     }
     url = f"sqlite:///{project.path}/data/predictions.sqlite"
-    with Store(url) as store:
+    with Database(url) as database:
         for name, rows in quarters.items():
             given = rows.drop(columns="retires").to_json(orient="records", lines=True, date_format="iso")
             entries = [
@@ -126,18 +126,18 @@ def test_pipeline_takes_in_what_was_predicted(project: Project) -> None:
                 for n, line in enumerate(given.splitlines())
             ]
             known = datetime(2021, 1, 1, tzinfo=UTC)
-            told = [Label(f"{name}-{n}", int(value), known) for n, value in enumerate(rows["retires"])]
-            store.write(entries, [told if name == "2020Q2" else []])
+            outcomes = [Label(f"{name}-{n}", int(value), known) for n, value in enumerate(rows["retires"])]
+            database.write(entries, [outcomes if name == "2020Q2" else []])
     project.edit(
         r"(?s)^ingest:.*?(?=^validate:)",
         'ingest:\n  source: files\n  glob: "predictions-*.parquet"\n  through: 2020Q3\n\n',
     )
-    said = project.out(f"perenne export-log --log-url {url} --through 2020Q3")
-    assert said.startswith(
+    printed = project.out(f"perenne export-log --log-url {url} --through 2020Q3")
+    assert printed.startswith(
         f"{sum(map(len, quarters.values())):,} rows, {len(quarters['2020Q2']):,} with labels"
     )
     project.out("dvc repro validate")
     for name, rows in quarters.items():
-        came = batches.read_parquet(project.path / f"data/clean/{name}.parquet", nullable=True)
+        ingested = batches.read_parquet(project.path / f"data/clean/{name}.parquet", nullable=True)
         expected = rows if name == "2020Q2" else rows.assign(retires=pd.array([pd.NA] * len(rows), "Int64"))
-        pd.testing.assert_frame_equal(came, expected)
+        pd.testing.assert_frame_equal(ingested, expected)

@@ -1,4 +1,4 @@
-"""Nothing is acknowledged that is not committed, and nothing is there twice: also in kills and outages."""
+"""Every acknowledged row is committed once, also after kills and outages."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ import pytest
 from sqlalchemy import event
 
 from perenne.serving.log import Label, LabelResult, Log, LogUnavailable
-from perenne.serving.log.store import Store
+from perenne.serving.log.database import Database
 from tests.project import ROOT
 from tests.serving.log.hammer import entry
-from tests.serving.log.test_store import NOON
+from tests.serving.log.test_database import NOON
 
 MAX_PAGES = 40  # of 4 kB: a disk that is full soon
 
 
 def do(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run it in an event loop of its own."""
+    """Run it in its own event loop."""
     return asyncio.run(work)
 
 
 def ids(url: str, stage: str = "prod") -> list[str]:
-    """What is in the log, as another connection sees it."""
-    with Store(url) as store:
-        return [found.entry.id for found in store.read(stage)]
+    """Return the ids in the log, as another connection sees them."""
+    with Database(url) as database:
+        return [logged.entry.id for logged in database.read(stage)]
 
 
 def test_acknowledged_is_committed(url: str) -> None:
-    """At once, not a moment later."""
+    """At the moment when `append` returns."""
 
     async def work() -> None:
         log = Log(url)
@@ -50,8 +50,8 @@ def test_acknowledged_is_committed(url: str) -> None:
     do(work())
 
 
-def test_those_who_wait_share_a_commit(url: str) -> None:
-    """Sixty-four callers, a hundred rows each: many times fewer commits than rows."""
+def test_waiting_callers_share_a_commit(url: str) -> None:
+    """64 callers with 100 rows each need far fewer commits than rows."""
     commits = 0
 
     def count(_: object) -> None:
@@ -64,7 +64,7 @@ def test_those_who_wait_share_a_commit(url: str) -> None:
 
     async def work() -> None:
         log = Log(url)
-        event.listen(log._store.engine, "commit", count)
+        event.listen(log._database.engine, "commit", count)
         await asyncio.gather(*(caller(log, name) for name in range(64)))
         log.close()
 
@@ -74,7 +74,7 @@ def test_those_who_wait_share_a_commit(url: str) -> None:
 
 
 def test_label_follows_its_prediction(url: str) -> None:
-    """Also where predictions are acknowledged before they are committed."""
+    """Also in the mode `async`, where predictions are acknowledged before they are committed."""
 
     async def work() -> None:
         log = Log(url, "async")
@@ -86,8 +86,8 @@ def test_label_follows_its_prediction(url: str) -> None:
     do(work())
 
 
-def test_close_writes_what_waits(url: str) -> None:
-    """Nothing that was taken is dropped, and after that nothing is taken."""
+def test_close_commits_waiting_rows(url: str) -> None:
+    """No accepted row is dropped, and a closed log accepts none."""
 
     async def work() -> None:
         log = Log(url, "async")
@@ -101,16 +101,16 @@ def test_close_writes_what_waits(url: str) -> None:
     assert len(ids(url)) == 1_000
 
 
-def test_one_that_cannot_be_written_harms_no_other(postgres: str) -> None:
-    """PostgreSQL takes no NUL in a text: only its own caller is told."""
+def test_one_bad_row_does_not_affect_others(postgres: str) -> None:
+    """PostgreSQL rejects a NUL in a text: only its own caller gets the error."""
 
     async def work() -> None:
         log = Log(postgres)
         wrong = entry("b")._replace(version="v\0")
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(log.append([e]) for e in (entry("a"), wrong, entry("c"))), return_exceptions=True
         )
-        assert [type(one).__name__ for one in found] == ["NoneType", "LogUnavailable", "NoneType"]
+        assert [type(one).__name__ for one in results] == ["NoneType", "LogUnavailable", "NoneType"]
         assert (log.committed, log.failed) == (2, 1)
         log.close()
 
@@ -118,8 +118,8 @@ def test_one_that_cannot_be_written_harms_no_other(postgres: str) -> None:
     assert sorted(ids(postgres)) == ["a", "c"]
 
 
-def test_who_has_gone_is_not_missed(url: str) -> None:
-    """A caller that was cancelled while it waited; the others get their answers."""
+def test_cancelled_caller_does_not_affect_others(url: str) -> None:
+    """One caller is cancelled while it waits; the other one is answered."""
 
     async def work() -> None:
         log = Log(url)
@@ -136,16 +136,16 @@ def test_who_has_gone_is_not_missed(url: str) -> None:
 
 @pytest.fixture
 def full(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a SQLite file that cannot grow: what SQLite says is what it says of a full disk."""
-    Store(sqlite).close()
+    """Return a SQLite file that cannot grow: SQLite reports it as a full disk."""
+    Database(sqlite).close()
     monkeypatch.setattr(
-        "perenne.serving.log.store.PRAGMAS", ("journal_mode=WAL", f"max_page_count={MAX_PAGES}")
+        "perenne.serving.log.database.PRAGMAS", ("journal_mode=WAL", f"max_page_count={MAX_PAGES}")
     )
     return sqlite
 
 
-def test_full_disk_is_told(full: str) -> None:
-    """To whoever could not be written; what was acknowledged before is there, and nothing else."""
+def test_full_disk_is_reported(full: str) -> None:
+    """To the callers whose rows were not written; the log has exactly the acknowledged rows."""
 
     async def work() -> list[str]:
         log = Log(full, patience=0)
@@ -164,8 +164,8 @@ def test_full_disk_is_told(full: str) -> None:
     assert ids(full) == kept
 
 
-def test_async_says_what_it_lost(full: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Acknowledged and not there: counted, and told without a word of what was in it."""
+def test_async_mode_counts_lost_rows(full: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Acknowledged rows that could not be written are counted and logged, without their content."""
 
     async def work() -> None:
         log = Log(full, "async", patience=0)
@@ -182,17 +182,17 @@ def test_async_says_what_it_lost(full: str, caplog: pytest.LogCaptureFixture) ->
 
 
 def test_memory_is_bounded(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the database is too slow, callers are refused and nothing piles up."""
-    monkeypatch.setattr("perenne.serving.log.writer.MOST_WAITING", 10)
+    """If the database is too slow, further rows are rejected."""
+    monkeypatch.setattr("perenne.serving.log.writer.MAX_WAITING", 10)
 
     async def work() -> None:
         log = Log(sqlite)
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(log.append([entry(str(n))]) for n in range(100)), return_exceptions=True
         )
-        refused = [one for one in found if isinstance(one, LogUnavailable)]
-        assert "rows wait to be written, at most 10 may" in str(refused[0])
-        assert len(refused) == 90
+        rejected = [one for one in results if isinstance(one, LogUnavailable)]
+        assert "rows are waiting to be written, the limit is 10" in str(rejected[0])
+        assert len(rejected) == 90
         log.close()
 
     do(work())
@@ -200,34 +200,34 @@ def test_memory_is_bounded(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def hammer(url: str, prefix: str) -> subprocess.Popen[str]:
-    """Start to write as fast as can be, in a process of its own."""
+    """Start a process that writes as fast as possible."""
     command = [sys.executable, "-m", "tests.serving.log.hammer", url, prefix]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def said(process: subprocess.Popen[str], what: str, count: int) -> list[str]:
-    """Read what it says until it has said something so many times; return everything it was about."""
+def printed(process: subprocess.Popen[str], wanted: str, count: int) -> list[str]:
+    """Read lines until `count` of them have the wanted word; return the ids of those."""
     assert process.stdout
-    found: list[str] = []
+    names: list[str] = []
     for line in process.stdout:
         word, name = line.split()
-        found += [name] if word == what else []
-        if len(found) >= count:
+        names += [name] if word == wanted else []
+        if len(names) >= count:
             break
-    return found
+    return names
 
 
 def test_killed_under_load(url: str) -> None:
-    """Three times with SIGKILL: every acknowledged prediction is there, none twice."""
+    """After three SIGKILLs every acknowledged prediction is in the log, none twice."""
     kept: list[str] = []
     for n in range(3):
         process = hammer(url, f"round{n}")
-        kept += said(process, "kept", 200)
+        kept += printed(process, "kept", 200)
         process.send_signal(signal.SIGKILL)
         assert process.stdout
-        told = (line.partition(" ") for line in process.stdout.read().splitlines(keepends=True))
-        # A line that it was killed in is not whole.
-        kept += [name.strip() for word, _, name in told if word == "kept" and name.endswith("\n")]
+        lines = (line.partition(" ") for line in process.stdout.read().splitlines(keepends=True))
+        # The kill may have cut the last line.
+        kept += [name.strip() for word, _, name in lines if word == "kept" and name.endswith("\n")]
         process.wait()
         process.stdout.close()
     there = ids(url)
@@ -238,11 +238,11 @@ def test_killed_under_load(url: str) -> None:
 
 @pytest.fixture
 def cluster() -> Iterator[Callable[[str], str]]:
-    """Return what starts and stops a PostgreSQL server of one's own; its URL comes back."""
+    """Return a function that starts or stops a PostgreSQL server and returns its URL."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("no PostgreSQL server is installed here")
-    # It refuses to run as root, and the folders of pytest are root's alone; a socket's path must be short.
+    # PostgreSQL does not run as root, pytest's folders are root's only, and a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="perenne-"))
     own = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     if own:
@@ -251,8 +251,8 @@ def cluster() -> Iterator[Callable[[str], str]]:
 
     def run(program: str, *options: str, check: bool = True) -> None:
         command = [*own, f"{programs[-1]}/{program}", "-D", data, *options]
-        why = None if check else subprocess.DEVNULL
-        subprocess.run(command, check=check, cwd="/", stdout=subprocess.DEVNULL, stderr=why)
+        errors = None if check else subprocess.DEVNULL
+        subprocess.run(command, check=check, cwd="/", stdout=subprocess.DEVNULL, stderr=errors)
 
     def control(action: str) -> str:
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
@@ -267,18 +267,18 @@ def cluster() -> Iterator[Callable[[str], str]]:
 
 
 def test_database_restarts_under_load(cluster: Callable[[str], str]) -> None:
-    """As after a power cut. A short outage is waited for, a long one told; nothing acknowledged is lost."""
+    """A short outage delays writes, a long one rejects them; no acknowledged row is lost."""
     url = cluster("start")
     process = hammer(url, "x")
     try:
-        kept = said(process, "kept", 200)
+        kept = printed(process, "kept", 200)
         cluster("stop")
         cluster("start")
-        kept += said(process, "kept", 200)
+        kept += printed(process, "kept", 200)
         cluster("stop")
-        refused = said(process, "refused", 32)  # each caller twice
+        refused = printed(process, "refused", 32)  # each caller twice
         cluster("start")
-        kept += said(process, "kept", 200)
+        kept += printed(process, "kept", 200)
     finally:
         process.kill()
         process.wait()

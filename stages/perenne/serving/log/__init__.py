@@ -1,4 +1,4 @@
-"""The prediction log: what was predicted, from what, by which version, and what happened then."""
+"""The prediction log: rows, scores, versions, and the outcomes that callers report later."""
 
 from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailable
 from perenne.serving.log.writer import Log

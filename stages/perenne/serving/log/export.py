@@ -1,8 +1,8 @@
-"""The log as batches: what was predicted, with what happened, for the pipeline to learn from next.
+"""Export the log as batches, predictions with their outcomes, that the pipeline can learn from.
 
-One Parquet file a period, with the contract's columns and types; `ingest.source: files` takes them in. The
-same log gives the same bytes. Rows whose label has not come are there without it, as in any batch: columns
-may have moved before labels say so, and a label that is missing though it is due is for `validate` to find.
+One Parquet file per period, with the contract's columns and types; `ingest.source: files` reads them. The
+same log gives the same bytes. Rows without a label are included, as in any batch: features may drift before
+labels are known, and `validate` finds labels that are overdue.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -25,14 +25,15 @@ from perenne.common import batches, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PROD
-from perenne.serving.log.store import Logged, Store
+from perenne.serving.log.database import Database, Logged
+from perenne.serving.rows import InputRow
 
-PIECE = 20_000  # rows that are held at a time
-LABELLED, AT = "__labelled", "__at"  # columns of the spool alone
+CHUNK = 20_000  # rows in memory at a time
+LABELLED, AT = "__labelled", "__at"  # columns of the spool only
 
 
-class Exported(NamedTuple):
-    """The files that were written, and the rows that came in, are labelled, and were left out as repeated."""
+class ExportSummary(NamedTuple):
+    """The files that were written; how many rows they have, how many labelled ones; duplicates removed."""
 
     files: list[Path]
     rows: int
@@ -40,26 +41,37 @@ class Exported(NamedTuple):
     repeated: int
 
     def __str__(self) -> str:
-        left = f"; {self.repeated:,} predicted again are there once" if self.repeated else ""
+        left = f"; {self.repeated:,} duplicates removed" if self.repeated else ""
         names = f"{self.files[0]} to {self.files[-1].name}" if self.files else "no file"
         return f"{self.rows:,} rows, {self.labelled:,} with labels, in {names}{left}"
 
 
-def export(store: Store, contract: Contract, out: Path, through: pd.Period) -> Exported:
-    """Write the predictions of each period up to `through`, which should be over: half a batch looks moved.
+def export(database: Database, contract: Contract, out: Path, through: pd.Period) -> ExportSummary:
+    """Write the predictions in prod, one file per period.
 
-    A row that was asked for again (the same entity at the same time) is there once: with its label, if any
-    of them has one, else as it was asked for last.
+    A row that was scored several times (same entity, same time) is written once: the labelled one if there is
+    one, else the last.
+
+    Parameters
+    ----------
+    database
+        The log.
+    contract
+        Gives the columns, their types and the period.
+    out
+        The folder for `predictions-PERIOD.parquet`.
+    through
+        The last period to write. It should be over: half a batch looks like drift.
 
     Raises
     ------
     PerenneError
-        If what is in the log is not of the contract. Files that were there before are left as they were.
+        If a logged row lacks a feature of the contract. No file is written then.
 
     """
     files, rows, labelled, repeated = [], 0, 0, 0
     with TemporaryDirectory(prefix="perenne-") as spool:
-        for period, pieces in sorted(_spool(store, contract, through, Path(spool)).items()):
+        for period, pieces in sorted(_spool(database, contract, through, Path(spool)).items()):
             every = pa.concat_tables([pq.read_table(piece, partitioning=None) for piece in pieces]).to_pandas(
                 types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
             )
@@ -71,11 +83,11 @@ def export(store: Store, contract: Contract, out: Path, through: pd.Period) -> E
             files.append(path)
             rows, repeated = rows + len(once), repeated + len(every) - len(once)
             labelled += int(once[LABELLED].sum())
-    return Exported(files, rows, labelled, repeated)
+    return ExportSummary(files, rows, labelled, repeated)
 
 
 def over(contract: Contract, now: datetime) -> pd.Period:
-    """The last period that is over.
+    """The last period that is over at a time with a zone.
 
     >>> from tests.tiny import contract
     >>> over(contract(), datetime(2021, 4, 30, 23, 59, tzinfo=UTC))
@@ -84,12 +96,14 @@ def over(contract: Contract, now: datetime) -> pd.Period:
     return pd.Period(now.astimezone(UTC).replace(tzinfo=None), freq=periods.FREQUENCY[contract.period]) - 1
 
 
-def _spool(store: Store, contract: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:
-    """The log cut by period into pieces on the disk: neither it nor a long period need fit into memory."""
+def _spool(
+    database: Database, contract: Contract, through: pd.Period, folder: Path
+) -> dict[pd.Period, list[Path]]:
+    """Split the log by period into files on disk, so that the whole log need not fit into memory."""
     pieces: dict[pd.Period, list[Path]] = defaultdict(list)
-    found = iter(tqdm(store.read(PROD), desc="export", unit="row", disable=None))
-    while some := tuple(islice(found, PIECE)):
-        frame = _frame(some, contract, store.name)
+    logged = iter(tqdm(database.read(PROD), desc="export", unit="row", disable=None))
+    while some := tuple(islice(logged, CHUNK)):
+        frame = _frame(some, contract, database.name)
         of = periods.of(frame[contract.time], contract.period)
         for period, rows in frame.groupby(of):
             if period <= through:
@@ -112,15 +126,15 @@ def _frame(some: tuple[Logged, ...], contract: Contract, name: str) -> pd.DataFr
     return pd.DataFrame(typed | marks)
 
 
-def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[dict[str, Any]]:
+def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[InputRow]:
     needed = {column for column in contract.features if not contract.columns[column].missing}
     for entry, label in some:
-        row: dict[str, Any] = json.loads(entry.features)
+        row: InputRow = json.loads(entry.features)
         absent = sorted(needed - row.keys())
         if absent:
             raise PerenneError(
                 f"{name}: prediction {entry.id} of {entry.version} has no {absent[0]}, a feature of the "
-                "contract; is it the log of another case, or of an older contract?"
+                "contract; is this the log of another case, or of an older contract?"
             )
         at = entry.at.astimezone(UTC).replace(tzinfo=None)
         row[contract.time] = row.get(contract.time) or at.isoformat()
@@ -128,7 +142,7 @@ def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[d
 
 
 def _once(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Each row once, in an order that does not depend on when it was asked for."""
+    """Each row once, in an order that does not depend on when it was scored."""
     key = [contract.time, *contract.entity]
     if contract.entity:
         last = rows.sort_values([LABELLED, AT], kind="stable")

@@ -1,4 +1,4 @@
-"""What the log takes and gives."""
+"""The records that the log stores and returns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from perenne.common.errors import PerenneError
 
 
 class LogUnavailable(PerenneError):  # noqa: N818 -- a state, not a fault
-    """What was given to the log could not be committed: it may not be acknowledged."""
+    """The log could not commit, so the rows must not be acknowledged."""
 
 
 class Entry(NamedTuple):
-    """A prediction. `at` in UTC; `features`: the row as JSON; one id has at most one entry a stage."""
+    """A prediction. `at` is in UTC, `features` is the row as JSON; an id has at most one entry per stage."""
 
     id: str
     at: datetime
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 
 
 class Label(NamedTuple):
-    """The outcome of the row of a prediction, and since when it is known, in UTC."""
+    """The outcome of a prediction's row. `id` is the prediction's; `at`: when it became known, in UTC."""
 
     id: str
     value: float
@@ -32,7 +32,7 @@ class Label(NamedTuple):
 
 
 class LabelResult(NamedTuple):
-    """How many labels belong to a prediction, and the ids of those that do not: they are not kept."""
+    """How many labels belong to a prediction, and the ids of the others, which are not stored."""
 
     stored: int
     unknown: list[str]

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Double, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator
 
-LONGEST = 64  # characters of an id
+MAX_ID = 64  # characters of an id
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC, kept without a zone: SQLite has none, and both databases shall hold the same."""
+    """A time in UTC, stored without a zone: SQLite has no zones, and both databases store the same."""
 
     impl = DateTime
     cache_ok = True
@@ -31,7 +31,7 @@ metadata = MetaData()
 predictions = Table(
     "predictions",
     metadata,
-    Column("id", String(LONGEST), primary_key=True),
+    Column("id", String(MAX_ID), primary_key=True),
     Column("stage", Text, primary_key=True),  # a shadow scores the rows of prod under the same ids
     Column("at", Moment, nullable=False),
     Column("version", Text, nullable=False),
@@ -42,7 +42,7 @@ predictions = Table(
 labels = Table(
     "labels",
     metadata,
-    Column("id", String(LONGEST), primary_key=True),
+    Column("id", String(MAX_ID), primary_key=True),
     Column("value", Double, nullable=False),
     Column("at", Moment, nullable=False),
 )

@@ -1,7 +1,7 @@
-"""The log as the service uses it: many that wait at once are written in one transaction (group commit).
+"""The log as the service uses it: all waiting rows are written in one transaction (group commit).
 
-A commit costs the disk a few milliseconds, however many rows are in it. So one thread takes all that waits,
-commits it, and only then lets every caller go on: nothing is acknowledged that is not there.
+A commit takes a few milliseconds, whatever the number of rows. So one thread takes all waiting rows, commits
+them, and only then wakes their callers: nothing is acknowledged before it is committed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Literal, NamedTuple
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from perenne.serving.log.database import Database, reason
 from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailable
-from perenne.serving.log.store import Store, reason
 
-MOST_WAITING = 50_000  # rows; more are refused, before the memory ends
-MOST_TOGETHER = 5_000  # rows in one transaction
-PATIENCE = 3.0  # seconds that a database which has gone is waited for: it may only be restarting
-PAUSE = 0.1  # seconds between two tries
+MAX_WAITING = 50_000  # rows; more are rejected before memory runs out
+MAX_GROUP = 5_000  # rows in one transaction
+PATIENCE = 3.0  # seconds to wait for a database that is down: it may be restarting
+PAUSE = 0.1  # seconds between two attempts
 
-told = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """What one caller wants written, and whom to tell; `done` is None where nobody waits for it."""
+    """What one caller wants written. `done` is its future, None if it does not wait."""
 
     entries: Sequence[Entry]
     labels: Sequence[Label]
@@ -39,22 +39,27 @@ class Job(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Of both kinds."""
+        """The number of entries and labels."""
         return len(self.entries) + len(self.labels)
 
 
 class Log:
-    """Takes predictions and labels from one event loop, or from several.
+    """Writes predictions and labels from one event loop, or from several.
 
     Parameters
     ----------
     url
         Of SQLite (`sqlite:///data/predictions.sqlite`) or PostgreSQL (`postgresql+psycopg://...`).
     mode
-        `commit`: a prediction is acknowledged when it is on the disk. `async`: at once, and what a crash or
-        a database that has gone takes with it is lost: `pending` rows at most, and those in `failed`.
+        `commit`: a prediction is acknowledged when it is on disk. `async`: at once; a crash loses the
+        `pending` rows, and a database that stays down loses those counted in `failed`.
     patience
-        Seconds that a database which has gone is waited for.
+        Seconds to wait for a database that is down.
+
+    Raises
+    ------
+    PerenneError
+        If the database cannot be opened, see `Database`.
 
     """
 
@@ -65,10 +70,10 @@ class Log:
         self.committed = 0
         self.failed = 0
         self._patience = patience
-        self._store = Store(url)
+        self._database = Database(url)
         self._taken = 0
         self._since = 0.0
-        self._gone = False  # the database was, the last time
+        self._down = False  # the database, at the last attempt
         self._closed = False
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -80,8 +85,8 @@ class Log:
         Raises
         ------
         LogUnavailable
-            If they could not be committed. One whose connection broke in the middle may be there all the
-            same; none is there twice.
+            If they could not be committed. If the connection broke during the commit, they may be in the log
+            all the same, but never twice.
 
         """
         if not entries:
@@ -91,7 +96,7 @@ class Log:
             await waiting
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
-        """Write outcomes, in either mode committed on return; see `LabelResult`.
+        """Write outcomes; in both modes they are committed on return.
 
         Raises
         ------
@@ -109,16 +114,16 @@ class Log:
 
     @property
     def lag(self) -> float:
-        """Seconds since the oldest of them was given."""
+        """Age in seconds of the oldest row that is not committed yet."""
         return time.monotonic() - self._since if self.pending else 0.0
 
     def close(self) -> None:
-        """Write what waits, and let go of the database."""
+        """Commit what is waiting, and close the database."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
             self._thread.join()
-            self._store.close()
+            self._database.close()
 
     def _give(
         self, entries: Sequence[Entry], labels: Sequence[Label], *, waits: bool
@@ -127,8 +132,8 @@ class Log:
             raise LogUnavailable("the log is closed")
         done = asyncio.get_running_loop().create_future() if waits else None
         job = Job(entries, labels, done, time.monotonic())
-        if self.pending + job.rows > MOST_WAITING:
-            raise LogUnavailable(f"{self.pending} rows wait to be written, at most {MOST_WAITING} may")
+        if self.pending + job.rows > MAX_WAITING:
+            raise LogUnavailable(f"{self.pending} rows are waiting to be written, the limit is {MAX_WAITING}")
         if not self.pending:
             self._since = job.since
         self._taken += job.rows
@@ -136,7 +141,7 @@ class Log:
         return done
 
     def _run(self) -> None:
-        """Of the thread: take all that waits, write it, tell those who wait; until it is closed."""
+        """The thread: take all waiting jobs, write them, wake their callers, until the log is closed."""
         while True:
             group, last = self._next()
             if group:
@@ -146,14 +151,14 @@ class Log:
                 return
 
     def _next(self) -> tuple[list[Job], bool]:
-        """What waits, at least one job, and whether it is the last."""
+        """All waiting jobs, at least one unless the log was closed, and whether the log was closed."""
         job = self._jobs.get()
         group: list[Job] = []
         rows = 0
         while job is not None:
             group.append(job)
             rows += job.rows
-            if rows >= MOST_TOGETHER:
+            if rows >= MAX_GROUP:
                 return group, False
             try:
                 job = self._jobs.get_nowait()
@@ -163,57 +168,57 @@ class Log:
 
     def _commit(self, group: list[Job]) -> None:
         entries = [entry for job in group for entry in job.entries]
-        found: list[LabelResult] | LogUnavailable
+        outcome: list[LabelResult] | LogUnavailable
         try:
-            found = self._written(entries, [job.labels for job in group])
+            outcome = self._written(entries, [job.labels for job in group])
         except LogUnavailable as error:
-            if not self._gone and len(group) > 1:
-                for job in group:  # one of them is at fault, and the others need not suffer for it
+            if not self._down and len(group) > 1:
+                for job in group:  # one of them is at fault; the others must not fail with it
                     self._commit([job])
                 return
-            found = error
+            outcome = error
         rows = sum(job.rows for job in group)
-        if isinstance(found, LogUnavailable):
+        if isinstance(outcome, LogUnavailable):
             self.failed += rows
-            told.error("%d rows are not in the log: %s", rows, found)
+            logger.error("%d rows are not in the log: %s", rows, outcome)
         else:
             self.committed += rows
-        self._tell(group, found)
+        self._wake(group, outcome)
 
     def _written(self, entries: Sequence[Entry], labels: Sequence[Sequence[Label]]) -> list[LabelResult]:
-        """Write, again and again where the database has gone; once it was, only a single time."""
-        until = time.monotonic() + (0 if self._gone else self._patience)
+        """Write, with retries while the database is down; if it was down before, without retries."""
+        until = time.monotonic() + (0 if self._down else self._patience)
         while True:
             try:
-                found = self._store.write(entries, labels)
+                results = self._database.write(entries, labels)
             except SQLAlchemyError as error:
-                self._gone = _gone(error)
-                if not self._gone or time.monotonic() >= until:
-                    raise LogUnavailable(f"{self._store.name}: {reason(error)}") from error
+                self._down = _is_down(error)
+                if not self._down or time.monotonic() >= until:
+                    raise LogUnavailable(f"{self._database.name}: {reason(error)}") from error
                 time.sleep(PAUSE)
             else:
-                self._gone = False
-                return found
+                self._down = False
+                return results
 
-    def _tell(self, group: list[Job], found: list[LabelResult] | LogUnavailable) -> None:
-        """Let those who wait go on: one call for each event loop, however many they are."""
+    def _wake(self, group: list[Job], outcome: list[LabelResult] | LogUnavailable) -> None:
+        """Wake the callers, with one call for each event loop."""
         results: Sequence[LabelResult | LogUnavailable]
-        results = [found] * len(group) if isinstance(found, LogUnavailable) else found
-        waiting: dict[asyncio.AbstractEventLoop, list[Told]] = defaultdict(list)
+        results = [outcome] * len(group) if isinstance(outcome, LogUnavailable) else outcome
+        waiting: dict[asyncio.AbstractEventLoop, list[Wakeup]] = defaultdict(list)
         for job, result in zip(group, results, strict=True):
             if job.done:
                 waiting[job.done.get_loop()].append((job.done, result))
-        for loop, those in waiting.items():
+        for loop, wakeups in waiting.items():
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_tell, those)
+                loop.call_soon_threadsafe(_set_results, wakeups)
 
 
-Told = tuple[asyncio.Future[LabelResult], LabelResult | LogUnavailable]
+Wakeup = tuple[asyncio.Future[LabelResult], LabelResult | LogUnavailable]
 
 
-def _tell(those: list[Told]) -> None:
-    for done, result in those:
-        if done.done():  # whoever waited has gone
+def _set_results(wakeups: list[Wakeup]) -> None:
+    for done, result in wakeups:
+        if done.done():  # the caller was cancelled
             continue
         if isinstance(result, LogUnavailable):
             done.set_exception(LogUnavailable(str(result)))
@@ -221,6 +226,6 @@ def _tell(those: list[Told]) -> None:
             done.set_result(result)
 
 
-def _gone(error: SQLAlchemyError) -> bool:
-    """Whether it is the database that cannot, and not what it was given: it is full, locked, restarting."""
+def _is_down(error: SQLAlchemyError) -> bool:
+    """Whether the database is at fault, not the rows: it is full, locked or restarting."""
     return isinstance(error, OperationalError | InterfaceError | NoConnection)

@@ -1,4 +1,4 @@
-"""What alembic runs to change a database: on the connection that it is given, in its transaction."""
+"""Alembic runs this to migrate a database, on the given connection and in its transaction."""
 
 from __future__ import annotations
 

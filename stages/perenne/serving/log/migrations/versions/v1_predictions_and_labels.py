@@ -1,4 +1,4 @@
-"""Predictions, and the labels that come later."""
+"""The tables of predictions and labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create both tables."""
     op.create_table(
         "predictions",
         sa.Column("id", sa.String(64), primary_key=True),
@@ -29,6 +29,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take both away."""
+    """Drop both tables."""
     op.drop_table("labels")
     op.drop_table("predictions")

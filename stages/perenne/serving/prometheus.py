@@ -1,0 +1,98 @@
+"""The service's metrics, for Prometheus. They contain no feature values and no ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypedDict
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from perenne.serving.predictions import PredictResult
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+class Reading(NamedTuple):
+    """A value that is read when Prometheus scrapes: a counter if the name ends in `_total`, else a gauge."""
+
+    name: str
+    about: str
+    labels: dict[str, str]
+    value: float
+
+
+class _Common(TypedDict):
+    namespace: str
+    registry: CollectorRegistry
+
+
+class Metrics:
+    """The counters of one service, and the readings that it takes when Prometheus scrapes.
+
+    Parameters
+    ----------
+    score_buckets
+        Upper bounds of the buckets of the histogram of scores, ascending.
+    readings
+        Returns the current readings.
+
+    """
+
+    def __init__(self, score_buckets: Sequence[float], readings: Callable[[], Iterable[Reading]]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
+        self._registry = CollectorRegistry()
+        own: _Common = {"namespace": "perenne", "registry": self._registry}
+        self.requests = Counter("requests", "Requests answered", ["path", "status"], **own)
+        self.seconds = Histogram("request_seconds", "Time to answer", ["path"], buckets=SECONDS, **own)
+        self.rows = Counter("rows", "Rows scored", **own)
+        self.unseen = Counter("unseen_rows", "Rows with a category that training has not seen", **own)
+        self.labels = Counter("labels", "Labels received", **own)
+        self.scores = Histogram("score", "Scores returned", buckets=score_buckets, **own)
+        self.shadow_rows = Counter("shadow_rows", "Rows scored by the shadow", **own)
+        self.shadow_dropped = Counter("shadow_dropped_rows", "Rows the shadow was too slow for", **own)
+        self.shadow_failed = Counter("shadow_failed_rows", "Rows the shadow failed to score", **own)
+        self._registry.register(_Readings(readings))
+        self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        metrics = self._by_answer.get((path, status))
+        if metrics is None:  # looking labels up costs more than counting
+            metrics = self.requests.labels(path, status), self.seconds.labels(path)
+            self._by_answer[path, status] = metrics
+        metrics[0].inc()
+        metrics[1].observe(seconds)
+
+    def scored(self, results: Iterable[PredictResult]) -> None:
+        """Count the rows and scores of requests that were answered."""
+        for result in results:
+            self.rows.inc(len(result.scores))
+            for score in result.scores:
+                self.scores.observe(score)
+            if any(result.unseen):
+                self.unseen.inc(sum(map(bool, result.unseen)))
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Readings(Collector):
+    def __init__(self, readings: Callable[[], Iterable[Reading]]) -> None:
+        self._readings = readings
+
+    def collect(self) -> Iterator[Metric]:
+        """Take the readings."""
+        for name, about, labels, value in self._readings():
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            metric = family(f"perenne_{name}", about, labels=list(labels))
+            metric.add_metric(list(labels.values()), value)
+            yield metric

@@ -1,0 +1,146 @@
+"""The log's database: SQLite and PostgreSQL behave the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from perenne.common.errors import PerenneError
+from perenne.serving.log.database import Database
+from perenne.serving.log.records import Entry, Label, LabelResult
+from perenne.serving.log.schema import metadata
+from tests.project import ROOT
+
+NOON = datetime(2021, 3, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """Return an empty database."""
+    with Database(url) as opened:
+        yield opened
+
+
+def entry(name: str, at: datetime = NOON, stage: str = "prod") -> Entry:
+    """Return a prediction."""
+    return Entry(name, at, stage, "v1.0.0", '{"site": "Besançon \\u0000"}', 0.1 + 0.2)
+
+
+def outcomes(database: Database) -> dict[str, float | None]:
+    """Return the label of each prediction in prod."""
+    return {logged.entry.id: logged.label for logged in database.read("prod")}
+
+
+def test_entries_are_read_as_written(database: Database) -> None:
+    """Bit for bit, in UTC, in order of time; each stage has its own entries."""
+    paris = timezone(timedelta(hours=1))
+    late, early = entry("b"), entry("c", datetime(2021, 3, 31, 12, 30, 0, 5, tzinfo=paris))
+    database.write([late, early, entry("b", stage="shadow")])
+    assert [logged.entry for logged in database.read("prod")] == [early, late]
+    assert [logged.entry for logged in database.read("shadow")] == [entry("b", stage="shadow")]
+
+
+def test_write_is_idempotent(database: Database) -> None:
+    """An id that is written again keeps its first entry."""
+    database.write([entry("a")])
+    database.write([entry("a")._replace(score=0.9), entry("b")])
+    assert [(logged.entry.id, logged.entry.score) for logged in database.read("prod")] == [
+        ("a", entry("a").score),
+        ("b", entry("b").score),
+    ]
+
+
+def test_labels_may_be_late_or_repeated(database: Database) -> None:
+    """A repeated label changes nothing; an unknown id is listed once and not stored."""
+    database.write([entry("a"), entry("b")])
+    label = Label("a", 1, NOON)
+    assert database.write([], [[label, label]]) == [LabelResult(2, [])]
+    stranger = Label("c", 1, NOON)
+    assert database.write([], [[label], [stranger, stranger, Label("\0", 1, NOON)]]) == [
+        LabelResult(1, []),
+        LabelResult(0, ["c", "\0"]),
+    ]
+    database.write([entry("c")])
+    assert outcomes(database) == {"a": 1, "b": None, "c": None}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_label_known_later_wins(order: tuple[int, ...], database: Database) -> None:
+    """In any order of arrival: a delayed message does not undo a correction."""
+    database.write([entry("a")])
+    given = [Label("a", 0, NOON), Label("a", 1, NOON), Label("a", 0, NOON + timedelta(days=1))]
+    for place in order:
+        database.write([], [[given[place]]])
+    assert outcomes(database) == {"a": 0}
+    database.write([], [[given[2]._replace(value=1)]])
+    assert outcomes(database) == {"a": 1}
+
+
+def test_many_labels_at_once(database: Database) -> None:
+    """More ids than fit into one query."""
+    names = [f"{n:05}" for n in range(2_500)]
+    database.write([entry(name) for name in names])
+    assert database.write([], [[Label(name, 1, NOON) for name in [*names, "x"]]]) == [
+        LabelResult(2_500, ["x"])
+    ]
+
+
+def test_migrations_match_the_schema(database: Database) -> None:
+    """Alembic finds no difference."""
+    with database.engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_reopened_database_is_unchanged(url: str) -> None:
+    """Migrations do not run twice."""
+    with Database(url) as first:
+        first.write([entry("a")])
+    with Database(url) as second:
+        assert list(outcomes(second)) == ["a"]
+
+
+def test_concurrent_opening(url: str) -> None:
+    """One process creates the tables, the others find them."""
+    script = f"from perenne.serving.log.database import Database; Database({url!r})"
+    running = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+
+
+def test_newer_tables_are_an_error(url: str, database: Database) -> None:
+    """An older Perenne does not use a database that a newer one migrated."""
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '99'"))
+    with pytest.raises(PerenneError, match=r"its tables have version 99, made by a newer Perenne"):
+        Database(url)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ("data/predictions", "'data/predictions' is not a URL; expected sqlite:///FILE or postgresql"),
+        ("mysql://localhost/x", "found 'mysql'; expected sqlite:///FILE"),
+        ("sqlite:////dev/null/x", "/dev/null"),
+        ("postgresql://me:secret@127.0.0.1:1/x", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/x: .*refused"),
+    ],
+)
+def test_bad_url_is_an_error(wrong: str, line: str) -> None:
+    """One line that names the key, without the password."""
+    with pytest.raises(PerenneError, match=rf"^serve\.log_url: .*{line}") as caught:
+        Database(wrong)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_commits_are_on_the_disk(sqlite: str) -> None:
+    """SQLite's default in WAL mode loses the last commits in a power cut."""
+    with Database(sqlite) as database, database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
