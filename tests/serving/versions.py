@@ -1,4 +1,4 @@
-"""Versions to serve, tagged without a gate: what is good enough is not the question here."""
+"""Versions to serve, tagged without the gate."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ NAME = "retirement"
 
 
 def sha256() -> str:
-    """Return that of the model in the working tree."""
+    """Return the sha256 of the model in the working tree."""
     return hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
 
 
 def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:
-    """Tag a commit as a version whose proof is that of v1.0.0 but for what is changed."""
+    """Tag a commit as a version with the proof of v1.0.0, except for the keys in `changed`."""
     proof = strict_yaml.loads(tags.read(NAME).registered["v1.0.0"].proof_text or "") | changed
     message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
     publish.publish([publish.Tag(f"{NAME}@{version}", git.commit(commit), message)], push=False)
 
 
 def assign(version: str, stage: str = "prod") -> None:
-    """Put a version in a stage; one that does not exist takes out what is there."""
+    """Put a version in a stage; a version that does not exist empties it."""
     registry = tags.read(NAME)
     if version in registry.registered:
         tag = publish.assigned(registry, stage, registry.registered[version].commit, "a test")

@@ -9,6 +9,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from perenne.documents.proof import ProvenMetric
+
 
 class _Response(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
@@ -65,7 +67,7 @@ class ServedModel(_Response):
     released: datetime
     signed: bool
     as_of: str | None = Field(description="the last period whose labels the model may know")
-    metrics: dict[str, JsonValue] = Field(description="measured on the holdout before the release")
+    metrics: dict[str, ProvenMetric] = Field(description="measured on the holdout before the release")
     stage: str
     champion_since: datetime | None
     degraded: bool = Field(description="true if monitoring found that the model has become worse")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from perenne.common import model, names
 from perenne.common.contract import Contract
@@ -30,11 +30,12 @@ TOLERANCE = 1e-9  # for BLAS, whose last bits may differ between CPUs; trees agr
 class Served(NamedTuple):
     """A version with all that is needed to answer requests.
 
-    `sha256` is that of the model file; `as_of` and `metrics` are from the proof in the tag; `known` has the
-    categories of each column that occurred in training.
+    `proof` is that of the version, which takes milliseconds to parse; `sha256` is that of the model file;
+    `known` has the categories of each column that occurred in training.
     """
 
     version: Version
+    proof: Proof
     sha256: str
     as_of: str | None
     metrics: Mapping[str, JsonValue]
@@ -69,9 +70,8 @@ def load(name: str, version: Version, folder: Path) -> Served:
     contract = contract_of(name, version.commit)
     served = Served(
         version,
+        proof,
         actual,
-        proof.as_of,
-        {name: metric.model_dump() for name, metric in (proof.metrics or {}).items()},
         contract,
         scorer(model.loads(data, str(path)), contract),
         {f["name"]: frozenset(f["categories"]) for f in card["features"] if "categories" in f},

@@ -121,7 +121,7 @@ class Service:
 
     def model(self) -> ServedModel:
         """The model that answers: identity, proof, and standing in the registry."""
-        live, standing = self.live, self.prod.standing
+        live, proof, standing = self.live, self.live.proof, self.prod.standing
         return ServedModel(
             case=self.name,
             version=live.version.version,
@@ -130,8 +130,8 @@ class Service:
             sha256=live.sha256,
             released=live.version.at,
             signed=live.version.signed,
-            as_of=live.as_of,
-            metrics=dict(live.metrics),
+            as_of=proof.as_of,
+            metrics=proof.metrics or {},
             stage=self.prod.stage,
             champion_since=standing.since,
             degraded=standing.degraded,
