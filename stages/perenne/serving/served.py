@@ -37,8 +37,6 @@ class Served(NamedTuple):
     version: Version
     proof: Proof
     sha256: str
-    as_of: str | None
-    metrics: Mapping[str, JsonValue]
     contract: Contract
     scorer: Scorer
     known: dict[str, frozenset[str]]
