@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from perenne.common.contract import Contract
+from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow
 from perenne.serving.batcher import Batcher, Busy
@@ -68,7 +69,7 @@ def served(scorer: Sizes, version: str = "v1.0.0") -> Served:
     contract: Contract = tiny.contract()
     tag: Any = None
     named = Version("tiny", version, "", tag, "", "", None, signed=False, tag=f"tiny@{version}")
-    return Served(named, "", None, {}, contract, scorer, {"colour": frozenset(["red", "blue"])})
+    return Served(named, Proof(), "", contract, scorer, {"colour": frozenset(["red", "blue"])})
 
 
 class Desk:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from perenne.serving.log import Label
@@ -32,14 +32,14 @@ class LabelRequest(TypedDict):
 def label_adapter(max_labels: int) -> TypeAdapter[LabelRequest]:
     """Build the validator of `{"labels": [...]}`, a list of 1 to `max_labels` outcomes."""
 
-    class Labels(LabelRequest):
+    class LimitedLabelRequest(LabelRequest):
         """Outcomes."""
 
-        __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
+        __pydantic_config__ = ConfigDict(**STRICT, title="Labels")  # type: ignore[misc]  # pydantic's way
 
         labels: Annotated[list[ReportedOutcome], Field(min_length=1, max_length=max_labels)]
 
-    return TypeAdapter(Labels)
+    return TypeAdapter(LimitedLabelRequest)
 
 
 def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
