@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from perenne import forge
 from perenne.common.errors import PerenneError
+from perenne.forge.github import GitHub
 from perenne.forge.port import CommitStatus, Forge, PullRequest
 from tests.forge.double import Double, Release, Started
 from tests.forge.standin import StandIn, stand_in
@@ -17,18 +20,29 @@ from tests.forge.standin import StandIn, stand_in
 HEAD = "a" * 40
 
 
-@pytest.fixture(params=["double", "github"])
+WORLDS: dict[type[Forge], Callable[[Path, pytest.MonkeyPatch], Double | StandIn]] = {
+    Double: lambda *_: Double(),
+    GitHub: stand_in,
+}
+
+
+@pytest.fixture(params=WORLDS, ids=lambda side: side.__name__)
 def world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Double | StandIn:
     """Return a Git host with other people on it."""
-    return Double() if request.param == "double" else stand_in(tmp_path, monkeypatch)
+    return WORLDS[request.param](tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def host(world: Double | StandIn) -> Forge:
     """Return the port to it."""
     return world if isinstance(world, Double) else world.host
+
+
+def test_every_host_is_tested_here() -> None:
+    """A host that is added needs a stand-in."""
+    assert set(WORLDS) == {*forge.FORGES, Double}
 
 
 def test_every_method_of_the_port_has_a_test_here() -> None:
