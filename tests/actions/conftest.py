@@ -1,5 +1,5 @@
-"""The runner of a job."""
+"""The runner of a job, and its Git host."""
 
-from tests.forge.running import runner
+from tests.actions.running import host, runner
 
-__all__ = ["runner"]
+__all__ = ["host", "runner"]

@@ -1,33 +1,24 @@
-"""The one comment: on which pull request, in whose place, and under which words of GitHub's own."""
+"""The one comment: on which pull request, in whose place, and below which words of the host's own."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 from typing import Any
 
 import pytest
 
-from perenne.actions import comment
-from perenne.common.errors import PerenneError
-from perenne.forge import gh
-from tests.forge.running import Runner
+from perenne.actions import comment_job
+from perenne.actions.events import Run
+from tests.actions.running import Runner
+from tests.forge.double import Double
 
 HEAD = "a" * 40
 HERE = {"full_name": "ada/perenne", "default_branch": "main"}
-BOT = {"login": "github-actions[bot]"}
 
 
-def pull(number: int, *, owner: str = "ada", sha: str = HEAD, branch: str = "topic") -> dict[str, Any]:
-    """Return a pull request as GitHub tells of it."""
-    user = {"login": owner}
-    return {
-        "number": number,
-        "head": {"sha": sha, "ref": branch, "user": user, "repo": {"full_name": f"{owner}/perenne"}},
-    }
-
-
-def run(owner: str = "ada", conclusion: str = "success") -> dict[str, Any]:
-    """Return the run of a review as GitHub tells of it."""
+def ended(owner: str = "ada", conclusion: str = "success", **facts: Any) -> dict[str, Any]:
+    """Return the run of a review, as GitHub describes it."""
     return {
         "id": 5,
         "conclusion": conclusion,
@@ -35,92 +26,92 @@ def run(owner: str = "ada", conclusion: str = "success") -> dict[str, Any]:
         "head_branch": "topic",
         "head_repository": {"full_name": f"{owner}/perenne", "owner": {"login": owner}},
         "html_url": "https://github.com/ada/perenne/actions/runs/5",
-    }
+    } | facts
 
 
-def commented(runner: Runner, page: str = "## told\n", **facts: Any) -> list[str]:
+def commented(host: Double, runner: Runner, page: str = "## its words\n", **facts: Any) -> list[str]:
     """Return the texts of all comments after that of a run."""
-    with zipfile.ZipFile(runner.folder / "artifacts" / "review.zip", "w") as archive:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
         archive.writestr("review.md", page)
-    runner.happens(workflow_run=run(**facts), repository=HERE)
-    comment.comment()
-    found = runner.folder / "comments.json"
-    return [one["body"] for one in runner.read("comments")] if found.exists() else []
+    host.uploaded("review", data.getvalue())
+    runner.happens(workflow_run=ended(**facts), repository=HERE)
+    comment_job.comment()
+    return [comment.body for _, comment in host.said.values()]
 
 
-def test_pull_request_is_the_one_whose_head_was_reviewed(runner: Runner) -> None:
-    """A fork's with the same branch, and one that has moved on, are others."""
-    runner.knows("pulls", [pull(7), pull(8, owner="eve"), pull(9, sha="b" * 40)])
-    assert comment.pull_requests(run()) == [7]
-    assert comment.pull_requests(run("eve")) == [8]
-    assert comment.pull_requests(run() | {"head_repository": None}) == []
-    elsewhere = pull(7) | {"head": pull(7)["head"] | {"repo": {"full_name": "ada/other"}}}
-    runner.knows("pulls", [elsewhere])
-    assert comment.pull_requests(run()) == []
+def pulls(host: Double, **facts: Any) -> list[int]:
+    """Return the pull requests that a run was about."""
+    run = Run.model_validate(ended(**facts))
+    return [pull.number for pull in comment_job.pull_requests(host, run)]
 
 
-def test_review_of_a_head_that_is_gone_is_not_told(runner: Runner) -> None:
-    """A newer review is on its way."""
-    runner.knows("pulls", [pull(9, sha="b" * 40)])
-    assert commented(runner) == []
-    assert runner.said("output") == "stale=false\n"
+def test_pull_request_is_the_one_whose_head_was_reviewed(host: Double) -> None:
+    """Not a fork's with the same branch, not one that has moved on, not one that is closed."""
+    mine = host.requested("topic", HEAD)
+    theirs = host.requested("topic", HEAD, repository="eve/perenne")
+    host.requested("topic", "b" * 40)
+    host.requested("topic", HEAD, repository="ada/other")
+    host.requested("topic", HEAD, repository=None)
+    host.requested("topic", HEAD, state="closed")
+    assert pulls(host) == [mine]
+    assert pulls(host, owner="eve") == [theirs]
+    assert pulls(host, head_repository=None) == []
+    assert pulls(host, head_branch=None) == []
+    assert pulls(host, owner="bob") == []
 
 
-def test_second_comment_takes_the_place_of_the_first(runner: Runner) -> None:
+def test_review_of_a_superseded_head_gets_no_comment(host: Double, runner: Runner) -> None:
+    """The review of the newer head will write one."""
+    host.requested("topic", "b" * 40)
+    assert commented(host, runner) == []
+    assert runner.written("output") == "stale=false\n"
+
+
+def test_second_comment_replaces_the_first(host: Double, runner: Runner) -> None:
     """The marker alone does not make a comment ours: anybody can write it."""
-    runner.knows("pulls", [pull(7)])
-    forged = {"id": 1, "number": 7, "user": {"login": "eve"}, "body": f"{comment.MARKER} mine"}
-    quoted = {"id": 2, "number": 7, "user": BOT, "body": f"> {comment.MARKER}"}
-    runner.knows("comments", [forged, quoted])
-    assert len(commented(runner)) == 3
-    *others, mine = commented(runner, "## told again\n", conclusion="failure")
-    assert others == [forged["body"], quoted["body"]]
-    assert mine.startswith(f"{comment.MARKER}\n\n❌ The review has failed: [the run](https://github.com/")
-    assert "told again" in mine
+    number = host.requested("topic", HEAD)
+    forged, quoted = f"{comment_job.MARKER} mine", f"> {comment_job.MARKER}"
+    host.replied(number, forged)
+    host.replied(number, quoted, own=True)
+    assert len(commented(host, runner)) == 3
+    *others, mine = commented(host, runner, "## its later words\n", conclusion="failure")
+    assert others == [forged, quoted]
+    assert mine.startswith(f"{comment_job.MARKER}\n\n❌ The review has failed: [the run](https://github.com/")
+    assert "its later words" in mine
 
 
-def test_change_of_what_judges_is_told_above_its_page(runner: Runner) -> None:
-    """The page is the change's own word; names of files are nothing but names."""
-    runner.knows("pulls", [pull(7)])
-    runner.knows(
-        "files-7", [{"filename": name} for name in ("README.md", "stages/perenne/gate/[@eve](x).py")]
-    )
-    (text,) = commented(runner)
-    warning, told = text.index("This change edits what judges it"), text.index("## told")
-    assert warning < told
+def test_change_of_code_that_judges_it_is_announced_above_its_page(host: Double, runner: Runner) -> None:
+    """The page is the change's own word; the name of a file is only a name."""
+    host.requested("topic", HEAD, files=["README.md", "stages/perenne/gate/[@eve](x).py"])
+    (text,) = commented(host, runner)
+    assert text.index("This change edits code that judges it") < text.index("## its words")
     assert "@eve" not in text
     assert "](x)" not in text
 
 
 @pytest.mark.parametrize("owner", ["ada", "eve"])
-def test_lock_that_is_committed_is_told(runner: Runner, owner: str) -> None:
-    """Its author has to pull; a fork's has to commit it, as the page says."""
-    runner.knows("pulls", [pull(7, owner=owner)])
-    (runner.folder / "artifacts" / "results.zip").write_bytes(b"")
-    (text,) = commented(runner, owner=owner)
-    assert (comment.COMMITTED in text) == (owner == "ada")
-    assert runner.said("output") == f"stale={'true' if owner == 'ada' else 'false'}\n"
+def test_comment_says_that_the_lock_is_committed(host: Double, runner: Runner, owner: str) -> None:
+    """The author has to pull it; for a fork it is not committed, and its page says what to do."""
+    host.requested("topic", HEAD, repository=f"{owner}/perenne")
+    host.uploaded("results", b"")
+    (text,) = commented(host, runner, owner=owner)
+    assert (comment_job.COMMITTED in text) == (owner == "ada")
+    assert runner.written("output") == f"stale={'true' if owner == 'ada' else 'false'}\n"
 
 
-def test_run_without_a_page_is_told(runner: Runner) -> None:
-    """It may have failed before it had one."""
-    runner.knows("pulls", [pull(7)])
-    runner.happens(workflow_run=run(conclusion="failure"), repository=HERE)
-    comment.comment()
-    assert "It ended before it had written its page" in runner.read("comments")[0]["body"]
+def test_comment_says_that_there_is_no_page(host: Double, runner: Runner) -> None:
+    """A run may fail before it has written one."""
+    host.requested("topic", HEAD)
+    runner.happens(workflow_run=ended(conclusion="failure"), repository=HERE)
+    comment_job.comment()
+    ((_, comment),) = host.said.values()
+    assert "The review ended before it had written its page" in comment.body
 
 
-def test_longest_comment_is_one_that_github_takes(runner: Runner) -> None:
+def test_longest_comment_is_one_that_the_host_accepts(host: Double, runner: Runner) -> None:
     """Whatever is in the page, and however many files the change has."""
-    runner.knows("pulls", [pull(7)])
-    names = [f"stages/perenne/gate/{'&' * 200}{i}" for i in range(300)]
-    runner.knows("files-7", [{"filename": name} for name in names])
-    (text,) = commented(runner, "<" * 60_000)
-    assert len(text) <= comment.MOST
-
-
-def test_what_gh_says_is_told(runner: Runner) -> None:
-    """A request that GitHub refuses ends in a line with its reason."""
-    assert runner.folder.exists()
-    with pytest.raises(PerenneError, match=r"^gh api .*nothing: HTTP 404"):
-        gh.get(gh.path("nothing"))
+    files = [f"stages/perenne/gate/{'&' * 200}{i}" for i in range(300)]
+    host.requested("topic", HEAD, files=files)
+    (text,) = commented(host, runner, "<" * 60_000)
+    assert len(text) <= host.comment_limit

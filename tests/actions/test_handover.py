@@ -1,4 +1,4 @@
-"""What a review made, handed over to a job that may write: files, taken by their content."""
+"""What a review made, passed on to a job that may write: files, trusted by their content only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.registry.visits import least_reproduced
 
 @pytest.fixture
 def changed(tmp_path: Path, enter: Enter) -> Project:
-    """Return the least project, whose lock has changed since its commit: a folder came in as well."""
+    """Return the least project, whose lock has changed since its commit: it has a folder as well."""
     project = least_reproduced(tmp_path / "project")
     project.edit("sort -r", "sort", "dvc.yaml")
     project.edit(
@@ -39,11 +39,11 @@ def changed(tmp_path: Path, enter: Enter) -> Project:
 
 @contextmanager
 def packed(project: Project) -> Iterator[Artifact]:
-    """Hand over, lose the cache, and return what was handed over."""
+    """Pack the lock, lose the cache, and return the artifact."""
     handover.pack(project.path.parent / "out", "HEAD")
     project.run("rm -rf .dvc/cache")
-    with archived(project.path.parent / "out") as found:
-        yield found
+    with archived(project.path.parent / "out") as results:
+        yield results
 
 
 @contextmanager
@@ -57,35 +57,35 @@ def archived(folder: Path) -> Iterator[Artifact]:
         yield Artifact(archive)
 
 
-def test_what_is_handed_over_is_what_is_new(changed: Project) -> None:
-    """A model, a listing and what it lists; what the base's lock names is in the remote already."""
-    with packed(changed) as found:
-        assert len(found.names()) == len([LOCK, handover.OBJECTS, MODEL, "listing", "a", "b"])
-        needed = handover.unpack(found, LOCK.read_bytes())
+def test_only_new_data_are_packed(changed: Project) -> None:
+    """A model, a listing and its files; the data of the base's lock are in the remote already."""
+    with packed(changed) as results:
+        assert len(results.names()) == len([LOCK, handover.OBJECTS, MODEL, "listing", "a", "b"])
+        needed = handover.unpack(results, LOCK.read_bytes())
     assert storage.send(needed) == 4
     assert storage.send(needed) == 0
     changed.run("rm -rf .dvc/cache data/raw data/model && dvc pull -q && dvc status -q")
 
 
-def test_file_under_a_name_that_is_not_its_own_is_refused(changed: Project) -> None:
-    """A model cannot be exchanged on the way."""
+def test_file_whose_content_does_not_match_its_name_is_an_error(changed: Project) -> None:
+    """A model cannot be replaced on the way."""
     handover.pack(changed.path.parent / "out", "HEAD")
     md5 = locked.load().out(MODEL).md5
     (changed.path.parent / "out" / handover.OBJECTS / md5).write_text("another")
     changed.run("rm -rf .dvc/cache")
     with (
-        archived(changed.path.parent / "out") as found,
-        pytest.raises(PerenneError, match=f"{md5}: handed over"),
+        archived(changed.path.parent / "out") as results,
+        pytest.raises(PerenneError, match=f"{md5}: the content of this file does not have the MD5"),
     ):
-        handover.unpack(found, LOCK.read_bytes())
+        handover.unpack(results, LOCK.read_bytes())
     assert not (changed.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
 
 
-def test_data_that_nobody_has_stop_the_job(changed: Project) -> None:
-    """A commit must not name what is nowhere."""
+def test_missing_data_stop_the_job(changed: Project) -> None:
+    """A commit must not name data that exist nowhere."""
     md5 = locked.load().out(MODEL).md5
-    with packed(changed) as found:
-        needed = handover.unpack(found, LOCK.read_bytes())
+    with packed(changed) as results:
+        needed = handover.unpack(results, LOCK.read_bytes())
     changed.run(f"rm -f .dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
     with pytest.raises(PerenneError, match=f"1 of 5 files are neither there nor in the cache, {md5} first"):
         storage.send(needed)
@@ -102,19 +102,19 @@ def test_data_that_nobody_has_stop_the_job(changed: Project) -> None:
         b"stages: {train: {outs: [{path: x, md5: 7}]}}",
     ],
 )
-def test_lock_that_dvc_would_not_write_is_refused(lock: bytes) -> None:
-    """By what is wrong with it, whatever it is."""
+def test_lock_that_dvc_would_not_write_is_an_error(lock: bytes) -> None:
+    """Whatever is wrong with it."""
     with pytest.raises(PerenneError, match=r"^dvc\.lock"):
         handover.outputs(lock)
 
 
 @pytest.mark.parametrize("listing", ["7", "{}x", "[{}]", '[{"md5": "../x"}]', '["a"]'])
-def test_listing_that_dvc_would_not_write_is_refused(listing: str) -> None:
+def test_listing_that_dvc_would_not_write_is_an_error(listing: str) -> None:
     """An entry is never a path."""
     with pytest.raises(PerenneError):
         list(handover.listed(f"{'a' * 32}.dir", lambda _: listing.encode()))
 
 
-def test_file_is_no_folder() -> None:
-    """What is no listing lists nothing, and is not read."""
+def test_file_lists_nothing() -> None:
+    """It is not read: only an MD5 that ends in `.dir` is a listing's."""
     assert list(handover.listed("a" * 32, lambda _: json.dumps(7).encode())) == []

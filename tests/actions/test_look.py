@@ -1,4 +1,4 @@
-"""The look of a review: what is taken from it, and what is not."""
+"""The look of a review: which of its values are used, and which are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perenne.actions.look import looked
+from perenne.actions.look_job import looked
 from perenne.common.errors import PerenneError
 
 SHA = "a" * 64
@@ -27,15 +27,15 @@ def review(**changes: Any) -> str:
     return json.dumps({"base": "b" * 40, "gate": GATE | changes})
 
 
-def test_models_and_batches_are_taken_over() -> None:
-    """And not the policy, nor what was spent: those are decided where the ledger is written."""
-    found = looked(review())
-    assert found
-    assert set(found.model_dump()) == {"base", "case", "intent", "challenger", "against", "batches"}
-    assert found.batches == {"2025-12": SHA}
+def test_models_and_batches_are_used() -> None:
+    """The policy and the spent alpha are not: both are computed anew for the ledger."""
+    compared = looked(review())
+    assert compared
+    assert set(compared.model_dump()) == {"base", "case", "intent", "challenger", "against", "batches"}
+    assert compared.batches == {"2025-12": SHA}
 
 
-def test_review_that_compared_nothing_has_made_no_look() -> None:
+def test_review_that_compared_nothing_made_no_look() -> None:
     """The model was unchanged, not reproducible, or the champion's own."""
     assert looked(json.dumps({"gate": None})) is None
     assert looked(json.dumps({"gate": {"answer": "rejected"}})) is None
@@ -60,7 +60,7 @@ def test_review_that_compared_nothing_has_made_no_look() -> None:
         review().replace("b" * 40, "main"),
     ],
 )
-def test_what_no_review_writes_is_refused(text: str) -> None:
-    """In one line, which names the file."""
+def test_text_that_no_review_writes_is_an_error(text: str) -> None:
+    """One line names the file."""
     with pytest.raises(PerenneError, match=r"^review\.json"):
         looked(text)

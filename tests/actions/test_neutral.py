@@ -1,11 +1,12 @@
-"""A stranger's Markdown: its words are shown, and nothing else happens."""
+"""A stranger's Markdown: its words are shown, and have no other effect."""
 
 from __future__ import annotations
 
 import pytest
 
-from perenne.actions import comment
+from perenne.actions import comment_job
 from perenne.actions.neutral import CUT, GAP, line, neutral
+from perenne.forge.github import GitHub
 from perenne.pages import charts, review
 from tests.pages.test_review import HOSTILE, made
 
@@ -38,22 +39,22 @@ CHART = charts.chart(
         ),
     ],
 )
-def test_what_a_text_would_do_is_taken_from_it(text: str, shown: str) -> None:
-    """Nobody is called, nothing leads anywhere or is hidden; what a page needs stays."""
+def test_effects_of_a_text_are_removed(text: str, shown: str) -> None:
+    """It mentions nobody, links nowhere and hides nothing; what a page needs stays."""
     assert neutral(text, MOST).replace(GAP, "~") == shown
 
 
-def test_chart_of_ours_is_kept_to_the_letter() -> None:
+def test_chart_of_a_review_is_kept_unchanged() -> None:
     """Mermaid draws it."""
     assert neutral(f"before\n\n{CHART}\n\nafter", MOST) == f"before\n\n{CHART}\n\nafter"
 
 
 @pytest.mark.parametrize("name", ["slice", HOSTILE, "a" * 300])
 @pytest.mark.parametrize("slices", [2, 2000])
-def test_page_that_a_review_writes_is_kept_to_the_letter(slices: int, name: str) -> None:
-    """But for what cannot be seen, and also the longest: it does already what it takes to be harmless."""
+def test_page_of_a_review_is_kept_unchanged(slices: int, name: str) -> None:
+    """Except for invisible characters, and also if it is the longest: a review's page is harmless."""
     written = review.page(made(slices, name))
-    shown = neutral(written, comment.MOST - comment.ROOM)
+    shown = neutral(written, GitHub.comment_limit - comment_job.HEADER_ROOM)
     assert shown.replace(GAP, "") == written.replace(GAP, "")
 
 
@@ -67,28 +68,28 @@ def test_page_that_a_review_writes_is_kept_to_the_letter(slices: int, name: str)
         ("\n```", "\n\n```"),
     ],
 )
-def test_chart_of_anybody_else_is_not_drawn(ours: str, theirs: str) -> None:
-    """One that differs in a character is text."""
+def test_chart_of_somebody_else_is_not_drawn(ours: str, theirs: str) -> None:
+    """One that differs in one character is text."""
     assert CHART.count(ours) == 1
     assert "```" not in neutral(CHART.replace(ours, theirs), MOST)
 
 
 @pytest.mark.parametrize("text", ["x\n" * MOST, "<" * MOST, CHART * 50, "<details>\n" * 4000, "@#1" * 4000])
 def test_text_of_any_length_fits_and_leaves_nothing_open(text: str) -> None:
-    """What is too long is cut, and it is said; whatever follows is not part of it."""
+    """A text that is too long is cut and says so; what follows it on the page is not part of it."""
     shown = neutral(text, MOST)
     assert len(shown) <= MOST
     assert shown.endswith(CUT)
     assert shown.count("```") % 2 == 0
 
 
-def test_what_is_left_folded_is_unfolded() -> None:
-    """Else all that follows on the page would be hidden with it."""
+def test_fold_that_is_left_open_is_closed() -> None:
+    """Else the rest of the page would be hidden in it."""
     assert neutral("<details><summary>All</summary>\n\nx", MOST).endswith("x\n\n</details>")
 
 
-def test_line_is_one_line_of_no_markdown() -> None:
-    """A name of a file is nothing but a name."""
+def test_line_is_one_line_without_markdown() -> None:
+    """The name of a file is only a name."""
     assert line("a\n# b`c` [d](e) <f> **g**", 100).replace(GAP, "~") == (
         r"a # b\`c\` \[d\]~(e) &lt;f\> \*\*g\*\*"
     )

@@ -158,7 +158,7 @@ def test_the_story(hub: Hub, service: Running) -> None:
     tell(f"the issue #{opened['number']}: {opened['title']}")
     run, _ = monitored(hub)
     assert hub.read("issues") == [opened]
-    assert "says so already" in run.log
+    assert "is up to date already" in run.log
     ada.run("git fetch -q --tags origin")
     assert ada.out("git tag -l 'retirement#degraded#*'").count("\n") == 1
     assert len(hub.read("pulls")) == 1

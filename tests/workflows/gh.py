@@ -56,9 +56,10 @@ def open_pull(body: Any) -> Any:
 
 
 def issues(query: Query) -> list[Any]:
-    """Return the open issues."""
+    """Return the open issues, and the open pull requests, as GitHub does."""
     assert query["state"] == ["open"]
-    return [one for one in load("issues") if one["state"] == "open"]
+    pulls = [one | {"pull_request": {}} for one in load("pulls") if one.get("state", "open") == "open"]
+    return [*(one for one in load("issues") if one["state"] == "open"), *pulls]
 
 
 def open_issue(body: Any) -> Any:
@@ -72,6 +73,7 @@ def open_issue(body: Any) -> Any:
 
 def edit(body: Any, kind: str, name: str) -> Any:
     """Change an issue or a pull request, or close it."""
+    assert len(body.get("body", "")) <= 65_536, "GitHub takes no longer text"
     known = load(kind)
     (one,) = [one for one in known if one["number"] == int(name)]
     one |= body
@@ -109,24 +111,29 @@ def edit_comment(body: Any, name: str) -> Any:
 
 
 def artifacts(query: Query, _run: str) -> Any:
-    """List what a run has left behind."""
-    zips = sorted((HUB / "artifacts").glob(f"{query['name'][0]}.zip"))
-    found = [
-        {"id": file.stem, "name": file.stem, "size_in_bytes": file.stat().st_size, "expired": False}
-        for file in zips
+    """List what runs have uploaded under a name, also what has expired."""
+    (name,) = query["name"]
+    listed = [
+        {
+            "id": i,
+            "name": name,
+            "size_in_bytes": file.stat().st_size,
+            "expired": "expired" in file.suffixes[0],
+        }
+        for i, file in enumerate(zips())
+        if file.name.partition(".")[0] == name
     ]
-    return {"artifacts": [one | {"id": number(str(one["name"]))} for one in found]}
+    return {"artifacts": listed}
 
 
-def number(name: str) -> int:
-    """Return the number that an artifact is known by."""
-    return sum(name.encode())
+def zips() -> list[Path]:
+    """Return all artifacts; the place of one is its id."""
+    return sorted((HUB / "artifacts").rglob("*.zip"))
 
 
-def archive(name: str) -> bytes:
+def archive(place: str) -> bytes:
     """Return an artifact."""
-    (file,) = [f for f in (HUB / "artifacts").glob("*.zip") if number(f.stem) == int(name)]
-    return file.read_bytes()
+    return zips()[int(place)].read_bytes()
 
 
 def status(body: Any, commit: str) -> Any:

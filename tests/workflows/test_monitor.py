@@ -52,5 +52,5 @@ def test_rejected_model_is_an_issue(hub: Hub) -> None:
     again = hub.act("monitor", "workflow_dispatch", event, at="main")
     expect(again)
     assert hub.read("issues") == [opened]
-    assert "says so already" in again.log
+    assert "is up to date already" in again.log
     assert "retirement#degraded#2" in hub.work.out("git ls-remote --tags origin")

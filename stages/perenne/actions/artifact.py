@@ -1,4 +1,4 @@
-"""What a run has left behind. A pull request's code wrote it: any bytes, any number of them."""
+"""What a run has uploaded. A pull request's code wrote it: any bytes, any number of them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 from zlib import error as ZlibError  # noqa: N812 -- its only name is in lower case
 
 from perenne.common.errors import PerenneError
-from perenne.forge import gh
+from perenne.forge.port import Forge
+
+REVIEW = "review"  # the artifact with the page and review.json, as review.yml names it
+MOST_REVIEW = 5_000_000  # bytes of it
 
 DAMAGED = (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError)
 
 
 class Artifact(NamedTuple):
-    """An archive, read in place: nothing in it becomes a path, and no more is read than is asked for."""
+    """An archive, read in place: no name in it becomes a path, and no more is read than was requested."""
 
     archive: zipfile.ZipFile
 
     def text(self, name: str, most: int) -> str:
-        """A file in it as text; a `PerenneError` if it is not there, or has more bytes than `most`."""
+        """Return a file of the artifact as text.
+
+        Raises
+        ------
+        PerenneError
+            If there is no such file, it is damaged, or it has more than `most` bytes.
+
+        """
         with self.open(name) as file:
             data = piece(file, name, most + 1)
         if len(data) > most:
@@ -30,7 +40,7 @@ class Artifact(NamedTuple):
         return data.decode("utf-8", "replace")
 
     def open(self, name: str) -> IO[bytes]:
-        """A file in it, to be read piece by piece."""
+        """Open a file of the artifact, to be read with `piece`."""
         try:
             return self.archive.open(name)
         except KeyError:
@@ -39,37 +49,48 @@ class Artifact(NamedTuple):
             raise PerenneError(f"{name}: damaged: {error}") from error
 
     def names(self) -> list[str]:
-        """What is in it."""
+        """Return the names of all files in the artifact."""
         return self.archive.namelist()
 
 
 def piece(file: IO[bytes], name: str, most: int = 1 << 20) -> bytes:
-    """The next bytes of a file in an artifact."""
+    """Return at most `most` further bytes of a file in an artifact; `name` is what an error calls it."""
     try:
         return file.read(most)
     except DAMAGED as error:
         raise PerenneError(f"{name}: damaged: {error}") from error
 
 
-def newest(run: int, name: str) -> dict[str, Any] | None:
-    """What GitHub knows of the newest artifact of a run under a name; None if there is none."""
-    listed = gh.get(gh.path("actions", "runs", run, "artifacts", name=name, per_page=100))["artifacts"]
-    found = [one for one in listed if one["name"] == name and not one["expired"]]
-    return max(found, key=lambda one: int(one["id"]), default=None)
-
-
 @contextmanager
-def of(run: int, name: str, most: int) -> Iterator[Artifact | None]:
-    """The newest artifact of a run under a name; None if there is none, an error if it has too many bytes."""
-    one = newest(run, name)
-    if one is None:
+def downloaded(host: Forge, run: int, name: str, most: int) -> Iterator[Artifact | None]:
+    """Download the newest artifact of a run under a name; None if there is none.
+
+    Parameters
+    ----------
+    host
+        The Git host that keeps it.
+    run
+        The run's id.
+    name
+        The artifact's name.
+    most
+        Bytes that it may have. The host reports the size before the download.
+
+    Raises
+    ------
+    PerenneError
+        If it has more bytes, or is not a zip archive.
+
+    """
+    upload = host.upload(run, name)
+    if upload is None:
         yield None
         return
-    if one["size_in_bytes"] > most:
-        raise PerenneError(f"{name}: {one['size_in_bytes']:,} bytes; at most {most:,} are read")
+    if upload.size > most:
+        raise PerenneError(f"{name}: {upload.size:,} bytes; at most {most:,} are read")
     with TemporaryDirectory(prefix="perenne-") as temporary:
         file = Path(temporary) / "artifact.zip"
-        gh.download(gh.path("actions", "artifacts", one["id"], "zip"), file)
+        host.download(upload, file)
         try:
             archive = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:

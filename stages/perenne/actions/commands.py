@@ -1,4 +1,4 @@
-"""`perenne github`: what the workflows call. Hidden: nobody else has a use for it."""
+"""`perenne github`: the commands that GitHub's workflows run. People have no use for them: hidden."""
 
 from __future__ import annotations
 
@@ -6,100 +6,100 @@ import typer
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)
-app.add_typer(group, name="github", hidden=True, help="What GitHub's workflows call.")
+app.add_typer(group, name="github", hidden=True, help="Commands that GitHub's workflows run.")
 
 
 @group.callback()
 def start() -> None:
-    """Begin as the workflow."""
-    from perenne.forge import runner
+    """Act as the workflow's bot."""
+    from perenne.actions import runner
 
     runner.identify()
 
 
 @group.command()
 def fetch() -> None:
-    """Bring the origin's tags and looks, with the token in GH_TOKEN."""
-    from perenne.actions import review
+    """Fetch the origin's tags and looks, with the token in GH_TOKEN."""
+    from perenne.actions import review_job
 
-    typer.echo(review.fetch())
+    typer.echo(review_job.fetch())
 
 
 @group.command()
 def review() -> None:
-    """Review the pull request of the event: the summary, the files to keep, and whether the check passes."""
-    from perenne.actions import review
+    """Review the event's pull request, write the page, and fail if the change must not be merged."""
+    from perenne.actions import review_job
 
-    typer.echo(review.review_pull_request())
+    typer.echo(review_job.review_pull_request())
 
 
 @group.command()
 def comment() -> None:
     """Write or edit the comment of the review whose run has ended."""
-    from perenne.actions import comment
+    from perenne.actions import comment_job
 
-    typer.echo(comment.comment())
+    typer.echo(comment_job.comment())
 
 
 @group.command()
 def look() -> None:
     """Write the look that a review made at a holdout into the ledger."""
-    from perenne.actions import look
+    from perenne.actions import look_job
 
-    typer.echo(look.look())
+    typer.echo(look_job.look())
 
 
 @group.command()
 def lock() -> None:
-    """Commit the dvc.lock that a review has reproduced, its data first, and attach the verdict."""
-    from perenne.actions import lock
+    """Push a review's data, commit its dvc.lock, and attach its result to the commit."""
+    from perenne.actions import lock_job
 
-    typer.echo(lock.lock())
+    typer.echo(lock_job.lock())
 
 
 @group.command()
 def prove() -> None:
-    """Run the stages of the commit again, if its model is none that is released."""
-    from perenne.actions import release
+    """Run all stages of the commit again, unless its model is released already."""
+    from perenne.actions import release_job
 
-    typer.echo(release.prove())
+    typer.echo(release_job.prove())
 
 
 @group.command()
 def release() -> None:
-    """Judge the model that was proven, and release it if it is eligible."""
-    from perenne.actions import release
+    """Judge the proven model, and release it if it is eligible."""
+    from perenne.actions import release_job
 
-    typer.echo(release.release())
+    typer.echo(release_job.release())
 
 
 @group.command()
 def publish() -> None:
-    """Make a GitHub release of the commit's version."""
-    from perenne.actions import release
+    """Make the release page of the commit's version."""
+    from perenne.actions import publish_job
 
-    typer.echo(release.publish())
+    typer.echo(publish_job.publish())
 
 
 @group.command()
 def monitor() -> None:
-    """Watch what has come, and retrain if that calls for it."""
-    from perenne.actions import monitor
+    """Monitor the model in prod on new batches, and retrain it if the decision says so."""
+    from perenne.actions import monitor_job
 
-    typer.echo(monitor.monitor())
+    typer.echo(monitor_job.monitor())
 
 
 @group.command()
 def deploy() -> None:
-    """Try the newest version, or the one in VERSION, in the real server, and put it to use."""
-    from perenne.actions import deploy
+    """Test the version in VERSION, by default the one in prod, in the real server, and deploy it."""
+    from perenne.actions import deploy_job
 
-    typer.echo(deploy.deploy())
+    typer.echo(deploy_job.deploy())
 
 
 @group.command()
 def rollback() -> None:
-    """Put the version before, or the one in VERSION, to use again, for the reason in REASON."""
-    from perenne.actions import deploy
+    """Roll back to the version in VERSION, by default the previous one, for the reason in REASON."""
+    from perenne.actions import deploy_job
 
-    typer.echo(deploy.rollback())
+    typer.echo(deploy_job.rollback())

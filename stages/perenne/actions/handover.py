@@ -1,4 +1,4 @@
-"""What a review made, handed to a job that may write: a lock, and the data that are new in it."""
+"""What a review made, passed on to a job that may write: a lock, and the data that are new in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from perenne.actions import artifact
 from perenne.actions.artifact import Artifact
+from perenne.actions.events import RunEnded
 from perenne.common import batches, git, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK
@@ -25,9 +25,17 @@ Read = Callable[[str], bytes]
 
 
 def pack(folder: Path, base: str) -> None:
-    """Put the reproduced lock of the working tree into a folder, with the data that the base's does not name.
+    """Copy the working tree's reproduced lock to a folder, with the data that the base's lock does not name.
 
-    What a commit of the base names is in the remote, or nobody could have released it.
+    Data that a commit of the base names are in the remote already, or it could not have been released.
+
+    Parameters
+    ----------
+    folder
+        Gets `dvc.lock`, and one file for each MD5 in `files/`.
+    base
+        A commit or a branch of this repository.
+
     """
     from dvc.repo import Repo
 
@@ -46,14 +54,30 @@ def pack(folder: Path, base: str) -> None:
                 shutil.copyfile(cached(part), folder / OBJECTS / part)
 
 
-def unpack(found: Artifact, lock: bytes) -> set[str]:
-    """Put the data that came with a lock into the cache; return the MD5 of all that the lock names.
+def unpack(results: Artifact, lock: bytes) -> set[str]:
+    """Copy the data of a lock from an artifact to DVC's cache.
 
-    What is handed over is taken by its content: a file that has not the MD5 of its name is an error.
+    Parameters
+    ----------
+    results
+        What `pack` wrote, or something else: its content is checked.
+    lock
+        The text of its `dvc.lock`.
+
+    Returns
+    -------
+    The MD5 of every file that the lock names, those in folders too.
+
+    Raises
+    ------
+    PerenneError
+        If a file does not have the MD5 that it is named by; if the files are too large together; if the lock
+        or a folder's listing is not one that DVC writes.
+
     """
     from dvc.repo import Repo
 
-    names, left = set(found.names()), MOST_UNPACKED
+    names, left = set(results.names()), MOST_UNPACKED
     needed: set[str] = set()
     with Repo() as repo:
         cache = repo.cache.local
@@ -63,7 +87,7 @@ def unpack(found: Artifact, lock: bytes) -> set[str]:
             needed.add(md5)
             path = Path(cache.oid_to_path(md5))
             if f"{OBJECTS}/{md5}" in names and not path.exists():
-                left -= _copy(found, md5, path, left)
+                left -= _copy(results, md5, path, left)
 
         for md5 in outputs(lock):
             bring(md5)
@@ -72,31 +96,33 @@ def unpack(found: Artifact, lock: bytes) -> set[str]:
     return needed
 
 
-def _copy(found: Artifact, md5: str, to: Path, most: int) -> int:
+def _copy(results: Artifact, md5: str, to: Path, most: int) -> int:
     """Copy a file of the artifact to its place; return how many bytes it has."""
     digest, size = hashlib.md5(usedforsecurity=False), 0
     with batches.replacing(to) as temporary:
-        with found.open(f"{OBJECTS}/{md5}") as source, temporary.open("wb") as target:
+        with results.open(f"{OBJECTS}/{md5}") as source, temporary.open("wb") as target:
             while piece := artifact.piece(source, md5):
                 size += len(piece)
                 if size > most:
-                    raise PerenneError(f"{md5}: more than {MOST_UNPACKED:,} bytes in all, which is no model")
+                    raise PerenneError(
+                        f"{md5}: more than {MOST_UNPACKED:,} bytes in all: too large for a model"
+                    )
                 digest.update(piece)
                 target.write(piece)
         if digest.hexdigest() != md5.removesuffix(".dir"):
-            raise PerenneError(f"{md5}: handed over with another content than that of its name")
+            raise PerenneError(f"{md5}: the content of this file does not have the MD5 that it is named by")
     return size
 
 
-def place(happened: dict[str, Any]) -> str | None:
-    """The branch that a run's lock may be committed to; None for a fork's, and for the default branch."""
-    run, here = happened["workflow_run"], happened["repository"]
-    ours = (run["head_repository"] or {}).get("full_name") == here["full_name"]
-    return run["head_branch"] if ours and run["head_branch"] != here["default_branch"] else None
+def branch_of(ended: RunEnded) -> str | None:
+    """Return the branch to which a run's lock may be committed; None for a fork and the default branch."""
+    run, here = ended.run, ended.repository
+    own = run.head_repository is not None and run.head_repository.full_name == here.full_name
+    return run.head_branch if own and run.head_branch != here.default_branch else None
 
 
 def outputs(lock: bytes) -> list[str]:
-    """The MD5 of every output that a lock names; of a folder, that of its listing."""
+    """Return the MD5 of every output that a lock names; for a folder, the MD5 of its listing."""
     try:
         stages = strict_yaml.loads(lock.decode(), str(LOCK))["stages"]
         return sorted({_md5(out["md5"]) for stage in stages.values() for out in stage.get("outs", [])})
@@ -105,16 +131,16 @@ def outputs(lock: bytes) -> list[str]:
 
 
 def listed(md5: str, read: Read) -> Iterator[str]:
-    """The MD5 of every file in a folder; nothing if it is none."""
+    """Yield the MD5 of every file in a folder, from the listing that `read` returns; none if it is a file."""
     if md5.endswith(".dir"):
         try:
             yield from sorted({_md5(entry["md5"]) for entry in json.loads(read(md5))})
         except (KeyError, TypeError, ValueError) as error:
-            raise PerenneError(f"{md5}: no listing of a folder: {error!r:.100}") from error
+            raise PerenneError(f"{md5}: not the listing of a folder: {error!r:.100}") from error
 
 
 def _md5(text: object) -> str:
-    """An MD5, and nothing that could be a path."""
+    """Return the text if it is an MD5: nothing else could be a path."""
     if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{32}(\.dir)?", text):
-        raise PerenneError(f"{LOCK}: {text!r:.60} is no MD5")
+        raise PerenneError(f"{LOCK}: {text!r:.60} is not an MD5")
     return text

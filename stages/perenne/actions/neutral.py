@@ -1,7 +1,8 @@
-"""Markdown that a stranger wrote, made harmless: what it says is shown, and nothing else happens.
+"""Markdown that a stranger wrote, made harmless: its words are shown and have no other effect.
 
-Nobody is called, no other issue is told, no link or image leads anywhere, nothing is hidden, and no HTML
-stands but what folds. Charts are kept if they are ours to the letter.
+It mentions nobody, refers to no issue, has no links and no images, hides nothing, and has no HTML except the
+tags that fold a part. A chart is kept if it matches, character by character, the form in which a review
+writes charts.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import re
 
 from perenne.pages import charts
 
-GAP = "\N{ZERO WIDTH SPACE}"  # shown as nothing, and takes the meaning from what it stands in
-ROOM, DEEPEST = 500, 20  # what is kept to close what was left open
+GAP = "\N{ZERO WIDTH SPACE}"  # invisible; inside a piece of Markdown it removes the meaning
+ROOM, DEEPEST = 500, 20  # characters reserved to close what was left open, and folds that are closed
 CUT = "\n\n… the rest was too long for a comment."
 
 _LABEL = r'"[\w .,:=()\[\]+/%-]*"'
@@ -24,13 +25,13 @@ CHART = re.compile(
     re.MULTILINE,
 )
 
-# One after the other: what a later one adds, an earlier one would take for the stranger's.
+# In this order: an earlier rule would remove what a later one inserts.
 RULES = [
-    # What cannot be seen, or turns the direction of what can.
+    # Invisible characters, and those that change the direction of others.
     (r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]", ""),
     (r"&(?!(?:amp|lt|gt);)", "&amp;"),
     (r"<(?!/?(?:details|summary|sub)>)", "&lt;"),
-    (r"`{3,}", "'''"),  # no block but a chart: those that GitHub draws are many
+    (r"`{3,}", "'''"),  # no code block except a chart: GitHub draws many kinds
     (r"~{3,}", "~~"),
     (r"\$", "\N{FULLWIDTH DOLLAR SIGN}"),  # formulas
     (r"@", f"@{GAP}"),
@@ -43,7 +44,7 @@ RULES = [
 
 
 def neutral(text: str, most: int) -> str:
-    """The same text without any effect, in at most so many characters.
+    """Return the same text without any effect, in at most `most` characters.
 
     >>> neutral("ask @ada about <img src=x> and #7", 1000).replace(GAP, "~")
     'ask @~ada about &lt;img src=x> and #~7'
@@ -57,12 +58,12 @@ def neutral(text: str, most: int) -> str:
 
 
 def line(text: str, most: int) -> str:
-    """A text as one line in which nothing is Markdown."""
+    """Return at most `most` characters of a text, as one line without Markdown."""
     return re.sub(r"([\\`*_\[\]|~<>])", r"\\\1", _harmless(" ".join(text.split())[:most]))
 
 
-def seen(text: str) -> str:
-    """A text without what cannot be seen, or turns the direction of what can."""
+def visible(text: str) -> str:
+    """Return a text without invisible characters and without those that change the direction of others."""
     return re.sub(*RULES[0], text)
 
 
@@ -73,7 +74,7 @@ def _harmless(text: str) -> str:
 
 
 def _closed(text: str, most: int) -> str:
-    """A text that ends in time, and with nothing left open."""
+    """Cut a text to its length, and close what is left open."""
     foot, room = "", most - ROOM
     if len(text) > room:
         foot = CUT

@@ -1,57 +1,54 @@
-"""GitHub, through its own `gh`: arguments as a list, what is sent as JSON on stdin."""
+"""GitHub's command `gh`: arguments as a list, a request's body as JSON on stdin. Only `github.py` uses it."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode
 
 from perenne.common.errors import PerenneError
-from perenne.forge.runner import variable
 
 
-def path(*parts: str | int, **query: str | int) -> str:
-    """The address of something in this repository; no part can leave its place, whatever is in it.
+def path(repository: str, *parts: str | int, **query: str | int) -> str:
+    """The address of something in a repository. Each part is quoted, so that none can leave its place.
 
-    >>> import os
-    >>> os.environ["GITHUB_REPOSITORY"] = "ada/perenne"
-    >>> path("pulls", 7, "files", per_page=100)
+    >>> path("ada/perenne", "pulls", 7, "files", per_page=100)
     'repos/ada/perenne/pulls/7/files?per_page=100'
-    >>> path("branches", "a/../../b?c")
+    >>> path("ada/perenne", "branches", "a/../../b?c")
     'repos/ada/perenne/branches/a%2F..%2F..%2Fb%3Fc'
     """
-    place = "/".join(["repos", variable("GITHUB_REPOSITORY"), *(quote(str(part), safe="") for part in parts)])
+    place = "/".join(["repos", repository, *(quote(str(part), safe="") for part in parts)])
     return f"{place}?{urlencode(query)}" if query else place
 
 
-def get(address: str) -> Any:
-    """What is there."""
+def get(address: str) -> Any:  # JSON as it is: `github.py` reads it into models
+    """Return the JSON at an address."""
     return json.loads(_run(["api", address]))
 
 
 def pages(address: str) -> list[Any]:
-    """All of a list, however many pages it has."""
-    found = json.loads(_run(["api", "--paginate", "--slurp", address]))
-    return [one for page in found for one in page]
+    """Return all items of a list, from all of its pages."""
+    listed = json.loads(_run(["api", "--paginate", "--slurp", address]))
+    return [item for page in listed for item in page]
 
 
-def send(method: str, address: str, body: dict[str, Any]) -> Any:
-    """Send a body, and return the answer."""
+def send(method: str, address: str, body: Mapping[str, object]) -> Any:
+    """Send a body as JSON; return the JSON of the answer, None if it is empty."""
     answer = _run(["api", "--method", method, "--input", "-", address], json.dumps(body))
     return json.loads(answer) if answer.strip() else None
 
 
-def download(address: str, to: Path) -> None:
-    """Write what is there into a file."""
-    with to.open("wb") as file:
-        _run(["api", address], stdout=file)
+def download(address: str, file: Path) -> None:
+    """Write the bytes at an address into a file."""
+    with file.open("wb") as target:
+        _run(["api", address], stdout=target)
 
 
 def run(arguments: Sequence[str], text: str = "") -> str:
-    """Run any other command of `gh`, with a text on stdin."""
+    """Run another command of `gh`, with a text on stdin; return what it printed."""
     return _run(list(arguments), text)
 
 
@@ -67,6 +64,8 @@ def _run(arguments: list[str], text: str = "", stdout: IO[bytes] | int = subproc
     except FileNotFoundError:
         raise PerenneError("gh: not found; GitHub's runners have it") from None
     if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise PerenneError(f"gh {' '.join(arguments[:4])}: {said[:500] or f'exit status {done.returncode}'}")
+        reason = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise PerenneError(
+            f"gh {' '.join(arguments[:4])}: {reason[:500] or f'exit status {done.returncode}'}"
+        )
     return (done.stdout or b"").decode("utf-8", "replace")

@@ -1,9 +1,10 @@
-"""Retraining was not enough: the version in prod is marked, and people are asked for another model."""
+"""Retraining was not enough: the version in prod is marked `degraded`, and an issue asks for experiments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from perenne import forge
 from perenne.common.names import DEGRADED, PROD
 from perenne.loop import issue, show
 from perenne.loop.history import Attempt
@@ -14,21 +15,39 @@ Step = Callable[[str], None]
 
 
 def degrade(found: Monitored, known: Attempt, *, push: bool, step: Step) -> list[str]:
-    """Assign the stage `degraded` to the version in prod, and open or update the one issue."""
+    """Assign the stage `degraded` to the version in prod, and open or update the one issue.
+
+    Parameters
+    ----------
+    found
+        The monitor's decision.
+    known
+        The retraining that the gate rejected.
+    push
+        Push the tag and write the issue; else the text of the issue is returned.
+    step
+        Reports each step when it is done.
+
+    Returns
+    -------
+    Messages, one for each step.
+
+    """
     case = found["case"]
-    told = [mark(case, f"no retraining passed the gate by {known.as_of}", push=push)]
-    step(f"degraded: {told[0]}")
+    messages = [mark(case, f"no retraining passed the gate by {known.as_of}", push=push)]
+    step(f"degraded: {messages[0]}")
     title, body = show.experiments(found, known)
-    if push and issue.on_github():
-        told.append(issue.put(case, title, body))
-        step(f"issue: {told[-1]}")
+    host = forge.current()
+    if push and host is not None:
+        messages.append(issue.put(host, case, title, body))
+        step(f"issue: {messages[-1]}")
     else:
-        told.append(f"{title}\n\n{body}")
-    return told
+        messages.append(f"{title}\n\n{body}")
+    return messages
 
 
 def mark(case: str, reason: str, *, push: bool) -> str:
-    """Put the version in prod in the stage `degraded` too; once is enough."""
+    """Assign the stage `degraded` to the version in prod, unless it has that stage; return a message."""
     registry = tags.read(case)
     prod = registry.in_stage(PROD)
     if prod is None:
@@ -36,5 +55,5 @@ def mark(case: str, reason: str, *, push: bool) -> str:
     if DEGRADED not in registry.stages(prod):
         publish.publish([publish.assigned(registry, DEGRADED, prod.commit, reason)], push=push)
     elif push:
-        publish.push(case)  # it may have been made where nothing was shared
+        publish.push(case)  # the tag may have been made without `push`
     return f"{prod.tag} is {DEGRADED}"

@@ -1,64 +1,51 @@
-"""The one issue that asks for experiments: opened, brought up to date, and closed when another model is used.
+"""The one issue that asks for experiments: opened, updated, and closed when a better version is in prod.
 
-It is found by a hidden mark in its text, and only among those of people who could have written it here.
+A hidden mark in its text identifies it. Anybody can write the mark, so only issues by trusted authors count.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-from perenne.common import names
-from perenne.forge import gh, runner
+from perenne import forge
+from perenne.common.names import DEGRADED, PROD
+from perenne.forge.port import Forge, Issue
 from perenne.registry import tags
 
-OURS = ("OWNER", "MEMBER", "COLLABORATOR")  # anybody can write the mark
 
-
-def on_github() -> bool:
-    """Whether there is a GitHub to tell: its workflows set which repository it is."""
-    return bool(os.environ.get("GITHUB_REPOSITORY"))
-
-
-def put(case: str, title: str, body: str) -> str:
-    """Open the issue, or bring it up to date; return what was done."""
+def put(host: Forge, case: str, title: str, body: str) -> str:
+    """Open a case's issue, or update it; return a message for the log."""
     text = f"{_mark(case)}\n\n{body}"
-    known = _open(case)
+    known = _open(host, case)
     if known is None:
-        new = gh.send("POST", gh.path("issues"), {"title": title, "body": text})
-        return f"#{new['number']} is opened: {title}"
-    if (known["title"], known["body"]) != (title, text):
-        gh.send("PATCH", gh.path("issues", known["number"]), {"title": title, "body": text})
-        return f"#{known['number']} is brought up to date"
-    return f"#{known['number']} says so already"
+        return f"#{host.open_issue(title, text)} is opened: {title}"
+    if (known.title, known.body) != (title, text):
+        host.edit_issue(known.number, title, text)
+        return f"#{known.number} is updated"
+    return f"#{known.number} is up to date already"
 
 
 def settle(case: str) -> tuple[str, ...]:
-    """Close the issue if the version that is in prod is not degraded; return what was done, if anything."""
-    if not on_github():
+    """Close a case's issue if the version in prod is not degraded; return a message if it was closed."""
+    host = forge.current()
+    if host is None:
         return ()
     registry = tags.read(case)
-    prod, known = registry.in_stage(names.PROD), _open(case)
-    if known is None or prod is None or names.DEGRADED in registry.stages(prod):
+    prod, known = registry.in_stage(PROD), _open(host, case)
+    if known is None or prod is None or DEGRADED in registry.stages(prod):
         return ()
-    number_ = known["number"]
-    gh.send("POST", gh.path("issues", number_, "comments"), {"body": f"{prod.tag} is in prod now."})
-    gh.send("PATCH", gh.path("issues", number_), {"state": "closed"})
-    return (f"#{number_} is closed: {prod.tag} is in prod",)
+    host.comment(known.number, f"{prod.tag} is in {PROD} now.")
+    host.close_issue(known.number)
+    return (f"#{known.number} is closed: {prod.tag} is in {PROD}",)
 
 
-def number(case: str) -> int | None:
-    """The number of the open issue."""
-    known = _open(case)
-    return None if known is None else int(known["number"])
+def number(host: Forge, case: str) -> int | None:
+    """Return the number of a case's open issue; None if there is none."""
+    known = _open(host, case)
+    return None if known is None else known.number
 
 
-def _open(case: str) -> dict[str, Any] | None:
-    for one in gh.pages(gh.path("issues", state="open", per_page=100)):
-        ours = one["author_association"] in OURS or one["user"]["login"] == runner.BOT
-        if "pull_request" not in one and ours and (one["body"] or "").startswith(_mark(case)):
-            return dict(one)
-    return None
+def _open(host: Forge, case: str) -> Issue | None:
+    marked = (each for each in host.open_issues() if each.trusted and each.body.startswith(_mark(case)))
+    return next(marked, None)
 
 
 def _mark(case: str) -> str:

@@ -1,15 +1,15 @@
-"""An eligible model on its way: a branch that holds it, then a pull request or the release itself."""
+"""Offer an eligible model: a branch that holds it, then a pull request or a release."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from perenne import forge
 from perenne.common import git, locked, names, notes
 from perenne.common.errors import PerenneError
-from perenne.forge import gh
+from perenne.forge.port import Check, Forge
 from perenne.loop import issue, settings, show, worktree
 from perenne.loop.attempt import Tried
 from perenne.loop.monitor import Monitored
@@ -19,14 +19,14 @@ from perenne.serving import smoke
 
 Step = Callable[[str], None]
 
-# The workflows that a pull request starts, where its own event starts none; with what they ask for.
-CHECKS: dict[str, tuple[str, ...]] = {"review.yml": ("base",), "ci.yml": ()}
+CHECKS: tuple[Check, ...] = ("review", "tests")
+"""The checks that are started by name if opening the pull request starts none."""
 
 
 def branch(name: str, commit: str, *, push: bool) -> str:
-    """Make the branch, here and in the remote; return the commit that it holds.
+    """Make a branch that holds a commit, and push it if `push`; return the commit that the branch holds.
 
-    Where somebody was quicker theirs is kept, if it is the same model.
+    If the branch exists already, its commit is kept, provided that its model is the same.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def branch(name: str, commit: str, *, push: bool) -> str:
     ref = f"refs/heads/{name}"
     if remote:
         try:
-            # Only as a new branch: what somebody has pushed there is never moved.
+            # Only as a new branch: a branch that somebody has pushed is never moved.
             git.git(
                 *("push", "--quiet", "--no-follow-tags", f"--force-with-lease={ref}:"),
                 *(remote, f"{commit}:{ref}"),
@@ -58,87 +58,146 @@ def branch(name: str, commit: str, *, push: bool) -> str:
 
 
 def default_branch() -> str:
-    """The branch of the remote that a clone of it begins with: for a commit that is checked out alone."""
+    """Return the branch that a clone of the remote starts with: a job checks out a commit without a branch.
+
+    Git answers this for every remote, on a Git host or not. Empty if there is no remote.
+    """
     remote = git.remote()
-    told = git.git("ls-remote", "--symref", remote, "HEAD") if remote else ""
-    found = re.match(r"ref: refs/heads/(\S+)\t", told)
-    return found[1] if found else ""
+    listed = git.git("ls-remote", "--symref", remote, "HEAD") if remote else ""
+    match = re.match(r"ref: refs/heads/(\S+)\t", listed)
+    return match[1] if match else ""
 
 
 def release(
     base: str, onto: str, name: str, commit: str, found: Monitored, *, push: bool, step: Step
 ) -> list[str]:
-    """Release the commit, then let the branch that it was made on follow, if that has not moved on."""
+    """Release a commit, then move the branch that it started from to it, unless that branch has moved.
+
+    Parameters
+    ----------
+    base
+        The commit that the retraining started from: the policy is its.
+    onto
+        The branch that `base` was on.
+    name
+        The branch that holds the commit.
+    commit
+        What is released.
+    found
+        The monitor's decision.
+    push
+        Push the tags and the branch, and close the issue that asks for experiments.
+    step
+        Reports each step when it is done.
+
+    Returns
+    -------
+    Messages, one for each step.
+
+    """
     worktree.fresh(commit)
     trial = _trial(found["case"])
-    told = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
+    messages = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
     if trial is None:
-        told[0] += "; not tried in the server: pip install 'perenne[serve]' brings it"
-    step(f"release: {told[0]}")
-    told.append(_follow(onto, name, commit, push=push))
-    step(f"follow: {told[-1]}")
-    return told + (list(issue.settle(found["case"])) if push else [])
+        messages[0] += "; not tested in the server, which the extra `serve` installs"
+    step(f"release: {messages[0]}")
+    messages.append(_follow(onto, name, commit, push=push))
+    step(f"follow: {messages[-1]}")
+    return messages + (list(issue.settle(found["case"])) if push else [])
 
 
 def _trial(case: str) -> registry.Trial | None:
-    """How a version is tried before it is in prod: None where the service is not installed."""
+    """The smoke test before a version is in prod; None if the service is not installed."""
     return smoke.smoke_tester(case) if find_spec("uvicorn") else None
 
 
 def pull_request(
     onto: str, name: str, commit: str, found: Monitored, one: Tried, *, push: bool, step: Step
 ) -> list[str]:
-    """Open the one pull request of the branch, with the verdict as its text; those before it are closed."""
-    by_hand = f"{name} holds it, as {commit[:7]}: push it and open a pull request"
+    """Open the one pull request of a branch, with the verdict as its text; earlier ones are closed.
+
+    Parameters
+    ----------
+    onto
+        The branch that it is to be merged into.
+    name
+        The branch that holds the commit.
+    commit
+        What is offered.
+    found
+        The monitor's decision.
+    one
+        The candidate, with its verdict.
+    push
+        Push the data and the notes, and open it; else a message says how.
+    step
+        Reports each step when it is done.
+
+    Returns
+    -------
+    Messages, one for each step.
+
+    """
     if not push:
-        return [by_hand]
+        return [f"{name} holds it, as {commit[:7]}: push it and open a pull request"]
     if reproduce.has_remote():
         storage.push()
         step("data: pushed")
     notes.share()
-    if not issue.on_github():
+    host, case = forge.current(), found["case"]
+    if host is None:
         return [f"{name} is pushed, as {commit[:7]}: open a pull request of it"]
-    owner = os.environ["GITHUB_REPOSITORY"].split("/")[0]
-    listed = gh.get(gh.path("pulls", state="all", head=f"{owner}:{name}", per_page=100))
-    for pull in listed:
-        told = [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
-        return told + (_closed(found["case"], name, pull["number"]) if pull["state"] == "open" else [])
-    body = show.pull_request(found, one.judged(), issue.number(found["case"]))
-    title = f"Retrain {found['case']} on what is known by {found['through']}"
-    started = _started(name, onto)  # before it: who finds it open takes it that all is done
+    for pull in host.pull_requests(host.repository, name):
+        message = f"#{pull.number} is the pull request of {name}; it is {pull.state}"
+        return [message, *(_closed(host, case, name, pull.number) if pull.state == "open" else [])]
+    body = show.pull_request(found, one.judged(), issue.number(host, case))
+    title = f"Retrain {case} on what is known by {found['through']}"
+    started = _started(host, name, onto)  # first, since an open pull request means that all steps are done
     step(f"checks: {started}")
-    pull = gh.send("POST", gh.path("pulls"), {"title": title, "head": name, "base": onto, "body": body})
-    step(f"pull request: #{pull['number']}")
-    return [f"#{pull['number']} is opened: {title}", started, *_closed(found["case"], name, pull["number"])]
+    number = host.open_pull_request(name, onto, title, body)
+    step(f"pull request: #{number}")
+    return [f"#{number} is opened: {title}", started, *_closed(host, case, name, number)]
 
 
-def _closed(case: str, name: str, number: int) -> list[str]:
-    """Close what earlier retrainings have offered and nobody merged: this one knows all that they did."""
+def _closed(host: Forge, case: str, name: str, number: int) -> list[str]:
+    """Close earlier retrainings that nobody merged: this one learned from all data that they learned from."""
     earlier = re.compile(rf"retrain/{re.escape(case)}-\d{{4}}[\w-]*")
-    told = []
-    for pull in gh.pages(gh.path("pulls", state="open", per_page=100)):
-        head, other = pull["head"], pull["number"]
-        here = head["repo"] is not None and head["repo"]["full_name"] == os.environ["GITHUB_REPOSITORY"]
-        if here and earlier.fullmatch(head["ref"]) and head["ref"] < name:
-            body = {"body": f"#{number} takes its place: it has learned from what came since."}
-            gh.send("POST", gh.path("issues", other, "comments"), body)
-            gh.send("PATCH", gh.path("pulls", other), {"state": "closed"})
-            told.append(f"#{other} is closed: #{number} takes its place")
-    return told
+    messages = []
+    for pull in host.open_pull_requests():
+        here = pull.repository == host.repository
+        if here and earlier.fullmatch(pull.branch) and pull.branch < name:
+            host.comment(pull.number, f"#{number} replaces this one: it learned from newer data as well.")
+            host.close_pull_request(pull.number)
+            messages.append(f"#{pull.number} is closed: #{number} replaces it")
+    return messages
 
 
-def _started(name: str, onto: str) -> str:
-    """Start the checks: what GitHub's own token opens starts no workflow, but it may start one by name."""
-    if os.environ.get("STARTS_WORKFLOWS") == "true":
+def _started(host: Forge, name: str, onto: str) -> str:
+    """Start the checks of a branch by name, unless opening the pull request starts them."""
+    if host.starts_checks:
         return "its checks start by themselves"
-    for workflow, inputs in CHECKS.items():
-        body = {"ref": name} | ({"inputs": dict.fromkeys(inputs, onto)} if inputs else {})
-        gh.send("POST", gh.path("actions", "workflows", workflow, "dispatches"), body)
+    for check in CHECKS:
+        host.start_check(check, name, onto)
     return f"its checks are started by name: {', '.join(CHECKS)}"
 
 
 def follow(base: str, onto: str, found: Monitored) -> list[str]:
-    """Let the branch follow to a commit that was released on top of it, if that was not done yet."""
+    """Move a branch to the version that was released on top of it, if that was not done yet.
+
+    Parameters
+    ----------
+    base
+        The commit that the branch is at.
+    onto
+        The branch.
+    found
+        The monitor's decision, which names the version in prod.
+
+    Returns
+    -------
+    Messages, one for each step; none if nothing was to be done.
+
+    """
     commit = found["champion"]["commit"]
     ahead = commit != base and git.succeeds("merge-base", "--is-ancestor", base, commit)
     if settings.load(base).on_eligible != "release" or not ahead:
@@ -159,9 +218,9 @@ def _follow(onto: str, name: str, commit: str, *, push: bool) -> str:
 
 
 def _must_be_the_same(name: str, theirs: str, mine: str, error: PerenneError | None) -> None:
-    made, known = (locked.load(rev).out(names.MODEL).md5 for rev in (mine, theirs))
-    if made != known:
-        said = f"; {error}" if error else ""
+    new, known = (locked.load(rev).out(names.MODEL).md5 for rev in (mine, theirs))
+    if new != known:
+        reason = f"; {error}" if error else ""
         raise PerenneError(
-            f"{name}: holds another model already, by commit {theirs[:7]}: merge it or delete it{said}"
+            f"{name}: holds another model already, in commit {theirs[:7]}: merge or delete the branch{reason}"
         )

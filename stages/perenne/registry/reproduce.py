@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, cast
 
+from perenne import forge
 from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.common.names import REQUIREMENTS
@@ -29,7 +30,7 @@ OURS = (
 )
 
 # Secrets of the runner: the stages, and the packages they use, must not see them.
-SECRETS = ("GH_TOKEN", "GITHUB_TOKEN", "DVC_CONFIG", "SIGNING_KEY")
+SECRETS = (*forge.SECRETS, "DVC_CONFIG", "SIGNING_KEY")
 
 Environment = dict[str, str]
 

@@ -1,4 +1,9 @@
-"""What GitHub's runner tells a job, and what a job tells it: files and variables, never text in a shell."""
+"""The runner of GitHub Actions: variables and files by which a job gets its input and reports results.
+
+It belongs to the commands of this room and not to the port: a runner is where a job runs, a Git host is what
+it writes to, and nothing below this room needs a runner. All values travel in files and variables, never as
+text in a shell.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +14,71 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TypeVar
 
 from perenne.common.errors import PerenneError
+from perenne.common.typed import parse
+from perenne.forge.github import GitHub
+from perenne.forge.payload import Payload
 
-BOT = "github-actions[bot]"
-EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 LOCAL = Path(".dvc/config.local")
 
 Settings = Iterator[tuple[str, str]]  # of Git: key and value
+P = TypeVar("P", bound=Payload)
 
 
-def event() -> dict[str, Any]:
-    """What has happened. Titles and names of branches in it are other people's text: data, and no more."""
-    found: dict[str, Any] = json.loads(Path(variable("GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
-    return found
+def event(model: type[P]) -> P:
+    """Return the event that started the workflow. Its titles and branch names are other people's text.
+
+    They are data: never put them into a shell or a path.
+
+    Raises
+    ------
+    PerenneError
+        If the event lacks a key that the model needs; or if this is not a job of a workflow.
+
+    """
+    file = Path(variable("GITHUB_EVENT_PATH"))
+    return parse(model, json.loads(file.read_text(encoding="utf-8")), str(file))
 
 
 def variable(name: str) -> str:
-    """A variable that a workflow sets; a `PerenneError` says which is missing."""
-    found = os.environ.get(name)
-    if not found:
+    """Return a variable that a workflow sets; a `PerenneError` names it if it is missing."""
+    value = os.environ.get(name)
+    if not value:
         raise PerenneError(f"{name}: not set; perenne github is for GitHub's workflows, which set it")
-    return found
+    return value
 
 
 def summary(markdown: str) -> None:
-    """Add to the page of the run."""
+    """Add Markdown to the page of the run."""
     _append("GITHUB_STEP_SUMMARY", f"{markdown}\n")
 
 
 def output(name: str, value: str) -> None:
-    """Hand a value of one line to the steps that follow."""
+    """Pass a value of one line to later steps."""
     if "\n" in value:
-        raise PerenneError(f"{name}: {value!r:.60} is more than a line")
+        raise PerenneError(f"{name}: {value!r:.60} has more than one line")
     _append("GITHUB_OUTPUT", f"{name}={value}\n")
 
 
+def flag(name: str, *, value: bool) -> None:
+    """Pass true or false to later steps."""
+    output(name, "true" if value else "false")
+
+
 def identify() -> None:
-    """Let git write notes, tags and commits as the workflow: a runner has no user."""
-    for who in ("AUTHOR", "COMMITTER"):
-        os.environ |= {f"GIT_{who}_NAME": BOT, f"GIT_{who}_EMAIL": EMAIL}
+    """Let Git write notes, tags and commits as the bot: a runner has no user of its own."""
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ |= {f"GIT_{role}_NAME": GitHub.bot.name, f"GIT_{role}_EMAIL": GitHub.bot.email}
 
 
 @contextmanager
 def rights() -> Iterator[None]:
-    """Let git reach the origin with the token in `GH_TOKEN`, and sign tags with the key in `SIGNING_KEY`.
+    """Let Git reach the origin with the token in `GH_TOKEN`, and sign tags with the key in `SIGNING_KEY`.
 
-    By variables alone: a checkout with the token in its settings would hand it to whatever runs there.
+    Through variables only: a checkout with the token in its settings would give it to everything that runs
+    there.
     """
     before = dict(os.environ)
     with TemporaryDirectory(prefix="perenne-") as temporary:
@@ -88,7 +110,7 @@ def _signing(key: str | None, folder: str) -> Settings:
 
 
 def configure_dvc() -> None:
-    """Write the settings of DVC's remote, if there are any in `DVC_CONFIG`, where no commit holds them."""
+    """Write the settings of DVC's remote, if `DVC_CONFIG` has any, to a file that no commit holds."""
     if settings := os.environ.get("DVC_CONFIG"):
         LOCAL.touch(mode=0o600)
         LOCAL.write_text(settings, encoding="utf-8")

@@ -1,5 +1,0 @@
-"""The runner of a job."""
-
-from tests.forge.running import runner
-
-__all__ = ["runner"]
