@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perenne.loop import issue
-from perenne.loop.retrain import Outcome
+from perenne.loop.retrain import RetrainOutcome
 from tests.loop.conftest import LAW
 from tests.loop.test_retrain import BRANCH, origin, retrained
 from tests.project import ROOT, Project
@@ -58,7 +58,7 @@ def hub(stale: Project, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 @pytest.fixture
-def offered(hub: Hub, lenient: Project) -> Outcome:  # noqa: ARG001 -- it is there
+def offered(hub: Hub, lenient: Project) -> RetrainOutcome:  # noqa: ARG001 -- it is there
     """Return what comes of a retraining whose model people are to merge."""
     lenient.edit(r"on_eligible: \S+", "on_eligible: pull-request")
     lenient.commit("people merge")
@@ -66,7 +66,7 @@ def offered(hub: Hub, lenient: Project) -> Outcome:  # noqa: ARG001 -- it is the
     return retrained()
 
 
-def test_eligible_model_is_a_pull_request(offered: Outcome, hub: Hub, lenient: Project) -> None:
+def test_eligible_model_is_a_pull_request(offered: RetrainOutcome, hub: Hub, lenient: Project) -> None:
     """With the verdict and the reasons as its text; its checks are started by name."""
     assert offered.answer == "eligible"
     (pull,) = hub.read("pulls")
@@ -89,18 +89,18 @@ def test_killed_after_each_step_there_is_one_pull_request(hub: Hub, lenient: Pro
     for last in ("branch", "data", "checks", "pull request"):
         done = lenient.run(f"python -m tests.loop.kill {decision} '{last}'", status=None, **github)
         assert done.returncode in (-9, 137), "it was not killed"
-    assert retrained().told[-1].endswith("it is open")
+    assert retrained().lines[-1].endswith("it is open")
     assert len(hub.read("pulls")) == 1
     assert {one["workflow"] for one in hub.read("dispatches")} == {"review.yml", "ci.yml"}
     assert f"refs/heads/{BRANCH}" in origin(lenient)
 
 
-def test_pull_request_is_opened_once(offered: Outcome, hub: Hub) -> None:
+def test_pull_request_is_opened_once(offered: RetrainOutcome, hub: Hub) -> None:
     """Neither while it is open nor after people have closed it; it is said where it is."""
     assert offered.answer == "eligible"
-    assert retrained().told[-1] == f"#7 is the pull request of {BRANCH}; it is open"
+    assert retrained().lines[-1] == f"#7 is the pull request of {BRANCH}; it is open"
     hub.write("pulls", [one | {"state": "closed"} for one in hub.read("pulls")])
-    assert retrained().told[-1].endswith("it is closed")
+    assert retrained().lines[-1].endswith("it is closed")
     assert len(hub.read("pulls")) == 1
 
 
@@ -121,7 +121,7 @@ def test_earlier_pull_request_is_closed(hub: Hub, lenient: Project) -> None:
     lenient.edit(r"on_eligible: \S+", "on_eligible: pull-request")
     lenient.commit("people merge")
     lenient.run("git push -q")
-    assert retrained().told[-1] == "#1 is closed: #11 takes its place"
+    assert retrained().lines[-1] == "#1 is closed: #11 takes its place"
     mine = 11
     assert {one["number"] for one in hub.read("pulls") if one.get("state", "open") == "open"} == {
         2,
@@ -148,14 +148,14 @@ def test_token_of_ones_own_starts_the_checks_itself(
 
 def test_one_issue_not_two(hub: Hub, stale: Project) -> None:
     """The second run finds it, and has nothing to change; a third brings it up to date."""
-    assert retrained().told[-1].startswith("#1 is opened: retirement: v1.0.0 is no longer right")
+    assert retrained().lines[-1].startswith("#1 is opened: retirement: v1.0.0 is no longer right")
     (opened,) = hub.read("issues")
     assert opened["body"].startswith(f"{MARK}\n\nThe model in prod, `v1.0.0`, is marked `degraded`")
-    assert retrained().told[-1] == "#1 says so already"
+    assert retrained().lines[-1] == "#1 says so already"
     assert hub.read("issues") == [opened]
     assert [call for call in hub.sent() if "issues" in call] == ["POST repos/ada/perenne/issues"]
     hub.write("issues", [opened | {"body": f"{MARK}\n\nof last month"}])
-    assert retrained().told[-1] == "#1 is brought up to date"
+    assert retrained().lines[-1] == "#1 is brought up to date"
     assert hub.read("issues") == [opened]
     assert "refs/tags/retirement#degraded#2" in origin(stale)
 
@@ -165,7 +165,7 @@ def test_strangers_mark_is_none(hub: Hub) -> None:
     stranger = {"number": 1, "state": "open", "title": "mine", "body": f"{MARK}\n\nmine"}
     stranger |= {"user": {"login": "eve"}, "author_association": "NONE"}
     hub.write("issues", [stranger])
-    assert retrained().told[-1].startswith("#2 is opened")
+    assert retrained().lines[-1].startswith("#2 is opened")
     assert hub.read("issues")[0] == stranger
 
 

@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perenne.common import batches
 from perenne.forge import runner
 from perenne.pages.text import plain
 
@@ -25,8 +24,8 @@ def monitor() -> str:
         found = retrain.retrain(
             datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True
         )
-    batches.write_json(DECISION, found.decision)
-    runner.summary("\n".join(f"- {plain(line)}" for line in found.told))
+    found.decision.write(DECISION)
+    runner.summary("\n".join(f"- {plain(line)}" for line in found.lines))
     runner.output("offered", "true" if found.answer == "eligible" else "false")
-    told = "\n".join(found.told)
+    told = "\n".join(found.lines)
     return f"::warning::{told}" if found.answer == "rejected" else told

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perenne.common.names import DEGRADED, PROD
+from perenne.documents.decision import Attempt, MonitorDecision
 from perenne.loop import issue, show
-from perenne.loop.history import Attempt
-from perenne.loop.monitor import Monitored
 from perenne.registry import publish, tags
 
 Step = Callable[[str], None]
 
 
-def degrade(found: Monitored, known: Attempt, *, push: bool, step: Step) -> list[str]:
+def degrade(found: MonitorDecision, known: Attempt, *, push: bool, step: Step) -> list[str]:
     """Assign the stage `degraded` to the version in prod, and open or update the one issue."""
-    case = found["case"]
+    case = found.case
     told = [mark(case, f"no retraining passed the gate by {known.as_of}", push=push)]
     step(f"degraded: {told[0]}")
     title, body = show.experiments(found, known)

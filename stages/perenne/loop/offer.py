@@ -9,10 +9,10 @@ from importlib.util import find_spec
 
 from perenne.common import git, locked, names, notes
 from perenne.common.errors import PerenneError
+from perenne.documents.decision import MonitorDecision
 from perenne.forge import gh
 from perenne.loop import issue, settings, show, worktree
-from perenne.loop.attempt import Tried
-from perenne.loop.monitor import Monitored
+from perenne.loop.attempt import JudgedCandidate
 from perenne.registry import reproduce, storage
 from perenne.release import release as registry
 from perenne.serving import smoke
@@ -66,18 +66,18 @@ def default_branch() -> str:
 
 
 def release(
-    base: str, onto: str, name: str, commit: str, found: Monitored, *, push: bool, step: Step
+    base: str, onto: str, name: str, commit: str, found: MonitorDecision, *, push: bool, step: Step
 ) -> list[str]:
     """Release the commit, then let the branch that it was made on follow, if that has not moved on."""
     worktree.fresh(commit)
-    trial = _trial(found["case"])
+    trial = _trial(found.case)
     told = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
     if trial is None:
         told[0] += "; not tried in the server: pip install 'perenne[serve]' brings it"
     step(f"release: {told[0]}")
     told.append(_follow(onto, name, commit, push=push))
     step(f"follow: {told[-1]}")
-    return told + (list(issue.settle(found["case"])) if push else [])
+    return told + (list(issue.settle(found.case)) if push else [])
 
 
 def _trial(case: str) -> registry.Trial | None:
@@ -86,7 +86,7 @@ def _trial(case: str) -> registry.Trial | None:
 
 
 def pull_request(
-    onto: str, name: str, commit: str, found: Monitored, one: Tried, *, push: bool, step: Step
+    onto: str, name: str, commit: str, found: MonitorDecision, one: JudgedCandidate, *, push: bool, step: Step
 ) -> list[str]:
     """Open the one pull request of the branch, with the verdict as its text; those before it are closed."""
     by_hand = f"{name} holds it, as {commit[:7]}: push it and open a pull request"
@@ -102,14 +102,14 @@ def pull_request(
     listed = gh.get(gh.path("pulls", state="all", head=f"{owner}:{name}", per_page=100))
     for pull in listed:
         told = [f"#{pull['number']} is the pull request of {name}; it is {pull['state']}"]
-        return told + (_closed(found["case"], name, pull["number"]) if pull["state"] == "open" else [])
-    body = show.pull_request(found, one.judged(), issue.number(found["case"]))
-    title = f"Retrain {found['case']} on what is known by {found['through']}"
+        return told + (_closed(found.case, name, pull["number"]) if pull["state"] == "open" else [])
+    body = show.pull_request(found, one.judged(), issue.number(found.case))
+    title = f"Retrain {found.case} on what is known by {found.through}"
     started = _started(name, onto)  # before it: who finds it open takes it that all is done
     step(f"checks: {started}")
     pull = gh.send("POST", gh.path("pulls"), {"title": title, "head": name, "base": onto, "body": body})
     step(f"pull request: #{pull['number']}")
-    return [f"#{pull['number']} is opened: {title}", started, *_closed(found["case"], name, pull["number"])]
+    return [f"#{pull['number']} is opened: {title}", started, *_closed(found.case, name, pull["number"])]
 
 
 def _closed(case: str, name: str, number: int) -> list[str]:
@@ -137,13 +137,13 @@ def _started(name: str, onto: str) -> str:
     return f"its checks are started by name: {', '.join(CHECKS)}"
 
 
-def follow(base: str, onto: str, found: Monitored) -> list[str]:
+def follow(base: str, onto: str, found: MonitorDecision) -> list[str]:
     """Let the branch follow to a commit that was released on top of it, if that was not done yet."""
-    commit = found["champion"]["commit"]
+    commit = found.champion.commit
     ahead = commit != base and git.succeeds("merge-base", "--is-ancestor", base, commit)
     if settings.load(base).on_eligible != "release" or not ahead:
         return []
-    return [_follow(onto, found["champion"]["version"], commit, push=True)]
+    return [_follow(onto, found.champion.version, commit, push=True)]
 
 
 def _follow(onto: str, name: str, commit: str, *, push: bool) -> str:
