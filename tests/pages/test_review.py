@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from perenne.documents.review import BatchChange, DriftAdvice, ParamChange, PlotRows, Review, ReviewAnswer
+from perenne.documents.drift import DriftAdvice, DriftLevel
+from perenne.documents.review import BatchChange, ParamChange, PlotRows, Review, ReviewAnswer
 from perenne.documents.verdict import (
     AlphaSpent,
     Holdout,
@@ -65,7 +66,7 @@ def judged(slices: int = 2, name: str = "slice") -> Verdict:
     )
 
 
-def advice(level: str, *reasons: str) -> DriftAdvice:
+def advice(level: DriftLevel, *reasons: str) -> DriftAdvice:
     """Return the advice of the stage `drift`."""
     return DriftAdvice(level=level, reasons=reasons)
 
