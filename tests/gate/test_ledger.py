@@ -48,13 +48,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def look(challenger: str, batches: dict[str, str] = BATCHES, *, sharing: bool = False) -> ledger.Look:
     """Look at some batches with some challenger."""
     content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}}
-    return ledger.look(batches, ledger.Comparison.model_validate(content), 0.05, sharing=sharing)
+    return ledger.look(batches, ledger.ComparedModels.model_validate(content), 0.05, sharing=sharing)
 
 
 def script(*, sharing: bool) -> str:
     """Return a program that makes a look, with a place for the challenger's name, and prints the number."""
     content = OTHERS | {"challenger": {"sha256": "%s", "size": 1}}
-    compared = f"ledger.Comparison.model_validate({content!r})"
+    compared = f"ledger.ComparedModels.model_validate({content!r})"
     return (
         "from perenne.gate import ledger\n"
         f"print(ledger.look({BATCHES!r}, {compared}, 0.05, sharing={sharing}).number)"

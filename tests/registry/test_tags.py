@@ -159,7 +159,7 @@ def test_versions_sort_by_semver() -> None:
 @pytest.mark.parametrize("name", ["", "-x", "x-", "a b", "a.b", "a@b", "dir:x", "é", "x\n"])
 def test_case_that_no_tag_can_hold_is_told(name: str, here: Project) -> None:  # noqa: ARG001 -- in it
     """Before a tag is made that nobody would find again."""
-    with pytest.raises(PerenneError, match="cannot stand in a release tag"):
+    with pytest.raises(PerenneError, match="cannot be part of a release tag"):
         tags.read(name)
 
 

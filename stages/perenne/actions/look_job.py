@@ -22,7 +22,7 @@ from perenne.common.sections import contract_of
 from perenne.common.typed import Model, parse
 from perenne.documents.verdict import Intent, ModelFile
 from perenne.gate import ledger, policy
-from perenne.gate.ledger import Comparison
+from perenne.gate.ledger import ComparedModels
 
 MOST = 2_000_000  # bytes of review.json
 
@@ -60,7 +60,7 @@ def look() -> str:
     if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
         return f"::warning::{base[:7]} is not a commit of the default branch: the look is not recorded"
     rules = policy.load(base, contract_of(compared.case, base).task)
-    comparison = Comparison(
+    comparison = ComparedModels(
         case=compared.case,
         challenger=ModelFile(sha256=compared.challenger.sha256, size=compared.challenger.size),
         intent=compared.intent,

@@ -26,7 +26,7 @@ Reasons = Annotated[tuple[str, ...], Field(strict=False)]
 Findings = Annotated[tuple[RuleFinding, ...], Field(strict=False)]
 
 
-class Part(Model):
+class ProofPart(Model):
     """A part of a tag's proof. Anybody can write a tag, and earlier versions wrote less.
 
     So a part is read as far as possible: an unknown key is ignored, and a value of another type counts as
@@ -49,14 +49,14 @@ class Part(Model):
             return None
 
 
-class ProvenModel(Part):
+class ProvenModel(ProofPart):
     """The model file."""
 
     sha256: str | None = None
     size: int | None = None
 
 
-class ProvenMetric(Part):
+class ProvenMetric(ProofPart):
     """A metric on the holdout, with its 95 % interval."""
 
     value: float | None = None
@@ -64,14 +64,14 @@ class ProvenMetric(Part):
     high: float | None = None
 
 
-class ProvenChange(Part):
+class ProvenChange(ProofPart):
     """What changed since the version before."""
 
     kind: str | None = None
     reasons: Reasons | None = None
 
 
-class ProvenVerdict(Part):
+class ProvenVerdict(ProofPart):
     """The verdict that let the model be released, without the slices."""
 
     answer: str | None = None
@@ -96,7 +96,7 @@ class ProvenVerdict(Part):
         )
 
 
-class Proof(Document, Part):
+class Proof(Document, ProofPart):
     """What a version rests on.
 
     `lock` has the sha256 of the files that pin code, data and environment. `batches` is the report of the

@@ -25,7 +25,7 @@ from perenne.documents.verdict import (
 from perenne.gate import contenders, judge, ledger, policy, record
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Evidence
-from perenne.gate.ledger import Comparison, Look
+from perenne.gate.ledger import ComparedModels, Look
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
 from perenne.pipeline import evaluate
@@ -140,7 +140,7 @@ def _judged(terms: Terms, challenger: Loaded, opponents: list[Loaded], *, share:
     """The verdict of a comparison. The look is recorded before it, the verdict after it."""
     contender = contenders.contender(challenger, terms.rows, terms.contract)
     against = [contenders.contender(opponent, terms.rows, terms.contract) for opponent in opponents]
-    comparison = Comparison(
+    comparison = ComparedModels(
         case=terms.name,
         challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
         intent=terms.intent,
@@ -175,7 +175,7 @@ def _compared(
     evidence: Evidence,
     findings: tuple[Finding, ...],
     look: Look,
-    comparison: Comparison,
+    comparison: ComparedModels,
 ) -> Verdict:
     """A verdict with what the comparison has shown."""
     total = terms.policy.alpha

@@ -23,7 +23,7 @@ from perenne.documents.verdict import Intent, ModelFile, PolicyRecord, Verdict
 from perenne.stats import spending
 
 
-class Comparison(Model):
+class ComparedModels(Model):
     """What is compared in a look: the models by sha256, and the policy that is applied."""
 
     case: str
@@ -58,7 +58,7 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
     return by_period
 
 
-def look(batches: Mapping[str, str], comparison: Comparison, total: float, *, sharing: bool) -> Look:
+def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *, sharing: bool) -> Look:
     """Record a look at some batches, before the models are compared; return what it may spend.
 
     Repeating a look is free and reuses its alpha: it shows nothing new.

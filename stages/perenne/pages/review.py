@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from perenne.common.names import REVIEW_JSON
 from perenne.documents.review import Review, ReviewAnswer
 from perenne.pages import review_parts
-from perenne.pages.review_parts import Part
+from perenne.pages.review_parts import PagePart
 from perenne.pages.text import folded, plain
 
 LIMIT = 60_000  # bytes: GitHub accepts 65,536 characters, and the comment adds some around the page
@@ -35,7 +35,7 @@ def page(review: Review) -> str:
     return "\n\n".join([*head, *_fitting(parts, LIMIT - _size("\n\n".join([*head, foot]))), foot])
 
 
-def _fitting(parts: Iterable[Part], room: int) -> Iterable[str]:
+def _fitting(parts: Iterable[PagePart], room: int) -> Iterable[str]:
     """The parts in their order; one that does not fit is named, and later ones may still fit."""
     for part in parts:
         text = folded(part.title, part.body) if part.folded else f"### {part.title}\n\n{part.body}"

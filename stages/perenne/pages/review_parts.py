@@ -34,7 +34,7 @@ WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
 ]
 
 
-class Part(NamedTuple):
+class PagePart(NamedTuple):
     """A part of the page: its title in plain text, and its Markdown; without Markdown it is left out."""
 
     title: str
@@ -67,20 +67,20 @@ def warnings(review: Review) -> list[str]:
     return alerts
 
 
-def parts(review: Review) -> Iterator[Part]:
+def parts(review: Review) -> Iterator[PagePart]:
     """Yield the parts, the most important first."""
     verdict = review.gate
     if verdict:
-        yield Part("Metrics", metrics(verdict))
-        yield Part("The gate, rule by rule", rules(verdict))
-        yield Part("Slices that got worse", worse(verdict))
-    yield Part("Data", data(review))
-    yield Part("Params and contract", params(review))
-    yield Part("Drift", drift(review))
+        yield PagePart("Metrics", metrics(verdict))
+        yield PagePart("The gate, rule by rule", rules(verdict))
+        yield PagePart("Slices that got worse", worse(verdict))
+    yield PagePart("Data", data(review))
+    yield PagePart("Params and contract", params(review))
+    yield PagePart("Drift", drift(review))
     if verdict:
-        yield Part("All slices", slices(review, verdict), folded=True)
-        yield Part("Charts", plots(review), folded=True)
-    yield Part("Time and memory of each stage", costs(review), folded=True)
+        yield PagePart("All slices", slices(review, verdict), folded=True)
+        yield PagePart("Charts", plots(review), folded=True)
+    yield PagePart("Time and memory of each stage", costs(review), folded=True)
 
 
 def metrics(verdict: Verdict) -> str:
