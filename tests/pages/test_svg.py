@@ -22,7 +22,7 @@ def test_gap_in_a_line_is_a_gap() -> None:
 
 def test_nothing_to_draw_is_said() -> None:
     """A figure that a small company does not have leaves a sentence."""
-    assert "cannot be told" in chart("age", PERIODS, [Line("ours", "ours", [math.nan] * 4)])
+    assert "Not known" in chart("age", PERIODS, [Line("ours", "ours", [math.nan] * 4)])
 
 
 def test_names_do_not_cover_each_other() -> None:

@@ -51,7 +51,7 @@ def test_recommended_is_what_saves_more_than_chance(
 
 def test_params_are_told_by_their_keys(world: World) -> None:
     """As they stand in params.yaml."""
-    assert list(grid.told(ours(world.plan))) == [
+    assert list(grid.by_key(ours(world.plan))) == [
         "drift.periods_per_false_alarm",
         "loop.alarms",
         "loop.windows",

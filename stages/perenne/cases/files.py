@@ -57,8 +57,8 @@ def _spool(glob: str, contract: Contract, through: pd.Period, folder: Path) -> d
     for path in _matching(glob):
         first = 1  # data rows are counted from 1, the header is not one
         for piece in _read(path, list(contract.columns)):
-            found = _period(piece, contract, path, first)
-            places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(found).indices
+            by_row = _period(piece, contract, path, first)
+            places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(by_row).indices
             for period in (p for p in places if p <= through):
                 file = folder / f"{periods.stem(period)}.{len(pieces[period])}.parquet"
                 pq.write_table(piece.take(pa.array(places[period])), file)
@@ -82,15 +82,15 @@ def _joined(files: list[Path], contract: Contract) -> pa.Table:
 
 def _matching(glob: str) -> list[Path]:
     try:
-        found = sorted(p for p in INCOMING.glob(glob) if p.is_file())
+        matches = sorted(p for p in INCOMING.glob(glob) if p.is_file())
     except (ValueError, NotImplementedError) as error:
         raise PerenneError(f'params.yaml: ingest.glob: {glob!r}: {error}; write it like "*.csv"') from error
-    if not found:
+    if not matches:
         there = [str(p.relative_to(INCOMING)) for p in INCOMING.rglob("*") if p.is_file()]
         raise PerenneError(
             f"params.yaml: ingest.glob: nothing matches {glob!r} in {INCOMING}; {hint(glob, there)}"
         )
-    return found
+    return matches
 
 
 def _period(piece: pa.Table, contract: Contract, path: Path, first: int) -> pd.Series:
@@ -99,8 +99,8 @@ def _period(piece: pa.Table, contract: Contract, path: Path, first: int) -> pd.S
     bad = times.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
-        found = "is missing" if pd.isna(given[row]) else f"= {given.tolist()[row]!r} is not a date"
-        raise PerenneError(f"{path}: row {first + row}: {contract.time} {found}; write it like 2021-09-30")
+        problem = "is missing" if pd.isna(given[row]) else f"= {given.tolist()[row]!r} is not a date"
+        raise PerenneError(f"{path}: row {first + row}: {contract.time} {problem}; write it like 2021-09-30")
     return periods.of(times, contract.period)
 
 
@@ -157,15 +157,15 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[pa.Table]:
 READERS = {".csv": _csv, ".csv.gz": _csv, ".parquet": _parquet}
 
 
-def _check(path: Path, found: list[str], columns: list[str]) -> None:
-    if not found:
+def _check(path: Path, header: list[str], columns: list[str]) -> None:
+    if not header:
         raise PerenneError(f"{path}: is empty; must hold at least the columns {', '.join(columns)}")
     for name in columns:
-        if name not in found:
-            commas = "; values are separated by commas" if len(found) == 1 else ""
-            raise PerenneError(f"{path}: no column {name!r}; {hint(name, found)}{commas}")
-        if found.count(name) > 1:
-            raise PerenneError(f"{path}: {found.count(name)} columns have the name {name!r}; keep one")
+        if name not in header:
+            commas = "; values are separated by commas" if len(header) == 1 else ""
+            raise PerenneError(f"{path}: no column {name!r}; {hint(name, header)}{commas}")
+        if header.count(name) > 1:
+            raise PerenneError(f"{path}: {header.count(name)} columns have the name {name!r}; keep one")
 
 
 def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -5,7 +5,7 @@ work at the end of a quarter; `retires` says whether he or she has left by the e
 
 Before the law the pension is that of the French general scheme (Code de la sécurité sociale: L. 351-1 the
 full rate, L. 351-1-1 long careers, L. 351-1-2 what quarters beyond bring, R. 351-27 what missing ones cost),
-with the 167 quarters asked of those born from 1958 to 1960, here of all. The law of 2021 is hypothetical.
+with the 167 quarters required of those born from 1958 to 1960, here of all. The law of 2021 is hypothetical.
 
 The decision is that of Stock and Wise (Econometrica 58, 1990) in short: an employee looks four years ahead,
 and leaves when the best that waiting can bring is no longer worth it.

@@ -26,14 +26,14 @@ class Event(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """How a model did on a batch, once the labels were known; `told_*` is the headline figure."""
+    """How a model did on a batch, once the labels were known; `headline_*` is the headline figure."""
 
     rows: int
     loss: float
     observed: float
     expected: float
-    told_observed: float
-    told_predicted: float
+    headline_observed: float
+    headline_predicted: float
 
 
 class Step(NamedTuple):

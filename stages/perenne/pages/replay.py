@@ -76,10 +76,10 @@ def render(report: ReplayReport) -> str:
         f'<p class="advice {_tone(report)}">{escape(_verdict(report))}</p>',
         verdict.table("Costs", [_cells(line) for line in report.costs], COSTS),
         _counts(report),
-        "<h2>Loss on the batches to come</h2>",
+        "<h2>Loss on later batches</h2>",
         _figure("Loss", report, names, "loss"),
         "<h2>Observed / expected</h2>",
-        '<p class="note">How many came for each that was expected; within the band a model is right.</p>',
+        '<p class="note">Events observed for each that was expected; inside the band a model is right.</p>',
         _figure("Observed / expected", report, names, "observed_expected", band=Band(*report.right)),
         f"<h2>Headline figure: {escape(report.about)}</h2>",
         _figure(report.about, report, names, "headline", seen=True),
@@ -118,9 +118,13 @@ def _verdict(report: ReplayReport) -> str:
         return f"Ours would have cost {cost[OURS]:.4g}."
     best = min(others, key=others.__getitem__)
     share = cost[OURS] / others[best] - 1
-    said = f"Ours would have cost {cost[OURS]:.4g}, {abs(share):.1%} {'less' if share < 0 else 'more'} than "
-    said += f"the best of the others ({best})"
-    return said + (f", and {cost[OURS] / cost[ORACLE]:.3f} times the oracle's." if ORACLE in cost else ".")
+    sentence = (
+        f"Ours would have cost {cost[OURS]:.4g}, {abs(share):.1%} {'less' if share < 0 else 'more'} than "
+    )
+    sentence += f"the best of the others ({best})"
+    return sentence + (
+        f", and {cost[OURS] / cost[ORACLE]:.3f} times the oracle's." if ORACLE in cost else "."
+    )
 
 
 def _tone(report: ReplayReport) -> str:
@@ -141,13 +145,13 @@ def _digits(value: float) -> str | None:
 
 def _counts(report: ReplayReport) -> str:
     """What the table counts."""
-    known = ", or that came before the labels of a break that is known: " * bool(report.breaks)
+    known = ", or that was before the labels of a known break: " * bool(report.breaks)
     known += escape(", ".join(report.breaks))
     low, high = report.right
     return f"""<p class="note">Loss is the mean over the rows of a batch, summed over the batches. Each
 retraining costs {report.cost:g}, and each false alarm {report.cost:g} more: a retraining that an alarm
 started, and whose models the gate rejected{known}. Schedules put to use what they train, ours what its gate
-lets through. The oracle knows all losses to come, and chooses among models that the pipeline can make: no
+lets through. The oracle knows all later losses, and chooses among models that the pipeline can make: no
 policy can cost less. A batch is wrong where observed / expected is outside of {low:g} to {high:g}.</p>"""
 
 
@@ -232,10 +236,12 @@ def _grid(report: ReplayReport) -> str:
     keys = {key: key.rpartition(".")[2].replace("_", " ") for key in best.params}
     columns = keys | {k: COSTS[k] for k in ("cost", "loss", "retrainings", "false_alarms")}
     columns |= {"saved": "Saves", "error": "Standard error"}
-    said = _recommended(best)
-    said += "" if len(report.tried) <= MOST_TRIED else f". Of {len(report.tried)} tried; all are in grid.csv"
+    sentence = _recommended(best)
+    sentence += (
+        "" if len(report.tried) <= MOST_TRIED else f". Of {len(report.tried)} tried; all are in grid.csv"
+    )
     table = verdict.table("Params tried, the cheapest first", [_tried(each) for each in shown], columns)
-    return f"<h2>Recommended params</h2><p>{escape(said)}.</p>{table}"
+    return f"<h2>Recommended params</h2><p>{escape(sentence)}.</p>{table}"
 
 
 def _recommended(best: TriedParams) -> str:

@@ -56,7 +56,7 @@ def chart(
     """Lines over periods, each with its name at its end; nothing where there is no value at all."""
     lines = [line for line in lines if any(map(math.isfinite, line.values))]
     if not lines:
-        return '<p class="note">It cannot be told: too few rows.</p>'
+        return '<p class="note">Not known: too few rows.</p>'
     known = [value for line in lines for value in line.values if math.isfinite(value)]
     known += list(band) if band else []
     low, high, step = axis(min(known), max(known))
@@ -109,10 +109,10 @@ def mark(kind: str) -> str:
 
 
 def _mark(x: float, y: float, kind: str, share: float, where: str) -> str:
-    told = f"{where}: {kind}" + (f" in {share:.0%} of the histories" if share < 1 else "")
+    title = f"{where}: {kind}" + (f" in {share:.0%} of the histories" if share < 1 else "")
     return (
         f'<path class="{kind}" transform="translate({x:.1f} {y:.1f})" opacity="{max(share, 0.15):.2f}" '
-        f'd="{MARKS[kind]}"><title>{escape(told)}</title></path>'
+        f'd="{MARKS[kind]}"><title>{escape(title)}</title></path>'
     )
 
 

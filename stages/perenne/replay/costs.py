@@ -1,9 +1,9 @@
-"""What a walk cost: the loss on the batches to come, the retrainings, and the alarms for nothing.
+"""What a walk cost: the loss on later batches, the retrainings and the false alarms.
 
-A **retraining** is one trip through the pipeline, whatever came of it. A **false alarm** is a retraining that
-an alarm asked for and that should not have been: the gate rejected all that was offered, or, where the breaks
-of a history are known, none lay in the labels yet. One that the gate left undecided is none: it is tried
-again. Loss is the mean over the rows of a batch, summed over the batches.
+A **retraining** is one run of the pipeline, whatever its result. A **false alarm** is a retraining that an
+alarm started without need: the gate rejected all candidates, or, where the breaks of a history are known, the
+labels held none yet. One that the gate left undecided does not count: it is tried again. Loss is the mean of
+the rows of a batch, summed over the batches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RIGHT = (0.9, 1.1)  # observed / expected of a model that is right in the large
 
 
 def costs(walk: Walk, plan: Plan) -> Costs:
-    """What one walk cost."""
+    """The costs of one walk; `plan` is that of its history."""
     loss = sum(step.figures.loss for step in walk.steps)
     retrainings = sum(event.kind in TRAINED for event in walk.events)
     alarms = false_alarms(walk, plan)
@@ -31,14 +31,14 @@ def costs(walk: Walk, plan: Plan) -> Costs:
 
 
 def false_alarms(walk: Walk, plan: Plan) -> int:
-    """How often the walk was told to retrain for nothing."""
+    """How many retrainings an alarm started without need."""
     known = plan.breaks[0] + plan.contract.label_delay if plan.breaks else None
 
     def too_early(at: str) -> bool:
         return known is not None and plan.period("at", at) < known
 
-    asked = [event for event in walk.events if event.kind in ("released", "rejected", "undecided")]
-    return sum(event.kind == "rejected" or too_early(event.at) for event in asked)
+    started = [event for event in walk.events if event.kind in ("released", "rejected", "undecided")]
+    return sum(event.kind == "rejected" or too_early(event.at) for event in started)
 
 
 def delay(walk: Walk, plan: Plan) -> float:
@@ -51,22 +51,34 @@ def delay(walk: Walk, plan: Plan) -> float:
 
 
 def right(step: Step) -> bool:
-    """Whether about as many came as the model expected."""
-    found = step.figures
-    return found.expected > 0 and RIGHT[0] <= found.observed / found.expected <= RIGHT[1]
+    """Whether observed / expected was inside of `RIGHT`."""
+    figures = step.figures
+    return figures.expected > 0 and RIGHT[0] <= figures.observed / figures.expected <= RIGHT[1]
 
 
-def mean(found: Iterable[Costs]) -> Costs:
-    """The means over some walks."""
-    return Costs(*map(float, np.mean(np.array(list(found)), axis=0)))
+def mean(walks: Iterable[Costs]) -> Costs:
+    """The means over the costs of some walks."""
+    return Costs(*map(float, np.mean(np.array(list(walks)), axis=0)))
 
 
 def table(walks: Sequence[Walk], plans: dict[int, Plan], best: str) -> pd.DataFrame:
-    """One row a policy, means over the seeds; `of_best`: its cost as a multiple of the cost of `best`."""
+    """The means over the seeds, one row per policy.
+
+    Parameters
+    ----------
+    walks
+        Of any number of policies over the same histories.
+    plans
+        The plan of each history, by its seed.
+    best
+        The policy that others are compared with: `of_best` is a cost as a multiple of its cost, `above_best`
+        the difference. Both are NaN if it was not walked.
+
+    """
     rows = {
         policy: mean(costs(walk, plans[walk.seed]) for walk in walks if walk.policy == policy)
         for policy in dict.fromkeys(walk.policy for walk in walks)
     }
-    frame = pd.DataFrame([found._asdict() for found in rows.values()], index=pd.Index(rows, name="policy"))
+    frame = pd.DataFrame([row._asdict() for row in rows.values()], index=pd.Index(rows, name="policy"))
     least = frame["cost"].get(best, np.nan)
     return frame.assign(of_best=frame["cost"] / least, above_best=frame["cost"] - least)

@@ -25,9 +25,9 @@ class Verdict(NamedTuple):
 class Gate:
     """One walk's looks at holdouts: each look at a batch spends some of its alpha, as the ledger has it."""
 
-    def __init__(self, world: World, asked: dict[Any, Any]) -> None:
-        """No batch has been looked at; `asked` keeps what was answered, for whoever asks the same."""
-        self.world, self.asked = world, asked
+    def __init__(self, world: World, answers: dict[Any, Any]) -> None:
+        """Begin with all alpha left; `answers` keeps verdicts for walks that need the same ones."""
+        self.world, self.answers = world, answers
         self.looks: dict[pd.Period, dict[int, float]] = {}
 
     def judge(self, challenger: Cut, champion: Cut) -> Verdict:
@@ -37,20 +37,20 @@ class Gate:
         if not alpha:
             return Verdict("undecided", "earlier looks have spent all of alpha")
         question = challenger, champion, alpha
-        if question not in self.asked:
-            self.asked[question] = self._judged(challenger, champion, held, alpha)
-        found: Verdict = self.asked[question]
+        if question not in self.answers:
+            self.answers[question] = self._judged(challenger, champion, held, alpha)
+        found: Verdict = self.answers[question]
         return found
 
     def look(self, held: list[pd.Period]) -> float:
         """What the next look at some batches may spend, which is written down."""
-        found = [self.looks.setdefault(period, {}) for period in held]
+        spent = [self.looks.setdefault(period, {}) for period in held]
         total = self.world.plan.gate.alpha
-        known = {look for looks in found for look in looks}
-        left = total - max(sum(looks.values()) for looks in found)
+        known = {look for looks in spent for look in looks}
+        left = total - max(sum(looks.values()) for looks in spent)
         alpha = spending.alpha(len(known) + 1, total, left)
         number = len({look for looks in self.looks.values() for look in looks})
-        for looks in found:
+        for looks in spent:
             looks[number] = alpha
         return alpha
 

@@ -35,7 +35,7 @@ class Tried(NamedTuple):
 
 
 def settings(plan: Plan) -> list[Settings]:
-    """What is tried; the params in use come first."""
+    """The settings to try; those in use come first."""
     grid = plan.settings.grid
     tried = [
         Settings(often, Debounce(alarms=alarms, windows=windows, cool_down=cool_down))
@@ -47,23 +47,35 @@ def settings(plan: Plan) -> list[Settings]:
 
 
 def walked(world: World) -> list[Costs]:
-    """What each of the settings costs on one history; what they have in common is asked once."""
-    asked: dict[Any, Any] = {}
+    """The costs of each of the settings on one history; what they have in common is computed once."""
+    answers: dict[Any, Any] = {}
     return [
-        costs.costs(walk(world, Triggered(chosen, world, asked=asked)), world.plan)
+        costs.costs(walk(world, Triggered(chosen, world, answers=answers)), world.plan)
         for chosen in settings(world.plan)
     ]
 
 
-def compared(plan: Plan, found: Mapping[int, Sequence[Costs]]) -> list[Tried]:
-    """The settings with their mean costs over the seeds, the cheapest first, of equal ones those in use."""
-    by_seed = np.array([[each.cost for each in one] for one in found.values()])
+def compared(plan: Plan, by_history: Mapping[int, Sequence[Costs]]) -> list[Tried]:
+    """The settings with their mean costs over the histories, the cheapest first; of equal ones those in use.
+
+    Parameters
+    ----------
+    plan
+        Of any of the histories.
+    by_history
+        Seed -> the costs of `settings(plan)`, in that order.
+
+    """
+    by_seed = np.array([[each.cost for each in one] for one in by_history.values()])
     saved = by_seed[:, :1] - by_seed
     seeds = len(by_seed)
     errors = saved.std(axis=0, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full(saved.shape[1], np.nan)
     tried = [
         Tried(
-            chosen, costs.mean(one[i] for one in found.values()), float(saved[:, i].mean()), float(errors[i])
+            chosen,
+            costs.mean(one[i] for one in by_history.values()),
+            float(saved[:, i].mean()),
+            float(errors[i]),
         )
         for i, chosen in enumerate(settings(plan))
     ]
@@ -73,7 +85,7 @@ def compared(plan: Plan, found: Mapping[int, Sequence[Costs]]) -> list[Tried]:
 def recommended(tried: Sequence[Tried], plan: Plan) -> Tried:
     """The cheapest, if that is more than chance between histories; else those in use.
 
-    Of a single history nobody can say, so the cheapest is all that it has to recommend.
+    On a single history chance cannot be measured, so the cheapest is recommended.
     """
     if tried[0].proven:
         return tried[0]
@@ -85,7 +97,7 @@ def in_use(tried: Sequence[Tried], plan: Plan) -> Tried:
     return next(each for each in tried if each.settings == ours(plan))
 
 
-def told(settings: Settings) -> dict[str, int]:
+def by_key(settings: Settings) -> dict[str, int]:
     """The settings by their keys in params.yaml."""
     return {
         "drift.periods_per_false_alarm": settings.periods_per_false_alarm,

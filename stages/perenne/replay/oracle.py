@@ -1,8 +1,8 @@
 """The best that could have been done, in hindsight: a model for each batch, by dynamic programming.
 
-It knows every loss to come and every break, but it has the pipeline's own models only: those of the window in
+It knows every later loss and every break, but it has only the pipeline's own models: those of the window in
 params.yaml at each `as_of`, those whose window begins with a break that is known, and those that any policy
-here has put to use. What it cannot do, nobody could who must measure a model before using it.
+here has put to use. So no policy that must measure a model before using it can do better.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 
 def oracle(world: World, walks: Iterable[Walk]) -> Walk:
-    """The walk of least cost; `walks`: those of the other policies on the same history."""
+    """The walk that costs least; `walks` are those of the other policies over the same history."""
     first = world.plan.cut(world.first)
     models = [first, *sorted(set(_models(world)) | {cut for walk in walks for cut in walk.used} - {first})]
     periods = [p for p in pd.period_range(world.first + 1, world.last) if p in world.files]
@@ -51,7 +51,7 @@ def _models(world: World) -> Iterable[Cut]:
             cut = world.plan.cut(now)
             yield cut
             since = (from_change(cut, change) for change in world.plan.breaks)
-            yield from (found for found in since if found and found.window < cut.window)
+            yield from (shorter for shorter in since if shorter and shorter.window < cut.window)
 
 
 def best(losses: Array, cost: float) -> list[int]:

@@ -111,12 +111,12 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
 
 def _debounce(chosen: Params, file: Path) -> Debounce:
     """Of the section `loop`, what decides when to retrain."""
-    found = parse(loop.LoopSettings, chosen.loop, f"{file}: loop")
-    return Debounce(**found.model_dump(include=set(Debounce.model_fields)))
+    settings = parse(loop.LoopSettings, chosen.loop, f"{file}: loop")
+    return Debounce(**settings.model_dump(include=set(Debounce.model_fields)))
 
 
 def _ingest(chosen: Params, settings: ReplaySettings, contract: Contract, seed: int, file: Path) -> Source:
-    """Where the batches come from: as far as they are judged, and their labels after them."""
+    """The source of the batches: up to the last that is judged, and until its labels have matured."""
     source = source_of(chosen.ingest, str(file))
     change: dict[str, Any] = {}
     if settings.through:

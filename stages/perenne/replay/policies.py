@@ -34,7 +34,7 @@ class Never:
 
 
 class Every:
-    """A new model every so many batches, put to use as it comes: a schedule has no gate."""
+    """A new model every so many batches, put to use at once: a schedule has no gate."""
 
     def __init__(self, batches: int) -> None:
         """Every batch is `always`."""
@@ -61,41 +61,41 @@ class Triggered:
 
     name = "ours"
 
-    def __init__(self, settings: Settings, world: World, *, asked: dict[Any, Any] | None = None) -> None:
-        """Begin with the first model; `asked` is shared by walks that ask the same of one history."""
-        self.settings, self.asked = settings, {} if asked is None else asked
-        self.gate = Gate(world, self.asked)
+    def __init__(self, settings: Settings, world: World, *, answers: dict[Any, Any] | None = None) -> None:
+        """Begin with the first model; `answers` is shared by walks over the same history."""
+        self.settings, self.answers = settings, {} if answers is None else answers
+        self.gate = Gate(world, self.answers)
         self.retrained: pd.Period | None = None
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
-        """Ask drift's question of the champion, and act on the answer."""
+        """Test the champion for drift, and act on the decision."""
         windows = self._watch(world, champion).windows(now)
         decision = decide(windows, self.settings.debounce, now, self.retrained)
         if decision.answer != "retrain":
             return champion, []
         since = decision.since
-        why, told = "; ".join(decision.reasons), None if since is None else str(since)
+        why, began = "; ".join(decision.reasons), None if since is None else str(since)
         offered = candidates(world.plan.cut(now), since, champion.known - champion.window + 1)
         if not offered and since is not None:
             first = first_as_of(champion, since)
-            return champion, [Event(str(now), "waiting", "", f"{why}; nothing before {first}", told)]
+            return champion, [Event(str(now), "waiting", "", f"{why}; nothing before {first}", began)]
         self.retrained = now
-        answers = []
+        verdicts = []
         for candidate in offered:
             verdict = self.gate.judge(candidate.cut, champion)
             if verdict.answer == "eligible":
-                return candidate.cut, [Event(str(now), "released", learned(candidate.cut), why, told)]
-            answers.append((verdict, candidate))
-        kind: Kind = "undecided" if any(v.answer == "undecided" for v, _ in answers) else "rejected"
-        blame = "; ".join(f"{c.name}: {v.answer} by {v.why}" for v, c in answers)
-        return champion, [Event(str(now), kind, learned(answers[0][1].cut), f"{why}; {blame}", told)]
+                return candidate.cut, [Event(str(now), "released", learned(candidate.cut), why, began)]
+            verdicts.append((verdict, candidate))
+        kind: Kind = "undecided" if any(v.answer == "undecided" for v, _ in verdicts) else "rejected"
+        blame = "; ".join(f"{c.name}: {v.answer} by {v.why}" for v, c in verdicts)
+        return champion, [Event(str(now), kind, learned(verdicts[0][1].cut), f"{why}; {blame}", began)]
 
     def _watch(self, world: World, champion: Cut) -> Watch:
         question = champion, self.settings.periods_per_false_alarm
-        if question not in self.asked:
-            self.asked[question] = Watch(world, champion, spec(world.plan, self.settings))
-        found: Watch = self.asked[question]
-        return found
+        if question not in self.answers:
+            self.answers[question] = Watch(world, champion, spec(world.plan, self.settings))
+        watch: Watch = self.answers[question]
+        return watch
 
 
 def spec(plan: Plan, settings: Settings) -> Drift:

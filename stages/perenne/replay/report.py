@@ -1,4 +1,4 @@
-"""What a replay leaves: CSV files for `dvc plots` and for people, and the table on the terminal."""
+"""What a replay writes: CSV files for `dvc plots` and for people, its page, and the table on the terminal."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def timeline(walks: Sequence[Walk]) -> pd.DataFrame:
 
 
 def _figures(step: Step) -> dict[str, float]:
-    found = step.figures
+    figures = step.figures
     return {
-        "loss": found.loss,
-        "observed_expected": found.observed / found.expected if found.expected else float("nan"),
-        "headline": found.told_predicted,
-        "headline_observed": found.told_observed,
+        "loss": figures.loss,
+        "observed_expected": figures.observed / figures.expected if figures.expected else float("nan"),
+        "headline": figures.headline_predicted,
+        "headline_observed": figures.headline_observed,
     }
 
 
 def events(walks: Sequence[Walk]) -> pd.DataFrame:
-    """Everything that was done, one row an event."""
+    """All events, one row each."""
     rows = [
         {"policy": walk.policy, "seed": walk.seed} | event._asdict()
         for walk in walks
@@ -61,7 +61,18 @@ def events(walks: Sequence[Walk]) -> pd.DataFrame:
 
 
 def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> Path:
-    """Write everything into the case's folder, and return that."""
+    """Write all files into the folder of the case, and return the folder.
+
+    Parameters
+    ----------
+    walks
+        Of all policies over all histories.
+    plans
+        The plan of each history, by its seed.
+    tried
+        The params that were tried, the cheapest first; none if the grid was not walked.
+
+    """
     folder = store.FOLDER / next(iter(plans.values())).case
     lines = timeline(walks)
     frames = {
@@ -80,7 +91,7 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
 
 
 def report(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> ReplayReport:
-    """What the page shows: everything that was found, in plain values."""
+    """The report that the page shows, in plain values; arguments as for `write`."""
     plan = next(iter(plans.values()))
     contract = plan.contract
     table = costs.table(walks, plans, policies.ORACLE).reset_index()
@@ -103,7 +114,7 @@ def report(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried]
         ),
         tried=tuple(
             TriedParams(
-                params=grid.told(each.settings),
+                params=grid.by_key(each.settings),
                 costs=each.costs,
                 saved=each.saved,
                 error=each.error,
@@ -124,10 +135,10 @@ def _costs(row: Mapping[Hashable, Any]) -> PolicyCosts:
 
 
 def grid_table(tried: Sequence[Tried], plan: Plan) -> pd.DataFrame:
-    """One row a setting that was tried, the cheapest first."""
+    """One row per setting that was tried, the cheapest first."""
     best = grid.recommended(tried, plan)
     return pd.DataFrame(
-        grid.told(each.settings)
+        grid.by_key(each.settings)
         | each.costs._asdict()
         | {"saved": each.saved, "standard_error": each.error, "recommended": each is best}
         for each in tried
@@ -142,7 +153,7 @@ def text(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] =
     if not tried:
         return shown
     best = grid.recommended(tried, next(iter(plans.values())))
-    params = ", ".join(f"{key}: {value}" for key, value in grid.told(best.settings).items())
+    params = ", ".join(f"{key}: {value}" for key, value in grid.by_key(best.settings).items())
     return f"{shown}\nrecommended: {params}; cost {best.costs.cost:.4g}, saves {best.saved:.2g}"
 
 

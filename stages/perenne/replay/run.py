@@ -24,16 +24,34 @@ K = TypeVar("K", bound=Kept)
 
 
 def walks(case: str, seeds: Sequence[int], names: Sequence[str], jobs: int) -> list[Walk]:
-    """Walk every history under every policy, or take what an earlier run has left."""
+    """Walk every history under every policy, or take what an earlier run has kept.
+
+    Parameters
+    ----------
+    case
+        A folder under `data/cases/`.
+    seeds
+        One per history.
+    names
+        The policies, as `policies.names` lists them.
+    jobs
+        How many processes.
+
+    Raises
+    ------
+    PerenneError
+        If a policy is unknown.
+
+    """
     for name in names:
         if name != ORACLE:
-            policies.make(name)  # a name that is none must not be found out an hour later
+            policies.make(name)  # an unknown name must fail now, not an hour later
     others = [name for name in names if name != ORACLE]
-    found = _all(_walked, [(case, seed, name) for seed in seeds for name in others], jobs, "replay")
+    done = _all(_walked, [(case, seed, name) for seed in seeds for name in others], jobs, "replay")
     if ORACLE in names:
-        found += _all(_foreseen, [(case, seed, ",".join(others)) for seed in seeds], jobs, ORACLE)
+        done += _all(_foreseen, [(case, seed, ",".join(others)) for seed in seeds], jobs, ORACLE)
     order = list(names)
-    return sorted(found, key=lambda done: (done.seed, order.index(done.policy)))
+    return sorted(done, key=lambda walk: (walk.seed, order.index(walk.policy)))
 
 
 def _all(work: Callable[..., T], tasks: list[tuple[Any, ...]], jobs: int, what: str) -> list[T]:
@@ -72,8 +90,8 @@ def _foreseen(case: str, seed: int, others: str) -> Walk:
 
 def grids(case: str, seeds: Sequence[int], jobs: int) -> dict[int, list[Costs]]:
     """What each of the settings of the grid costs, by seed."""
-    found = _all(_tried, [(case, seed) for seed in seeds], jobs, "grid")
-    return dict(zip(seeds, found, strict=True))
+    tried = _all(_tried, [(case, seed) for seed in seeds], jobs, "grid")
+    return dict(zip(seeds, tried, strict=True))
 
 
 def _tried(case: str, seed: int) -> list[Costs]:

@@ -1,4 +1,4 @@
-"""Walk a history batch by batch: what was known then, what the policy did, and what came of it."""
+"""Walk a history batch by batch: what was known then, what the policy did, and how the model then did."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Walk(NamedTuple):
 
 
 class Policy(Protocol):
-    """What to do when a batch has come in."""
+    """What to do when a batch has arrived."""
 
     name: str
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
-        """Return the model for the batches to come, and what was done."""
+        """Return the model for the next batches, and what was done."""
 
 
 def walk(world: World, policy: Policy) -> Walk:
@@ -51,7 +51,7 @@ def walk(world: World, policy: Policy) -> Walk:
 
 
 def learned(cut: Cut) -> str:
-    """The periods that a model learns from, in words.
+    """The periods that a model learns from.
 
     >>> learned(Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1))
     '2014Q1 to 2018Q3'

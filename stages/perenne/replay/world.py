@@ -94,18 +94,25 @@ class World:
     @cached_property
     def first(self) -> pd.Period:
         """The `as_of` of the first model."""
-        asked = self.plan.settings.as_of
-        if asked:
-            return self.plan.period("as_of", asked)
+        chosen = self.plan.settings.as_of
+        if chosen:
+            return self.plan.period("as_of", chosen)
         return min(self.files) + self.plan.params.split.window + self.plan.params.split.holdout - 1
 
     @cached_property
     def last(self) -> pd.Period:
-        """The last batch whose labels have come."""
+        """The last batch whose labels have matured."""
         return max(self.files) - self.contract.label_delay
 
     def rows(self, period: pd.Period) -> pd.DataFrame:
-        """The rows of a batch whose labels came; an error if it is too early to know them."""
+        """The labelled rows of a batch.
+
+        Raises
+        ------
+        RuntimeError
+            If its labels have not matured by `now`: a decision would use what could not be known.
+
+        """
         if self.now is not None and period + self.contract.label_delay > self.now:
             raise RuntimeError(f"the labels of {period} are not known in {self.now}")
 
@@ -143,7 +150,7 @@ class World:
         return Trained(pipeline, content.mean_target, path.stat().st_size)
 
     def scores(self, cut: Cut, period: pd.Period) -> Array:
-        """What a model says of the labelled rows of a batch, as `evaluate` rounds it."""
+        """The scores of the labelled rows of a batch, shape (rows,), rounded as `evaluate` does."""
 
         def score() -> Array:
             return model.predict(self.trained(cut).pipeline, self.rows(period), self.contract).round(
@@ -153,7 +160,7 @@ class World:
         return _held(self._scores, (cut, period), SCORES_HELD, score)
 
     def figures(self, cut: Cut, period: pd.Period) -> Figures:
-        """What a model turned out to be worth on a batch: hindsight, whatever `now` is."""
+        """How a model did on a batch, in hindsight: whatever `now` is."""
         path = self.folder / "figures" / f"{self.name(cut)}.jsonl"
         known = _held(self._known, path, FILES_HELD, lambda: _lines(path))
         if str(period) not in known:
@@ -178,21 +185,21 @@ class World:
 
 
 def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:
-    """The thing of this name, made if it is not at hand; the one asked for longest ago makes room."""
-    found = held.pop(name) if name in held else make()
-    held[name] = found
+    """The value of a name, made if it is not held; the least recently used one is dropped."""
+    value = held.pop(name) if name in held else make()
+    held[name] = value
     while len(held) > most:
         held.popitem(last=False)
-    return found
+    return value
 
 
 def _lines(path: Path) -> dict[str, list[Any]]:
     """The lines of a file by their first item; the last one may have been cut off by a kill."""
-    found: dict[str, list[Any]] = {}
+    lines: dict[str, list[Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             name, value = json.loads(line)
         except ValueError:
             continue
-        found[name] = value
-    return found
+        lines[name] = value
+    return lines

@@ -14,7 +14,7 @@ MOST_UNDEFINED = 0.05  # of the resamples: beyond, those left are too select to 
 
 
 class Interval(NamedTuple):
-    """A value and the bounds of its confidence interval, NaN where they cannot be told."""
+    """A value and the bounds of its confidence interval, NaN where they are undefined."""
 
     value: float
     low: float

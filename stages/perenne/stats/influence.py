@@ -22,8 +22,8 @@ Longitudinal data analysis using generalized linear models, Biometrika 73, 13-22
 
 Examples
 --------
->>> found = mae([1, 2, 3], [1, 2, 6])
->>> found.value, found.rows
+>>> influence = mae([1, 2, 3], [1, 2, 6])
+>>> influence.value, influence.rows
 (1.0, array([-1., -1.,  2.]))
 
 """

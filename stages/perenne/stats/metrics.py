@@ -96,9 +96,9 @@ def average_precision(y: npt.ArrayLike, score: npt.ArrayLike) -> Weighted:
 
     def mean_precision(weights: Array) -> float:
         higher, tied, hits = strata(weights)
-        found, false_alarms = np.cumsum(hits), np.cumsum(higher + tied)
+        hit, false_alarms = np.cumsum(hits), np.cumsum(higher + tied)
         # 0 / 0 belongs to a stratum whose positives have no weight: its precision does not matter.
-        precision = found / np.maximum(found + false_alarms, np.finfo(np.float64).tiny)
+        precision = hit / np.maximum(hit + false_alarms, np.finfo(np.float64).tiny)
         return _ratio(_dot(hits, precision), hits.sum())
 
     return mean_precision

@@ -46,11 +46,11 @@ def adjusted(pvalues: npt.ArrayLike) -> Array:
     array([0.03,  nan, 0.03, 0.9 ])
 
     """
-    found = np.array(pvalues, dtype=np.float64)
-    made = ~np.isnan(found)
+    qvalues = np.array(pvalues, dtype=np.float64)
+    made = ~np.isnan(qvalues)
     if made.any():
-        found[made] = stats.false_discovery_control(found[made])
-    return found
+        qvalues[made] = stats.false_discovery_control(qvalues[made])
+    return qvalues
 
 
 def flagged(

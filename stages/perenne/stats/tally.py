@@ -16,7 +16,7 @@ from scipy import sparse
 
 from perenne.stats.metrics import Array
 
-CELLS = 100  # to which a column is cut: distances between distributions are then told to 0.01
+CELLS = 100  # to which a column is cut: distances between distributions are then exact to 0.01
 
 Column: TypeAlias = pd.Series | npt.ArrayLike | Iterable[object]
 

@@ -185,8 +185,8 @@ def _two_cells(before: sparse.csr_array, after: sparse.csr_array, *, clustered: 
     if total * min(share, 1 - share) >= EXPECTED:
         difference, covariance, p, blocks = _difference(before, after, clustered=clustered)
         return quadratic(difference, covariance, 1 / p, blocks)
-    found = int(spread[1, rare])
-    return found / (total * share), float(stats.binomtest(found, total, share).pvalue)
+    count = int(spread[1, rare])
+    return count / (total * share), float(stats.binomtest(count, total, share).pvalue)
 
 
 def _difference(
