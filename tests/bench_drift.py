@@ -100,14 +100,14 @@ def months() -> str:
     ]
     later = [m for m in by if m > cut.as_of]
     report = drift.drift(
-        reference, [drift.Batch(m, scored[m], matured=True) for m in later], {}, p.drift, contract
+        reference, [drift.ScoredBatch(m, scored[m], matured=True) for m in later], {}, p.drift, contract
     )
-    for month, batch in zip(later, report["batches"], strict=True):
+    for month, batch in zip(later, report.batches, strict=True):
         found = auc(scored[month])
         theirs = evidently(learned, by[month], contract)
         lines.append(
-            f"{month!s:10}{batch['level']:>10}{theirs:>22}"
-            f"{found:8.3f}{base - found:8.3f}  {'; '.join(batch['reasons'][:2])}"
+            f"{month!s:10}{batch.level:>10}{theirs:>22}"
+            f"{found:8.3f}{base - found:8.3f}  {'; '.join(batch.reasons[:2])}"
         )
     return "\n".join(lines)
 

@@ -67,7 +67,7 @@ def test_every_stream_is_in_the_plot_of_the_evidence() -> None:
     """`drift.csv` has a column for each; the plot names those that it draws."""
     file = str(DRIFT_TIMELINE)
     (drawn,) = (y[file] for plot in DAG["plots"] for y in _of(plot) if file in y)
-    assert set(drawn) == {"alarm", *concept.SHARES}
+    assert set(drawn) == {"alarm", *concept.STREAMS}
 
 
 def _of(plot: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
 from perenne.common.params import Drift, Evaluate, Train
 from perenne.common.task import REGRESSION, TASKS, Task
+from perenne.documents.drift import DriftReport
 from perenne.gate import judge, policy
 from perenne.gate.evidence import Contender
 from perenne.gate.policy import Policy
@@ -78,18 +79,18 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
     """Trained, scored, measured, watched, judged and shown, without a word about it anywhere else."""
     known, holdout = visits("2021-01", 1), visits("2021-02", 2)
     pipeline = train(known, SPEC, counts)
-    assert card(known, SPEC, counts)["task"] == "count"
+    assert card(known, SPEC, counts).task == "count"
     scores = model.predict(pipeline, holdout, counts)
     assert scores.shape == (len(holdout),)
 
     report = evaluate.evaluate(holdout, scores, float(known["won"].mean()), MEASURE, counts)
-    assert list(report["holdout"]["metrics"]) == list(COUNT.metrics)
+    assert list(report.holdout.metrics) == list(COUNT.metrics)
     drawn = evaluate.CURVES[counts.task.curve](holdout["won"].to_numpy(float), scores, MEASURE.bins)
     assert list(drawn) == ["x", "model", "reference"]
     ranked = evaluate.importance(pipeline, holdout, MEASURE, counts)
     assert ranked["feature"].iloc[0] == "size"
 
-    assert [watched(pipeline, counts, times)["advice"]["level"] for times in (1, 3)] == ["none", "retrain"]
+    assert [watched(pipeline, counts, times).advice.level for times in (1, 3)] == ["none", "retrain"]
 
     rules = Rules(floor=Floor(), calibration=Calibration(tolerance=0.2))
     seen = judge.evidence(
@@ -113,7 +114,7 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
     assert (shown.name, why) == ("regression", [])
 
 
-def watched(pipeline: Any, contract: Contract, times: int) -> dict[str, Any]:
+def watched(pipeline: Any, contract: Contract, times: int) -> DriftReport:
     """Return what drift says of a month in which things happen some times as often."""
 
     def scored(month: str, seed: int) -> pd.DataFrame:
@@ -122,7 +123,9 @@ def watched(pipeline: Any, contract: Contract, times: int) -> dict[str, Any]:
 
     months = {pd.Period(month, freq="M"): scored(month, seed) for seed, month in enumerate(tiny.MONTHS[:3])}
     now = scored("2021-04", 9)
-    batch = drift.Batch(pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True)
+    batch = drift.ScoredBatch(
+        pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True
+    )
     return drift.drift(months, [batch], dict.fromkeys(contract.features, 0.1), WATCH, contract)
 
 
@@ -150,7 +153,7 @@ def test_every_statistic_that_a_task_names_is_known(known: Task) -> None:
     assert known.loss in set(METRICS) & set(LOSSES)
     assert METRICS[known.metrics[0]].goal.better == "lower", "the first metric is the loss that people read"
     assert policy.paired(known), "else the gate could judge nothing"
-    assert set(known.streams) <= set(concept.INCREMENTS)
+    assert set(known.streams) <= set(concept.STREAMS)
     assert known.curve in evaluate.CURVES
     assert TASKS[known.name] is known
 
@@ -162,10 +165,10 @@ def test_every_loss_is_the_metric_of_its_name() -> None:
         assert loss.rows(y, score).mean() == pytest.approx(METRICS[name].prepare(y, score)(np.ones(3)))
 
 
-def test_every_stream_has_all_it_needs() -> None:
-    """Its increments, its share of the false alarms, and its sentence; and some task watches it."""
+def test_every_stream_is_watched_by_a_task() -> None:
+    """All that a stream consists of is one object; some task must name it."""
     used = {name for known in TASKS.values() for name in known.streams}
-    assert set(concept.INCREMENTS) == set(concept.SHARES) == set(drift.STREAMS) == used
+    assert set(concept.STREAMS) == used
 
 
 def test_no_room_asks_for_a_task_by_its_name() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
 
 from perenne.common import git
+from perenne.documents.decision import MonitorDecision
 from perenne.loop import monitor
 from perenne.registry import publish, tags
 from perenne.registry.publish import Tag
@@ -38,7 +38,7 @@ def watched(small: Project, tmp_path: Path, enter: Enter) -> Project:
 
 @pytest.fixture(scope="session")
 def decision(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of what the monitor says of the released company, a year after the law. Shared."""
+    """Return the file with the decision about the released company, a year after the law. Shared."""
     file = tmp_path_factory.mktemp("decision") / "decision.json"
     founded.run(f"perenne monitor --through {LAW} --offline --out {file.parent}", status=11)
     founded.run("git status --porcelain")
@@ -49,19 +49,19 @@ def decision(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Path
 def stale(company: Project, enter: Enter, decision: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return the released company, in a world that a law has changed since, as the current folder.
 
-    What the monitor says is known: it takes as long as all the rest.
+    The decision of the monitor is prepared: to make it takes as long as everything else.
     """
     company.edit(r"on_eligible: \S+", "on_eligible: release")
     company.commit("release by itself")
     company.run("git push -q")
     enter(company)
-    monkeypatch.setattr(monitor, "monitor", lambda *_: json.loads(decision.read_text()))
+    monkeypatch.setattr(monitor, "monitor", lambda *_: MonitorDecision.load(decision))
     return company
 
 
 @pytest.fixture
 def lenient(stale: Project) -> Project:
-    """Return it with a gate that lets a model of few rows pass."""
+    """Return it with a gate that passes a model of few rows."""
     stale.edit(r"    floor: .*\n", "")
     stale.edit(r"improvement: .*", "improvement: {min_gain: 0, margin: 9} # whatever has come is no worse")
     stale.commit("a lenient policy")

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from datetime import datetime
 from pathlib import Path
 
+from perenne.documents.decision import MonitorDecision
 from perenne.loop import monitor, retrain
-from perenne.loop.monitor import Monitored
 from perenne.registry import tags
 
 
-def monitored(found: Monitored) -> Monitored:
-    """Return what the monitor would say: the decision, or nothing, once it has been acted on."""
+def monitored(decision: MonitorDecision) -> MonitorDecision:
+    """Return the monitor's decision; after it has been acted on, one that there is nothing to do."""
     prod = tags.read("retirement").in_stage("prod")
-    if prod is None or prod.version == found["champion"]["version"]:
-        return found
-    champion = {"version": prod.version, "commit": prod.commit, "as_of": found["through"]}
-    return found | {"answer": "nothing", "reasons": [], "champion": champion}
+    if prod is None or prod.version == decision.champion.version:
+        return decision
+    changed = {"version": prod.version, "commit": prod.commit, "as_of": decision.through}
+    champion = decision.champion.model_copy(update=changed)
+    return decision.model_copy(update={"answer": "nothing", "reasons": (), "champion": champion})
 
 
 def main(decision: str, last: str) -> None:
-    """Retrain by a decision that is known, and die without a word after a step."""
+    """Retrain by a known decision, and be killed after a step."""
 
-    def step(said: str) -> None:
-        print(said, flush=True)
-        if said.partition(":")[0] == last:
+    def step(line: str) -> None:
+        print(line, flush=True)
+        if line.partition(":")[0] == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    monitor.monitor = lambda *_: monitored(json.loads(Path(decision).read_text()))
+    monitor.monitor = lambda *_: monitored(MonitorDecision.load(Path(decision)))
     retrain.step = step
     retrain.retrain(datetime(2030, 1, 1), push=True)
 

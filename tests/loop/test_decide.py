@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import pytest
 
 from perenne.common.errors import PerenneError
 from perenne.common.typed import parse
+from perenne.documents.drift import DriftLevel, DriftWindow, StreamState
 from perenne.loop.decide import Debounce, Decision, decide
 
 NOW = pd.Period("2021Q1", freq="Q-DEC")
 ROWS = 1_000
 
 
-def window(period: str, evidence: float | None = 0.0, value: float = 0.10, *, level: str = "none") -> Any:
+def window(
+    period: str, evidence: float | None = 0.0, value: float = 0.10, *, level: DriftLevel = "none"
+) -> DriftWindow:
     """Return a window whose one stream has a share of the evidence that is needed; None: no label yet."""
-    stream = {"stream": "loss", "value": value, "reference": 0.1, "bound": 0.11, "threshold": 10.0}
-    return {
-        "period": period,
-        "level": level,
-        "reasons": ["age has moved"] if level == "look" else [],
-        "matured": 0 if evidence is None else ROWS,
-        "concept": [] if evidence is None else [stream | {"log_e": 10 * evidence}],
-    }
+    streams = []
+    if evidence is not None:
+        figures = {"value": value, "reference": 0.1, "bound": 0.11, "log_e": 10 * evidence, "threshold": 10.0}
+        streams.append(StreamState(stream="loss", alarm=False, since=None, **figures))
+    return DriftWindow(
+        period=period,
+        level=level,
+        reasons=("age has moved",) if level == "look" else (),
+        matured=0 if evidence is None else ROWS,
+        concept=tuple(streams),
+    )
 
 
-def decided(windows: list[Any], rule: Debounce | None = None, retrained: str | None = None) -> Decision:
+def decided(
+    windows: list[DriftWindow], rule: Debounce | None = None, retrained: str | None = None
+) -> Decision:
     """Return the decision on some windows, by default on a single one."""
     return decide(windows, rule or Debounce(), NOW, pd.Period(retrained, freq="Q-DEC") if retrained else None)
 
@@ -35,7 +41,7 @@ def decided(windows: list[Any], rule: Debounce | None = None, retrained: str | N
 def test_nothing_is_said_of_calm_windows() -> None:
     """Windows in which nothing moved call for nothing."""
     found = decided([window("2020Q3"), window("2020Q4"), window("2021Q1", None)])
-    assert found == Decision("nothing", ("nothing has changed up to 2021Q1",))
+    assert found == Decision("nothing", ("no drift detected through 2021Q1",))
 
 
 def test_evidence_on_labels_retrains_and_names_the_change() -> None:

@@ -10,7 +10,7 @@ import pytest
 from perenne import forge
 from perenne.forge.port import Issue
 from perenne.loop import issue
-from perenne.loop.retrain import Outcome
+from perenne.loop.retrain import RetrainOutcome
 from tests.forge.double import Double, Started
 from tests.forge.standin import stand_in
 from tests.loop.conftest import LAW
@@ -39,18 +39,18 @@ def merging(lenient: Project) -> Project:
 
 
 @pytest.fixture
-def offered(host: Double, merging: Project) -> Outcome:  # noqa: ARG001 -- both are there
+def offered(host: Double, merging: Project) -> RetrainOutcome:  # noqa: ARG001 -- both are there
     """Return the outcome of a retraining whose model people are to merge."""
     return retrained()
 
 
-def test_eligible_model_is_a_pull_request(offered: Outcome, host: Double, merging: Project) -> None:
+def test_eligible_model_is_a_pull_request(offered: RetrainOutcome, host: Double, merging: Project) -> None:
     """With the verdict and the reasons as its text; its checks are started by name."""
     assert offered.answer == "eligible"
     (pull,) = host.open_pull_requests()
     assert (pull.branch, pull.base) == (BRANCH, "main")
     text = host.texts[pull.number]
-    assert text.title == f"Retrain retirement on what is known by {LAW}"
+    assert text.title == f"Retrain retirement on the data through {LAW}"
     for part in ("**retirement: eligible: all rules pass**", "too few: ", "| slice "):
         assert part in text.body
     assert host.started == CHECKS
@@ -67,19 +67,19 @@ def test_killed_after_each_step_there_is_one_pull_request(
     for last in ("branch", "data", "checks", "pull request"):
         done = merging.run(f"python -m tests.loop.kill {decision} '{last}'", status=None, **variables)
         assert done.returncode in (-9, 137), "it was not killed"
-    assert retrained().told[-1].endswith("it is open")
+    assert retrained().lines[-1].endswith("it is open")
     assert len(github.read("pulls")) == 1
     assert set(github.started) == set(CHECKS)
     assert f"refs/heads/{BRANCH}" in origin(merging)
 
 
-def test_pull_request_is_opened_once(offered: Outcome, host: Double) -> None:
+def test_pull_request_is_opened_once(offered: RetrainOutcome, host: Double) -> None:
     """Neither while it is open nor after people have closed it is there a second one; a message names it."""
     assert offered.answer == "eligible"
     (pull,) = host.open_pull_requests()
-    assert retrained().told[-1] == f"#{pull.number} is the pull request of {BRANCH}; it is open"
+    assert retrained().lines[-1] == f"#{pull.number} is the pull request of {BRANCH}; it is open"
     host.close_pull_request(pull.number)
-    assert retrained().told[-1].endswith("it is closed")
+    assert retrained().lines[-1].endswith("it is closed")
     assert len(host.pulls) == 1
 
 
@@ -94,7 +94,7 @@ def test_earlier_pull_request_is_closed(host: Double) -> None:
         host.requested(earlier, repository=None),
         host.requested("retrain/retirement-2099Q1"),
     }
-    message = retrained().told[-1]
+    message = retrained().lines[-1]
     (pull,) = host.pull_requests(host.repository, BRANCH)
     assert message == f"#{replaced} is closed: #{pull.number} replaces it"
     assert {each.number for each in host.open_pull_requests()} == {*others, pull.number}
@@ -115,14 +115,14 @@ def test_token_that_starts_the_checks(host: Double) -> None:
 
 def test_one_issue_not_two(host: Double, stale: Project) -> None:
     """A second run finds it and has nothing to change; a third one updates it."""
-    assert retrained().told[-1].startswith("#1 is opened: retirement: v1.0.0 is no longer right")
+    assert retrained().lines[-1].startswith("#1 is opened: retirement: v1.0.0 is no longer right")
     (opened,) = host.open_issues()
     assert opened.body.startswith(f"{MARK}\n\nThe model in prod, `v1.0.0`, is marked `degraded`")
-    assert retrained().told[-1] == "#1 is up to date already"
+    assert retrained().lines[-1] == "#1 is up to date already"
     assert host.open_issues() == [opened]
     assert host.writes == 1
     host.issues[1] = opened._replace(body=f"{MARK}\n\nof last month")
-    assert retrained().told[-1] == "#1 is updated"
+    assert retrained().lines[-1] == "#1 is updated"
     assert host.open_issues() == [opened]
     assert "refs/tags/retirement#degraded#2" in origin(stale)
 
@@ -131,7 +131,7 @@ def test_one_issue_not_two(host: Double, stale: Project) -> None:
 def test_issue_of_a_stranger_is_left_alone(host: Double) -> None:
     """Anybody can write the mark into an issue of their own."""
     number = host.reported("mine", f"{MARK}\n\nmine", trusted=False)
-    assert retrained().told[-1].startswith("#2 is opened")
+    assert retrained().lines[-1].startswith("#2 is opened")
     assert host.issues[number] == Issue(number, "mine", f"{MARK}\n\nmine", trusted=False)
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from perenne.common.errors import PerenneError
+from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision
+from perenne.documents.drift import DriftReport
 from perenne.loop import arrivals, history
-from perenne.loop.history import Attempt
-from perenne.loop.monitor import Monitored, monitor
+from perenne.loop.monitor import monitor
 from tests import tiny
 from tests.conftest import Enter
 from tests.loop.conftest import release
@@ -21,11 +22,9 @@ NOW = datetime(2030, 1, 1)
 CALM, LAW = "2020Q4", "2021Q4"
 
 
-def monitored(through: str | None = None) -> Monitored:
-    """Return the decision after a period, which must be one that JSON holds."""
-    found = monitor(NOW, through)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    return found
+def monitored(through: str | None = None) -> MonitorDecision:
+    """Return the decision after a period as it is read back from its file."""
+    return MonitorDecision.loads(json.dumps(monitor(NOW, through).to_json(), allow_nan=False), "decision")
 
 
 def test_windows_are_those_of_the_stage(watched: Project) -> None:
@@ -33,17 +32,18 @@ def test_windows_are_those_of_the_stage(watched: Project) -> None:
     found = monitored("2021Q2")
     watched.edit("through: 2020Q4", "through: 2021Q2")
     watched.run("dvc repro -q")
-    stage = json.loads(watched.read("data/reports/drift.json"))
-    assert found["reference"] == stage["reference"]
-    for mine, theirs in zip(found["windows"], stage["batches"], strict=True):
-        assert mine["moved"] == [test for test in theirs["covariates"] if test["alarm"]]
-        assert {k: mine[k] for k in mine if k != "moved"} == {k: theirs[k] for k in mine if k != "moved"}
+    stage = DriftReport.load(watched.path / "data/reports/drift.json")
+    assert found.reference == stage.reference
+    for window, batch in zip(found.windows, stage.batches, strict=True):
+        assert window.moved == tuple(test for test in batch.covariates if test.alarm)
+        mine, theirs = window.model_dump(exclude={"moved"}), batch.model_dump()
+        assert mine == {key: theirs[key] for key in mine}
 
 
 def test_quiet_year_calls_for_nothing(watched: Project) -> None:
     """Exit status 0; nothing in the project is changed."""
     done = watched.run("perenne monitor", status=0)
-    assert done.stdout == "retirement: nothing: nothing has changed up to 2020Q4\nloop/decision.json\n"
+    assert done.stdout == "retirement: nothing: no drift detected through 2020Q4\nloop/decision.json\n"
     found = json.loads(watched.read("loop/decision.json"))
     assert (found["answer"], found["since"], found["slices"]) == ("nothing", None, [])
     assert watched.out("git status --porcelain") == ""
@@ -53,7 +53,7 @@ def test_law_calls_for_a_retraining(watched: Project) -> None:
     """Exit status 11: what is wrong, since when, for whom, and which models could be tried."""
     done = watched.run(f"perenne monitor --through {LAW}", status=11)
     assert done.stdout.startswith(
-        f"retirement: retrain: v1.0.0 is no longer right, by the labels up to {LAW}\n  "
+        f"retirement: retrain: v1.0.0 is no longer right, by the labels through {LAW}\n  "
     )
     found = json.loads(watched.read("loop/decision.json"))
     assert found["since"] in ("2020Q4", "2021Q1")
@@ -89,24 +89,27 @@ def test_new_champion_starts_afresh(watched: Project) -> None:
     watched.commit("moved on")
     release(watched, "v1.0.1")
     found = monitored(CALM)
-    assert (found["answer"], found["windows"]) == ("nothing", [])
-    assert found["champion"]["as_of"] == CALM
+    assert (found.answer, found.windows) == ("nothing", ())
+    assert found.champion.as_of == CALM
 
 
 def test_retraining_that_was_tried_is_given_time(watched: Project) -> None:  # noqa: ARG001 -- the current folder
     """An attempt of the last period puts the next off; one of this very period is gone on with."""
 
+    def attempt(as_of: str, answer: AttemptAnswer) -> Attempt:
+        return Attempt(champion="v1.0.0", as_of=as_of, answer=answer, tried=())
+
     def last(champion: str = "v1.0.0") -> str:
         return str(history.last("retirement", champion, "quarter", pd.Period(LAW)))
 
-    history.record("retirement", Attempt("v1.0.0", LAW, "rejected", ()), sharing=False)
+    history.record("retirement", attempt(LAW, "rejected"), sharing=False)
     assert last() == "None"
     for _ in range(2):
-        history.record("retirement", Attempt("v1.0.0", "2021Q3", "undecided", ()), sharing=False)
+        history.record("retirement", attempt("2021Q3", "undecided"), sharing=False)
     assert (last(), last("v0.9.0")) == ("2021Q3", "None"), "what was to replace another version is past"
     assert len(history.attempts("retirement", "v1.0.0")) == 2
     found = monitored(LAW)
-    assert (found["answer"], found["retrained"]) == ("look", "2021Q3")
+    assert (found.answer, found.retrained) == ("look", "2021Q3")
 
 
 def test_settings_are_checked(watched: Project) -> None:

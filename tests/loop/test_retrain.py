@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import re
 import shutil
 from datetime import datetime
@@ -14,8 +13,9 @@ import pytest
 
 from perenne.common import git, notes
 from perenne.common.errors import PerenneError
+from perenne.documents.decision import MonitorDecision
 from perenne.loop import attempt, history, monitor, retrain, worktree
-from perenne.loop.retrain import Outcome
+from perenne.loop.retrain import RetrainOutcome
 from perenne.registry import tags
 from tests.conftest import Enter
 from tests.loop.conftest import LAW
@@ -26,7 +26,7 @@ BRANCH = f"retrain/retirement-{LAW}"
 Ref = dict[str, str]
 
 
-def retrained(*, push: bool = True) -> Outcome:
+def retrained(*, push: bool = True) -> RetrainOutcome:
     """Return what comes of a retraining."""
     return retrain.retrain(NOW, push=push)
 
@@ -42,7 +42,7 @@ def test_eligible_model_is_released(lenient: Project) -> None:
     """On a branch of its own; nothing here is touched, and the main branch of the origin follows."""
     before = lenient.out("git rev-parse HEAD main && git status --porcelain && ls -lR data dvc.lock")
     found = retrained()
-    assert found.answer == "eligible", found.told
+    assert found.answer == "eligible", found.lines
     assert lenient.out("git rev-parse HEAD main && git status --porcelain && ls -lR data dvc.lock") == before
     assert lenient.out("git worktree list").count("\n") == 1
     there = origin(lenient)
@@ -70,7 +70,7 @@ def test_commit_moves_lines_and_keeps_comments(lenient: Project) -> None:
     assert sorted(lenient.out(f"git diff --name-only main {BRANCH}").split()) == ["dvc.lock", "params.yaml"]
     message = lenient.out(f"git show -s --format=%B {BRANCH}")
     assert message.startswith(
-        f"Retrain retirement on what is known by {LAW}\n\nv1.0.0 is no longer right:\n- "
+        f"Retrain retirement on the data through {LAW}\n\nv1.0.0 is no longer right:\n- "
     )
     assert origin(lenient).keys() == {"HEAD", "refs/heads/main", "refs/tags/retirement#prod#1"} | {
         "refs/tags/retirement@v1.0.0"
@@ -81,7 +81,7 @@ def test_rejected_model_asks_for_experiments(stale: Project) -> None:
     """The version in prod is marked, once, and what there is to know is told."""
     found = retrained()
     assert found.answer == "rejected"
-    issue = found.told[-1]
+    issue = found.lines[-1]
     for part in ("since 2020Q4: rejected: floor", "long\\_career=False", "dvc exp run", "too few: "):
         assert part in issue
     registry = tags.read("retirement")
@@ -91,7 +91,7 @@ def test_rejected_model_asks_for_experiments(stale: Project) -> None:
     assert "refs/tags/retirement#degraded#2" in origin(stale)
     assert f"refs/heads/{BRANCH}" not in origin(stale), "there is nothing to merge"
     again = retrained()
-    assert again.told == found.told
+    assert again.lines == found.lines
     assert tags.read("retirement").events == registry.events
 
 
@@ -125,8 +125,8 @@ def test_undecided_model_waits(lenient: Project) -> None:
     lenient.run("git push -q")
     before = origin(lenient)
     found = retrained()
-    assert found.answer == "undecided", found.told
-    assert "more blocks with labels would decide" in found.told[-1]
+    assert found.answer == "undecided", found.lines
+    assert "more blocks with labels would decide" in found.lines[-1]
     assert origin(lenient) == before
     (tried,) = history.attempts("retirement", "v1.0.0")
     assert (tried.as_of, tried.answer) == (LAW, "undecided")
@@ -134,11 +134,11 @@ def test_undecided_model_waits(lenient: Project) -> None:
 
 def test_too_early_is_said(stale: Project, decision: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is nothing to learn from yet, nothing is tried, and nothing noted."""
-    early = json.loads(decision.read_text()) | {"candidates": [], "wait_for": "2021Q3"}
+    early = MonitorDecision.load(decision).model_copy(update={"candidates": (), "wait_for": "2021Q3"})
     monkeypatch.setattr(monitor, "monitor", lambda *_: early)
     found = retrained()
     assert found.answer == "undecided"
-    assert "too early: 2021Q3 is the first" in found.told[0]
+    assert "earliest as_of with enough labels to train and evaluate: 2021Q3" in found.lines[0]
     assert history.attempts("retirement", "v1.0.0") == []
     assert origin(stale).keys() == {"HEAD", "refs/heads/main", "refs/tags/retirement#prod#1"} | {
         "refs/tags/retirement@v1.0.0"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from perenne.common import git
+from perenne.documents.decision import MonitorDecision, MonitoredVersion, OfferedCut
+from perenne.documents.drift import ReferenceSpan
 from perenne.loop import attempt, worktree
 from tests import tiny
 from tests.conftest import Enter
@@ -30,14 +32,34 @@ def files(tmp_path: Path, enter: Enter) -> Project:
     return project
 
 
+def decided(through: str) -> MonitorDecision:
+    """Return a decision to retrain."""
+    return MonitorDecision(
+        case="tiny",
+        champion=MonitoredVersion(version="v1.0.0", commit="c0ffee", sha256="0", as_of="2021-02"),
+        through=through,
+        rule={},
+        drift=tiny.params().drift,
+        retrained=None,
+        answer="retrain",
+        reasons=("because",),
+        since=None,
+        candidates=(),
+        wait_for=None,
+        reference=ReferenceSpan(first="2021-01", last="2021-02", rows=40),
+        windows=(),
+        slices=(),
+    )
+
+
 def test_files_that_have_come_are_in_the_commit(files: Project) -> None:
     """New ones and changed ones, whether or not their user has told DVC; here nothing is touched."""
     files.write("data/incoming/may.csv", tiny.table(MONTH))
     files.run(f"chmod +w {visits.INPUT}; echo '{tiny.row(99, '2021-04')}' >> {visits.INPUT}")
     before = files.out("git status --porcelain; ls -l data/incoming")
     base = git.commit("HEAD")
-    found = {"through": MONTH, "case": "tiny", "reasons": ["because"], "champion": {"version": "v1.0.0"}}
-    candidate = {"name": "the window", "as_of": MONTH, "window": 2, "holdout": 1}
+    found = decided(MONTH)
+    candidate = OfferedCut(name="the window", as_of=MONTH, window=2, holdout=1)
     with worktree.opened(base):
         commits = []
         for _ in range(2):
@@ -85,8 +107,8 @@ def test_nothing_is_left_behind(files: Project) -> None:
 def test_model_that_would_be_the_same_needs_no_commit(files: Project) -> None:
     """Where nothing has to move, what is there is offered."""
     base = git.commit("HEAD")
-    found = {"through": "2021-04", "case": "tiny", "reasons": [], "champion": {"version": "v1.0.0"}}
+    found = decided("2021-04")
     with worktree.opened(base):
-        attempt.edited(found, {"name": "the window", "as_of": "2021-04", "window": 2, "holdout": 1})
+        attempt.edited(found, OfferedCut(name="the window", as_of="2021-04", window=2, holdout=1))
         assert attempt.committed(base, "none") == base
     assert files.out("git status --porcelain") == ""

@@ -1,4 +1,4 @@
-"""Our verdict in HTML: the advice first, everything escaped, and no report too thin to be shown."""
+"""The drift report in HTML: the advice comes first, and everything is escaped."""
 
 from __future__ import annotations
 
@@ -8,59 +8,74 @@ from typing import Any
 
 import pytest
 
-from perenne.pages.drift import ADVICE, NO_ADVICE, Report, listed, render, table
+from perenne.common.errors import PerenneError
+from perenne.documents.drift import (
+    CovariateTest,
+    DriftAdvice,
+    DriftBatch,
+    DriftLevel,
+    DriftReport,
+    ReferenceSpan,
+    StreamState,
+)
+from perenne.pages.drift import ADVICE, listed, render, table
 
-REPORT: Report = {
-    "schema": 1,
-    "advice": {"level": "look", "reasons": ["age moved", "more rows than expected"]},
-    "reference": {"from": "2014Q1", "to": "2019Q4", "rows": 216_000},
-    "batches": [
-        {"period": "2020Q1", "rows": 9_501, "matured": 9_501, "level": "none", "reasons": []},
-        {
-            "period": "2020Q2",
-            "rows": 9_502,
-            "matured": 0,
-            "level": "look",
-            "reasons": ["age moved by 0.31"],
-            "covariates": [
-                {
-                    "feature": "site",
-                    "importance": 0.01,
-                    "test": "chi2",
-                    "effect": 0.01,
-                    "q": 0.9,
-                    "alarm": False,
-                },
-                {
-                    "feature": "age",
-                    "importance": 0.2,
-                    "test": "ks",
-                    "effect": 0.31,
-                    "q": 3e-14,
-                    "alarm": True,
-                },
-                {"feature": "sex", "test": "chi2", "effect": 0.02, "q": 0.8, "alarm": False},
-            ],
-            "predictions": {"mean_score": 0.0912},
-            "volume": {"expected": 9_400},
-            "concept": [
-                {
-                    "stream": "log loss",
-                    "reference": 0.23,
-                    "value": 0.25,
-                    "log_e": 6.5,
-                    "threshold": 5.3,
-                    "alarm": True,
-                    "since": "2020Q1",
-                }
-            ],
-        },
-    ],
-}
+REPORT = DriftReport(
+    advice=DriftAdvice(level="look", reasons=("age moved", "more rows than expected")),
+    reference=ReferenceSpan(first="2014Q1", last="2019Q4", rows=216_000),
+    increments_until_seen={},
+    batches=(
+        DriftBatch(
+            period="2020Q1",
+            rows=9_501,
+            matured=9_501,
+            level="none",
+            reasons=(),
+            covariates=(),
+            predictions={},
+            volume={},
+            concept=(),
+        ),
+        DriftBatch(
+            period="2020Q2",
+            rows=9_502,
+            matured=0,
+            level="look",
+            reasons=("age moved by 0.31",),
+            covariates=(
+                CovariateTest(
+                    feature="site", importance=0.01, test="chi2", effect=0.01, p=0.9, q=0.9, alarm=False
+                ),
+                CovariateTest(
+                    feature="age", importance=0.2, test="ks", effect=0.31, p=1e-15, q=3e-14, alarm=True
+                ),
+                CovariateTest(
+                    feature="sex", importance=None, test="chi2", effect=0.02, p=0.7, q=0.8, alarm=False
+                ),
+            ),
+            predictions={"mean_score": 0.0912},
+            volume={"expected": 9_400},
+            concept=(
+                StreamState(
+                    stream="log loss",
+                    reference=0.23,
+                    bound=0.24,
+                    value=0.25,
+                    log_e=6.5,
+                    threshold=5.3,
+                    alarm=True,
+                    since="2020Q1",
+                ),
+            ),
+        ),
+    ),
+    cumulative=(),
+)
+EMPTY = REPORT.model_copy(update={"batches": ()})
 
 
 class Page(HTMLParser):
-    """What a browser would make of a fragment: its tags, its text, and whether every tag is closed."""
+    """A fragment as a browser parses it: its tags and its text; every tag must be closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -97,20 +112,21 @@ def rows_of(html: str, caption: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("level", list(ADVICE))
-def test_advice_is_one_line_and_comes_first(level: str) -> None:
-    """A manager reads the first line and knows; its class colours it, its words do not need the colour."""
-    html = render(REPORT | {"advice": {"level": level}})
+def test_advice_is_one_line_and_comes_first(level: DriftLevel) -> None:
+    """The first line is enough; its class adds a colour, but the words do not need it."""
+    html = render(REPORT.model_copy(update={"advice": DriftAdvice(level=level, reasons=())}))
     first = html.index(ADVICE[level])
     assert f'<p class="advice {level}">{ADVICE[level]}</p>' in html
     assert first < html.index("<table")
 
 
 @pytest.mark.parametrize("level", [None, "", "Retrain", 3, ["look"]])
-def test_unknown_advice_is_no_all_clear(level: object) -> None:
-    """An advice that is missing or has no such word says so."""
-    html = render({"advice": {"level": level}})
-    assert NO_ADVICE in html
-    assert all(words not in html for words in ADVICE.values())
+def test_unknown_advice_is_refused(level: object) -> None:
+    """A report with an unknown or missing advice cannot be read, so it is never shown as an all-clear."""
+    content = REPORT.to_json()
+    content["advice"]["level"] = level
+    with pytest.raises(PerenneError, match=r"^drift\.json: advice\.level: "):
+        DriftReport.from_json(content, "drift.json")
 
 
 def test_reasons_keep_their_rank() -> None:
@@ -132,7 +148,7 @@ def test_batches_are_in_a_table_and_the_last_one_is_open() -> None:
 
 
 def test_features_are_ranked_by_importance() -> None:
-    """Where to look first stands first; a feature whose importance nobody knows comes last."""
+    """The most important feature comes first, one whose importance is not known last."""
     html = render(REPORT)
     features = rows_of(html, "Features, the most important to the model first")
     assert features == [
@@ -146,21 +162,22 @@ def test_features_are_ranked_by_importance() -> None:
 
 def test_streams_say_what_moved_since_when() -> None:
     """Loss, calibration and ranking: then, now, how much evidence, and the first period of the change."""
-    [_, stream] = rows_of(render(REPORT), "Concept: is what the model learned still so?")
+    [_, stream] = rows_of(render(REPORT), "Concept: do the outcomes still match?")
     assert stream == ["log loss", "yes", "0.23", "0.25", "6.5", "5.3", "2020Q1"]
 
 
 def test_figures_without_a_table_of_their_own_are_shown_by_key() -> None:
-    """Predictions and volume may say what they like."""
+    """Predictions and volume are shown as they are."""
     html = render(REPORT)
     assert rows_of(html, "Predictions")[1:] == [["mean score", "0.0912"]]
     assert rows_of(html, "Volume")[1:] == [["expected", "9,400"]]
 
 
 def hostile(node: Any) -> Any:
-    """Return a report with markup for every text and key that is not looked for."""
+    """Return the content of a report with markup in every text, and in the keys of its figures."""
     if isinstance(node, dict):
-        return {key: hostile(value) for key, value in node.items()} | {'<i>"&': '<script>"&'}
+        free = {'<i>"&': 1.0} if node.keys() & {"mean_score", "expected"} else {}
+        return {key: value if key == "level" else hostile(value) for key, value in node.items()} | free
     if isinstance(node, list):
         return [hostile(item) for item in node]
     return f"</td><script>'{node}\"" if isinstance(node, str) else node
@@ -168,7 +185,10 @@ def hostile(node: Any) -> Any:
 
 def test_nothing_in_a_report_becomes_markup() -> None:
     """Names of columns and categories come from outside."""
-    tame, wild = Page(render(REPORT)), Page(render(hostile(REPORT)))
+    tame, wild = (
+        Page(render(REPORT)),
+        Page(render(DriftReport.from_json(hostile(REPORT.to_json()), "drift.json"))),
+    )
     assert not wild.named("script")
     assert not wild.named("i")
     assert "</td><script>'age\"" in wild.text
@@ -176,22 +196,18 @@ def test_nothing_in_a_report_becomes_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    "report",
-    [
-        {},
-        {"advice": None, "reference": None, "batches": None},
-        {"batches": [{}]},
-        {"batches": [{"covariates": [{}], "concept": [{}], "predictions": None, "volume": {}}]},
-    ],
+    "content",
+    [{}, {"schema": 2}, {"schema": 1, "batches": [{}]}, REPORT.to_json() | {"reference": None}],
 )
-def test_missing_parts_are_left_blank(report: dict[str, Any]) -> None:
-    """A report of another version is shown as far as it goes."""
-    assert NO_ADVICE in "".join(Page(render(report)).text)
+def test_incomplete_report_is_refused(content: dict[str, Any]) -> None:
+    """A report of another version, or one that lacks a part, cannot be read."""
+    with pytest.raises(PerenneError, match=r"^drift\.json: "):
+        DriftReport.from_json(content, "drift.json")
 
 
 def test_no_batch_is_said() -> None:
-    """Nothing to compare is not the same as nothing found."""
-    assert "no batch after the reference yet" in render({"advice": {"level": "none"}, "batches": []})
+    """The page says that there was nothing to compare."""
+    assert "no batch after the reference yet" in render(EMPTY)
 
 
 def test_fragment_is_accessible() -> None:
@@ -211,5 +227,5 @@ def test_fragment_stands_alone() -> None:
 
 
 def test_empty_tables_and_lists_are_not_there() -> None:
-    """A heading over nothing tells nothing."""
+    """There is no heading without content."""
     assert table("Nothing", [], {"a": "A"}) == listed([]) == ""

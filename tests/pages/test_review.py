@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from perenne.documents.review import BatchChange, DriftAdvice, ParamChange, PlotRows, Review, ReviewAnswer
+from perenne.documents.drift import DriftAdvice
+from perenne.documents.review import BatchChange, ParamChange, PlotRows, Review, ReviewAnswer
 from perenne.documents.verdict import (
     AlphaSpent,
     Holdout,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
 from perenne.common.typed import parse
+from perenne.documents.drift import DriftReport
 from perenne.pipeline import drift as stage
-from perenne.pipeline.drift import Batch, drift, timeline
+from perenne.pipeline.drift import ScoredBatch, drift, timeline
 from tests.project import Project
 
 SPEC = Drift(false_discovery_rate=0.05, min_effect=0.05, periods_per_false_alarm=160, report_rows=100, seed=0)
@@ -107,26 +108,26 @@ def calm(_: pd.DataFrame) -> dict[str, Any]:
 
 def report(
     *changes: Change, contract: Contract = ENTITY, matured: int | None = None, importance: Any = None
-) -> dict[str, Any]:
+) -> DriftReport:
     """Return the report on a batch for each change, of which the first `matured` have their labels."""
     current = []
     for place, (quarter, change) in enumerate(zip(LATER, changes, strict=False)):
         rows = visits(quarter)
-        current.append(Batch(quarter, rows.assign(**change(rows)), matured is None or place < matured))
+        current.append(ScoredBatch(quarter, rows.assign(**change(rows)), matured is None or place < matured))
     return drift(REFERENCE, current, IMPORTANCE if importance is None else importance, SPEC, contract)
 
 
-def levels(found: dict[str, Any]) -> list[str]:
+def levels(found: DriftReport) -> Sequence[str]:
     """Return the advice batch by batch, then that of the day."""
-    return [batch["level"] for batch in found["batches"]] + [found["advice"]["level"]]
+    return [batch.level for batch in found.batches] + [found.advice.level]
 
 
 def test_no_batch_yet() -> None:
     """Where nothing has come after `as_of` there is nothing to advise, and the report says so."""
     found = report()
-    assert found["advice"] == {"level": "none", "reasons": ["no batch after 2019Q4 has come yet"]}
-    assert found["batches"] == found["cumulative"] == []
-    assert found["reference"] == {"from": "2019Q1", "to": "2019Q4", "rows": 4 * N}
+    assert found.advice.model_dump() == {"level": "none", "reasons": ("there is no batch after 2019Q4 yet",)}
+    assert (found.batches, found.cumulative) == ((), ())
+    assert found.reference.model_dump(by_alias=True) == {"from": "2019Q1", "to": "2019Q4", "rows": 4 * N}
     assert list(timeline(found)["period"]) == []
 
 
@@ -135,8 +136,8 @@ def test_calm_batches(contract: Contract) -> None:
     """Batches like the reference: none, whatever rows have in common."""
     found = report(calm, calm, calm, contract=contract)
     assert levels(found) == ["none"] * 4
-    assert found["advice"]["reasons"] == ["nothing has changed up to 2020Q3"]
-    assert not any(test["alarm"] for test in found["cumulative"])
+    assert found.advice.reasons == ("no drift detected through 2020Q3",)
+    assert not any(test.alarm for test in found.cumulative)
 
 
 @pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
@@ -144,10 +145,10 @@ def test_feature_that_moved_twice(contract: Contract) -> None:
     """Twice running is a look, in words with the effect; the labels are fine, so never a retraining."""
     found = report(older, older, contract=contract)
     assert levels(found) == ["none", "look", "look"]
-    assert re.match(r"age has moved \(effect 0\.[34]\d\)$", found["advice"]["reasons"][0])
-    alarms = {(t["feature"], t["test"]) for t in found["batches"][1]["covariates"] if t["alarm"]}
+    assert re.match(r"age has moved \(effect 0\.[34]\d\)$", found.advice.reasons[0])
+    alarms = {(t.feature, t.test) for t in found.batches[1].covariates if t.alarm}
     assert {("age", "distribution")} <= alarms <= {("age", "distribution"), ("all features", "joint")}
-    assert ("age", "distribution") in {(t["feature"], t["test"]) for t in found["cumulative"] if t["alarm"]}
+    assert ("age", "distribution") in {(t.feature, t.test) for t in found.cumulative if t.alarm}
 
 
 @pytest.mark.parametrize("changes", [(older, calm), (calm, older), (older, calm, older)])
@@ -159,10 +160,10 @@ def test_feature_that_moved_once(changes: tuple[Change, ...]) -> None:
 def test_moves_the_other_way_do_not_confirm() -> None:
     """Missing values that come and then go are not twice the same."""
     half = {q: b.assign(age=b["age"].where(b["id"] % 2 == 0)) for q, b in REFERENCE.items()}
-    current = [Batch(q, visits(q), matured=False) for q in LATER[:2]]
+    current = [ScoredBatch(q, visits(q), matured=False) for q in LATER[:2]]
     current[0] = current[0]._replace(rows=current[0].rows.assign(age=math.nan))
     found = drift(half, current, IMPORTANCE, SPEC, ENTITY)
-    assert not any("missing values" in reason for reason in found["batches"][1]["reasons"])
+    assert not any("missing values" in reason for reason in found.batches[1].reasons)
 
 
 def everything(rows: pd.DataFrame) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def everything(rows: pd.DataFrame) -> dict[str, Any]:
 def test_reasons_in_words_the_most_important_first() -> None:
     """What matters most to the model is said first; every kind of change has its words."""
     found = report(everything, everything, matured=0)
-    reasons = found["advice"]["reasons"]
+    reasons = found.advice.reasons
     assert reasons[0].startswith("size: +50.0% missing values")
     share = (visits(LATER[1])["colour"] == "red").mean()
     assert f"colour: {share:.1%} of the rows have a value never seen before" in reasons
@@ -187,10 +188,10 @@ def test_reasons_in_words_the_most_important_first() -> None:
     assert any(reason.startswith("all features together have moved") for reason in reasons)
     first = [next(i for i, r in enumerate(reasons) if r.startswith(n)) for n in ("size", "colour", "age")]
     assert first == sorted(first)
-    listed = [test["importance"] or 0.0 for test in found["batches"][1]["covariates"]]
+    listed = [test.importance or 0.0 for test in found.batches[1].covariates]
     assert listed == sorted(listed, reverse=True)
     turned = report(everything, everything, matured=0, importance={"age": 1.0})
-    assert turned["advice"]["reasons"][0].startswith("age has moved")
+    assert turned.advice.reasons[0].startswith("age has moved")
 
 
 def test_rows_and_labels_that_did_not_come() -> None:
@@ -199,27 +200,28 @@ def test_rows_and_labels_that_did_not_come() -> None:
     def halved(rows: pd.DataFrame) -> dict[str, Any]:
         return {"y": rows["y"].where(rows["id"] % 4 > 0)}
 
-    current = [Batch(q, visits(q, **halved(visits(q)))[: N // 2], matured=True) for q in LATER[:2]]
+    current = [ScoredBatch(q, visits(q, **halved(visits(q)))[: N // 2], matured=True) for q in LATER[:2]]
     found = drift(REFERENCE, current, IMPORTANCE, SPEC, ENTITY)
     assert levels(found) == ["none", "look", "look"]
-    assert "rows: -50% against what was expected" in found["advice"]["reasons"]
-    assert "labels: some are missing where none ever was" in found["advice"]["reasons"]
-    batch = found["batches"][1]
-    assert (batch["rows"], batch["matured"]) == (N // 2, N * 3 // 8)
-    assert batch["volume"]["rows: law"] == "Poisson"
-    assert batch["volume"]["rows: observed"] == N // 2
+    assert "rows: -50% compared with the expected number" in found.advice.reasons
+    assert "labels: some are missing; in the reference none were" in found.advice.reasons
+    batch = found.batches[1]
+    assert (batch.rows, batch.matured) == (N // 2, N * 3 // 8)
+    assert batch.volume["rows: law"] == "Poisson"
+    assert batch.volume["rows: observed"] == N // 2
 
 
 def test_more_labels_missing_than_usual() -> None:
     """Where some are always missing, their number is compared with that."""
     usual = {q: b.assign(y=b["y"].where(b["id"] % 10 > 0)) for q, b in REFERENCE.items()}
     more = [
-        Batch(q, visits(q).assign(y=lambda b: b["y"].where(b["id"] % 4 > 0)), matured=True) for q in LATER[:2]
+        ScoredBatch(q, visits(q).assign(y=lambda b: b["y"].where(b["id"] % 4 > 0)), matured=True)
+        for q in LATER[:2]
     ]
     found = drift(usual, more, IMPORTANCE, SPEC, ENTITY)
-    assert found["advice"] == {
+    assert found.advice.model_dump() == {
         "level": "look",
-        "reasons": ["labels: +150% missing against what was expected"],
+        "reasons": ("labels: +150% missing compared with the expected number",),
     }
 
 
@@ -227,23 +229,23 @@ def test_more_labels_missing_than_usual() -> None:
     ("words", "change"),
     [
         ("the loss has risen, since 2020Q", wrong),
-        ("the ranking is lost, since 2020Q", wrong),
-        ("fewer came than expected, since 2020Q", lambda _: {"y": 0.0}),
-        ("more came than expected, since 2020Q", lambda _: {"y": 1.0}),
+        ("the ranking has got worse, since 2020Q", wrong),
+        ("fewer events than predicted, since 2020Q", lambda _: {"y": 0.0}),
+        ("more events than predicted, since 2020Q", lambda _: {"y": 1.0}),
     ],
 )
 def test_wrong_model(words: str, change: Change) -> None:
     """Labels that show the model wrong ask for a retraining, and say in what and since when."""
     found = report(calm, change)
     assert levels(found) == ["none", "retrain", "retrain"]
-    assert any(reason.startswith(words) for reason in found["advice"]["reasons"])
+    assert any(reason.startswith(words) for reason in found.advice.reasons)
 
 
 def test_retrain_comes_before_what_moved() -> None:
     """Both at once: the labels decide, and their reasons stand first."""
     found = report(older, lambda rows: older(rows) | wrong(rows))
-    assert found["advice"]["level"] == "retrain"
-    said = ["moved" in reason for reason in found["advice"]["reasons"]]
+    assert found.advice.level == "retrain"
+    said = ["moved" in reason for reason in found.advice.reasons]
     assert said == sorted(said)
     assert set(said) == {False, True}
 
@@ -252,39 +254,39 @@ def test_unmatured_labels_take_no_part() -> None:
     """Labels that came too early are a biased sample: of an unmatured batch none is looked at."""
     found = report(calm, wrong, matured=1)
     assert levels(found) == ["none"] * 3
-    batch = found["batches"][1]
-    assert batch["matured"] == 0
-    assert batch["concept"] == []
-    assert "observed" not in batch["predictions"]
+    batch = found.batches[1]
+    assert batch.matured == 0
+    assert batch.concept == ()
+    assert "observed" not in batch.predictions
 
 
 def test_alarm_stays_until_a_retraining() -> None:
     """After labels have shown the model wrong, calm batches and unmatured ones do not take it back."""
     found = report(wrong, calm, calm, matured=2)
     assert levels(found) == ["retrain", "retrain", "none", "retrain"]
-    assert found["advice"]["reasons"] == found["batches"][1]["reasons"]
+    assert found.advice.reasons == found.batches[1].reasons
 
 
 def test_predictions_beside_what_came() -> None:
     """The mean score beside that of the holdout, events beside those expected."""
-    found = report(calm)["batches"][0]["predictions"]
+    found = report(calm).batches[0].predictions
     rows = visits(LATER[0])
     measured = pd.concat([REFERENCE[q] for q in BEFORE[2:]])
     assert found == {
-        "mean": pytest.approx(rows[PREDICTION].mean()),
-        "reference": pytest.approx(measured[PREDICTION].mean()),
+        "mean": batches.canonical(rows[PREDICTION].mean()),
+        "reference": batches.canonical(measured[PREDICTION].mean()),
         "observed": rows["y"].sum(),
-        "expected": pytest.approx(rows[PREDICTION].sum()),
+        "expected": batches.canonical(rows[PREDICTION].sum()),
     }
 
 
 def test_all_batches_together() -> None:
     """The cumulative tests are of all rows since `as_of`: half of them moved is half of the effect."""
     found = report(older, calm)
-    moved = {(t["feature"], t["test"]): t for t in found["cumulative"] if t["alarm"]}
+    moved = {(t.feature, t.test): t for t in found.cumulative if t.alarm}
     assert set(moved) == {("age", "distribution")}
-    first = next(t for t in found["batches"][0]["covariates"] if (t["feature"], t["test"]) in moved)
-    assert moved["age", "distribution"]["effect"] == pytest.approx(first["effect"] / 2, abs=0.05)
+    first = next(t for t in found.batches[0].covariates if (t.feature, t.test) in moved)
+    assert moved["age", "distribution"].effect == pytest.approx((first.effect or 0) / 2, abs=0.05)
 
 
 def test_order_and_index_of_rows_do_not_matter() -> None:
@@ -293,11 +295,9 @@ def test_order_and_index_of_rows_do_not_matter() -> None:
     def mixed(rows: pd.DataFrame) -> pd.DataFrame:
         return rows.sample(frac=1, random_state=1).sort_values(["at", "id"], kind="stable")
 
-    def run(change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
-        current = [Batch(q, change(visits(q)), matured=True) for q in LATER[:2]]
-        return json.dumps(
-            drift({q: change(b) for q, b in REFERENCE.items()}, current, IMPORTANCE, SPEC, ENTITY)
-        )
+    def run(change: Callable[[pd.DataFrame], pd.DataFrame]) -> DriftReport:
+        current = [ScoredBatch(q, change(visits(q)), matured=True) for q in LATER[:2]]
+        return drift({q: change(b) for q, b in REFERENCE.items()}, current, IMPORTANCE, SPEC, ENTITY)
 
     plain = run(lambda rows: rows)
     assert run(mixed) == plain
@@ -305,9 +305,10 @@ def test_order_and_index_of_rows_do_not_matter() -> None:
 
 
 def test_report_is_json_of_a_schema(tmp_path: Path) -> None:
-    """It is written as canonical JSON of schema 1, and what is not a number is null."""
+    """It is written as canonical JSON of schema 1, in which NaN is null, and read back as it was."""
     found = report(lambda _: {"age": math.nan}, calm, matured=1)
-    batches.write_json(tmp_path / "drift.json", found)
+    found.write(tmp_path / "drift.json")
+    assert DriftReport.load(tmp_path / "drift.json").to_json() == found.to_json()
     read = json.loads((tmp_path / "drift.json").read_text(encoding="utf-8"))
     assert read["schema"] == 1
     assert set(read) == {
@@ -318,8 +319,8 @@ def test_report_is_json_of_a_schema(tmp_path: Path) -> None:
         "batches",
         "cumulative",
     }
-    empty = drift(REFERENCE, [Batch(LATER[0], visits(LATER[0])[:0], matured=True)], {}, SPEC, ENTITY)
-    batches.write_json(tmp_path / "drift.json", empty)
+    empty = drift(REFERENCE, [ScoredBatch(LATER[0], visits(LATER[0])[:0], matured=True)], {}, SPEC, ENTITY)
+    empty.write(tmp_path / "drift.json")
     read = json.loads((tmp_path / "drift.json").read_text(encoding="utf-8"))
     assert read["batches"][0]["predictions"]["mean"] is None
 
@@ -332,14 +333,14 @@ def test_regression() -> None:
         return lambda rows: {"y": rows[PREDICTION] + rng.normal(0, sd, len(rows))}
 
     reference = {q: rows.assign(**missed(1.0)(rows)) for q, rows in REFERENCE.items()}
-    current = [Batch(q, visits(q), matured=True) for q in LATER[:2]]
+    current = [ScoredBatch(q, visits(q), matured=True) for q in LATER[:2]]
     current = [
         b._replace(rows=b.rows.assign(**missed(s)(b.rows))) for b, s in zip(current, (1.0, 3.0), strict=True)
     ]
     found = drift(reference, current, IMPORTANCE, SPEC, REGRESSION)
     assert levels(found) == ["none", "retrain", "retrain"]
-    assert found["advice"]["reasons"][0].startswith("the loss has risen")
-    assert found["increments_until_seen"]["ranking"] is None
+    assert found.advice.reasons[0].startswith("the loss has risen")
+    assert found.increments_until_seen["ranking"] is None
     assert timeline(found)["loss"].iloc[1] >= 1
     assert timeline(found)["ranking"].isna().all()
 
@@ -358,17 +359,17 @@ def test_column_that_is_missing_from_now_on(name: str) -> None:
     """All values of a feature missing, whatever its type: a look that says so."""
     found = report(lambda _: {name: NOTHING[name]}, lambda _: {name: NOTHING[name]})
     assert levels(found) == ["none", "look", "look"]
-    assert f"{name}: +100.0% missing values" in found["advice"]["reasons"]
+    assert f"{name}: +100.0% missing values" in found.advice.reasons
 
 
 @pytest.mark.parametrize("columns", [NOTHING, SAME], ids=["missing", "constant"])
 def test_columns_that_say_nothing(columns: dict[str, Any]) -> None:
     """Features that were missing, or one value, and still are: nothing has changed."""
     reference = {q: rows.assign(**columns) for q, rows in REFERENCE.items()}
-    current = [Batch(q, visits(q, **columns), matured=True) for q in LATER[:2]]
+    current = [ScoredBatch(q, visits(q, **columns), matured=True) for q in LATER[:2]]
     found = drift(reference, current, IMPORTANCE, SPEC, ENTITY)
     assert levels(found) == ["none"] * 3
-    tested = {test["feature"] for test in found["batches"][0]["covariates"] if test["test"] == "distribution"}
+    tested = {test.feature for test in found.batches[0].covariates if test.test == "distribution"}
     assert not tested & columns.keys()
 
 
@@ -376,11 +377,11 @@ def test_columns_that_say_nothing(columns: dict[str, Any]) -> None:
 @pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
 def test_batches_of_no_row_or_one(contract: Contract, n: int) -> None:
     """So few rows are themselves what there is to say, twice running; nothing else is claimed."""
-    current = [Batch(q, visits(q)[:n], matured=True) for q in LATER[:2]]
+    current = [ScoredBatch(q, visits(q)[:n], matured=True) for q in LATER[:2]]
     found = drift(REFERENCE, current, IMPORTANCE, SPEC, contract)
     assert levels(found) == ["none", "look", "look"]
-    assert found["advice"]["reasons"] == ["rows: -100% against what was expected"]
-    assert [batch["matured"] for batch in found["batches"]] == [n, n]
+    assert found.advice.reasons == ("rows: -100% compared with the expected number",)
+    assert [batch.matured for batch in found.batches] == [n, n]
 
 
 def test_timeline_is_a_share_of_what_alarms() -> None:

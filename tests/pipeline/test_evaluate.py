@@ -1,7 +1,6 @@
 """What is measured is what scikit-learn measures, on every row once, whatever the rows are called."""
 
 import json
-import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +17,12 @@ from perenne.common import batches, model, names, params
 from perenne.common.contract import Contract
 from perenne.common.params import Evaluate, Train
 from perenne.common.typed import parse
+from perenne.documents.card import save_model
+from perenne.documents.evaluation import MeasuredFigure, MeasuredRows
 from perenne.pipeline import evaluate as stage
 from perenne.pipeline.evaluate import (
     by_slice,
     evaluate,
-    flat,
     groups,
     importance,
     reliability,
@@ -84,9 +84,17 @@ def near(value: Any) -> Any:
     return pytest.approx(value, rel=1e-12, abs=1e-12)
 
 
-def values(part: dict[str, Any], key: str = "value") -> dict[str, float]:
+def interval(figure: MeasuredFigure) -> tuple[float, float, float]:
+    """Return a value and its bounds, all of which must be there."""
+    assert figure.value is not None
+    assert figure.low is not None
+    assert figure.high is not None
+    return figure.value, figure.low, figure.high
+
+
+def values(part: MeasuredRows, key: str = "value") -> dict[str, float]:
     """One number of each metric."""
-    return {name: metric[key] for name, metric in part["metrics"].items()}
+    return {name: getattr(metric, key) for name, metric in part.metrics.items()}
 
 
 def binary_by_sklearn(y: Any, p: Any) -> dict[str, float]:
@@ -131,11 +139,11 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
         ("member", "True"): frame["member"],
         ("age", "[61.0, 62.0)"): frame["age"].between(61, 61.99),
     }
-    assert values(report["holdout"]) == near(by_sklearn(frame["y"], scores))
-    assert values(report["holdout"], "dummy") == near(by_sklearn(frame["y"], dummy))
+    assert values(report.holdout) == near(by_sklearn(frame["y"], scores))
+    assert values(report.holdout, "dummy") == near(by_sklearn(frame["y"], dummy))
     for (column, value), mask in masks.items():
-        part = report["slices"][column][value]
-        assert part["rows"] == mask.sum()
+        part = report.slices[column][value]
+        assert part.rows == mask.sum()
         assert values(part) == near(by_sklearn(frame["y"][mask], scores[mask]))
         assert values(part, "dummy") == near(by_sklearn(frame["y"][mask], dummy[mask]))
 
@@ -144,19 +152,20 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
 def test_intervals_contain_their_value(contract: Contract, by_sklearn: Any) -> None:
     """And have a width, on all rows and on slices, and for the headline."""
     report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract)
-    parts = [report["holdout"], *(part for slices in report["slices"].values() for part in slices.values())]
-    told = [metric for part in parts for metric in part["metrics"].values()]
-    told += [report["headline"]["observed"], report["headline"]["predicted"]]
-    assert len(told) == len(by_sklearn([0, 1], np.array([0.2, 0.7]))) * len(parts) + 2
-    assert all(metric["low"] < metric["value"] < metric["high"] for metric in told)
+    parts = [report.holdout, *(part for slices in report.slices.values() for part in slices.values())]
+    figures: list[MeasuredFigure] = [metric for part in parts for metric in part.metrics.values()]
+    figures += [report.headline.observed, report.headline.predicted]
+    assert len(figures) == len(by_sklearn([0, 1], np.array([0.2, 0.7]))) * len(parts) + 2
+    assert all(low < value < high for value, low, high in map(interval, figures))
 
 
 def test_more_confidence_makes_wider_intervals() -> None:
     """The params say how sure an interval is."""
     sure = SPEC.model_copy(update={"confidence": 0.99})
-    narrow, wide = (evaluate(rows(), scored(rows()), 0.3, s, BINARY)["holdout"] for s in (SPEC, sure))
-    for name, metric in narrow["metrics"].items():
-        assert wide["metrics"][name]["low"] < metric["low"] < metric["high"] < wide["metrics"][name]["high"]
+    narrow, wide = (evaluate(rows(), scored(rows()), 0.3, s, BINARY).holdout for s in (SPEC, sure))
+    for name, metric in narrow.metrics.items():
+        (_, low, high), (_, lower, higher) = interval(metric), interval(wide.metrics[name])
+        assert lower < low < high < higher
 
 
 def test_rows_of_a_block_are_not_independent() -> None:
@@ -166,9 +175,10 @@ def test_rows_of_a_block_are_not_independent() -> None:
     as_if_new = often.assign(person=np.arange(1000))
 
     def width(frame: pd.DataFrame) -> float:
-        report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)["holdout"]
-        assert report["blocks"] == frame["person"].nunique()
-        return float(report["metrics"]["brier"]["high"] - report["metrics"]["brier"]["low"])
+        report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY).holdout
+        assert report.blocks == frame["person"].nunique()
+        _, low, high = interval(report.metrics["brier"])
+        return high - low
 
     assert width(often) == pytest.approx(width(once))
     assert width(as_if_new) < width(once) / 2
@@ -181,19 +191,19 @@ def test_without_a_block_each_row_is_its_own() -> None:
         "y": BINARY.columns["y"].model_dump(),
     }
     report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract(columns=columns))
-    assert report["holdout"]["blocks"] == report["holdout"]["rows"] == 400
+    assert report.holdout.blocks == report.holdout.rows == 400
 
 
 def test_slices_of_a_column_hold_each_row_once() -> None:
     """Their rows sum up to the holdout's, and their places are all places."""
     report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
-    assert {c: list(parts) for c, parts in report["slices"].items()} == {
+    assert {c: list(parts) for c, parts in report.slices.items()} == {
         "colour": ["blue", "green", "red"],
         "member": ["False", "True"],
         "age": ["[60.0, 61.0)", "[61.0, 62.0)"],
     }
-    for parts in report["slices"].values():
-        assert sum(part["rows"] for part in parts.values()) == 400
+    for parts in report.slices.values():
+        assert sum(part.rows for part in parts.values()) == 400
 
 
 @pytest.mark.parametrize(
@@ -232,7 +242,7 @@ def test_without_slices_there_are_none() -> None:
     columns["age"] = {"type": "number", "role": "feature"}
     unsliced = contract(columns=columns | {"y": BINARY.columns["y"].model_dump()})
     report = evaluate(rows(), scored(rows()), 0.3, SPEC, unsliced)
-    assert report["slices"] == {}
+    assert report.slices == {}
     assert by_slice(report).empty
     assert list(by_slice(report)) == ["slice", "rows", "loss"]
 
@@ -251,21 +261,19 @@ def test_the_table_of_slices_gives_rows_and_loss(contract: Contract, by_sklearn:
 def test_the_headline_without_a_figure_is_the_mean_of_the_target() -> None:
     """Observed and predicted, side by side."""
     frame = rows()
-    told = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)["headline"]
-    assert told["figure"] == "mean_y"
-    assert told["observed"]["value"] == near(frame["y"].mean())
-    assert told["predicted"]["value"] == near(scored(frame).mean())
+    told = evaluate(frame, scored(frame), 0.3, SPEC, BINARY).headline
+    assert told.figure == "mean_y"
+    assert told.observed.value == near(frame["y"].mean())
+    assert told.predicted.value == near(scored(frame).mean())
 
 
 def test_the_headline_of_the_contract_is_the_period_age() -> None:
     """Half leave at 60, half of the rest at 60.5, nobody at 61, all at 61.5: worked out by hand."""
     frame = rows(8, age=[60, 60, 60.5, 60.5, 61, 61, 61.5, 61.5], y=[1, 0, 0, 1, 0, 0, 1, 1])
-    told = evaluate(frame, np.full(8, 0.5), 0.3, SPEC, contract(headline=AGES))["headline"]
-    assert told["figure"] == "period_age"
-    assert told["observed"]["value"] == near(0.5 * 60 + 0.25 * 60.5 + 0.25 * 61.5)
-    assert told["predicted"]["value"] == near(
-        0.5 * 60 + 0.25 * 60.5 + 0.125 * 61 + 0.0625 * 61.5 + 0.0625 * 62
-    )
+    told = evaluate(frame, np.full(8, 0.5), 0.3, SPEC, contract(headline=AGES)).headline
+    assert told.figure == "period_age"
+    assert told.observed.value == near(0.5 * 60 + 0.25 * 60.5 + 0.25 * 61.5)
+    assert told.predicted.value == near(0.5 * 60 + 0.25 * 60.5 + 0.125 * 61 + 0.0625 * 61.5 + 0.0625 * 62)
 
 
 def test_the_timeline_gives_the_headline_by_period() -> None:
@@ -282,10 +290,9 @@ def test_the_timeline_gives_the_headline_by_period() -> None:
 def test_what_dvc_shows_is_flat() -> None:
     """The value of each metric, and the headline under its own name."""
     report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
-    shown = flat(report)
-    assert shown == values(report["holdout"]) | {
-        "mean_y_observed": report["headline"]["observed"]["value"],
-        "mean_y_predicted": report["headline"]["predicted"]["value"],
+    assert report.metrics() == values(report.holdout) | {
+        "mean_y_observed": report.headline.observed.value,
+        "mean_y_predicted": report.headline.predicted.value,
     }
 
 
@@ -420,10 +427,10 @@ def test_a_holdout_of_one_row_is_measured_as_far_as_it_goes() -> None:
     frame = rows().head(1)
     scores, y = scored(frame), frame["y"].to_numpy(dtype=float)
     report = evaluate(frame, scores, 0.3, SPEC, BINARY)
-    told = report["holdout"]["metrics"]
-    assert told["brier"]["value"] == near((scores[0] - y[0]) ** 2)
-    assert math.isnan(told["brier"]["low"])
-    assert math.isnan(told["roc_auc"]["value"])
+    measured = report.holdout.metrics
+    assert measured["brier"].value == near((scores[0] - y[0]) ** 2)
+    assert measured["brier"].low is None
+    assert measured["roc_auc"].value is None
     assert len(reliability(y, scores, 5)) == 1
     assert len(timeline(frame, scores, BINARY)) == 1
     assert len(importance(fitted(rows()), frame, SPEC, BINARY)) == 3
@@ -436,7 +443,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC))
     monkeypatch.setattr(stage, "read_contract", lambda _: BINARY)
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
-    model.save(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
+    save_model(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
     one = rows().head(1)
     batches.write_parquet(names.HOLDOUT, batches.to_table(one, batches.schema(BINARY)))
     stage.main()

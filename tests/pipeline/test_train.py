@@ -14,6 +14,7 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.common.typed import parse
+from perenne.documents.card import load_model, save_model
 from perenne.pipeline.train import card, configured, imported, train
 
 HGB = "sklearn.ensemble.HistGradientBoostingClassifier"
@@ -339,11 +340,11 @@ def test_a_regression_end_to_end(estimator: str, tmp_path: Path) -> None:
     frame = rows(400)
     frame["y"] = 10 * frame["size"] + 5 * (frame["colour"] == "red")
     saved = tmp_path / "model.skops", tmp_path / "model.json"
-    model.save(train(frame, spec(estimator), amounts), card(frame, spec(estimator), amounts), *saved)
-    pipeline, beside = model.load(*saved)
+    save_model(train(frame, spec(estimator), amounts), card(frame, spec(estimator), amounts), *saved)
+    pipeline, beside = load_model(*saved)
     residual = model.predict(pipeline, frame, amounts) - frame["y"]
     assert np.sqrt(np.mean(residual**2)) < 0.1 * frame["y"].std()
-    assert beside["mean_target"] == pytest.approx(frame["y"].mean(), rel=1e-5)
+    assert beside.mean_target == pytest.approx(frame["y"].mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("estimator", [HGB, FOREST])
@@ -366,14 +367,14 @@ def test_the_number_of_threads_is_forgotten() -> None:
 
 def test_the_card_tells_what_the_model_takes() -> None:
     """The features with their types and the categories seen, the rows, and the dummy's answer."""
-    told = card(rows(3, colour=["red", None, "blue"], y=[1, 1, 0]), spec(C=2), MIXED)
-    assert told == {
+    description = card(rows(3, colour=["red", None, "blue"], y=[1, 1, 0]), spec(C=2), MIXED)
+    assert description.to_json() == {
         "estimator": LOGISTIC,
         "params": {"C": 2},
         "rows": 3,
         "task": "binary",
         "target": "y",
-        "mean_target": pytest.approx(2 / 3),
+        "mean_target": 0.666667,
         "features": [
             {"name": "colour", "type": "category", "missing": True, "categories": ["blue", "red"]},
             {"name": "size", "type": "number", "missing": True},

@@ -39,7 +39,7 @@ def broken(checked: Checked) -> set[tuple[int, str, str]]:
 def test_good_rows_are_kept() -> None:
     """All of them, in their order, in the contract's types."""
     checked = check(GOOD)
-    assert checked.counts() == {"rows": 6, "kept": 6, "quarantined": 0, "rules": {}}
+    assert checked.counts().model_dump() == {"rows": 6, "kept": 6, "quarantined": 0, "rules": {}}
     assert checked.kept["id"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -71,7 +71,12 @@ def test_one_bad_cell_is_one_row_in_quarantine(column: str, value: str | None, r
     frame.loc[3, column] = value
     checked = check(frame)
     assert broken(checked) == {(3, column, rule)}
-    assert checked.counts() == {"rows": 6, "kept": 5, "quarantined": 1, "rules": {f"{column}: {rule}": 1}}
+    assert checked.counts().model_dump() == {
+        "rows": 6,
+        "kept": 5,
+        "quarantined": 1,
+        "rules": {f"{column}: {rule}": 1},
+    }
     assert checked.quarantined["broken_rules"].tolist() == [f"{column}: {rule}"]
     assert checked.quarantined[column].tolist() == [value] or value is None
     assert checked.kept["id"].tolist() == [0, 1, 2, 4, 5]
@@ -93,7 +98,7 @@ def test_edges_are_allowed(column: str, value: str | None) -> None:
     """Ranges and periods include their ends; what may be missing may be missing."""
     frame = GOOD.copy()
     frame.loc[3, column] = value
-    assert check(frame).counts()["quarantined"] == 0
+    assert check(frame).counts().quarantined == 0
 
 
 def test_row_may_break_several_rules() -> None:
@@ -102,7 +107,7 @@ def test_row_may_break_several_rules() -> None:
     frame.loc[2, ["size", "colour"]] = ["999", "green"]
     checked = check(frame)
     assert checked.quarantined["broken_rules"].tolist() == ["size: range; colour: category"]
-    assert checked.counts()["rules"] == {"colour: category": 1, "size: range": 1}
+    assert checked.counts().rules == {"colour: category": 1, "size: range": 1}
 
 
 def test_duplicates_of_entity_and_time() -> None:
@@ -120,37 +125,37 @@ def test_duplicates_of_entity_and_time() -> None:
 def test_without_an_entity_nothing_is_a_duplicate() -> None:
     """Two rows at the same time are two rows."""
     again = pd.concat([GOOD, GOOD], ignore_index=True)
-    assert check(again, tiny.contract("role: entity", "role: ignored")).counts()["kept"] == 12
+    assert check(again, tiny.contract("role: entity", "role: ignored")).counts().kept == 12
 
 
 def test_missing_label_is_a_fault_only_once_matured() -> None:
     """Before that nobody can know it; after, only where the contract says so."""
     frame = GOOD.assign(won=None)
-    assert check(frame, matured=False).counts()["kept"] == 6
-    assert check(frame, matured=True).counts()["rules"] == {"won: missing": 6}
+    assert check(frame, matured=False).counts().kept == 6
+    assert check(frame, matured=True).counts().rules == {"won: missing": 6}
     may_be_missing = tiny.contract("role: target", "role: target, missing: true")
-    assert check(frame, may_be_missing, matured=True).counts()["kept"] == 6
+    assert check(frame, may_be_missing, matured=True).counts().kept == 6
 
 
 def test_column_all_missing() -> None:
     """Allowed, it has the contract's type; not allowed, every row is bad and nothing is left."""
     assert check(GOOD.assign(size=None)).kept["size"].dtype == "float64"
     nothing = check(GOOD.assign(colour=None))
-    assert nothing.counts()["kept"] == 0
+    assert nothing.counts().kept == 0
     assert batches.to_table(nothing.kept, batches.schema(tiny.contract())).num_rows == 0
 
 
 def test_empty_batch() -> None:
     """No row in, no row out, no share of nothing."""
     checked = check(GOOD[:0])
-    assert checked.counts() == {"rows": 0, "kept": 0, "quarantined": 0, "rules": {}}
+    assert checked.counts().model_dump() == {"rows": 0, "kept": 0, "quarantined": 0, "rules": {}}
     assert stage.too_many(checked, Path("2021-01.parquet"), 0.0) is None
 
 
 def test_numbers_may_be_categories() -> None:
     """A contract may list them as it likes; they are compared as text."""
     rows = tiny.contract("[red, blue]", "[1, '2']")
-    assert check(GOOD.assign(colour=[1, 2, 1, 2, 1, 3]), rows).counts()["rules"] == {"colour: category": 1}
+    assert check(GOOD.assign(colour=[1, 2, 1, 2, 1, 3]), rows).counts().rules == {"colour: category": 1}
 
 
 # A cell is a value and the rule that it breaks, if any.
@@ -187,10 +192,10 @@ def test_dirty_rows_are_all_accounted_for(lines: list[dict[str, tuple[Any, str |
     counts = checked.counts()
     bad = {number for number, _, _ in expected}
     assert broken(checked) == expected
-    assert counts["rows"] == len(lines) == counts["kept"] + counts["quarantined"]
+    assert counts.rows == len(lines) == counts.kept + counts.quarantined
     assert sorted(checked.kept.index) == [n for n in range(len(lines)) if n not in bad]
     assert sorted(checked.quarantined.index) == sorted(bad)
-    assert counts["rules"] == Counter(f"{column}: {rule}" for _, column, rule in expected)
+    assert counts.rules == Counter(f"{column}: {rule}" for _, column, rule in expected)
     batches.to_table(checked.quarantined)
     batches.to_table(checked.kept, batches.schema(tiny.contract()))
 

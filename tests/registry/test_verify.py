@@ -25,12 +25,13 @@ TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
 TRAINED_ON_ALL = """
 import pandas as pd
 from perenne.pipeline import train
-from perenne.common import batches, model, names, params
+from perenne.common import batches, names, params
+from perenne.documents.card import save_model
 from perenne.common.contract import read_contract
 p = params.load("train")
 contract = read_contract(p.case)
 rows = pd.concat([batches.read_parquet(names.TRAIN), pd.read_parquet("data/split/holdout.parquet")])
-model.save(train.train(rows, p.train, contract), train.card(rows, p.train, contract))
+save_model(train.train(rows, p.train, contract), train.card(rows, p.train, contract))
 """
 
 

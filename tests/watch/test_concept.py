@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from perenne.common import strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.typed import parse
+from perenne.documents.drift import StreamState
 from perenne.watch import concept
 
 CONTRACT = """\
@@ -81,15 +82,15 @@ def detectors(contract: Contract = ENTITY, periods: int = 160) -> concept.Detect
     return concept.Detectors(concept.watched(reference, contract, periods=periods, seed=0), seed=0)
 
 
-def told(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return how streams stand, by name."""
-    return {stream["stream"]: stream for stream in found}
+def by_name(states: Iterable[StreamState]) -> dict[str, StreamState]:
+    """Return the states of streams, by name."""
+    return {state.stream: state for state in states}
 
 
 def test_shares_of_alpha_sum_to_one() -> None:
     """All detectors together have the false alarms of one, a third for each thing that can go wrong."""
-    assert sum(concept.SHARES.values()) == pytest.approx(1)
-    assert set(concept.SHARES) == set(ENTITY.task.streams) == set(concept.bounds(ENTITY.task))
+    assert sum(kind.share for kind in concept.STREAMS.values()) == pytest.approx(1)
+    assert set(concept.STREAMS) == set(ENTITY.task.streams) == set(concept.bounds(ENTITY.task))
 
 
 @pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
@@ -109,7 +110,7 @@ def test_alpha_is_shared_by_increments(contract: Contract) -> None:
 def test_a_block_is_one_increment(contract: Contract, increments: int, *, rows: bool) -> None:
     """Rows that resemble each other are averaged, others are not; and each lies between its bounds."""
     found = concept.streams(REFERENCE[QUARTERS[0]], contract, seed=0)
-    assert set(found) == set(concept.SHARES)
+    assert set(found) == set(concept.STREAMS)
     for name in ("loss", "too many", "too few"):
         assert len(found[name].values) == increments
         assert found[name].rows is rows
@@ -155,10 +156,10 @@ def test_what_goes_wrong_is_named(contract: Contract, stream: str, changed: dict
     now.update(LATER[0], visits(LATER[0], seed=100), contract)
     for i, quarter in enumerate(LATER[1:3]):  # two, as forty days are soon too few to be sure
         moved = visits(quarter, seed=101 + i, wrong=0.0 if changed else 1.0).assign(**changed)
-        found = told(now.update(quarter, moved, contract))
-    assert found[stream]["alarm"]
-    assert found[stream]["since"] in (str(LATER[0]), str(LATER[1]))
-    assert {"too many", "too few"} - {stream} - set(concept.alarms(list(found.values())))
+        found = by_name(now.update(quarter, moved, contract))
+    assert found[stream].alarm
+    assert found[stream].since in (str(LATER[0]), str(LATER[1]))
+    assert {"too many", "too few"} - {stream} - set(concept.alarms(found.values()))
 
 
 def test_law_that_lets_the_loss_fall_is_seen() -> None:
@@ -168,16 +169,17 @@ def test_law_that_lets_the_loss_fall_is_seen() -> None:
     reference = {q: rows.assign(y=(rng.random(400) < 0.4) * 1.0) for q, rows in reference.items()}
     now = concept.Detectors(concept.watched(reference, ENTITY, periods=160, seed=0), seed=0)
     rows = visits(LATER[0], seed=1).assign(**{PREDICTION: 0.4}, y=(rng.random(400) < 0.1) * 1.0)
-    found = told(now.update(LATER[0], rows, ENTITY))
-    assert found["loss"]["value"] < found["loss"]["reference"]
-    assert concept.alarms(list(found.values())) == ["too few"]
+    found = by_name(now.update(LATER[0], rows, ENTITY))
+    assert found["loss"].value is not None
+    assert found["loss"].value < found["loss"].reference
+    assert concept.alarms(found.values()) == ["too few"]
 
 
 def test_numbers_that_are_missed() -> None:
     """A regression's larger errors raise the loss, those to one side that side; ranking is no part of it."""
     wider = detectors(REGRESSION).update(LATER[0], numeric(visits(LATER[0], seed=1), sd=3), REGRESSION)
     higher = detectors(REGRESSION).update(LATER[0], numeric(visits(LATER[0], seed=1), shift=1), REGRESSION)
-    assert set(told(wider)) == {"loss", "too many", "too few"}
+    assert set(by_name(wider)) == {"loss", "too many", "too few"}
     assert concept.alarms(wider) == ["loss"]
     assert "too many" in concept.alarms(higher)
     assert "too few" not in concept.alarms(higher)
@@ -193,11 +195,11 @@ def test_state_over_batches_is_one_pass_over_all() -> None:
         last = parts.update(quarter, rows, NONE)
     both = once.update(LATER[5], pd.concat(whole), NONE)
     for name in ("loss", "too many", "too few"):  # ranking: a group of rows ends with its batch
-        assert told(last)[name]["log_e"] == pytest.approx(told(both)[name]["log_e"])
-        assert told(last)[name]["alarm"] == told(both)[name]["alarm"]
+        assert by_name(last)[name].log_e == pytest.approx(by_name(both)[name].log_e)
+        assert by_name(last)[name].alarm == by_name(both)[name].alarm
         assert once.states[name].alarm == parts.states[name].alarm
         assert once.states[name].since == parts.states[name].since
-    assert told(last)["loss"]["alarm"]
+    assert by_name(last)["loss"].alarm
 
 
 @pytest.mark.parametrize("bad", [1, 3, 5])
@@ -205,9 +207,9 @@ def test_since_is_the_period_in_which_it_began(bad: int) -> None:
     """The change is dated to its period, or to bad luck just before it; it stays when calm returns."""
     now = detectors()
     for i, quarter in enumerate(LATER[:8]):
-        last = told(now.update(quarter, visits(quarter, seed=100 + i, wrong=1.0 * (i == bad)), ENTITY))
-    assert last["loss"]["alarm"]
-    assert last["loss"]["since"] in (str(LATER[bad - 1]), str(LATER[bad]))
+        last = by_name(now.update(quarter, visits(quarter, seed=100 + i, wrong=1.0 * (i == bad)), ENTITY))
+    assert last["loss"].alarm
+    assert last["loss"].since in (str(LATER[bad - 1]), str(LATER[bad]))
 
 
 def test_increments_belong_to_periods() -> None:
@@ -227,7 +229,7 @@ def test_batch_without_a_label_changes_nothing(contract: Contract, n: int) -> No
     before = dict(now.states)
     found = now.update(LATER[0], visits(LATER[0], seed=1).assign(y=math.nan)[:n], contract)
     assert now.states == before
-    assert all(math.isnan(stream["value"]) and not stream["alarm"] for stream in found)
+    assert all(state.value is None and not state.alarm for state in found)
     assert concept.figures(visits(LATER[0], seed=1)[:0], contract) == {"observed": 0.0, "expected": 0.0}
 
 

@@ -252,6 +252,19 @@ def test_labels_that_do_not_come_where_they_always_did() -> None:
     assert ("labels", "missing labels") not in covariates.as_tests(arrived(CALM))
 
 
+def test_every_kind_of_test_is_made_and_has_a_sentence() -> None:
+    """`KINDS` lists all kinds of tests that a batch gets, and no other."""
+    usual = {q: b.assign(y=b["y"].where(b.index % 20 > 0)) for q, b in REFERENCE.items()}
+    before = covariates.baseline(usual, CONTRACT)
+    made = covariates.columnwise(before, covariates.tallied(CALM, before, CONTRACT))
+    made |= covariates.as_tests(covariates.arrivals(before, NEXT, CALM, CONTRACT, matured=True))
+    made |= covariates.together(before, CALM, CONTRACT, seed=0)
+    assert {kind for _, kind in made} == set(covariates.KINDS)
+    sentences = {covariates.sentence(("age", kind), 0.5) for _, kind in made}
+    assert len(sentences) == len(covariates.KINDS)
+    assert all(sentence.startswith("age") for sentence in sentences)
+
+
 def test_calm_batches_rarely_ask_for_a_look() -> None:
     """Of 100 references with two calm batches each, no more ask for a look than a rate of 5 % allows.
 

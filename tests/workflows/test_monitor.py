@@ -18,7 +18,7 @@ def test_quiet_day(hub: Hub) -> None:
     """(schedule) Nothing has come: nothing is done, and the run says so."""
     run = hub.act("monitor", "schedule", {"schedule": "17 5 * * *"}, at="main")
     expect(run)
-    assert "nothing: nothing has changed up to 2020Q4" in run.log
+    assert "nothing: no drift detected through 2020Q4" in run.log
     assert hub.read("pulls") == hub.read("issues") == []
 
 

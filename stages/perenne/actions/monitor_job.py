@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perenne.actions import runner
-from perenne.common import batches
 from perenne.pages.text import plain
 
 DECISION = Path("loop/decision.json")
@@ -25,8 +24,8 @@ def monitor() -> str:
         outcome = retrain.retrain(
             datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True
         )
-    batches.write_json(DECISION, outcome.decision)
-    runner.summary("\n".join(f"- {plain(line)}" for line in outcome.told))
+    outcome.decision.write(DECISION)
+    runner.summary("\n".join(f"- {plain(line)}" for line in outcome.lines))
     runner.flag("offered", value=outcome.answer == "eligible")
-    message = "\n".join(outcome.told)
+    message = "\n".join(outcome.lines)
     return f"::warning::{message}" if outcome.answer == "rejected" else message

@@ -15,6 +15,12 @@ from perenne.common.typed import Model, explained
 # A number as a document holds it: 6 significant digits, and None for what is not finite. So a document that
 # was just made equals the one that is read back.
 Figure = Annotated[float | None, BeforeValidator(canonical)]
+# The same for a number that must be finite.
+Rounded = Annotated[float, BeforeValidator(canonical)]
+# A number that is computed with before it is written: rounded in the file only, None for what is not finite.
+Unrounded = Annotated[
+    float | None, BeforeValidator(lambda value: None if canonical(value) is None else value)
+]
 
 
 class Document(Model):
@@ -71,3 +77,23 @@ class Document(Model):
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
         write_json(path, self.to_json())
+
+
+class UnnumberedDocument(Document):
+    """A document that has no schema number in the file as long as the number is 1.
+
+    It is for files whose hash in dvc.lock must stay what it was before documents had numbers: a new key would
+    change the hash, and with it the recipe of every released model.
+    """
+
+    SCHEMA = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The document in JSON's own types; its schema number only if that is above 1."""
+        content = super().to_json()
+        return content if self.SCHEMA > 1 else {key: content[key] for key in content if key != "schema"}
+
+    @classmethod
+    def from_json(cls, content: object, name: str) -> Self:
+        """Read what `to_json` returned; a missing schema number is 1."""
+        return super().from_json({"schema": 1} | content if isinstance(content, dict) else content, name)

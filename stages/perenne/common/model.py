@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,25 +149,48 @@ def loads(data: bytes, name: str) -> Pipeline:
     return pipeline
 
 
-def save(pipeline: Pipeline, card: dict[str, Any], path: Path = MODEL, beside: Path = CARD) -> None:
-    """Write the model file, and beside it a small JSON with its sha256 and what `card` says of it."""
+def save(pipeline: Pipeline, card: Mapping[str, object], path: Path = MODEL, beside: Path = CARD) -> None:
+    """Write the model file, and beside it its card: the content given and the file's sha256.
+
+    Parameters
+    ----------
+    pipeline
+        The fitted model.
+    card
+        The rest of the card; `perenne.documents.card` defines it.
+    path, beside
+        The model file and its card.
+
+    Raises
+    ------
+    PerenneError
+        If the file could not be loaded again.
+
+    """
     data = dumps(pipeline)
     loads(data, str(path))  # a model that cannot be loaded again must not be written
     with replacing(path) as temporary:
         temporary.write_bytes(data)
-    write_json(beside, card | {"sha256": hashlib.sha256(data).hexdigest()})
+    write_json(beside, {**card, "sha256": hashlib.sha256(data).hexdigest()})
 
 
-def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, Any]]:
-    """The pipeline and its card, once the file's sha256 is the one on the card."""
+def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, object]]:
+    """The pipeline and what is on its card; `perenne.documents.card.load_model` reads the card as well.
+
+    Raises
+    ------
+    PerenneError
+        If a file is missing, or the sha256 on the card is not that of the file.
+
+    """
     try:
         data, card = path.read_bytes(), json.loads(beside.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PerenneError(f"{error.filename}: no such file") from error
     except json.JSONDecodeError as error:
         raise PerenneError(f"{beside}: not valid JSON: {error}") from error
-    found = hashlib.sha256(data).hexdigest()
-    said = card.get("sha256") if isinstance(card, dict) else None
-    if found != said:
-        raise PerenneError(f"{path}: its sha256 is {found}, but {beside} says {said}")
+    sha256 = hashlib.sha256(data).hexdigest()
+    expected = card.get("sha256") if isinstance(card, dict) else None
+    if sha256 != expected:
+        raise PerenneError(f"{path}: its sha256 is {sha256}, but {beside} says {expected}")
     return loads(data, str(path)), card

@@ -41,7 +41,7 @@ class Task:
         A name in `METRICS` and in `perenne.stats.calibration.LOSSES`: the loss that is watched, and that
         measures the importance of features.
     streams
-        What is watched on matured labels: names in `perenne.watch.concept.SHARES`.
+        What is watched on matured labels: names in `perenne.watch.concept.STREAMS`.
     calibration, calibration_title, calibration_in_sd
         The metric that says whether a model is right in the large, its name on pages, and whether it is
         judged in standard deviations of the target.

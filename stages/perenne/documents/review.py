@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from perenne.common.document import Document
 from perenne.common.typed import Model
+from perenne.documents.drift import DriftAdvice
 from perenne.documents.verdict import Rounded, Verdict
 
 ReviewAnswer = Literal[
@@ -40,13 +41,6 @@ class PlotRows(Model):
     reliability: tuple[tuple[str, ...], ...] = ()
     slices: tuple[tuple[str, ...], ...] = ()
     timeline: tuple[tuple[str, ...], ...] = ()
-
-
-class DriftAdvice(Model):
-    """What the stage `drift` advises, and why."""
-
-    level: str
-    reasons: tuple[str, ...]
 
 
 class Review(Document):

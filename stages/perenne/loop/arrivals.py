@@ -1,6 +1,6 @@
-"""The batches that have come: how far the source goes by now, and its batches through the stages' own checks.
+"""The batches that have arrived: the newest period of the source, and its batches through the stages' checks.
 
-Nothing is written into the project: what comes in is spooled to a folder that goes away again.
+Nothing is written into the project: batches are stored in a temporary folder.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from perenne.pipeline import ingest, validate
 WHERE = "params.yaml: ingest.through"
 
 
-class Arrived(NamedTuple):
-    """The raw batches, one file a period; `through` is the last."""
+class ArrivedBatches(NamedTuple):
+    """The raw batches, one file per period; `through` is the last period."""
 
     files: dict[pd.Period, Path]
     through: pd.Period
@@ -33,7 +33,7 @@ class Arrived(NamedTuple):
     most_quarantined: float
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
-        """The rows of a batch that keep the contract; a `PerenneError` if too many of them do not."""
+        """The rows of a batch that fit the contract; a `PerenneError` if too many of them do not."""
         path = self.files[period]
         raw = batches.read_parquet(path, nullable=True)
         matured = period + self.contract.label_delay <= self.through
@@ -41,32 +41,32 @@ class Arrived(NamedTuple):
         problem = validate.too_many(checked, names.RAW / path.name, self.most_quarantined)
         if problem:
             raise PerenneError(problem)
-        # As the stages write and read them: what a column's type is must not hang on the way it came.
+        # Converted as the stages do when they write and read: the types must be the same here.
         kept: pd.DataFrame = batches.to_table(checked.kept, batches.schema(self.contract)).to_pandas()
         return kept
 
 
 @contextmanager
-def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arrived]:
-    """Bring in all that the source has up to a period."""
+def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[ArrivedBatches]:
+    """Read all batches of the source up to a period into a temporary folder, which is removed afterwards."""
     source = source_of(p.ingest).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
         for period, frame in ingest.ingest(source, contract):
             path = Path(folder) / f"{periods.stem(period)}.parquet"
             batches.write_parquet(path, ingest.table(frame, contract))
-        found = batches.listed(Path(folder), contract)
-        yield Arrived(found, max(found), contract, p.validation.max_quarantined_share)
+        raw = batches.listed(Path(folder), contract)
+        yield ArrivedBatches(raw, max(raw), contract, p.validation.max_quarantined_share)
 
 
-def newest(p: Params, contract: Contract, asked: str | None, now: datetime) -> pd.Period:
-    """The last period to bring in: the one asked for, or else what there is.
+def newest(p: Params, contract: Contract, requested: str | None, now: datetime) -> pd.Period:
+    """The last period to read: the requested one, or else the newest.
 
-    Files say by themselves how far they go, but a period that has not ended yet is not all there. Other
-    sources would make up any period, so those go as far as params.yaml says.
+    For files it is the newest period in them that has ended; the data of one that has not are incomplete.
+    Other sources could generate any period, so for them it is the one in params.yaml.
     """
     known = periods.parse(p.ingest.through, contract.period, WHERE)
-    if asked is not None:
-        return max(known, periods.parse(asked, contract.period, "--through"))
+    if requested is not None:
+        return max(known, periods.parse(requested, contract.period, "--through"))
     source = source_of(p.ingest)
     if not source.delivered:
         return known

@@ -1,31 +1,31 @@
 """A candidate: trained in the worktree, committed, and judged by the gate.
 
-Nothing here depends on when it runs. A commit is dated as the one below it, so that the same retraining is
-the same commit, and a verdict that is known is not asked for again: who begins anew comes to the same end.
+Restarting is idempotent. A commit has the date of its parent, so the same retraining is the same commit. A
+known verdict is not computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from perenne.cases.source import source_of
 from perenne.common import git, locked, sections
 from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS
 from perenne.common.sections import contract_of
+from perenne.documents.decision import AttemptAnswer, CandidateVerdict, MonitorDecision, OfferedCut
 from perenne.documents.verdict import Intent, Verdict
 from perenne.gate import gate, ledger, policy
 from perenne.gate.gate import SpentError
 from perenne.loop import edit, worktree
-from perenne.loop.monitor import Monitored
 from perenne.registry import reproduce
 
-INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be worse, on labels that have come
+INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be worse, on matured labels
 
 
-class Tried(NamedTuple):
+class JudgedCandidate(NamedTuple):
     """A candidate and its verdict; `commit` reproduces it. `spent` says why there is no verdict."""
 
     name: str
@@ -34,7 +34,7 @@ class Tried(NamedTuple):
     spent: str = ""
 
     @property
-    def answer(self) -> str:
+    def answer(self) -> AttemptAnswer:
         """The gate's answer."""
         return self.verdict.answer if self.verdict else "undecided"
 
@@ -49,44 +49,66 @@ class Tried(NamedTuple):
             raise PerenneError(self.spent)
         return self.verdict
 
-    def line(self) -> dict[str, Any]:
-        """What is kept of it in the notes."""
+    def line(self) -> CandidateVerdict:
+        """The line about it in the notes."""
         more = [finding.more_blocks for finding in self.verdict.undecided()] if self.verdict else []
         known = [blocks for blocks in more if blocks is not None]
-        return {
-            "name": self.name,
-            "answer": self.answer,
-            "why": self.why,
-            "more_blocks": max(known) if known and known == more else None,  # None: no number would decide
-        }
+        return CandidateVerdict(
+            name=self.name,
+            answer=self.answer,
+            why=self.why,
+            more_blocks=max(known) if known and known == more else None,  # None: no number would decide
+        )
 
 
-def attempt(base: str, found: Monitored, candidate: dict[str, Any], *, share: bool) -> Tried:
-    """Make a candidate on top of a commit, in the worktree that is the current folder, and judge it."""
+def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, share: bool) -> JudgedCandidate:
+    """Build a candidate on top of a commit, in the worktree that is the current folder, and judge it.
+
+    Parameters
+    ----------
+    base
+        The commit.
+    decision
+        Why there is a retraining.
+    candidate
+        Where to cut history.
+    share
+        Push the looks at the holdout.
+
+    Raises
+    ------
+    PerenneError
+        If a stage fails.
+
+    """
     worktree.fresh(base)
-    edited(found, candidate)
+    edited(decision, candidate)
     keep_inputs()
     folder = Path.cwd()
     failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
     if failed:
-        raise PerenneError(f"{candidate['name']}: {reproduce.why(failed)}")
-    commit = committed(base, message(found, candidate))
+        raise PerenneError(f"{candidate.name}: {reproduce.why(failed)}")
+    commit = committed(base, message(decision, candidate))
     try:
-        return Tried(candidate["name"], commit, _judged(base, found, share=share))
+        return JudgedCandidate(candidate.name, commit, _judged(base, decision, share=share))
     except SpentError as error:
-        return Tried(candidate["name"], commit, None, str(error))
+        return JudgedCandidate(candidate.name, commit, None, str(error))
 
 
-def edited(found: Monitored, candidate: dict[str, Any]) -> None:
-    """Move `as_of`, and what has to move with it: lines, not the file."""
-    values: dict[str, edit.Value] = {f"split.{key}": candidate[key] for key in ("as_of", "window", "holdout")}
-    values |= {"ingest.through": found["through"]}
+def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:
+    """Change `as_of` in params.yaml, and the lines that have to change with it."""
+    values: dict[str, edit.Value] = {
+        "split.as_of": candidate.as_of,
+        "split.window": candidate.window,
+        "split.holdout": candidate.holdout,
+        "ingest.through": decision.through,
+    }
     text = PARAMS.read_text(encoding="utf-8")
     PARAMS.write_text(edit.replaced(text, values, str(PARAMS)), encoding="utf-8")
 
 
 def keep_inputs() -> None:
-    """Give files that have come to DVC, as their user would have."""
+    """Add incoming files to DVC, as their user would."""
     if not source_of(sections.params().ingest).delivered:
         return
     folder = Path.cwd()
@@ -100,7 +122,7 @@ def keep_inputs() -> None:
 
 
 def committed(base: str, message: str) -> str:
-    """The commit of what has changed; where nothing has, that below it."""
+    """A commit of the changes; if there are none, the commit below."""
     git.git("add", "--", str(PARAMS), str(LOCK), str(INCOMING))
     if git.succeeds("diff", "--cached", "--quiet"):
         return base
@@ -110,18 +132,18 @@ def committed(base: str, message: str) -> str:
     return git.commit("HEAD")
 
 
-def message(found: Monitored, candidate: dict[str, Any]) -> str:
-    """Why there was a retraining, for whoever reads the history."""
-    subject = f"Retrain {found['case']} on what is known by {found['through']}"
-    reasons = "\n".join(f"- {reason}" for reason in found["reasons"])
-    champion = found["champion"]["version"]
-    return f"{subject}\n\n{champion} is no longer right:\n{reasons}\n\nOffered: {candidate['name']}.\n"
+def message(decision: MonitorDecision, candidate: OfferedCut) -> str:
+    """The commit message: why there was a retraining."""
+    subject = f"Retrain {decision.case} on the data through {decision.through}"
+    reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+    champion = decision.champion.version
+    return f"{subject}\n\n{champion} is no longer right:\n{reasons}\n\nCandidate: {candidate.name}.\n"
 
 
-def _judged(base: str, found: Monitored, *, share: bool) -> Verdict:
+def _judged(base: str, decision: MonitorDecision, *, share: bool) -> Verdict:
     sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    rules = policy.load(base, contract_of(found["case"]).task)
-    needed = (found["champion"]["version"], INTENT, rules.record(), locked.load().out(HOLDOUT).md5)
+    rules = policy.load(base, contract_of(decision.case).task)
+    needed = (decision.champion.version, INTENT, rules.record(), locked.load().out(HOLDOUT).md5)
     for known in ledger.verdicts(sha256):
         if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
             return known

@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 from perenne import forge
 from perenne.common.names import DEGRADED, PROD
+from perenne.documents.decision import Attempt, MonitorDecision
 from perenne.loop import issue, show
-from perenne.loop.history import Attempt
-from perenne.loop.monitor import Monitored
 from perenne.registry import publish, tags
 
 Step = Callable[[str], None]
 
 
-def degrade(found: Monitored, known: Attempt, *, push: bool, step: Step) -> list[str]:
+def degrade(decision: MonitorDecision, known: Attempt, *, push: bool, step: Step) -> list[str]:
     """Assign the stage `degraded` to the version in prod, and open or update the one issue.
 
     Parameters
     ----------
-    found
+    decision
         The monitor's decision.
     known
         The retraining that the gate rejected.
@@ -33,10 +32,10 @@ def degrade(found: Monitored, known: Attempt, *, push: bool, step: Step) -> list
     Messages, one for each step.
 
     """
-    case = found["case"]
+    case = decision.case
     messages = [mark(case, f"no retraining passed the gate by {known.as_of}", push=push)]
     step(f"degraded: {messages[0]}")
-    title, body = show.experiments(found, known)
+    title, body = show.experiments(decision, known)
     host = forge.current()
     if push and host is not None:
         messages.append(issue.put(host, case, title, body))

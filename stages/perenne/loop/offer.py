@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from perenne import forge
 from perenne.common import git, locked, names, notes
 from perenne.common.errors import PerenneError
+from perenne.documents.decision import MonitorDecision
 from perenne.forge.port import Check, Forge
 from perenne.loop import issue, settings, show, worktree
-from perenne.loop.attempt import Tried
-from perenne.loop.monitor import Monitored
+from perenne.loop.attempt import JudgedCandidate
 from perenne.registry import reproduce, storage
 from perenne.release import release as registry
 from perenne.serving import smoke
@@ -69,7 +69,7 @@ def default_branch() -> str:
 
 
 def release(
-    base: str, onto: str, name: str, commit: str, found: Monitored, *, push: bool, step: Step
+    base: str, onto: str, name: str, commit: str, decision: MonitorDecision, *, push: bool, step: Step
 ) -> list[str]:
     """Release a commit, then move the branch that it started from to it, unless that branch has moved.
 
@@ -83,7 +83,7 @@ def release(
         The branch that holds the commit.
     commit
         What is released.
-    found
+    decision
         The monitor's decision.
     push
         Push the tags and the branch, and close the issue that asks for experiments.
@@ -96,14 +96,14 @@ def release(
 
     """
     worktree.fresh(commit)
-    trial = _trial(found["case"])
+    trial = _trial(decision.case)
     messages = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
     if trial is None:
         messages[0] += "; not tested in the server, which the extra `serve` installs"
     step(f"release: {messages[0]}")
     messages.append(_follow(onto, name, commit, push=push))
     step(f"follow: {messages[-1]}")
-    return messages + (list(issue.settle(found["case"])) if push else [])
+    return messages + (list(issue.settle(decision.case)) if push else [])
 
 
 def _trial(case: str) -> registry.Trial | None:
@@ -112,7 +112,14 @@ def _trial(case: str) -> registry.Trial | None:
 
 
 def pull_request(
-    onto: str, name: str, commit: str, found: Monitored, one: Tried, *, push: bool, step: Step
+    onto: str,
+    name: str,
+    commit: str,
+    decision: MonitorDecision,
+    judged: JudgedCandidate,
+    *,
+    push: bool,
+    step: Step,
 ) -> list[str]:
     """Open the one pull request of a branch, with the verdict as its text; earlier ones are closed.
 
@@ -124,9 +131,9 @@ def pull_request(
         The branch that holds the commit.
     commit
         What is offered.
-    found
+    decision
         The monitor's decision.
-    one
+    judged
         The candidate, with its verdict.
     push
         Push the data and the notes, and open it; else a message says how.
@@ -144,14 +151,14 @@ def pull_request(
         storage.push()
         step("data: pushed")
     notes.share()
-    host, case = forge.current(), found["case"]
+    host, case = forge.current(), decision.case
     if host is None:
         return [f"{name} is pushed, as {commit[:7]}: open a pull request of it"]
     for pull in host.pull_requests(host.repository, name):
         message = f"#{pull.number} is the pull request of {name}; it is {pull.state}"
         return [message, *(_closed(host, case, name, pull.number) if pull.state == "open" else [])]
-    body = show.pull_request(found, one.judged(), issue.number(host, case))
-    title = f"Retrain {case} on what is known by {found['through']}"
+    body = show.pull_request(decision, judged.judged(), issue.number(host, case))
+    title = f"Retrain {case} on the data through {decision.through}"
     started = _started(host, name, onto)  # first, since an open pull request means that all steps are done
     step(f"checks: {started}")
     number = host.open_pull_request(name, onto, title, body)
@@ -181,7 +188,7 @@ def _started(host: Forge, name: str, onto: str) -> str:
     return f"its checks are started by name: {', '.join(CHECKS)}"
 
 
-def follow(base: str, onto: str, found: Monitored) -> list[str]:
+def follow(base: str, onto: str, decision: MonitorDecision) -> list[str]:
     """Move a branch to the version that was released on top of it, if that was not done yet.
 
     Parameters
@@ -190,7 +197,7 @@ def follow(base: str, onto: str, found: Monitored) -> list[str]:
         The commit that the branch is at.
     onto
         The branch.
-    found
+    decision
         The monitor's decision, which names the version in prod.
 
     Returns
@@ -198,11 +205,11 @@ def follow(base: str, onto: str, found: Monitored) -> list[str]:
     Messages, one for each step; none if nothing was to be done.
 
     """
-    commit = found["champion"]["commit"]
+    commit = decision.champion.commit
     ahead = commit != base and git.succeeds("merge-base", "--is-ancestor", base, commit)
     if settings.load(base).on_eligible != "release" or not ahead:
         return []
-    return [_follow(onto, found["champion"]["version"], commit, push=True)]
+    return [_follow(onto, decision.champion.version, commit, push=True)]
 
 
 def _follow(onto: str, name: str, commit: str, *, push: bool) -> str:

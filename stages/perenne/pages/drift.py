@@ -1,27 +1,26 @@
-"""Our verdict as a piece of HTML: the advice in one line, the reasons in words, and the figures behind them.
+"""The drift report as a piece of HTML: the advice in one line, the reasons, and the figures behind them.
 
-Every text goes through `escape`. The report may come from an older version: what it lacks is left blank.
+Every text goes through `escape`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any, Literal, TypedDict
+from typing import Literal
 
-Level = Literal["none", "look", "retrain"]
+from perenne.documents.drift import CovariateTest, DriftBatch, DriftLevel, DriftReport, ReferenceSpan
 
-ADVICE = {
-    "none": "Nothing to do: there is no sign that the data or the model's results have changed.",
-    "look": "Look: something differs from what the model learned. That it predicts worse is not shown.",
-    "retrain": "Retrain: labels that have come in show that the model is no longer right.",
+ADVICE: dict[DriftLevel, str] = {
+    "none": "Nothing to do: no drift was detected, neither in the data nor in the model's results.",
+    "look": "Look: the data differ from what the model was trained on. It is not shown to predict worse.",
+    "retrain": "Retrain: the labels since then show that the model is no longer right.",
 }
-NO_ADVICE = "No advice was given: take nothing for granted."
 
 ALARM = ' class="alarm"'
-LARGE = 1_000  # from here on a number is written out
+LARGE = 1_000  # numbers from here on are written without an exponent
 
-# What tables show, in this order: the key in the report, and its heading.
+# The columns of the tables, in this order: the key in the report, and its heading.
 BATCHES = {"period": "Period", "rows": "Rows", "matured": "Matured labels", "level": "Advice"}
 COVARIATES = {
     "feature": "Feature",
@@ -70,129 +69,76 @@ STYLE = """
 """
 
 
-class Advice(TypedDict, total=False):
-    """What to do, and why: the reasons in words, the weightiest first."""
-
-    level: Level
-    reasons: list[str]
-
-
-# What batches are compared with: the periods that this model learned from and was measured on.
-Reference = TypedDict("Reference", {"from": str, "to": str, "rows": int}, total=False)
-
-
-class Covariate(TypedDict, total=False):
-    """One test of one feature: its effect size, p value, and q value after correction for all tests."""
-
-    feature: str
-    importance: float
-    test: str
-    effect: float
-    p: float
-    q: float
-    alarm: bool
-
-
-class Concept(TypedDict, total=False):
-    """One figure on matured labels, watched over the batches: it alarms when `log_e` reaches `threshold`."""
-
-    stream: str
-    reference: float
-    value: float
-    log_e: float
-    threshold: float
-    alarm: bool
-    since: str | None
-
-
-class Batch(TypedDict, total=False):
-    """One period after the reference; `predictions` and `volume` are shown as they are, key by key."""
-
-    period: str
-    rows: int
-    matured: int
-    level: Level
-    reasons: list[str]
-    covariates: list[Covariate]
-    predictions: dict[str, Any]
-    volume: dict[str, Any]
-    concept: list[Concept]
-
-
-class Report(TypedDict, total=False):
-    """The drift report, `data/reports/drift.json`, as far as people are shown it."""
-
-    schema: int
-    advice: Advice
-    reference: Reference
-    batches: list[Batch]
-
-
-def render(report: Mapping[str, Any]) -> str:
-    """The verdict on a `Report`: a fragment with its own style, for the top of a page."""
-    advice, batches = report.get("advice") or {}, report.get("batches") or []
+def render(report: DriftReport) -> str:
+    """The report in HTML: a fragment with its own style, for the top of a page."""
+    advice, batches = report.advice, report.batches
     parts = [
         "<h1>Drift: does the model still fit the world?</h1>",
-        f'<p class="advice {level(advice)}">{ADVICE.get(level(advice), NO_ADVICE)}</p>',
-        listed(advice.get("reasons") or [], "ol"),
-        compared(report.get("reference") or {}, batches),
-        table("Batches, oldest first", batches, BATCHES),
+        f'<p class="advice {advice.level}">{ADVICE[advice.level]}</p>',
+        listed(advice.reasons, "ol"),
+        compared(report.reference, batches),
+        table("Batches, oldest first", [batch.model_dump() for batch in batches], BATCHES),
         *(details(batch, is_open=batch is batches[-1]) for batch in reversed(batches)),
     ]
     inside = "\n".join(part for part in parts if part)
     return f'<style>{STYLE}</style>\n<section class="perenne" aria-label="Verdict">\n{inside}\n</section>\n'
 
 
-def level(advice: Mapping[str, Any]) -> str:
-    """The level of an advice or of a batch, and `unknown` for what is none."""
-    found = str(advice.get("level"))
-    return found if found in ADVICE else "unknown"
-
-
-def compared(reference: Mapping[str, Any], batches: list[Mapping[str, Any]]) -> str:
-    """What was compared with what, in a sentence."""
+def compared(reference: ReferenceSpan, batches: Sequence[DriftBatch]) -> str:
+    """One sentence about what was compared with what."""
     if not batches:
         return '<p class="note">There is no batch after the reference yet: nothing to compare.</p>'
-    since = f"{shown(reference.get('from'))} to {shown(reference.get('to'))}"
+    span = f"{shown(reference.first)} to {shown(reference.last)}, {shown(reference.rows)} rows"
     return (
-        f'<p class="note">Each batch is compared with the reference: {since}, '
-        f"{shown(reference.get('rows'))} rows, which the model learned from and was measured on.</p>"
+        f'<p class="note">Each batch is compared with the reference: {span}, which the model was trained on '
+        "and measured on.</p>"
     )
 
 
-def details(batch: Mapping[str, Any], *, is_open: bool) -> str:
-    """One batch: its reasons, its features ranked by importance, its streams, and what else it says."""
-    features = sorted(batch.get("covariates") or [], key=rank)
+def details(batch: DriftBatch, *, is_open: bool) -> str:
+    """One batch: its reasons, its features by importance, its streams, and its other figures."""
+    features = [test.model_dump() for test in sorted(batch.covariates, key=rank)]
     parts = [
-        f"<summary>{shown(batch.get('period'))}: {shown(batch.get('level'))}</summary>",
-        listed(batch.get("reasons") or [], "ol"),
+        f"<summary>{shown(batch.period)}: {shown(batch.level)}</summary>",
+        listed(batch.reasons, "ol"),
         table("Features, the most important to the model first", features, COVARIATES),
-        table("Concept: is what the model learned still so?", batch.get("concept") or [], CONCEPT),
-        facts("Predictions", batch.get("predictions") or {}),
-        facts("Volume", batch.get("volume") or {}),
+        table("Concept: do the outcomes still match?", [s.model_dump() for s in batch.concept], CONCEPT),
+        facts("Predictions", batch.predictions),
+        facts("Volume", batch.volume),
     ]
     return f"<details{' open' if is_open else ''}>{''.join(parts)}</details>"
 
 
-def rank(covariate: Mapping[str, Any]) -> tuple[float, str]:
-    """Sorts the most important feature first; one without importance comes last."""
-    return -(covariate.get("importance") or 0.0), str(covariate.get("feature"))
+def rank(test: CovariateTest) -> tuple[float, str]:
+    """The sort key that puts the most important feature first; without importance it counts as zero."""
+    return -(test.importance or 0.0), test.feature
 
 
 def listed(items: Iterable[object], tag: Literal["ol", "ul"] = "ul") -> str:
-    """A list, ordered or not; nothing where there is no item."""
+    """A list in HTML, ordered or not; empty without items."""
     inside = "".join(f"<li>{shown(item)}</li>" for item in items)
     return f"<{tag}>{inside}</{tag}>" if inside else ""
 
 
-def facts(caption: str, values: Mapping[str, Any]) -> str:
+def facts(caption: str, values: Mapping[str, object]) -> str:
     """Keys and values as they are, in a table of two columns."""
-    rows = [{"what": key.replace("_", " "), "value": value} for key, value in values.items()]
-    return table(caption, rows, {"what": "Figure", "value": "Value"}) if rows else ""
+    rows = [{"figure": key.replace("_", " "), "value": value} for key, value in values.items()]
+    return table(caption, rows, {"figure": "Figure", "value": "Value"}) if rows else ""
 
 
-def table(caption: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Some keys of each row under their headings, in a box that scrolls sideways where it must."""
+def table(caption: str, rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> str:
+    """A table in HTML, in a box that scrolls sideways if it has to; empty without rows.
+
+    Parameters
+    ----------
+    caption
+        Stands above the table.
+    rows
+        Values by key; a row whose key `alarm` is true is emphasized.
+    columns
+        The keys to show, in this order, with their headings.
+
+    """
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns.values())
     body = "".join(line([row.get(key) for key in columns], is_alarm=row.get("alarm") is True) for row in rows)
     if not body:
@@ -211,7 +157,7 @@ def line(values: list[object], *, is_alarm: bool) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for people, safe in HTML.
+    """A value as text, safe in HTML.
 
     >>> [shown(value) for value in (None, True, 9_500, 0.012345, 3e-14, "<b>")]
     ['-', 'yes', '9,500', '0.0123', '3e-14', '&lt;b&gt;']

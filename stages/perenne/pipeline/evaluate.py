@@ -17,6 +17,14 @@ from perenne.common.contract import Contract, read_contract
 from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTIONS
 from perenne.common.params import Evaluate
 from perenne.common.task import Curve
+from perenne.documents.card import load_model
+from perenne.documents.evaluation import (
+    Evaluation,
+    MeasuredFigure,
+    MeasuredHeadline,
+    MeasuredMetric,
+    MeasuredRows,
+)
 from perenne.stats import bootstrap, metrics, survival
 
 Array = npt.NDArray[np.float64]
@@ -28,8 +36,19 @@ PLACES = 9  # decimals of a score: far beyond what the holdout can tell, short o
 
 def evaluate(
     rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, contract: Contract
-) -> dict[str, Any]:
-    """Metrics with intervals on all rows and by slice, each beside the dummy that always says `mean`."""
+) -> Evaluation:
+    """Metrics with intervals on all rows and by slice, each beside the dummy that always predicts `mean`.
+
+    Parameters
+    ----------
+    rows, scores
+        Labelled rows of the contract, and their predictions, shape (rows,).
+    mean
+        Of the target in training.
+    spec, contract
+        How to measure, and what the rows are.
+
+    """
     slices = {
         column: {
             str(value): measured(rows.iloc[i], scores[i], mean, spec, contract)
@@ -37,23 +56,25 @@ def evaluate(
         }
         for column in contract.slices
     }
-    return {
-        "holdout": measured(rows, scores, mean, spec, contract),
-        "slices": slices,
-        "headline": headline(rows, scores, spec, contract),
-    }
+    return Evaluation(
+        holdout=measured(rows, scores, mean, spec, contract),
+        slices=slices,
+        headline=headline(rows, scores, spec, contract),
+    )
 
 
 def measured(
     rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, contract: Contract
-) -> dict[str, Any]:
+) -> MeasuredRows:
     """The metrics of some rows: value, interval by block bootstrap, and the dummy's value."""
     y = rows[contract.target].to_numpy(dtype=np.float64)
     family = metrics.family(contract.task.metrics)
-    found = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
+    by_name = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
     dummy = {name: prepare(y, np.full(len(y), mean))(np.ones(len(y))) for name, prepare in family.items()}
-    report = {name: interval._asdict() | {"dummy": dummy[name]} for name, interval in found.items()}
-    return {"rows": len(rows), "blocks": len(set(blocks(rows, contract))), "metrics": report}
+    report = {
+        name: MeasuredMetric(**interval._asdict(), dummy=dummy[name]) for name, interval in by_name.items()
+    }
+    return MeasuredRows(rows=len(rows), blocks=len(set(blocks(rows, contract))), metrics=report)
 
 
 def intervals(
@@ -71,27 +92,33 @@ def blocks(rows: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
 
 
 def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
-    """The places, among the rows, of each slice: the largest slices of a column, by name.
+    """The positions, among the rows, of the largest slices of a column, by the slice's name.
 
-    Rows whose value is missing, or outside the bins, are a slice as well: nobody is left out unseen.
+    Rows whose value is missing or outside the bins are a slice of their own, so no row is left out unnoticed.
     """
     by = pd.cut(values, list(bins), right=False) if bins else values
-    found = dict(by.groupby(by, observed=True).indices)
+    places = dict(by.groupby(by, observed=True).indices)
     if by.isna().any():
-        found["none"] = np.flatnonzero(by.isna())
-    largest = sorted(found, key=lambda value: -len(found[value]))[:MOST_SLICES]
-    return {value: np.asarray(found[value]) for value in found if value in largest}
+        places["none"] = np.flatnonzero(by.isna())
+    largest = sorted(places, key=lambda value: -len(places[value]))[:MOST_SLICES]
+    return {value: np.asarray(places[value]) for value in places if value in largest}
 
 
-def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract) -> dict[str, Any]:
+def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract) -> MeasuredHeadline:
     """The figure that people know the model by, observed and predicted, over the whole holdout."""
-    told = intervals(told_by(rows, scores, contract), rows, spec, contract)
+    by_name = intervals(headline_figures(rows, scores, contract), rows, spec, contract)
+    observed, predicted = (MeasuredFigure(**by_name[name]._asdict()) for name in ("observed", "predicted"))
     figure = contract.headline.figure if contract.headline else f"mean_{contract.target}"
-    return {"figure": figure} | {name: interval._asdict() for name, interval in told.items()}
+    return MeasuredHeadline(figure=figure, observed=observed, predicted=predicted)
 
 
-def told_by(rows: pd.DataFrame, scores: Array, contract: Contract) -> dict[str, Callable[[Array], float]]:
-    """The headline figure of some rows by their weights: the contract's, or else the mean of the target."""
+def headline_figures(
+    rows: pd.DataFrame, scores: Array, contract: Contract
+) -> dict[str, Callable[[Array], float]]:
+    """The headline figure of some rows as functions of their weights, by the labels and by the predictions.
+
+    It is the contract's, or else the mean of the target.
+    """
     events = {"observed": rows[contract.target].to_numpy(dtype=np.float64), "predicted": scores}
     if not contract.headline:
         return {name: weighted_mean(event) for name, event in events.items()}
@@ -108,13 +135,13 @@ def weighted_mean(values: Array) -> Callable[[Array], float]:
 
 def timeline(rows: pd.DataFrame, scores: Array, contract: Contract) -> pd.DataFrame:
     """The headline figure by period, observed and predicted."""
-    found = []
+    lines = []
     for period, i in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
-        told = told_by(rows.iloc[i], scores[i], contract)
-        found.append(
-            {"period": str(period)} | {name: figure(np.ones(len(i))) for name, figure in told.items()}
+        figures = headline_figures(rows.iloc[i], scores[i], contract)
+        lines.append(
+            {"period": str(period)} | {name: figure(np.ones(len(i))) for name, figure in figures.items()}
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
@@ -149,8 +176,8 @@ def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
     if not 0 < y.mean() < 1:
         return np.full(len(at), np.nan)
     false_positive, true_positive, _ = roc_curve(y, scores)
-    found: Array = np.interp(at, false_positive, true_positive)
-    return found
+    rate: Array = np.interp(at, false_positive, true_positive)
+    return rate
 
 
 def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract: Contract) -> pd.DataFrame:
@@ -162,7 +189,7 @@ def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract:
 
     sample = rows.sample(min(len(rows), spec.importance_rows), random_state=spec.seed)
     y = sample[contract.target].to_numpy(dtype=np.float64)
-    found = permutation_importance(
+    gains = permutation_importance(
         pipeline,
         model.inputs(sample, contract),
         y,
@@ -171,37 +198,30 @@ def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract:
         random_state=spec.seed,
     )
     frame = pd.DataFrame(
-        {"feature": contract.features, "importance": found.importances_mean, "sd": found.importances_std}
+        {"feature": contract.features, "importance": gains.importances_mean, "sd": gains.importances_std}
     )
     return frame.round(PLACES).sort_values(["importance", "feature"], ascending=[False, True])
 
 
-def flat(report: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics` shows: the values alone; intervals and slices are in evaluation.json."""
-    values = {name: m["value"] for name, m in report["holdout"]["metrics"].items()}
-    told = report["headline"]
-    return values | {f"{told['figure']}_{name}": told[name]["value"] for name in ("observed", "predicted")}
-
-
-def by_slice(report: dict[str, Any]) -> pd.DataFrame:
-    """One row a slice: its rows, and its loss, which is the first of its metrics."""
-    found = [
-        (f"{column}={value}", part["rows"], next(iter(part["metrics"].values()))["value"])
-        for column, parts in report["slices"].items()
+def by_slice(report: Evaluation) -> pd.DataFrame:
+    """One row per slice: its number of rows, and its loss, which is the first of its metrics."""
+    lines = [
+        (f"{column}={value}", part.rows, next(iter(part.metrics.values())).value)
+        for column, parts in report.slices.items()
         for value, part in parts.items()
     ]
-    return pd.DataFrame(found, columns=["slice", "rows", "loss"])
+    return pd.DataFrame(lines, columns=["slice", "rows", "loss"])
 
 
 def main() -> None:
     """Write metrics, predictions and plots."""
     p = params.load("evaluate")
     contract = read_contract(p.case)
-    pipeline, card = model.load()
+    pipeline, card = load_model()
     rows = batches.read_parquet(HOLDOUT)
     scores = model.predict(pipeline, rows, contract).round(PLACES)
     y = rows[contract.target].to_numpy(dtype=np.float64)
-    report = evaluate(rows, scores, card["mean_target"], p.evaluate, contract)
+    report = evaluate(rows, scores, card.mean_target, p.evaluate, contract)
     plots = {
         "reliability": reliability(y, scores, p.evaluate.bins),
         "curve": CURVES[contract.task.curve](y, scores, p.evaluate.bins),
@@ -217,5 +237,5 @@ def main() -> None:
         [contract.time, *contract.entity, *filter(None, [contract.block]), *contract.slices, contract.target]
     )
     batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(prediction=scores)))
-    batches.write_json(METRICS, flat(report))
-    batches.write_json(EVALUATION, report)
+    batches.write_json(METRICS, report.metrics())
+    report.write(EVALUATION)

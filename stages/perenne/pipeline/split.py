@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.common.names import CLEAN, HOLDOUT, SPLIT, TRAIN
+from perenne.documents.split import SplitPart, SplitReport
 
 WRITES: Mapping[Part, Path] = {"train": TRAIN, "holdout": HOLDOUT}
 
@@ -60,14 +60,14 @@ def main() -> None:
     contract = read_contract(p.case)
     files = batches.listed(CLEAN, contract)
     parts = split(files, Cut.of(p.split, contract))
-    report = {
+    counts = {
         part: gather({period: files[period] for period in chosen}, WRITES[part], contract)
         for part, chosen in parts.items()
     }
-    batches.write_json(SPLIT, report)
+    SplitReport(train=counts["train"], holdout=counts["holdout"]).write(SPLIT)
 
 
-def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> dict[str, Any]:
+def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> SplitPart:
     """Write the labelled rows of some batches into one file, a batch at a time, and count them."""
     like = batches.schema(contract)
     written, total, sums = 0, 0, 0.0
@@ -80,7 +80,13 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> d
                 written, total = written + len(known), total + len(batch)
                 sums += float(known[contract.target].sum())
         if not written:
-            found = f"of {total} rows none has a label" if files else "no batch in its periods"
-            raise PerenneError(f"{path}: would be empty: {found}; move split.as_of or widen the {path.stem}")
-    ends = {"from": str(min(files)), "to": str(max(files)), "batches": len(files)}
-    return ends | {"rows": written, "unlabelled": total - written, "mean_target": sums / written}
+            reason = f"of {total} rows none has a label" if files else "no batch in its periods"
+            raise PerenneError(f"{path}: would be empty: {reason}; move split.as_of or widen the {path.stem}")
+    return SplitPart(
+        first=str(min(files)),
+        last=str(max(files)),
+        batches=len(files),
+        rows=written,
+        unlabelled=total - written,
+        mean_target=sums / written,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from perenne.common.errors import PerenneError, hint
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.common.task import Estimator
+from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
 
 MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categories beyond share one
 
@@ -126,15 +126,15 @@ def imported(path: str) -> type[BaseEstimator]:
             "write it like sklearn.ensemble.HistGradientBoostingClassifier"
         )
     try:
-        found = importlib.import_module(name)
+        module = importlib.import_module(name)
     except ImportError as error:
         raise PerenneError(f"params.yaml: train.estimator: {path!r}: {error}") from error
-    classes = [n for n, c in inspect.getmembers(found, inspect.isclass) if issubclass(c, BaseEstimator)]
+    classes = [n for n, c in inspect.getmembers(module, inspect.isclass) if issubclass(c, BaseEstimator)]
     if attribute not in classes:
         raise PerenneError(
             f"params.yaml: train.estimator: {path!r} is no estimator; {hint(attribute, classes)}"
         )
-    cls: type[BaseEstimator] = getattr(found, attribute)
+    cls: type[BaseEstimator] = getattr(module, attribute)
     return cls
 
 
@@ -145,24 +145,26 @@ def forget_threads(estimator: BaseEstimator) -> None:
         mapper.n_threads = 1
 
 
-def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> dict[str, Any]:
-    """What stands beside the model file: what it was made of, and the rows it takes."""
-    return {
-        "estimator": spec.estimator,
-        "params": spec.params,
-        "rows": len(rows),
-        "task": contract.task.name,
-        "target": contract.target,
-        "mean_target": float(rows[contract.target].mean()),  # what the dummy baseline predicts
-        "features": [feature(rows[name], name, contract) for name in contract.features],
-    }
+def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescription:
+    """Describe the model for the card: what it was made of, and the rows it takes."""
+    return ModelDescription(
+        estimator=spec.estimator,
+        params=spec.params,
+        rows=len(rows),
+        task=contract.task.name,
+        target=contract.target,
+        mean_target=float(rows[contract.target].mean()),  # what the dummy baseline predicts
+        features=tuple(feature(rows[name], name, contract) for name in contract.features),
+    )
 
 
-def feature(values: pd.Series, name: str, contract: Contract) -> dict[str, Any]:
-    """One feature of the schema; a category with all its values seen in training."""
+def feature(values: pd.Series, name: str, contract: Contract) -> CardFeature:
+    """One feature of the card; a category with all its values seen in training."""
     column = contract.columns[name]
-    seen = {"categories": sorted(values.dropna().unique())} if column.type == "category" else {}
-    return {"name": name, "type": column.type, "missing": column.missing} | seen
+    if column.type != "category":
+        return CardFeature(name=name, type=column.type, missing=column.missing)
+    seen = tuple(sorted(values.dropna().unique()))
+    return CardCategory(name=name, type=column.type, missing=column.missing, categories=seen)
 
 
 def main() -> None:
@@ -170,4 +172,4 @@ def main() -> None:
     p = params.load("train")
     contract = read_contract(p.case)
     rows = batches.read_parquet(TRAIN)
-    model.save(train(rows, p.train, contract), card(rows, p.train, contract))
+    save_model(train(rows, p.train, contract), card(rows, p.train, contract))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import pandera.pandas as pandera
@@ -15,6 +15,7 @@ from perenne.common import batches, params
 from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CLEAN, QUARANTINE, RAW, VALIDATION
+from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
 class Checked(NamedTuple):
@@ -24,11 +25,11 @@ class Checked(NamedTuple):
     quarantined: pd.DataFrame
     broken: pd.DataFrame
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> ValidationCounts:
         """Rows in, kept and quarantined, and how many rows broke each rule (a row may break several)."""
         kept, quarantined = len(self.kept), len(self.quarantined)
         rules = dict(sorted(Counter(self.broken["column"] + ": " + self.broken["rule"]).items()))
-        return {"rows": kept + quarantined, "kept": kept, "quarantined": quarantined, "rules": rules}
+        return ValidationCounts(rows=kept + quarantined, kept=kept, quarantined=quarantined, rules=rules)
 
 
 def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, matured: bool) -> Checked:
@@ -109,10 +110,10 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
 def too_many(checked: Checked, path: Path, most: float) -> str | None:
     """The line that stops the stage if more than the share `most` of a batch is bad, else None."""
     counts = checked.counts()
-    bad, total = counts["quarantined"], counts["rows"]
+    bad, total = counts.quarantined, counts.rows
     if bad <= most * total:
         return None
-    worst = Counter(counts["rules"]).most_common(3)
+    worst = Counter(counts.rules).most_common(3)
     first = checked.broken.iloc[0]
     return (
         f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
@@ -126,7 +127,8 @@ def main() -> None:
     p = params.load("validate")
     contract = read_contract(p.case)
     files = batches.listed(RAW, contract)
-    through, report = max(files), {}
+    through = max(files)
+    counts: dict[str, ValidationCounts] = {}
     with batches.replacing(CLEAN) as clean, batches.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
             raw = batches.read_parquet(path, nullable=True)
@@ -139,13 +141,5 @@ def main() -> None:
                 raise PerenneError(problem)
             batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
-            report[str(period)] = checked.counts()
-    batches.write_json(VALIDATION, {"batches": report, "total": total(report)})
-
-
-def total(report: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The counts of all batches together."""
-    rules: Counter[str] = sum((Counter(b["rules"]) for b in report.values()), Counter())
-    return {k: sum(b[k] for b in report.values()) for k in ("rows", "kept", "quarantined")} | {
-        "rules": dict(rules)
-    }
+            counts[str(period)] = checked.counts()
+    ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from perenne.common.cut import Cut
 from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
+from perenne.documents.drift import DriftWindow
 from perenne.pipeline import drift
 from perenne.replay.world import World
 from perenne.watch import concept
@@ -26,23 +25,29 @@ class Watch:
         )
         self.detectors = concept.Detectors(found, seed=spec.seed)
         self.next = champion.as_of - champion.label_delay + 1  # the first batch whose labels are news
-        self.found: list[dict[str, Any]] = []
+        self.found: list[DriftWindow] = []
 
-    def windows(self, now: pd.Period) -> list[dict[str, Any]]:
+    def windows(self, now: pd.Period) -> list[DriftWindow]:
         """The windows that had labels by `now`, as `drift.json` lists them."""
         while self.next + self.champion.label_delay <= now:
             if self.next in self.world.files:
                 self.found.append(self._window(self.next))
             self.next += 1
         known = str(now - self.champion.label_delay)
-        periods = [window["period"] for window in self.found]
+        periods = [window.period for window in self.found]
         return self.found[: periods.index(known) + 1] if known in periods else self.found
 
-    def _window(self, period: pd.Period) -> dict[str, Any]:
+    def _window(self, period: pd.Period) -> DriftWindow:
         rows = self._scored(period)
         streams = self.detectors.update(period, rows, self.world.contract)
-        said = drift.advice({}, {}, streams, {})
-        return {"period": str(period), "matured": len(rows), "concept": streams} | said
+        advice = drift.advice({}, {}, streams, {})
+        return DriftWindow(
+            period=str(period),
+            matured=len(rows),
+            level=advice.level,
+            reasons=advice.reasons,
+            concept=streams,
+        )
 
     def _scored(self, period: pd.Period) -> pd.DataFrame:
         return self.world.rows(period).assign(**{PREDICTION: self.world.scores(self.champion, period)})

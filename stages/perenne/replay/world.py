@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from perenne.common import batches, model, periods
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
+from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import evaluate, ingest, split, train, validate
 from perenne.replay import store
@@ -137,9 +138,9 @@ class World:
             if not card.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
                 fitted = train.train(learned, spec, contract)
-                model.save(fitted, {"mean_target": float(learned[contract.target].mean())}, path, card)
-        pipeline, said = model.load(path, card)
-        return Trained(pipeline, said["mean_target"], path.stat().st_size)
+                save_model(fitted, train.card(learned, spec, contract), path, card)
+        pipeline, content = load_model(path, card)
+        return Trained(pipeline, content.mean_target, path.stat().st_size)
 
     def scores(self, cut: Cut, period: pd.Period) -> Array:
         """What a model says of the labelled rows of a batch, as `evaluate` rounds it."""
@@ -171,9 +172,9 @@ class World:
         y = rows[contract.target].to_numpy(dtype=np.float64)
         loss = metrics.METRICS[contract.task.metrics[0]].prepare
         one = np.ones(len(y))
-        told = {name: figure(one) for name, figure in evaluate.told_by(rows, scores, contract).items()}
+        headline = {n: f(one) for n, f in evaluate.headline_figures(rows, scores, contract).items()}
         sums = float(y.sum()), float(scores.sum())
-        return Figures(len(y), loss(y, scores)(one), *sums, told["observed"], told["predicted"])
+        return Figures(len(y), loss(y, scores)(one), *sums, headline["observed"], headline["predicted"])
 
 
 def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:

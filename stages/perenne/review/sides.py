@@ -15,7 +15,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import DRIFT, PARAMS, PLOTS, RAW, VALIDATION
 from perenne.common.params import OUTSIDE
 from perenne.common.typed import Model
-from perenne.documents.review import BatchChange, DriftAdvice, How, ParamChange, PlotRows
+from perenne.documents.drift import DriftAdvice
+from perenne.documents.review import BatchChange, How, ParamChange, PlotRows
 from perenne.registry import change, storage
 
 M = TypeVar("M", bound=Model)

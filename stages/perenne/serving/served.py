@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
+from perenne.documents.card import ModelCard
 from perenne.documents.proof import Proof
 from perenne.registry import golden
 from perenne.registry.change import inputs
@@ -64,7 +64,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
     actual, released = hashlib.sha256(data).hexdigest(), version.sha256
     if actual != released:
         raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
-    card = json.loads((folder / names.CARD.name).read_text(encoding="utf-8"))
+    card = ModelCard.load(folder / names.CARD.name)
     contract = contract_of(name, version.commit)
     served = Served(
         version,
@@ -72,7 +72,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         actual,
         contract,
         scorer(model.loads(data, str(path)), contract),
-        {f["name"]: frozenset(f["categories"]) for f in card["features"] if "categories" in f},
+        card.categories(),
     )
     _check_golden(served, (folder / GOLDEN).read_bytes())
     return served

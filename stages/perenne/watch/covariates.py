@@ -1,7 +1,7 @@
-"""Do the rows still look like those the model learned from? One family of tests for every batch.
+"""Do the rows still look like those that the model was trained on? One family of tests for every batch.
 
-Features, scores, joint shifts, numbers of rows and of labels that did not come are judged together: what
-counts is how often anything at all raises an alarm, not how often each of them does.
+Features, scores, joint shifts, row counts and missing labels are corrected for together: the false discovery
+rate holds for all tests of a batch, not for each kind of test.
 """
 
 from __future__ import annotations
@@ -23,12 +23,38 @@ from perenne.stats.metrics import Array
 from perenne.stats.tally import Tally, cut, tally
 from perenne.stats.two_sample import Test, compare
 
-Key = tuple[str, str]  # a column (or all of them, or rows, or labels), and the name of the test
+Key = tuple[str, str]  # a column ("all features", "rows" or "labels" for the others), and the kind of test
 Tests = dict[Key, Test]
 
 
+class TestKind(NamedTuple):
+    """One kind of test, and the reason it gives when it has raised an alarm: of a column and an effect."""
+
+    name: str
+    sentence: str
+
+
+TestKind.__test__ = False  # type: ignore[attr-defined]  # its name does not make it a test for pytest
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        TestKind("distribution", "{column} has moved (effect {effect:.2f})"),
+        TestKind("missing", "{column}: {effect:+.1%} missing values"),
+        TestKind("unseen", "{column}: {effect:.1%} of the rows have a value never seen before"),
+        TestKind("joint", "{column} together have moved (effect {effect:.2f})"),
+        TestKind("volume", "{column}: {effect:+.0%} compared with the expected number"),
+        TestKind("missing labels", "{column}: {effect:+.0%} missing compared with the expected number"),
+    )
+}
+
+
 class Baseline(NamedTuple):
-    """The reference, counted once and compared with every batch."""
+    """The reference, counted once and compared with every batch.
+
+    `edges` and `tallies` are by column; `features` are the model's inputs, shape (rows, features). `rows`,
+    `unlabelled` (rows without a label, of all rows) and `days` are by period. `score` is the mean score.
+    """
 
     edges: Mapping[str, Array | None]
     tallies: Mapping[str, Tally]
@@ -41,9 +67,9 @@ class Baseline(NamedTuple):
 
 
 def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
-    """Count the reference: the periods the model learned from, and those that measured it.
+    """Count the reference: the periods that the model was trained on, and those that measured it.
 
-    Only the latter have scores; those of rows that a model has learned by heart say nothing of new rows.
+    Only the latter have scores: scores of training rows say nothing about new rows.
     """
     whole = pd.concat(reference.values(), ignore_index=True)
     scored = whole[whole[PREDICTION].notna()]
@@ -69,13 +95,13 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
 
 
 def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[str, Tally]:
-    """Count a batch by the reference's cells; the counts of several batches add up."""
+    """Count a batch in the reference's cells, by column; counts of several batches can be added."""
     X = model.inputs(batch, contract).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
     return {name: tally(X[name], edges, blocks(batch, contract)) for name, edges in before.edges.items()}
 
 
 def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
-    """The tests of each column by itself: its distribution, missing values, unseen categories."""
+    """The tests of each single column: its distribution, missing values, unseen categories."""
     return {
         (name, test.name): test
         for name in before.tallies
@@ -84,7 +110,7 @@ def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
 
 
 def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed: int) -> Tests:
-    """The test of all features jointly: can a classifier tell the batch from the reference."""
+    """The joint test of all features: whether a classifier can tell the batch from the reference."""
     sides = None if before.blocks is None else (before.blocks, batch[str(contract.block)].to_numpy())
     return {
         ("all features", "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)
@@ -94,22 +120,22 @@ def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed:
 def arrivals(
     before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, matured: bool
 ) -> dict[Key, Volume]:
-    """Rows against those of the reference's periods, and labels that should have come and did not."""
-    found = {
+    """The number of rows, and the number of matured labels that are missing, against the reference."""
+    volumes = {
         ("rows", "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
     }
     missing = [(n, of) for n, of in before.unlabelled if of]
     gone = int(batch[contract.target].isna().sum())
     if matured and missing and (gone or (len(batch) and sum(n for n, _ in missing))):
         counts, rows = zip(*missing, strict=True)
-        found["labels", "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
-    return found
+        volumes["labels", "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
+    return volumes
 
 
 def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
-    """Volumes as tests, whose effect is the share by which there are too many or too few.
+    """Volumes as tests; the effect is the relative difference from the expected number.
 
-    It is infinite where none was expected and some came.
+    It is infinite where none was expected and some were observed.
     """
     shares = {key: v.observed / v.expected if v.expected else math.inf for key, v in volumes.items()}
     return {
@@ -120,7 +146,7 @@ def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
 
 
 def blocks(batch: pd.DataFrame, contract: Contract) -> pd.Series | None:
-    """The block of each row, None where the contract says that rows are independent."""
+    """The block of each row; None if the contract has none, so that rows are independent."""
     return batch[contract.block] if contract.block else None
 
 
@@ -131,5 +157,17 @@ def days(period: pd.Period) -> float:
 
 
 def pooled(sofar: Mapping[str, Tally], more: Mapping[str, Tally]) -> dict[str, Tally]:
-    """The counts of two lots of batches together."""
+    """The counts of earlier and further batches together, by column."""
     return {name: sofar[name] + counted if name in sofar else counted for name, counted in more.items()}
+
+
+def sentence(key: Key, effect: float) -> str:
+    """The reason that a test gives when it has raised an alarm.
+
+    >>> sentence(("age", "distribution"), 0.3)
+    'age has moved (effect 0.30)'
+    """
+    column, kind = key
+    if math.isinf(effect):
+        return f"{column}: some are missing; in the reference none were"
+    return KINDS[kind].sentence.format(column=column, effect=effect)

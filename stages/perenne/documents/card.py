@@ -1,0 +1,68 @@
+"""The model card, `data/model/model.json`: what the model was made of, and the rows it takes.
+
+`perenne.common.model` writes and reads the model file and the card, and compares the sha256. The content of
+the card is defined here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from sklearn.pipeline import Pipeline
+
+from perenne.common import model
+from perenne.common.contract import Type
+from perenne.common.document import Rounded, UnnumberedDocument
+from perenne.common.names import CARD, MODEL
+from perenne.common.typed import Model
+
+
+class CardFeature(Model):
+    """A feature; `missing` says whether its values may be missing."""
+
+    name: str
+    type: Type
+    missing: bool
+
+
+class CardCategory(CardFeature):
+    """A feature that is a category, with all its values seen in training."""
+
+    type: Literal["category"]
+    categories: tuple[str, ...]
+
+
+class ModelDescription(UnnumberedDocument):
+    """What the model was made of; `mean_target` is what the dummy baseline predicts."""
+
+    estimator: str
+    params: dict[str, Any]  # the estimator's own: scikit-learn checks them
+    rows: int
+    task: str
+    target: str
+    mean_target: Rounded
+    features: tuple[CardCategory | CardFeature, ...]
+
+    def categories(self) -> dict[str, frozenset[str]]:
+        """The values of each category that were seen in training, by feature."""
+        return {f.name: frozenset(f.categories) for f in self.features if isinstance(f, CardCategory)}
+
+
+class ModelCard(ModelDescription):
+    """The description, and the sha256 of the model file."""
+
+    sha256: str
+
+
+def save_model(
+    pipeline: Pipeline, description: ModelDescription, path: Path = MODEL, beside: Path = CARD
+) -> None:
+    """Write the model file, and beside it its card; a `PerenneError` if it could not be loaded again."""
+    model.save(pipeline, description.to_json(), path, beside)
+
+
+def load_model(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, ModelCard]:
+    """The pipeline and its card; a `PerenneError` if the sha256 on the card is not that of the file."""
+    pipeline, content = model.load(path, beside)
+    return pipeline, ModelCard.from_json(content, str(beside))
