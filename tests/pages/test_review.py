@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from perenne.documents.drift import DriftAdvice
+from perenne.documents.drift import DriftAdvice, DriftLevel
 from perenne.documents.review import BatchChange, ParamChange, PlotRows, Review, ReviewAnswer
 from perenne.documents.verdict import (
     AlphaSpent,
@@ -66,7 +66,7 @@ def judged(slices: int = 2, name: str = "slice") -> Verdict:
     )
 
 
-def advice(level: str, *reasons: str) -> DriftAdvice:
+def advice(level: DriftLevel, *reasons: str) -> DriftAdvice:
     """Return the advice of the stage `drift`."""
     return DriftAdvice(level=level, reasons=reasons)
 
