@@ -62,10 +62,10 @@ def test_commit_moves_lines_and_keeps_comments(lenient: Project) -> None:
     diff = lenient.out(f"git diff -U0 main {BRANCH} -- params.yaml").splitlines()
     added = [line[1:].strip() for line in diff if line.startswith("+") and not line.startswith("+++")]
     assert added == [
-        f"through: {LAW} # the last quarter to bring in",
+        f"through: {LAW} # the last quarter to read",
         f"as_of: {LAW} # the last quarter the model may know; moving it retrains",
-        "window: 2 # to learn from",
-        "holdout: 3 # to measure on, the last one is as_of",
+        "window: 2 # to train on",
+        "holdout: 3 # to measure on; the last one is as_of",
     ]
     assert sorted(lenient.out(f"git diff --name-only main {BRANCH}").split()) == ["dvc.lock", "params.yaml"]
     message = lenient.out(f"git show -s --format=%B {BRANCH}")

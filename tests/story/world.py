@@ -19,7 +19,7 @@ FILES = """\
 ingest:
   source: files
   glob: "*.parquet"
-  through: 2019Q4 # the last quarter to bring in
+  through: 2019Q4 # the last quarter to read
 """
 
 

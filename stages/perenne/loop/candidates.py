@@ -1,9 +1,9 @@
-"""Which models a retraining offers to the gate. No I/O: `perenne retrain` and `perenne replay` ask the same.
+"""Which models a retraining offers to the gate. No I/O: `perenne retrain` and `perenne replay` both use it.
 
-The window of params.yaml is one. Where a change was dated, it still holds the old world for as long as it is
-long, so the window that begins with the change is another, and the first to be judged. What is offered has
-learned from the new world more than from the old: a model of the old one, newly trained, is no remedy, and
-each look at a holdout leaves less of its alpha to those that are.
+One candidate has the window of params.yaml. If a change was dated, that window contains data from before the
+change for a long time, so another candidate begins with the change, and is judged first. A candidate is only
+offered if most of its training data are from after the change: a new model of the old data does not help,
+and each look at a holdout uses up some of its alpha.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ import pandas as pd
 
 from perenne.common.cut import Cut
 
-MOST_MEASURED = 0.75  # of what is labelled since the change; one period teaches more than one measures
+MOST_MEASURED = 0.75  # of the labelled periods since the change; the window gets the rest
 LEAST_MEASURED = 0.25  # of the periods that the holdout of params.yaml measures on
 
 
 class Candidate(NamedTuple):
-    """A model to be trained: where history is cut for it, and why there."""
+    """A model to be trained: where history is cut for it, and a name that says why."""
 
     cut: Cut
     name: str
 
 
 def candidates(now: Cut, since: pd.Period | None = None, oldest: pd.Period | None = None) -> list[Candidate]:
-    """The candidates of an `as_of`, the most promising first; none where it is too early for any.
+    """The candidates of an `as_of`, the most promising first; none if it is too early for any.
 
     Parameters
     ----------
     now
         The cut of params.yaml with `as_of` moved.
     since
-        The first period of the new world, where a decision names one.
+        The first period after the change, if the decision has one.
     oldest
-        The first period that the champion learned from: if it began with a change, no window goes back
-        before that, but grows from there to its full length.
+        The first period of the champion's window. No window begins before it: after a change, windows grow
+        from there to their full length.
 
     Examples
     --------
@@ -69,9 +69,9 @@ def _candidates(now: Cut, since: pd.Period | None, oldest: pd.Period | None) -> 
 def from_change(now: Cut, since: pd.Period) -> Cut | None:
     """The cut whose window begins with the change; None while there are too few labels since then.
 
-    What there is is shared out so that the most measures, up to the holdout of params.yaml: a model that
-    learned little and is good can be proven so, one that cannot be measured is not released. Less than a
-    quarter of that holdout proves hardly anything, and a look at it would be wasted.
+    Most of the labelled periods go to the holdout, up to its length in params.yaml: a good model that was
+    trained on little data can be shown to be good, but one that cannot be measured is not released. With less
+    than a quarter of that holdout hardly anything can be shown, and the look would be wasted.
     """
     delay = now.label_delay
     labelled = (now.as_of - delay - since).n + 1
@@ -82,11 +82,11 @@ def from_change(now: Cut, since: pd.Period) -> Cut | None:
 
 
 def least_labelled(now: Cut) -> int:
-    """Labelled periods since a change that it takes to train a model and to measure it."""
+    """How many labelled periods since a change are needed to train a model and to measure it."""
     least = math.ceil(LEAST_MEASURED * (now.holdout - now.label_delay))
     return now.label_delay + max(math.ceil(least / MOST_MEASURED), least + 1)
 
 
 def first_as_of(now: Cut, since: pd.Period) -> pd.Period:
-    """The first `as_of` at which a model that begins with the change can be both trained and measured."""
+    """The earliest `as_of` at which a model that begins with the change can be trained and measured."""
     return since + now.label_delay + least_labelled(now) - 1

@@ -1,4 +1,4 @@
-"""The champion as its tag has it: model, contract, and where history was cut for it."""
+"""The champion, from its tag: model, contract, and where history was cut for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from perenne.registry.tags import Version
 
 
 class Champion(NamedTuple):
-    """The version in prod. `importance`: what each feature matters to it, empty where it was not measured."""
+    """The version in prod; `importance` is the importance of each feature, empty if it was not measured."""
 
     version: Version
     loaded: Loaded
@@ -30,7 +30,7 @@ class Champion(NamedTuple):
 
     @property
     def contract(self) -> Contract:
-        """The contract that it was trained by."""
+        """The contract that it was trained with."""
         return self.loaded.contract
 
 

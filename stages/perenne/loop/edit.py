@@ -1,4 +1,4 @@
-"""A value of a YAML file changed in place: comments, order and layout stay, so that the diff is that line."""
+"""Changes values of a YAML file in place; comments, order and layout stay, so the diff is small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = str | int
 
 
 def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
-    r"""The text with other scalars at some dotted keys; a `PerenneError` names a key that is not there.
+    r"""The text with new scalars at some dotted keys; a `PerenneError` names a missing key.
 
     >>> replaced("split: # periods\n  as_of: 2019Q4 # the last\n", {"split.as_of": "2021Q1"}, "params.yaml")
     'split: # periods\n  as_of: 2021Q1 # the last\n'
@@ -31,8 +31,8 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
 
 def _place(node: yaml.Node | None, key: str, name: str) -> yaml.ScalarNode:
     for step in key.split("."):
-        found = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for k, value in found if k.value == step), None)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for k, value in pairs if k.value == step), None)
     if not isinstance(node, yaml.ScalarNode):
         raise PerenneError(f"{name}: {key}: missing, or no single value")
     return node

@@ -1,4 +1,4 @@
-"""The section `loop` of params.yaml: how patient the monitor is, and what becomes of an eligible model."""
+"""The section `loop` of params.yaml: when the monitor acts, and what happens to an eligible model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OnEligible = Literal["pull-request", "release"]
 
 
 class LoopSettings(Debounce):
-    """`pull-request`: people merge what the gate found eligible. `release`: it is in prod at once."""
+    """`pull-request`: people merge an eligible model. `release`: it is released to prod at once."""
 
     on_eligible: OnEligible = "pull-request"
 

@@ -1,7 +1,7 @@
-"""A second working tree, in which a retraining is made: the user's own is never touched.
+"""A second working tree for a retraining, so that the user's own is never changed.
 
-One at a time in a repository, by a lock that goes when its process does. What a process that was killed has
-left behind goes as the next one begins.
+There is one at a time in a repository, held by a lock that ends with its process. The next one removes what a
+killed process left behind.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import INCOMING
 from perenne.registry import reproduce
 
-PLACE = Path("perenne", "retrain")  # in the folder of Git that all worktrees share
+PLACE = Path("perenne", "retrain")  # in the Git folder that all worktrees share
 
 
 @contextmanager
 def opened(commit: str) -> Iterator[Path]:
-    """The project as it is in a commit, with this project's cache, remotes and inputs, as the current folder.
+    """Make the project at a commit the current folder, with this project's cache, remotes and inputs.
 
     Raises
     ------
     PerenneError
-        If another process is at it.
+        If another process has it open.
 
     """
     here, below = Path.cwd(), git.git("rev-parse", "--show-prefix")
@@ -48,7 +48,7 @@ def opened(commit: str) -> Iterator[Path]:
 
 
 def fresh(commit: str) -> None:
-    """Take the worktree that is the current folder to a commit, whatever was changed in it."""
+    """Check out a commit in the worktree that is the current folder, and discard all changes in it."""
     git.git("checkout", "--quiet", "--force", "--detach", commit)
 
 
@@ -59,13 +59,13 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PerenneError(f"{path}: another retraining is running here; this one does nothing") from None
+            raise PerenneError(f"{path}: another retraining is running here; wait for it") from None
         yield
 
 
 @contextmanager
 def _absolute() -> Iterator[None]:
-    """Let a remote that is a folder beside this one be found from the other worktree too."""
+    """Make remotes that are relative paths work from the other worktree too."""
     before, top = dict(os.environ), Path(git.git("rev-parse", "--show-toplevel"))
     count = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
     for name in git.git("remote").splitlines():
@@ -88,7 +88,7 @@ def _remove(top: Path) -> None:
 
 
 def _copy_inputs(here: Path, folder: Path) -> None:
-    """Files that have come and that no commit knows yet are part of what is retrained on."""
+    """Copy incoming files that are in no commit yet: the retraining uses them too."""
     for path in sorted((here / INCOMING).rglob("*")):
         to = folder / path.relative_to(here)
         if path.is_file() and not (to.exists() and to.read_bytes() == path.read_bytes()):
