@@ -50,7 +50,7 @@ def test_eligible_model_is_a_pull_request(offered: RetrainOutcome, host: Double,
     (pull,) = host.open_pull_requests()
     assert (pull.branch, pull.base) == (BRANCH, "main")
     text = host.texts[pull.number]
-    assert text.title == f"Retrain retirement on what is known by {LAW}"
+    assert text.title == f"Retrain retirement on the data through {LAW}"
     for part in ("**retirement: eligible: all rules pass**", "too few: ", "| slice "):
         assert part in text.body
     assert host.started == CHECKS

@@ -158,7 +158,7 @@ def pull_request(
         message = f"#{pull.number} is the pull request of {name}; it is {pull.state}"
         return [message, *(_closed(host, case, name, pull.number) if pull.state == "open" else [])]
     body = show.pull_request(decision, judged.judged(), issue.number(host, case))
-    title = f"Retrain {case} on what is known by {decision.through}"
+    title = f"Retrain {case} on the data through {decision.through}"
     started = _started(host, name, onto)  # first, since an open pull request means that all steps are done
     step(f"checks: {started}")
     number = host.open_pull_request(name, onto, title, body)
