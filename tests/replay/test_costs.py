@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from perenne.documents.replay import Event, Figures, Step
+from perenne.documents.replay import Figures, ReplayEvent, Step
 from perenne.replay.costs import costs, delay, false_alarms, mean
 from perenne.replay.walk import Walk
 from perenne.replay.world import World
@@ -17,7 +17,7 @@ def step(period: str, ratio: float = 1.0, loss: float = 0.2) -> Step:
     return Step(period, "2016Q4", Figures(1_000, loss, 100 * ratio, 100.0, 62.0, 62.0))
 
 
-def walked(*events: Event, steps: list[Step] | None = None) -> Walk:
+def walked(*events: ReplayEvent, steps: list[Step] | None = None) -> Walk:
     """Return a walk with these events."""
     return Walk("ours", 0, steps or [step("2020Q3")], list(events), [])
 
@@ -25,10 +25,10 @@ def walked(*events: Event, steps: list[Step] | None = None) -> Walk:
 def test_cost_is_loss_plus_retrainings_plus_false_alarms(world: World) -> None:
     """Each costs what `replay.yaml` says; to wait costs nothing."""
     done = walked(
-        Event("2021Q1", "waiting", ""),
-        Event("2021Q3", "undecided", ""),
-        Event("2021Q4", "rejected", ""),
-        Event("2022Q1", "released", ""),
+        ReplayEvent("2021Q1", "waiting", ""),
+        ReplayEvent("2021Q3", "undecided", ""),
+        ReplayEvent("2021Q4", "rejected", ""),
+        ReplayEvent("2022Q1", "released", ""),
         steps=[step("2021Q4"), step("2022Q1", loss=0.3)],
     )
     found = costs(done, world.plan)
@@ -39,17 +39,17 @@ def test_cost_is_loss_plus_retrainings_plus_false_alarms(world: World) -> None:
 @pytest.mark.parametrize(
     ("event", "false"),
     [
-        (Event("2020Q4", "released", ""), 1),  # the law's first labels come in 2021Q1
-        (Event("2021Q1", "released", ""), 0),
-        (Event("2021Q1", "rejected", ""), 1),
-        (Event("2021Q1", "undecided", ""), 0),
-        (Event("2018Q4", "undecided", ""), 1),
-        (Event("2018Q4", "scheduled", ""), 0),  # nobody was alarmed
-        (Event("2018Q4", "waiting", ""), 0),  # and nothing was done
+        (ReplayEvent("2020Q4", "released", ""), 1),  # the law's first labels come in 2021Q1
+        (ReplayEvent("2021Q1", "released", ""), 0),
+        (ReplayEvent("2021Q1", "rejected", ""), 1),
+        (ReplayEvent("2021Q1", "undecided", ""), 0),
+        (ReplayEvent("2018Q4", "undecided", ""), 1),
+        (ReplayEvent("2018Q4", "scheduled", ""), 0),  # nobody was alarmed
+        (ReplayEvent("2018Q4", "waiting", ""), 0),  # and nothing was done
     ],
 )
 def test_false_alarm_is_one_without_a_break_or_one_that_came_to_nothing(
-    world: World, event: Event, false: int
+    world: World, event: ReplayEvent, false: int
 ) -> None:
     """Where the break is known, an alarm before its labels is false, even if the gate let it through."""
     assert false_alarms(walked(event), world.plan) == false
@@ -68,4 +68,4 @@ def test_history_without_a_known_break_has_no_delay(world: World) -> None:
     plan = world.plan._replace(settings=world.plan.settings.model_copy(update={"breaks": ()}))
     found = mean([costs(walked(), plan), costs(walked(), plan)])
     assert math.isnan(found.delay)
-    assert false_alarms(walked(Event("2018Q4", "released", "")), plan) == 0
+    assert false_alarms(walked(ReplayEvent("2018Q4", "released", "")), plan) == 0

@@ -33,6 +33,7 @@ class Document(Model):
 
     def to_json(self) -> dict[str, Any]:
         """The document in JSON's own types, with its schema number."""
+        # Typed by the model above it: this is its JSON.
         content: dict[str, Any] = canonical(self.model_dump(mode="json", by_alias=True))
         return {"schema": self.SCHEMA} | content
 

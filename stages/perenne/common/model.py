@@ -119,7 +119,7 @@ def _numbered(node: Any, numbers: dict[str | int, int]) -> Any:
     if not isinstance(node, dict):
         return node
     plain = node.get("__loader__") == "JsonNode"
-    numbered: dict[str, Any] = {}
+    numbered: dict[str, Any] = {}  # a part of skops' own tree
     for key, value in node.items():
         if key == "file" and isinstance(value, str):
             numbered[key] = _member(value, numbers)

@@ -13,6 +13,7 @@ from perenne.common.names import DAG, PARAMS
 from perenne.common.typed import Model, parse
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# Sections that no stage reads: the rooms that do have a model of each.
 Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
@@ -47,7 +48,7 @@ class Train(Model):
     """Any scikit-learn estimator, by import path, with its own parameters."""
 
     estimator: str
-    params: dict[str, Any]
+    params: dict[str, Any]  # the estimator's own: scikit-learn checks them
     seed: int = Field(ge=0)
 
 

@@ -15,7 +15,7 @@ from perenne.common.typed import Model
 Kind = Literal["scheduled", "released", "rejected", "undecided", "waiting", "chosen"]
 
 
-class Event(NamedTuple):
+class ReplayEvent(NamedTuple):
     """Something that a policy did after a batch; `learned` are the periods that the model learned from."""
 
     at: str
@@ -71,7 +71,7 @@ class WalkRecord(Kept):
     policy: str
     seed: int
     steps: tuple[Step, ...]
-    events: tuple[Event, ...]
+    events: tuple[ReplayEvent, ...]
     used: tuple[tuple[str, int, int, int], ...]
 
 
@@ -106,7 +106,7 @@ class Done(Kept):
 
     policy: str
     seed: int
-    event: Event
+    event: ReplayEvent
 
 
 class TriedParams(Kept):

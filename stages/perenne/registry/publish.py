@@ -11,7 +11,7 @@ from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.registry import tags as registry_tags
 from perenne.registry.grammar import Name, parse
-from perenne.registry.tags import Event, Registry
+from perenne.registry.tags import Registry, TagEvent
 
 
 class Tag(NamedTuple):
@@ -65,7 +65,7 @@ def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = 
         raise PerenneError(_lost(taken[0], [tag.name for tag in tags]))
 
 
-def waiting(model: str) -> list[Event]:
+def waiting(model: str) -> list[TagEvent]:
     """Return the tags of a model that are not in the remote, oldest first."""
     there = registry_tags.ids(_remote())
     return [event for event in registry_tags.read(model).events if event.tag not in there]

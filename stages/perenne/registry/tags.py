@@ -25,7 +25,7 @@ FIELDS = (
 )
 
 
-class Event(NamedTuple):
+class TagEvent(NamedTuple):
     """An annotated tag: what its name says, its commit, when it was made and by whom."""
 
     tag: str
@@ -100,7 +100,7 @@ class Registry:
     """
 
     name: str
-    events: tuple[Event, ...]
+    events: tuple[TagEvent, ...]
     next_counter: int
 
     @cached_property
@@ -116,7 +116,7 @@ class Registry:
         return sorted(active, key=lambda version: precedence(version.version), reverse=True)
 
     @cached_property
-    def deprecated(self) -> Event | None:
+    def deprecated(self) -> TagEvent | None:
         """The tag that deprecates the model, if no version was registered after it."""
         last = next((e for e in reversed(self.events) if e.kind in ("register", "deprecate")), None)
         return last if last and last.kind == "deprecate" else None
@@ -171,12 +171,12 @@ class Registry:
         raise PerenneError(f"{text}: no version or stage of {self.name}; {hint(wanted, {*active, *stages})}")
 
     @cached_property
-    def _latest(self) -> dict[str, Event]:
+    def _latest(self) -> dict[str, TagEvent]:
         """The tag that decides for each version: the first that registers it, or the one that deregisters it.
 
         Registering a registered version again changes nothing: a version in use stays the same.
         """
-        latest: dict[str, Event] = {}
+        latest: dict[str, TagEvent] = {}
         for event in self.events:
             before = latest.get(event.subject)
             if event.kind in ("register", "deregister") and (before is None or before.kind != event.kind):
@@ -252,12 +252,12 @@ def _counts(name: Name, tag: str, kind: str, _commit: str, _who: str, at: str, *
 
 def _event(
     name: Name, tag: str, _kind: str, commit: str, who: str, at: str, signature: str, text: str
-) -> Event:
+) -> TagEvent:
     message = text.removesuffix(signature)
-    return Event(tag, *name[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
+    return TagEvent(tag, *name[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
 
 
-def _version(name: str, event: Event) -> Version:
+def _version(name: str, event: TagEvent) -> Version:
     # The last such line: the text before it may have one, the YAML after it has none.
     text, line, proof = f"\n{event.message}".rpartition("\n---\n")
     message, proof_text = (text, proof) if line else (event.message, None)
@@ -267,5 +267,5 @@ def _version(name: str, event: Event) -> Version:
     )
 
 
-def _order(event: Event) -> tuple[datetime, int, bool]:
+def _order(event: TagEvent) -> tuple[datetime, int, bool]:
     return event.at, event.counter, event.kind in ("deregister", "unassign", "deprecate")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from perenne.common.cut import Cut
-from perenne.documents.replay import Event, Step
+from perenne.documents.replay import ReplayEvent, Step
 from perenne.loop.candidates import from_change
 from perenne.replay.policies import ORACLE
 from perenne.replay.walk import Walk, learned
@@ -38,7 +38,7 @@ def oracle(world: World, walks: Iterable[Walk]) -> Walk:
     steps = [Step(str(p), str(c.as_of), world.figures(c, p)) for p, c in zip(periods, chosen, strict=True)]
     before = [first, *chosen[:-1]]
     events = [
-        Event(str(period - 1), "chosen", learned(now))
+        ReplayEvent(str(period - 1), "chosen", learned(now))
         for period, was, now in zip(periods, before, chosen, strict=True)
         if now != was
     ]

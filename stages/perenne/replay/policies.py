@@ -11,12 +11,12 @@ import pandas as pd
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Drift
-from perenne.documents.replay import Event, Kind
+from perenne.documents.replay import Kind, ReplayEvent
 from perenne.loop.candidates import candidates, first_as_of
 from perenne.loop.decide import Debounce, decide
-from perenne.replay.gate import Gate
+from perenne.replay.judging import Gate
 from perenne.replay.plan import Plan
-from perenne.replay.walk import Policy, learned
+from perenne.replay.walk import RetrainingPolicy, learned
 from perenne.replay.watch import Watch
 from perenne.replay.world import World
 
@@ -28,7 +28,7 @@ class Never:
 
     name = "never"
 
-    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:  # noqa: ARG002
+    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:  # noqa: ARG002
         """Nothing."""
         return champion, []
 
@@ -41,12 +41,12 @@ class Every:
         self.batches = batches
         self.name = "always" if batches == 1 else f"every {batches}"
 
-    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
+    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Retrain if it is time."""
         if now == world.first or (now - world.first).n % self.batches:
             return champion, []
         cut = world.plan.cut(now)
-        return cut, [Event(str(now), "scheduled", learned(cut))]
+        return cut, [ReplayEvent(str(now), "scheduled", learned(cut))]
 
 
 class Settings(NamedTuple):
@@ -67,7 +67,7 @@ class Triggered:
         self.gate = Gate(world, self.answers)
         self.retrained: pd.Period | None = None
 
-    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
+    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Test the champion for drift, and act on the decision."""
         windows = self._watch(world, champion).windows(now)
         decision = decide(windows, self.settings.debounce, now, self.retrained)
@@ -78,17 +78,17 @@ class Triggered:
         offered = candidates(world.plan.cut(now), since, champion.known - champion.window + 1)
         if not offered and since is not None:
             first = first_as_of(champion, since)
-            return champion, [Event(str(now), "waiting", "", f"{why}; nothing before {first}", began)]
+            return champion, [ReplayEvent(str(now), "waiting", "", f"{why}; nothing before {first}", began)]
         self.retrained = now
         verdicts = []
         for candidate in offered:
             verdict = self.gate.judge(candidate.cut, champion)
             if verdict.answer == "eligible":
-                return candidate.cut, [Event(str(now), "released", learned(candidate.cut), why, began)]
+                return candidate.cut, [ReplayEvent(str(now), "released", learned(candidate.cut), why, began)]
             verdicts.append((verdict, candidate))
         kind: Kind = "undecided" if any(v.answer == "undecided" for v, _ in verdicts) else "rejected"
         blame = "; ".join(f"{c.name}: {v.answer} by {v.why}" for v, c in verdicts)
-        return champion, [Event(str(now), kind, learned(verdicts[0][1].cut), f"{why}; {blame}", began)]
+        return champion, [ReplayEvent(str(now), kind, learned(verdicts[0][1].cut), f"{why}; {blame}", began)]
 
     def _watch(self, world: World, champion: Cut) -> Watch:
         question = champion, self.settings.periods_per_false_alarm
@@ -115,7 +115,7 @@ def names(plan: Plan) -> list[str]:
     return [first, *(f"every {k}" for k in sorted(plan.settings.every, reverse=True)), *rest, ORACLE]
 
 
-FIXED: Mapping[str, Callable[[World], Policy]] = {
+FIXED: Mapping[str, Callable[[World], RetrainingPolicy]] = {
     "never": lambda _: Never(),
     "always": lambda _: Every(1),
     "ours": lambda world: Triggered(ours(world.plan), world),
@@ -123,7 +123,7 @@ FIXED: Mapping[str, Callable[[World], Policy]] = {
 """The policies with a name of their own. Schedules are called `every N`, and the oracle walks differently."""
 
 
-def make(name: str) -> Callable[[World], Policy]:
+def make(name: str) -> Callable[[World], RetrainingPolicy]:
     """The policy of a name, but the oracle's."""
     every = re.fullmatch(r"every ([1-9]\d*)", name)
     if every:

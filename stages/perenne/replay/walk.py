@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 
 from perenne.common.cut import Cut
-from perenne.documents.replay import Event, Kind, Step, WalkRecord
+from perenne.documents.replay import Kind, ReplayEvent, Step, WalkRecord
 from perenne.replay.world import World
 
 TRAINED: tuple[Kind, ...] = ("scheduled", "released", "rejected", "undecided", "chosen")  # each costs
@@ -19,20 +19,20 @@ class Walk(NamedTuple):
     policy: str
     seed: int
     steps: list[Step]
-    events: list[Event]
+    events: list[ReplayEvent]
     used: list[Cut]  # the models it released, the first one included
 
 
-class Policy(Protocol):
+class RetrainingPolicy(Protocol):
     """What to do when a batch has arrived."""
 
     name: str
 
-    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[Event]]:
+    def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Return the model for the next batches, and what was done."""
 
 
-def walk(world: World, policy: Policy) -> Walk:
+def walk(world: World, policy: RetrainingPolicy) -> Walk:
     """Let a policy act after each batch; the model that it leaves meets the next one."""
     champion = world.plan.cut(world.first)
     done = Walk(policy.name, world.plan.seed, [], [], [champion])

@@ -15,7 +15,7 @@ from perenne.replay.world import World
 from perenne.stats import spending
 
 
-class Verdict(NamedTuple):
+class ReplayVerdict(NamedTuple):
     """The answer, and the rules that stood in the way."""
 
     answer: VerdictAnswer
@@ -30,16 +30,16 @@ class Gate:
         self.world, self.answers = world, answers
         self.looks: dict[pd.Period, dict[int, float]] = {}
 
-    def judge(self, challenger: Cut, champion: Cut) -> Verdict:
+    def judge(self, challenger: Cut, champion: Cut) -> ReplayVerdict:
         """Whether the challenger is fresher than the champion, on the labels that measure it."""
         held = self.world.parts(challenger)["holdout"]
         alpha = self.look(held)
         if not alpha:
-            return Verdict("undecided", "earlier looks have spent all of alpha")
+            return ReplayVerdict("undecided", "earlier looks have spent all of alpha")
         question = challenger, champion, alpha
         if question not in self.answers:
             self.answers[question] = self._judged(challenger, champion, held, alpha)
-        found: Verdict = self.answers[question]
+        found: ReplayVerdict = self.answers[question]
         return found
 
     def look(self, held: list[pd.Period]) -> float:
@@ -54,7 +54,7 @@ class Gate:
             looks[number] = alpha
         return alpha
 
-    def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> Verdict:
+    def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> ReplayVerdict:
         world, policy = self.world, self.world.plan.gate
         # What a row takes to score says something of this machine and nothing of the history.
         rules = policy.rules.model_copy(update={"latency": None})
@@ -69,7 +69,9 @@ class Gate:
             alpha=alpha,
         )
         answer, findings = judge(seen, policy.model_copy(update={"rules": rules}), "fresher")
-        return Verdict(answer, ", ".join(f.rule for f in findings if f.answer not in ("pass", "not judged")))
+        return ReplayVerdict(
+            answer, ", ".join(f.rule for f in findings if f.answer not in ("pass", "not judged"))
+        )
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])

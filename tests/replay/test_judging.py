@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from perenne.replay.gate import Gate
+from perenne.replay.judging import Gate
 from perenne.replay.world import World
 from perenne.stats import spending
 
