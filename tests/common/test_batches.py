@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from perenne.common import batches
+from perenne.common import batches, disk
 from perenne.common.contract import Column, Type
 from perenne.common.errors import PerenneError
 from tests import tiny
@@ -132,9 +132,9 @@ def test_nullable_integers_stay_exact_on_disk(tmp_path: Path) -> None:
 def test_failure_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     """The new file takes the old one's place only once it is whole."""
     path = tmp_path / "new" / "a.txt"
-    with batches.replacing(path) as temporary:
+    with disk.replacing(path) as temporary:
         temporary.write_text("old", encoding="utf-8")
-    with contextlib.suppress(KeyboardInterrupt), batches.replacing(path) as temporary:
+    with contextlib.suppress(KeyboardInterrupt), disk.replacing(path) as temporary:
         temporary.write_text("ne", encoding="utf-8")
         raise KeyboardInterrupt
     assert [(p.name, p.read_text(encoding="utf-8")) for p in path.parent.iterdir()] == [("a.txt", "old")]
@@ -146,15 +146,15 @@ def test_folder_is_replaced_whole(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / ".raw.part").mkdir()
         (tmp_path / ".raw.part" / "killed").touch()
-        with batches.replacing(folder) as temporary:
-            batches.write_json(temporary / name, {})
+        with disk.replacing(folder) as temporary:
+            disk.write_json(temporary / name, {})
     assert [p.name for p in tmp_path.rglob("*")] == ["raw", "new"]
 
 
 def test_json_is_canonical(tmp_path: Path) -> None:
     """Sorted keys, six digits, null for what is no number: so a sum's last bits show nowhere."""
     path = tmp_path / "a.json"
-    batches.write_json(path, {"b": 0.1 + 0.2, "a": [math.nan, -math.inf, 1], "é": (1e-9,), "c": {2: True}})
+    disk.write_json(path, {"b": 0.1 + 0.2, "a": [math.nan, -math.inf, 1], "é": (1e-9,), "c": {2: True}})
     text = path.read_text(encoding="utf-8")
     assert json.loads(text) == {"a": [None, None, 1], "b": 0.3, "c": {"2": True}, "é": [1e-9]}
     assert text.startswith('{\n  "a"')

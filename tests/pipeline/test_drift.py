@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perenne.common import batches, strict_yaml
+from perenne.common import disk, strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
@@ -273,10 +273,10 @@ def test_predictions_beside_what_came() -> None:
     rows = visits(LATER[0])
     measured = pd.concat([REFERENCE[q] for q in BEFORE[2:]])
     assert found == {
-        "mean": batches.canonical(rows[PREDICTION].mean()),
-        "reference": batches.canonical(measured[PREDICTION].mean()),
+        "mean": disk.canonical(rows[PREDICTION].mean()),
+        "reference": disk.canonical(measured[PREDICTION].mean()),
         "observed": rows["y"].sum(),
-        "expected": batches.canonical(rows[PREDICTION].sum()),
+        "expected": disk.canonical(rows[PREDICTION].sum()),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from perenne.actions import artifact
 from perenne.actions.artifact import Artifact
 from perenne.actions.events import RunEnded
-from perenne.common import batches, git, strict_yaml
+from perenne.common import disk, git, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK
 from perenne.registry import storage
@@ -99,7 +99,7 @@ def unpack(results: Artifact, lock: bytes) -> set[str]:
 def _copy(results: Artifact, md5: str, to: Path, most: int) -> int:
     """Copy a file of the artifact to its place; return how many bytes it has."""
     digest, size = hashlib.md5(usedforsecurity=False), 0
-    with batches.replacing(to) as temporary:
+    with disk.replacing(to) as temporary:
         with results.open(f"{OBJECTS}/{md5}") as source, temporary.open("wb") as target:
             while piece := artifact.piece(source, md5):
                 size += len(piece)

@@ -1,17 +1,12 @@
-"""Files: one Parquet file per period, JSON that is the same on every machine, nothing half-written.
+"""Batches: one Parquet file per period.
 
 Also how a value is read as a type of the contract: in the same way wherever it comes from.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +14,7 @@ import pyarrow.parquet as pq
 
 from perenne.common import periods
 from perenne.common.contract import Column, Contract
+from perenne.common.disk import replacing
 from perenne.common.errors import PerenneError
 
 ARROW = {
@@ -32,51 +28,6 @@ ARROW = {
 
 EXACT = 2**53  # a float holds every integer below it
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` for a file or a folder.
-
-    It is renamed to `path` if the block ends without an error, and removed otherwise.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    _remove(temporary)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield temporary
-        _remove(path)
-        temporary.rename(path)
-    finally:
-        _remove(temporary)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write canonical JSON: sorted keys, floats to 6 significant digits, NaN and infinity as null.
-
-    Six digits, because the last digits of a sum depend on the width of the CPU's vectors.
-    """
-    text = json.dumps(canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as temporary:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
-
-
-def canonical(value: Any) -> Any:
-    """The same value in JSON's own types: floats to 6 significant digits, NaN and infinity as None."""
-    if isinstance(value, dict):
-        return {str(k): canonical(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(v) for v in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
 
 
 def typed(values: pd.Series, column: Column) -> pd.Series:

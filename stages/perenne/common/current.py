@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from perenne.common import strict_yaml
-from perenne.common.batches import replacing
+from perenne.common.disk import replacing
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CASES, PARAMS
 

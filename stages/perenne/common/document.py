@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ValidationError
 
-from perenne.common.batches import canonical, write_json
+from perenne.common.disk import canonical, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.typed import Model, explained
 

@@ -20,8 +20,8 @@ import pandas as pd
 import skops.io as sio
 from sklearn.pipeline import Pipeline
 
-from perenne.common.batches import replacing, write_json
 from perenne.common.contract import Column, Contract
+from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.names import CARD, MODEL
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_serializer,
 )
 
-from perenne.common.batches import canonical
+from perenne.common.disk import canonical
 from perenne.common.document import Document, Figure
 from perenne.common.errors import PerenneError
 from perenne.common.typed import Model

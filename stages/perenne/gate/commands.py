@@ -35,7 +35,7 @@ def gate(
 
     Exit status: 0 eligible, 1 rejected, 3 undecided, 2 could not judge.
     """
-    from perenne.common.batches import replacing
+    from perenne.common.disk import replacing
     from perenne.common.errors import PerenneError
     from perenne.gate import gate as judge
     from perenne.pages import verdict as page

@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, model, params
+from perenne.common import batches, disk, model, params
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
@@ -234,9 +234,9 @@ def main() -> None:
     page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")
-    with batches.replacing(DRIFT_TIMELINE) as temporary:
+    with disk.replacing(DRIFT_TIMELINE) as temporary:
         timeline(report).to_csv(temporary, index=False, float_format="%.6g")
-    with batches.replacing(DRIFT_PAGE) as temporary:
+    with disk.replacing(DRIFT_PAGE) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

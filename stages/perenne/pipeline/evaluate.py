@@ -12,7 +12,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, model, params, periods
+from perenne.common import batches, disk, model, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTIONS
 from perenne.common.params import Evaluate
@@ -229,7 +229,7 @@ def main() -> None:
         "slices": by_slice(report),
         "timeline": timeline(rows, scores, contract),
     }
-    with batches.replacing(PLOTS) as folder:
+    with disk.replacing(PLOTS) as folder:
         folder.mkdir()
         for name, frame in plots.items():
             frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
@@ -237,5 +237,5 @@ def main() -> None:
         [contract.time, *contract.entity, *filter(None, [contract.block]), *contract.slices, contract.target]
     )
     batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(prediction=scores)))
-    batches.write_json(METRICS, report.metrics())
+    disk.write_json(METRICS, report.metrics())
     report.write(EVALUATION)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from perenne.cases.source import Batch, source_of
-from perenne.common import batches, params, periods
+from perenne.common import batches, disk, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import RAW
@@ -58,6 +58,6 @@ def main() -> None:
     """Write `data/raw/`, all of it or nothing."""
     p = params.load("ingest")
     contract = read_contract(p.case)
-    with batches.replacing(RAW) as folder:
+    with disk.replacing(RAW) as folder:
         for period, frame in tqdm(ingest(p.ingest, contract), desc="ingest", unit="batch", disable=None):
             batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, contract))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import batches, params
+from perenne.common import batches, disk, params
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
@@ -71,7 +71,7 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
     """Write the labelled rows of some batches into one file, a batch at a time, and count them."""
     like = batches.schema(contract)
     written, total, sums = 0, 0, 0.0
-    with batches.replacing(path) as temporary:
+    with disk.replacing(path) as temporary:
         with pq.ParquetWriter(temporary, like, compression="zstd") as writer:
             for file in files.values():
                 batch = batches.read_parquet(file)

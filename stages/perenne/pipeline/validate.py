@@ -11,7 +11,7 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, params
+from perenne.common import batches, disk, params
 from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CLEAN, QUARANTINE, RAW, VALIDATION
@@ -129,7 +129,7 @@ def main() -> None:
     files = batches.listed(RAW, contract)
     through = max(files)
     counts: dict[str, ValidationCounts] = {}
-    with batches.replacing(CLEAN) as clean, batches.replacing(QUARANTINE) as quarantine:
+    with disk.replacing(CLEAN) as clean, disk.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
             raw = batches.read_parquet(path, nullable=True)
             absent = [name for name in contract.columns if name not in raw]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from perenne.common import batches
+from perenne.common import disk
 from perenne.documents.replay import Costs, Done, Point, PolicyCosts, ReplayReport, Step, TriedParams
 from perenne.pages import replay as page
 from perenne.replay import costs, grid, policies, store
@@ -83,9 +83,9 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
     if tried:
         frames["grid"] = grid_table(tried, next(iter(plans.values())))
     for name, frame in frames.items():
-        with batches.replacing(folder / f"{name}.csv") as temporary:
+        with disk.replacing(folder / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
-    with batches.replacing(folder / "index.html") as temporary:
+    with disk.replacing(folder / "index.html") as temporary:
         temporary.write_text(page.render(report(walks, plans, tried)), encoding="utf-8")
     return folder
 

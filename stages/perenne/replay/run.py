@@ -11,7 +11,7 @@ from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches
+from perenne.common import disk
 from perenne.documents.replay import Costs, GridRecord, Kept, WalkRecord
 from perenne.replay import grid, plan, policies, store
 from perenne.replay.oracle import oracle
@@ -112,6 +112,6 @@ def _kept(world: World, name: str, kind: type[K], make: Callable[[], K]) -> K:
         if not path.exists():
             with threadpool_limits(1):
                 done = make()
-            with batches.replacing(path) as temporary:
+            with disk.replacing(path) as temporary:
                 temporary.write_text(done.model_dump_json(), encoding="utf-8")
     return kind.model_validate_json(path.read_bytes())

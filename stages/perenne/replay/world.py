@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, model, periods
+from perenne.common import batches, disk, model, periods
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.documents.card import load_model, save_model
@@ -78,7 +78,7 @@ class World:
             if clean.exists():
                 return
             through = periods.parse(plan.params.ingest.through, self.contract.period, "ingest.through")
-            with batches.replacing(clean) as folder:
+            with disk.replacing(clean) as folder:
                 for period, frame in ingest.ingest(plan.params.ingest, self.contract):
                     path = folder / f"{periods.stem(period)}.parquet"
                     raw = ingest.table(frame, self.contract).to_pandas(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import batches, git, locked, notes
+from perenne.common import disk, git, locked, notes
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK, MODEL, REVIEW_JSON, REVIEW_PAGE
 from perenne.documents.review import Review, ReviewAnswer, Trust
@@ -80,7 +80,7 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
 def write(review: Review, folder: Path) -> None:
     """Write review.json and review.md into a folder, each whole or not at all."""
     review.write(folder / REVIEW_JSON)
-    with batches.replacing(folder / REVIEW_PAGE) as temporary:
+    with disk.replacing(folder / REVIEW_PAGE) as temporary:
         temporary.write_text(page.page(review), encoding="utf-8")
 
 
