@@ -19,7 +19,7 @@ from perenne.serving.batcher import Batcher, Busy
 from perenne.serving.forest import Array
 from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
 from perenne.serving.predictions import PredictResult, as_json
-from perenne.serving.prometheus import Metrics
+from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.served import Served
 from perenne.serving.shadow import Shadow
 from tests import tiny
@@ -77,7 +77,7 @@ class Desk:
 
     def __init__(self, *, quick: bool = True, shade: Sizes | None = None) -> None:
         self.scorer, self.log = Sizes(quick=quick), Paper()
-        self.metrics = Metrics([0.5, 1.0], list)
+        self.metrics = ServiceMetrics([0.5, 1.0], list)
         self.live = served(self.scorer)
         beside = served(shade, "v2.0.0") if shade else None
         self.shadow = Shadow(lambda: beside, self.log, self.metrics)

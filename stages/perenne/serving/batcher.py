@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from perenne.common.names import PROD
 from perenne.serving.log import Entry, Log
 from perenne.serving.predictions import PredictResult
-from perenne.serving.prometheus import Metrics
+from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.shadow import Shadow
@@ -52,7 +52,7 @@ class Batcher:
 
     """
 
-    def __init__(self, live: Callable[[], Served], log: Log, shadow: Shadow, metrics: Metrics) -> None:
+    def __init__(self, live: Callable[[], Served], log: Log, shadow: Shadow, metrics: ServiceMetrics) -> None:
         self._live = live
         self._log = log
         self._shadow = shadow

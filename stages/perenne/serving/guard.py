@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from perenne.serving.prometheus import Metrics
+from perenne.serving.prometheus import ServiceMetrics
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -48,7 +48,7 @@ class Guard:
         self,
         app: ASGIApp,
         direct: Mapping[tuple[str, str], Route],
-        metrics: Metrics,
+        metrics: ServiceMetrics,
         token_sha256: str | None,
         paths: set[str],
     ) -> None:

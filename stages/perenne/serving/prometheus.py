@@ -34,7 +34,7 @@ class _Common(TypedDict):
     registry: CollectorRegistry
 
 
-class Metrics:
+class ServiceMetrics:
     """The counters of one service, and the readings that it takes when Prometheus scrapes.
 
     Parameters

@@ -13,7 +13,7 @@ from perenne.serving.batcher import Batcher
 from perenne.serving.follower import Follower
 from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.predictions import PredictResult
-from perenne.serving.prometheus import Metrics, Reading
+from perenne.serving.prometheus import Reading, ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
@@ -64,7 +64,7 @@ class Service:
             raise PerenneError(self.prod.refused.why if self.prod.refused else "nothing can be served")
         await self.shadow.check()
         self.log = Log(self.settings.log_url, self.settings.log)
-        self.metrics = Metrics(_score_buckets(self.prod.live), self._readings)
+        self.metrics = ServiceMetrics(_score_buckets(self.prod.live), self._readings)
         shadow = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, shadow, self.metrics)
         self._task = asyncio.get_running_loop().create_task(self._follow())

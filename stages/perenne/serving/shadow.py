@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from perenne.serving.log import Entry, Log, LogUnavailable
-from perenne.serving.prometheus import Metrics
+from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 
@@ -17,7 +17,7 @@ MAX_WAITING = 2_000  # rows; further rows are dropped and counted
 class Shadow:
     """Scores in a thread, one batch after the other; if it is too slow it drops rows and counts them."""
 
-    def __init__(self, live: Callable[[], Served | None], log: Log, metrics: Metrics) -> None:
+    def __init__(self, live: Callable[[], Served | None], log: Log, metrics: ServiceMetrics) -> None:
         self._live = live
         self._log = log
         self._metrics = metrics
