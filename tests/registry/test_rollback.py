@@ -145,7 +145,7 @@ def test_empty_stage_needs_a_version_to_be_named(here: Project, release: Release
         back()
     release("v1.0.0")
     here.run("git tag -a -m x 'retirement#prod!#2'")
-    with pytest.raises(PerenneError, match="nothing is in prod"):
+    with pytest.raises(PerenneError, match="prod is empty, so there is no version before"):
         back()
     line = rollback("retirement", to="v1.0.0", reason="x", push=False)
     assert line.startswith("retirement@v1.0.0 is in prod which was empty, by retirement#prod#3")
@@ -155,7 +155,7 @@ def test_deprecated_model_is_not_rolled_back(here: Project, release: Release) ->
     """The tags would be made and count for nothing."""
     release("v1.0.0")
     here.run("git tag -a -m x retirement@deprecated")
-    with pytest.raises(PerenneError, match="retirement: deprecated by retirement@deprecated; it takes a new"):
+    with pytest.raises(PerenneError, match="retirement: deprecated by retirement@deprecated; register a new"):
         back("v1.0.0")
 
 

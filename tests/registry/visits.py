@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests import tiny
-from tests.project import Project
+from tests.project import ROOT, Project
 
 INPUT = "data/incoming/visits.csv"
 LEAST = """\
@@ -27,7 +27,8 @@ def least(to: Path) -> Project:
     project.write(".dvc/config", "")
     project.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
     project.write("requirements.txt", "a==1\n")
-    project.write("stages/__init__.py", "")
+    project.write("stages/__init__.py", (ROOT / "stages/__init__.py").read_text(encoding="utf-8"))
+    project.write("stages/perenne/__init__.py", "")
     project.run("git init -q -b main")
     project.commit("first")
     return project
