@@ -20,7 +20,7 @@ from tests.project import Project
 from tests.registry.visits import visits
 
 METRICS = "data/reports/metrics.json"
-SPLIT = "stages/perenne/pipeline/split.py"
+CUT = "stages/perenne/common/cut.py"
 TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
 TRAINED_ON_ALL = """
 import pandas as pd
@@ -182,7 +182,7 @@ def test_data_of_another_stage_may_not_look_like_code(project: Project) -> None:
 
 UNDECLARED = {
     "plainly": ('pd.read_parquet("data/split/holdout.parquet")', "fails"),
-    "where it is": ('*map(pd.read_parquet, Path("data/clean").glob("*-04.parquet"))', "makes another"),
+    "where it is": ('*map(pd.read_parquet, __import__("pathlib").Path("data/clean").glob("*-04.parquet"))', "makes another"),
 }
 
 
@@ -200,9 +200,9 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
 
 
 def test_split_that_overlaps_is_reported(project: Project) -> None:
-    """By the rows, though split.py itself says that all is well."""
+    """By the rows, though the stage itself reports no error."""
     assert verify.mixed(project.path) == []
-    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", SPLIT)
+    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", CUT)
     assert project.repro("split") == ["split"]
     assert verify.mixed(project.path) == [
         "data/split/train.parquet: goes to 2021-03, with labels 0 period(s) late; "
