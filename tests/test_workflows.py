@@ -25,8 +25,11 @@ BIN = Path(sys.executable).parent
 
 WORKFLOWS = sorted(GITHUB.glob("workflows/*.y*ml"))
 ACTIONS = sorted(GITHUB.glob("actions/**/action.y*ml"))
-AUDITED = [*WORKFLOWS, *ACTIONS, GITHUB / "dependabot.yml"]
+DEPENDABOT = GITHUB / "dependabot.yml"
+AUDITED = [*WORKFLOWS, *ACTIONS, DEPENDABOT]
+FORMS = sorted(GITHUB.glob("ISSUE_TEMPLATE/*.y*ml"))
 CI = GITHUB / "workflows" / "ci.yml"
+PACKAGE = GITHUB / "workflows" / "package.yml"
 
 ZIZMOR_CONFIG = """\
 rules:
@@ -213,7 +216,13 @@ def test_every_file_keeps_every_rule(path: Path, rule: Rule) -> None:
 
 def test_no_file_is_overlooked() -> None:
     """Every YAML file under .github is one that the tests look at."""
-    assert sorted(GITHUB.rglob("*.y*ml")) == sorted(AUDITED)
+    assert sorted(GITHUB.rglob("*.y*ml")) == sorted([*AUDITED, *FORMS])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=_name)
+def test_readme_lists_every_workflow(path: Path) -> None:
+    """The README says what each workflow does, and what it may."""
+    assert re.search(rf"^\|.*`{path.name}`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_good_workflow_keeps_every_rule() -> None:
@@ -356,14 +365,116 @@ def test_whoever_has_a_secret_runs_the_default_branch(path: Path) -> None:
     assert "pull_request_target" not in triggers
 
 
+# package.yml.
+
+
+def _matches(pattern: str, tag: str) -> bool:
+    """Whether a tag starts a workflow. In GitHub's filters `*` is anything but `/`, and `.` is a dot."""
+    return re.fullmatch(pattern.replace(".", r"\.").replace("*", "[^/]*"), tag) is not None
+
+
+@pytest.mark.parametrize(
+    ("tag", "starts"),
+    [
+        ("v0.1.0", True),
+        ("v12.0.10", True),
+        ("v0.2.0rc1", True),
+        ("retirement@v1.2.0", False),
+        ("vans@v1.2.0", False),
+        ("v1-sales@v1.2.0", False),
+        ("retirement#prod#1", False),
+        ("v1", False),
+        ("version", False),
+    ],
+)
+def test_package_is_built_for_its_own_tags_alone(tag: str, *, starts: bool) -> None:
+    """A version of a model starts nothing, be its name one with a v in front."""
+    triggers = yaml.safe_load(PACKAGE.read_text())[True]  # YAML 1.1 reads `on` so
+    assert list(triggers) == ["push"]
+    (pattern,) = triggers["push"]["tags"]
+    assert list(triggers["push"]) == ["tags"]
+    assert _matches(pattern, tag) is starts
+
+
+def test_package_is_built_without_a_token_and_signed_without_our_code() -> None:
+    """The job that runs our code may only read, and the one that signs runs none and starts after it."""
+    jobs = _jobs(PACKAGE.read_text())
+    assert jobs["build"]["permissions"] == {"contents": "read"}
+    assert "make dist" in _scripts(PACKAGE.read_text())
+    assert [
+        s for s in jobs["build"]["steps"] if "cache" in s.get("uses", "") or "./" in s.get("uses", "")
+    ] == []
+    assert jobs["attest"]["needs"] == "build"
+    assert jobs["attest"]["permissions"]["id-token"] == "write"
+    assert [step["run"].split()[0] for step in jobs["attest"]["steps"] if "run" in step] == ["gh"]
+
+
+def test_publishing_is_off_until_somebody_turns_it_on() -> None:
+    """It is a job of its own, after the attestation, for a variable of the repository."""
+    publishing = [name for name, job in _jobs(PACKAGE.read_text()).items() if "publish " in str(job["steps"])]
+    assert publishing == ["publish"]
+    job = _jobs(PACKAGE.read_text())["publish"]
+    assert (job["if"], job["needs"]) == ("vars.PUBLISH == 'true'", "attest")
+
+
+# What comes in: issues, and new versions of what we depend on.
+
+
+@pytest.mark.parametrize("path", FORMS, ids=_name)
+def test_issue_form_is_one_that_github_shows(path: Path) -> None:
+    """GitHub hides a form that lacks a name or a description, or a field's label, or that repeats an id."""
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "config":
+        assert set(form) <= {"blank_issues_enabled", "contact_links"}
+        return
+    assert set(form) <= {"name", "description", "labels", "body"}
+    assert form["name"]
+    assert form["description"]
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert {field["type"] for field in fields} <= {"input", "textarea", "dropdown", "checkboxes"}
+    assert all(field["attributes"]["label"] for field in fields)
+    ids = [field["id"] for field in fields]
+    assert len(set(ids)) == len(ids)
+
+
+def test_dependabot_knows_all_that_is_pinned() -> None:
+    """Every folder in Git with a lock, a Dockerfile or actions is one that Dependabot looks at."""
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kinds = {"requirements.txt": "pip", "package-lock.json": "npm", "Dockerfile": "docker"}
+    pinned = {
+        (kinds[path.name], f"/{path.parent}".removesuffix("."))
+        for path in map(Path, files.split())
+        if path.name in kinds
+    }
+    known = {
+        (update["package-ecosystem"], folder)
+        for update in yaml.safe_load(DEPENDABOT.read_text())["updates"]
+        for folder in update.get("directories", [update.get("directory")])
+    }
+    assert known - pinned == {("github-actions", "/"), ("github-actions", "/.github/actions/*")}
+    assert pinned <= known
+
+
 # ci.yml.
 
 
 def test_ci_runs_what_a_contributor_runs() -> None:
-    """The workflow calls the targets that .ci/run calls, and no others."""
+    """The workflow calls the targets that .ci/run calls; on one Python the tests run under coverage."""
     targets = re.findall(r"^make .+$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert targets
-    assert sorted(s for s in _scripts(CI.read_text()) if s.startswith("make")) == sorted(targets)
+    assert "make test" in targets
+    scripts = [script for script in _scripts(CI.read_text()) if script.startswith("make")]
+    assert sorted(scripts) == sorted([*targets, "make coverage"])
+
+
+def test_ci_runs_the_tests_once_on_each_python() -> None:
+    """Either with or without coverage, and with it where it costs least: on the newest Python."""
+    job = _jobs(CI.read_text())["test"]
+    newest = job["strategy"]["matrix"]["python-version"][-1]
+    conditions = {step["run"]: step["if"] for step in job["steps"] if step.get("run", "").startswith("make")}
+    assert conditions == {
+        "make test": f"matrix.python-version != '{newest}'",
+        "make coverage": f"matrix.python-version == '{newest}'",
+    }
 
 
 def test_ci_tests_every_python_that_is_supported() -> None:

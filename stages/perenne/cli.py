@@ -17,10 +17,34 @@ from perenne.serving import commands as serving
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # subcommands inherit them
     help="A Git-native machine-learning pipeline that keeps a released model true.",
 )
+
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the option's value
+    """Print the installed version and exit, if `--version` was given."""
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"perenne {version('perenne')}")
+    except PackageNotFoundError:
+        typer.echo("perenne (version unknown: this is a source folder, and the package is not installed)")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
 
 
 @app.command()

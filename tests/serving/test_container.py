@@ -33,6 +33,12 @@ def test_it_is_not_root_and_has_a_health_check() -> None:
     assert last["VOLUME"] == last["WORKDIR"] == "/data"
 
 
+def test_base_is_pinned_by_its_digest() -> None:
+    """A tag moves; a digest does not. Its Python is one that the package supports."""
+    (base,) = [rest for name, rest in instructions() if name == "FROM"]
+    assert re.fullmatch(r"python:3\.1[123]-slim@sha256:[0-9a-f]{64}", base)
+
+
 def test_installed_packages_are_locked() -> None:
     """With hashes. The copied files exist, and do not include data, tests or secrets."""
     runs = [rest for name, rest in instructions() if name == "RUN" and "pip" in rest]

@@ -76,6 +76,8 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "perenne.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(
-        PerenneError, match=r"uvloop is not installed; pip install 'perenne\[serve\]' brings it"
+        PerenneError,
+        match=r"^uvloop is not installed; make dev installs it, and so does "
+        r"pip install 'perenne\[serve\] @ git\+REPOSITORY_URL@TAG'$",
     ):
         commands.serve()

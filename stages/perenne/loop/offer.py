@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from perenne import forge
-from perenne.common import git, locked, names, notes
+from perenne.common import extras, git, locked, names, notes
 from perenne.common.errors import PerenneError
 from perenne.documents.decision import MonitorDecision
 from perenne.forge.port import Check, Forge
@@ -99,7 +99,7 @@ def release(
     trial = _trial(decision.case)
     messages = [registry.release(stage=names.PROD, policy_from=base, push=push, dry_run=False, trial=trial)]
     if trial is None:
-        messages[0] += "; not tested in the server, which the extra `serve` installs"
+        messages[0] += f"; not tested in the server, which is not installed; {extras.install('serve')}"
     step(f"release: {messages[0]}")
     messages.append(_follow(onto, name, commit, push=push))
     step(f"follow: {messages[-1]}")

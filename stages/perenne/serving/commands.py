@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from perenne.common import extras
 from perenne.common.errors import PerenneError
 from perenne.common.names import PROD
 from perenne.common.options import Case, Push, current_case
@@ -22,9 +23,7 @@ def needs_serve_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise PerenneError(
-            f"{error.name} is not installed; pip install 'perenne[serve]' brings it"
-        ) from error
+        raise PerenneError(f"{error.name} is not installed; {extras.install('serve')}") from error
 
 
 LogURL = Annotated[
