@@ -155,7 +155,7 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "estimator outside the namespace": (
         "train",
         params("sklearn.linear_model", "xgboost.linear_model"),
-        "params.yaml: train.estimator: 'xgboost.linear_model.LogisticRegression' is no estimator of",
+        "params.yaml: train.estimator: 'xgboost.linear_model.LogisticRegression' is not an estimator of",
     ),
     "missing column": (
         "ingest",

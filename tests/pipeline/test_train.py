@@ -73,27 +73,30 @@ WRITTEN = "write it like sklearn.ensemble.HistGradientBoostingClassifier"
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("os.system", f"'os.system' is no estimator of scikit-learn; {WRITTEN}"),
-        ("numpy.linalg.solve", f"'numpy.linalg.solve' is no estimator of scikit-learn; {WRITTEN}"),
-        ("sklearnx.ensemble.Model", f"'sklearnx.ensemble.Model' is no estimator of scikit-learn; {WRITTEN}"),
-        ("sklearn", f"'sklearn' is no estimator of scikit-learn; {WRITTEN}"),
-        ("sklearn.ensemble", f"'sklearn.ensemble' is no estimator of scikit-learn; {WRITTEN}"),
-        ("LogisticRegression", f"'LogisticRegression' is no estimator of scikit-learn; {WRITTEN}"),
-        ("", f"'' is no estimator of scikit-learn; {WRITTEN}"),
+        ("os.system", f"'os.system' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("numpy.linalg.solve", f"'numpy.linalg.solve' is not an estimator of scikit-learn; {WRITTEN}"),
+        (
+            "sklearnx.ensemble.Model",
+            f"'sklearnx.ensemble.Model' is not an estimator of scikit-learn; {WRITTEN}",
+        ),
+        ("sklearn", f"'sklearn' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("sklearn.ensemble", f"'sklearn.ensemble' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("LogisticRegression", f"'LogisticRegression' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("", f"'' is not an estimator of scikit-learn; {WRITTEN}"),
         ("sklearn.esemble.Model", "'sklearn.esemble.Model': No module named 'sklearn.esemble'"),
         ("sklearn.os.system", "'sklearn.os.system': No module named 'sklearn.os'"),
         (
             "sklearn.ensemble.HistGradientBostingClassifier",
-            "'sklearn.ensemble.HistGradientBostingClassifier' is no estimator; "
+            "'sklearn.ensemble.HistGradientBostingClassifier' is not an estimator; "
             "did you mean 'HistGradientBoostingClassifier'?",
         ),
         (
             "sklearn.dummy.dummyclassifier",
-            "'sklearn.dummy.dummyclassifier' is no estimator; "
+            "'sklearn.dummy.dummyclassifier' is not an estimator; "
             "did you mean 'DummyClassifier'? Valid: BaseEstimator, DummyClassifier, DummyRegressor",
         ),
-        ("sklearn.utils.check_array", "'sklearn.utils.check_array' is no estimator"),
-        ("sklearn.ensemble.__loader__", "'sklearn.ensemble.__loader__' is no estimator"),
+        ("sklearn.utils.check_array", "'sklearn.utils.check_array' is not an estimator"),
+        ("sklearn.ensemble.__loader__", "'sklearn.ensemble.__loader__' is not an estimator"),
     ],
 )
 def test_only_estimators_of_scikit_learn_can_be_named(path: str, message: str) -> None:

@@ -55,12 +55,12 @@ def names() -> list[str]:
 def model(name: str) -> type[Source]:
     """The class of a source, from its module."""
     module = import_module(f"{cases.__name__}.{name}")
-    (found,) = (
+    (source,) = (
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Source) and value.__module__ == module.__name__
     )
-    return found
+    return source
 
 
 def source_of(ingest: Ingest, name: str = str(PARAMS)) -> Source:

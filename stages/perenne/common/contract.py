@@ -1,4 +1,4 @@
-"""The contract: what a row is. Columns, types, roles, allowed values, and how late labels come."""
+"""The contract: what a row is. Columns, types, roles, allowed values, and how late labels arrive."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ class Contract(Model):
             along = self.headline.along
             numbers = [n for n in self.features if self.columns[n].type in ("integer", "number")]
             if along not in numbers:
-                raise ValueError(f"headline.along: {along!r} is no numeric feature; {hint(along, numbers)}")
+                raise ValueError(
+                    f"headline.along: {along!r} is not a numeric feature; {hint(along, numbers)}"
+                )
         return self
 
     def named(self, role: Role | str) -> list[str]:

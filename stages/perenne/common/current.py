@@ -1,4 +1,4 @@
-"""Which case is current: the one whose params are at the root."""
+"""The current case: the one whose params are at the root."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def use(case: str, *, force: bool = False) -> str:
 
 
 def _case(text: bytes) -> object:
-    """The case that params name; None if they are in no state to name one."""
+    """The case that params name; None if they cannot be read or name none."""
     try:
-        found = strict_yaml.loads(text.decode("utf-8"))
+        content = strict_yaml.loads(text.decode("utf-8"))
     except (PerenneError, UnicodeDecodeError):
         return None
-    return found.get("case") if isinstance(found, dict) else None
+    return content.get("case") if isinstance(content, dict) else None
 
 
 def _committed() -> bytes | None:
     """The params of the last commit, None where there is none."""
-    found = subprocess.run(  # noqa: S603 -- constant arguments
+    shown = subprocess.run(  # noqa: S603 -- constant arguments
         ["git", "show", f"HEAD:./{PARAMS}"],  # noqa: S607 -- the user's own git
         capture_output=True,
         check=False,
         cwd=Path.cwd(),
     )
-    return found.stdout if found.returncode == 0 else None
+    return shown.stdout if shown.returncode == 0 else None

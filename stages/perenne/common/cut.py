@@ -61,6 +61,11 @@ class Cut(NamedTuple):
         """The periods that later ones are compared with: all that the model may know, in the given order."""
         return [period for period in history if self.first <= period <= self.as_of]
 
+    @property
+    def first_news(self) -> pd.Period:
+        """The first period with anything that the model cannot know: as of that, only its labels."""
+        return self.as_of - self.label_delay + 1
+
     def is_news(self, period: pd.Period) -> bool:
         """Whether anything of a period is new to the model: its rows, or only its labels.
 
@@ -68,7 +73,7 @@ class Cut(NamedTuple):
         >>> [cut.is_news(pd.Period(q)) for q in ("2019Q3", "2019Q4", "2020Q1")]
         [False, True, True]
         """
-        return bool(period + self.label_delay > self.as_of)
+        return bool(period >= self.first_news)
 
     def news(self, history: Iterable[pd.Period]) -> list[pd.Period]:
         """The periods that are news, in the given order; none before a batch after `as_of` is there."""

@@ -140,7 +140,7 @@ def loads(data: bytes, name: str) -> Pipeline:
     try:
         strange = sorted(set(sio.get_untrusted_types(data=data)) - set(TRUSTED))
         pipeline = None if strange else sio.loads(data, trusted=list(TRUSTED))
-    except Exception as error:  # what is no model file can fail in any way
+    except Exception as error:  # a file that is not a model can fail in any way
         raise PerenneError(f"{name}: not a model file: {' '.join(str(error).split())}") from error
     if strange:
         raise PerenneError(f"{name}: holds types that are not trusted: {', '.join(strange)}")

@@ -128,7 +128,7 @@ def _line(text: str, kind: str, name: str, subject: str) -> Line:
         line = None
     if not isinstance(line, dict):
         raise PerenneError(
-            f"{REF}: {kind} {name[:12]}: {text[:60]!r} is no line of JSON; "
+            f"{REF}: {kind} {name[:12]}: {text[:60]!r} is not a line of JSON; "
             f"git notes --ref={REF} edit {subject[:12]} mends it"
         )
     return line

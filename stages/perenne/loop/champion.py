@@ -56,5 +56,5 @@ def importance(rev: str) -> dict[str, float]:
 
 def scored(champion: Champion, rows: pd.DataFrame) -> pd.Series:
     """The champion's scores, as the stage `drift` rounds them."""
-    found = contenders.scores(champion.loaded, rows).round(9)
-    return pd.Series(found, index=rows.index)
+    scores = contenders.scores(champion.loaded, rows).round(9)
+    return pd.Series(scores, index=rows.index)

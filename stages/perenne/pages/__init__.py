@@ -1,1 +1,1 @@
-"""Pages for people: what the statistics decided, in words first, and then in pictures."""
+"""Pages for people: first the decision as sentences, then tables and charts."""

@@ -78,12 +78,12 @@ def asked(comparisons: list[Comparison]) -> Answer:
         return Answer("", {}, [f"Evidently failed: no answer in {SECONDS} seconds"])
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Answer("", {}, [f"Evidently failed: exit status {error.returncode}, {last or 'no word'}"])
+        return Answer("", {}, [f"Evidently failed: exit status {error.returncode}, {last or 'no message'}"])
     html, flags, failed = json.loads(done.stdout)
     return Answer(html, {name: Flag(*flag) for name, flag in flags.items()}, failed)
 
 
-def told(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
 
@@ -105,7 +105,7 @@ def answered(comparisons: list[Comparison]) -> Answer:
         try:
             html, its_flags, its_failed = drawn(comparison)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the rest of the page stands
-            failed.append(f"{comparison.name}: Evidently failed: {told(error)}")
+            failed.append(f"{comparison.name}: Evidently failed: {in_a_line(error)}")
             continue
         pages.append(html)
         flags |= its_flags
@@ -135,7 +135,7 @@ def alone(comparison: Comparison, name: str) -> str:
             )
         )
     except Exception as error:  # noqa: BLE001 -- it is what this function is for
-        return told(error)
+        return in_a_line(error)
     return ""
 
 
@@ -188,7 +188,7 @@ def flagged(metrics: list[dict[str, Any]]) -> dict[str, Flag]:
 
 def joined(pages: list[str]) -> str:
     """Evidently's pages as one, the same bytes for the same figures: ids numbered, numbers rounded."""
-    (dashboard, graphs), *others = ([json.loads(found[2]) for found in DATA.finditer(page)] for page in pages)
+    (dashboard, graphs), *others = ([json.loads(match[2]) for match in DATA.finditer(page)] for page in pages)
     for more, its_graphs in others:
         dashboard["widgets"] += more["widgets"]
         graphs |= its_graphs
@@ -196,7 +196,7 @@ def joined(pages: list[str]) -> str:
     settled = [same(dashboard, ids), {number(key, ids): same(graph, ids) for key, graph in graphs.items()}]
     # A value of the data may hold "</script>", which would end the script that it is written in.
     data = iter(json.dumps(part, separators=(",", ":")).replace("<", r"\u003c") for part in settled)
-    return NAME.sub("drift", DATA.sub(lambda found: f"var {found[1]} = {next(data)};", pages[0])).lstrip()
+    return NAME.sub("drift", DATA.sub(lambda match: f"var {match[1]} = {next(data)};", pages[0])).lstrip()
 
 
 def number(uuid: str, ids: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ from perenne.common.params import Ingest
 def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
     """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
 
-    Sorted, so that a batch keeps its bytes when the same rows come in another order or in other files.
+    Sorted, so that a batch keeps its bytes if the same rows arrive in another order or in other files.
     """
     source = source_of(section)
     periods.parse(source.through, contract.period, "params.yaml: ingest.through")

@@ -50,7 +50,7 @@ def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Perio
 
 
 def labelled(rows: pd.DataFrame, target: str) -> pd.DataFrame:
-    """The rows whose outcome is known; a matured label may still never have come."""
+    """The rows whose outcome is known; even a matured label may be missing."""
     return rows[rows[target].notna()]
 
 

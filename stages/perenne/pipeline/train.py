@@ -122,7 +122,7 @@ def imported(path: str) -> type[BaseEstimator]:
     name, _, attribute = path.rpartition(".")
     if not name.startswith("sklearn."):
         raise PerenneError(
-            f"params.yaml: train.estimator: {path!r} is no estimator of scikit-learn; "
+            f"params.yaml: train.estimator: {path!r} is not an estimator of scikit-learn; "
             "write it like sklearn.ensemble.HistGradientBoostingClassifier"
         )
     try:
@@ -132,7 +132,7 @@ def imported(path: str) -> type[BaseEstimator]:
     classes = [n for n, c in inspect.getmembers(module, inspect.isclass) if issubclass(c, BaseEstimator)]
     if attribute not in classes:
         raise PerenneError(
-            f"params.yaml: train.estimator: {path!r} is no estimator; {hint(attribute, classes)}"
+            f"params.yaml: train.estimator: {path!r} is not an estimator; {hint(attribute, classes)}"
         )
     cls: type[BaseEstimator] = getattr(module, attribute)
     return cls

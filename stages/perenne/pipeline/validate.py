@@ -33,7 +33,7 @@ class Checked(NamedTuple):
 
 
 def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, matured: bool) -> Checked:
-    """Check a batch against its contract. `matured`: its labels have come, so a missing one is a fault."""
+    """Check a batch against its contract. `matured`: its labels are known, so a missing one is an error."""
     raw = raw.reset_index(drop=True)
     frame = pd.DataFrame(
         {name: batches.typed(raw[name], column) for name, column in contract.columns.items()}

@@ -39,8 +39,8 @@ class Gate:
         question = challenger, champion, alpha
         if question not in self.answers:
             self.answers[question] = self._judged(challenger, champion, held, alpha)
-        found: ReplayVerdict = self.answers[question]
-        return found
+        verdict: ReplayVerdict = self.answers[question]
+        return verdict
 
     def look(self, held: list[pd.Period]) -> float:
         """What the next look at some batches may spend, which is written down."""

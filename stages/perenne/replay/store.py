@@ -46,7 +46,7 @@ def _matching(pattern: str) -> list[Path]:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Keep other processes from making the same thing meanwhile; whoever waited finds it made."""
+    """Keep other processes from making the same thing meanwhile; a process that waited finds it made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -20,22 +20,22 @@ class Watch:
         """Its reference is what measured it."""
         self.world, self.champion = world, champion
         measured = {period: self._scored(period) for period in world.parts(champion)["holdout"]}
-        found = concept.watched(
+        watched = concept.watched(
             measured, world.contract, periods=spec.periods_per_false_alarm, seed=spec.seed
         )
-        self.detectors = concept.Detectors(found, seed=spec.seed)
-        self.next = champion.as_of - champion.label_delay + 1  # the first batch whose labels are news
-        self.found: list[DriftWindow] = []
+        self.detectors = concept.Detectors(watched, seed=spec.seed)
+        self.next = champion.first_news
+        self.seen: list[DriftWindow] = []
 
     def windows(self, now: pd.Period) -> list[DriftWindow]:
         """The windows that had labels by `now`, as `drift.json` lists them."""
         while self.next + self.champion.label_delay <= now:
             if self.next in self.world.files:
-                self.found.append(self._window(self.next))
+                self.seen.append(self._window(self.next))
             self.next += 1
         known = str(now - self.champion.label_delay)
-        periods = [window.period for window in self.found]
-        return self.found[: periods.index(known) + 1] if known in periods else self.found
+        periods = [window.period for window in self.seen]
+        return self.seen[: periods.index(known) + 1] if known in periods else self.seen
 
     def _window(self, period: pd.Period) -> DriftWindow:
         rows = self._scored(period)

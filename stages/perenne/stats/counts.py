@@ -1,4 +1,4 @@
-"""Did as many come as were expected? Rows, or labels that are missing, batch by batch."""
+"""Did as many rows arrive as expected, and are as many labels missing? Batch by batch."""
 
 import math
 from typing import Literal, NamedTuple

@@ -1,1 +1,1 @@
-"""What is watched once a model is out: the rows that come in, and what it says of them."""
+"""What is watched after a release: the rows that arrive, and what the model predicts for them."""
