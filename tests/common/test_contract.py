@@ -62,7 +62,7 @@ def test_roles_name_columns() -> None:
         ("range: [0, 100]", "bins: [9, 1]", "columns.size: the bins [9.0, 1.0] do not rise"),
         ("number, role: feature", "number, role: slice", "columns.size: a number that is a slice needs bins"),
         ("number, role: feature, range: [0, 100]", "text, role: feature", "columns.size: a text cannot be a"),
-        ("columns:", HEADLINE.format("sizes", 9), "headline.along: 'sizes' is no numeric feature; did"),
+        ("columns:", HEADLINE.format("sizes", 9), "headline.along: 'sizes' is not a numeric feature; did"),
         ("columns:", HEADLINE.format("size", 1), "headline: last: found 1, must be greater than first"),
     ],
 )  # fmt: skip
