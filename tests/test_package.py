@@ -300,7 +300,7 @@ def test_stages_of_a_project_are_its_own(
 
 
 def test_a_repository_and_a_tag_install(environment: Environment, empty: Project, project: Project) -> None:
-    """What the README and the error of a missing extra say to give to pip installs the library."""
+    """The pip command of the README, and of the error for a missing extra, installs the library."""
     (source,) = re.findall(r"pip install '(.*)'", extras.install("serve"))
     assert f'pip install "{source}"' in (ROOT / "README.md").read_text(encoding="utf-8")
     source = source.replace("REPOSITORY_URL", f"file://{project.path}").replace("TAG", f"v{VERSION}")

@@ -388,7 +388,7 @@ def _matches(pattern: str, tag: str) -> bool:
     ],
 )
 def test_package_is_built_for_its_own_tags_alone(tag: str, *, starts: bool) -> None:
-    """A version of a model starts nothing, be its name one with a v in front."""
+    """The tag of a model starts nothing, not even if the name of the model begins with a v."""
     triggers = yaml.safe_load(PACKAGE.read_text())[True]  # YAML 1.1 reads `on` so
     assert list(triggers) == ["push"]
     (pattern,) = triggers["push"]["tags"]
