@@ -202,7 +202,7 @@ def test_branch_of_another_model_is_never_moved(lenient: Project) -> None:
     """Somebody's work under the same name is kept, and named."""
     lenient.run(f"git push -q origin main:refs/heads/{BRANCH}")
     before = origin(lenient)
-    with pytest.raises(PerenneError, match=f"^{BRANCH}: holds another model already, by commit"):
+    with pytest.raises(PerenneError, match=f"^{BRANCH}: holds another model already, in commit"):
         retrained()
     assert origin(lenient) == before
     assert worktree.PLACE.parts[0] == "perenne"
