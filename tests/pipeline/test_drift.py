@@ -439,7 +439,7 @@ def test_stage_from_end_to_end(project: Project) -> None:
     assert json.loads(before[0])["advice"]["level"] == "none"
     page = before[1].partition("<body>")[2]
     assert page.lstrip().startswith("<style>")
-    assert page.index("Nothing to do: there is no sign") < page.index("var ")
+    assert page.index("Nothing to do: no drift was detected") < page.index("var ")
     lines = before[2].splitlines()
     assert lines[0] == "period,loss,ranking,too many,too few,alarm"
     # The label of 2019Q4, the last row that the model may have known, came a quarter later.
