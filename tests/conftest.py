@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.project import Project, clone, environment
 
 Enter = Callable[[Project], None]
@@ -15,16 +20,57 @@ Enter = Callable[[Project], None]
 SMALL = 0.02  # of the company: some 190 employees a quarter, every code path, a second a stage
 
 
+def pytest_configure() -> None:
+    """Before the workers start: they inherit what is set here."""
+    warm.begin()
+
+
+def pytest_unconfigure() -> None:
+    """After all tests."""
+    warm.finish()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes: the workers then end together."""
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every command be a new process from its first import on, as a user's is, with all threads."""
+    monkeypatch.setenv(warm.VARIABLE, "")
+    for name in warm.ONE_THREAD:
+        monkeypatch.delenv(name, raising=False)
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that is made once for all workers of this run; whoever is first makes it."""
+    run = factory.getbasetemp()
+    folder = (run.parent if os.environ.get("PYTEST_XDIST_WORKER") else run) / f"shared-{name}"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder.with_suffix(".made")
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return the default case on a small company, reproduced and committed. Shared: copy it to change it."""
-    project = clone(tmp_path_factory.mktemp("small") / "project")
+    return Project(once(tmp_path_factory, "small", make_small) / "project")
+
+
+def make_small(folder: Path) -> None:
+    """Make the small project."""
+    warm.wait()
+    project = clone(folder / "project")
     project.edit(r"^  scale: .*", f"  scale: {SMALL}")
     project.edit(r"^  resamples: .*", "  resamples: 100")
     project.edit(r"^  importance_rows: .*", "  importance_rows: 200")
     project.repro()
     project.commit("small")
-    return project
 
 
 @pytest.fixture
@@ -36,7 +82,13 @@ def project(small: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def founded(small: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return the small project with a bare origin and a first, poor model in prod. Shared: see `company`."""
-    project = small.copy(tmp_path_factory.mktemp("founded") / "ada")
+    return Project(once(tmp_path_factory, "founded", partial(make_founded, small)) / "ada")
+
+
+def make_founded(small: Project, folder: Path) -> None:
+    """Release a first model of the small project."""
+    folder.mkdir()
+    project = small.copy(folder / "ada")
     project.run("git init -q --bare -b main ../origin.git && git remote add origin ../origin.git")
     # What measures and watches the model takes longer than all that makes it, and no release depends on it.
     for stage in ("drift", "evaluate"):
@@ -57,7 +109,6 @@ def founded(small: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     project.commit("a policy for a small company")
     project.run("git push -q -u origin main")
     project.run("perenne gate --push && perenne release --push")
-    return project
 
 
 @pytest.fixture
@@ -73,6 +124,7 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Enter:
 
     def go(project: Project) -> None:
         monkeypatch.chdir(project.path)
+        monkeypatch.setattr(sys, "executable", str(warm.commands() / "python"))
         for name, value in environment(project.path).items():
             monkeypatch.setenv(name, value)
 

@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,7 +68,7 @@ class Project:
 
 
 def environment(path: Path) -> dict[str, str]:
-    """The machine's environment without the user's Git and DVC settings; commands come from this venv."""
+    """The machine's environment without the user's Git and DVC settings; commands are this venv's."""
     home = path.parent / "home"
     home.mkdir(exist_ok=True)
     private = {
@@ -76,7 +77,7 @@ def environment(path: Path) -> dict[str, str]:
         "DVC_SITE_CACHE_DIR": str(path.parent / "site-cache"),
         "DVC_NO_ANALYTICS": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{warm.commands()}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(path / "stages"),  # the `perenne` of the venv then runs this copy's code
     }
     for who in ("AUTHOR", "COMMITTER"):

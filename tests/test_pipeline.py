@@ -55,6 +55,7 @@ def test_hyperparameters_rerun_only_from_train(project: Project) -> None:
     assert project.out("git status --porcelain") == ""
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize(
     "machine",
     [
@@ -74,6 +75,8 @@ def test_fresh_clone_gives_the_same_bytes(small: Project, tmp_path: Path, machin
     assert fresh.out("git status --porcelain") == ""
 
 
+@pytest.mark.minutes
+@pytest.mark.usefixtures("cold")
 def test_committed_lock_is_what_this_machine_makes(tmp_path: Path) -> None:
     """The project's own `dvc.lock` comes out of a forced run, at full size, under this Python."""
     fresh = clone(tmp_path / "clone")

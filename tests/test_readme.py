@@ -50,6 +50,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.mark.minutes
 def test_every_command_does_what_the_readme_says(fresh: Project) -> None:
     """Each command runs, in order, and prints the lines shown, in their order."""
     found = commands(README)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from perenne.documents.decision import MonitorDecision
 from perenne.loop import monitor
 from perenne.registry import publish, tags
 from perenne.registry.publish import Tag
-from tests.conftest import Enter
+from tests.conftest import Enter, once
 from tests.project import Project
 
 LAW = "2021Q4"  # when the labels of the small company have told of the law of 2021Q1
@@ -39,10 +41,14 @@ def watched(small: Project, tmp_path: Path, enter: Enter) -> Project:
 @pytest.fixture(scope="session")
 def decision(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file with the decision about the released company, a year after the law. Shared."""
-    file = tmp_path_factory.mktemp("decision") / "decision.json"
-    founded.run(f"perenne monitor --through {LAW} --offline --out {file.parent}", status=11)
-    founded.run("git status --porcelain")
-    return file
+    return once(tmp_path_factory, "decision", partial(make_decision, founded)) / "decision.json"
+
+
+def make_decision(founded: Project, folder: Path) -> None:
+    """Monitor a copy: others may be copying the company meanwhile."""
+    shutil.copytree(founded.path.parent, folder / "company", symlinks=True)
+    copy = Project(folder / "company" / "ada")
+    copy.run(f"perenne monitor --through {LAW} --offline --out {folder}", status=11)
 
 
 @pytest.fixture

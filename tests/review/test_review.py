@@ -202,6 +202,8 @@ def test_only_a_commit_is_reviewed(topic: Project) -> None:
     assert topic.run("perenne review --base nowhere", status=2).stderr.startswith("error: params.yaml")
 
 
+@pytest.mark.minutes
+@pytest.mark.usefixtures("cold")
 def test_costs_are_shown_beside_those_of_before(topic: Project) -> None:
     """The first review of a lock records the cost of its stages; a later one shows it."""
     rounds(topic, GOOD)

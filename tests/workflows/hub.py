@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
+from tests import warm
 from tests.project import Project
 
 HERE = Path(__file__).parent
@@ -181,7 +182,7 @@ class Hub:
         for path in (home, commands, self.state):
             path.mkdir(exist_ok=True)
         (commands / "gh").symlink_to(HERE / "gh.py")
-        return {
+        env = {
             "PATH": os.pathsep.join([str(commands), os.environ["PATH"]]),
             "HOME": str(home),
             "XDG_CACHE_HOME": str(home / ".cache"),
@@ -192,10 +193,12 @@ class Hub:
             # For what stands in for GitHub's actions and for gh.
             "HUB": str(self.state),
             "ORIGIN": self.origin,
-            "VENV": str(VENV),
             "TESTS": str(HERE),
             "CACHES": str(top / "caches"),
         }
+        if os.environ.get(warm.VARIABLE):
+            env |= warm.ONE_THREAD
+        return env | {"VENV": str(warm.environment(env))}
 
 
 def _told(log: str) -> str:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.project import ROOT, Project
 from tests.serving.running import SHA256
 from tests.workflows.hub import Hub, Run
@@ -68,6 +70,7 @@ def test_nothing_is_deployed_where_the_release_has_failed(hub: Hub) -> None:
     assert in_prod(hub) == "v1.0.0"
 
 
+@pytest.mark.minutes
 def test_image_can_be_built_and_serves(hub: Hub, tmp_path: Path) -> None:
     """Its steps, replayed in a clean environment where no container engine is, and what it starts."""
     image, data = tmp_path / "srv", tmp_path / "data"
