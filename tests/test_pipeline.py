@@ -152,6 +152,6 @@ def test_the_walk_over_imports_sees_an_indirect_one() -> None:
 
 def test_undeclared_params_cannot_be_read(project: Project) -> None:
     """A stage that reads a section which `dvc.yaml` does not declare for it stops."""
-    project.edit(r"p\.split, contract", "p.train.estimator, contract", file="stages/perenne/pipeline/split.py")
+    project.edit(r"p\.split, contract", "p.train, contract", file="stages/perenne/pipeline/split.py")
     failed = project.run("dvc repro", status=None)
     assert "dvc.yaml: the stage reads the params section 'train' but does not declare it" in failed.stderr
