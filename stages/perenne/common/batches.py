@@ -33,8 +33,24 @@ BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0
 def typed(values: pd.Series, column: Column) -> pd.Series:
     """The values in the contract's type, shape (n,); a value that cannot be read so becomes missing.
 
+    Parameters
+    ----------
+    values
+        Of any dtype, shape (n,).
+    column
+        Names the type.
+
+    Returns
+    -------
+    Series
+        With the same index: Int64, float64 (infinite values are missing), boolean, datetime64[us] without a
+        zone; strings for a category or a text.
+
+    Examples
+    --------
     >>> typed(pd.Series([" 12", "3.0", "3.5", "1,5"]), Column(type="integer", role="ignored")).tolist()
     [12, 3, <NA>, <NA>]
+
     """
     if pd.api.types.is_datetime64_any_dtype(values) and column.type in ("integer", "number", "boolean"):
         values = pd.Series(None, index=values.index, dtype="float64")  # pandas would count since 1970
@@ -136,7 +152,14 @@ def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
 
 
 def listed(folder: Path, contract: Contract) -> dict[pd.Period, Path]:
-    """The batches in a folder by period, oldest first; a `PerenneError` if there is none."""
+    """The batches in a folder by period, oldest first.
+
+    Raises
+    ------
+    PerenneError
+        If there is none, or the name of a Parquet file is not a period of the contract.
+
+    """
     files = {periods.from_stem(p.stem, contract.period, str(p)): p for p in folder.glob("*.parquet")}
     if not files:
         raise PerenneError(f"{folder}: no batch; it must hold one Parquet file per {contract.period}")

@@ -12,10 +12,28 @@ from perenne.common.names import CASES, PARAMS
 
 
 def use(case: str, *, force: bool = False) -> str:
-    """Copy a case's params to the root, comments and all; say what was done.
+    """Copy a case's params to the root, comments included.
 
-    The case that the last commit uses comes back as it was committed, tuned params included, so that going
-    to another case and back leaves no Git diff. Params that are kept nowhere else are not overwritten.
+    The case that the last commit uses is restored as it was committed, tuned params included: switching to
+    another case and back leaves no Git diff. Params that are kept nowhere else are not overwritten.
+
+    Parameters
+    ----------
+    case
+        The name of its folder under data/cases.
+    force
+        Overwrite params that are kept nowhere else.
+
+    Returns
+    -------
+    str
+        A sentence that says which params are now at the root.
+
+    Raises
+    ------
+    PerenneError
+        If there is no such case, its params name another one, or params would be lost.
+
     """
     starting = {p.parent.name: p.read_bytes() for p in CASES.glob("*/params.yaml")}
     if not starting:

@@ -25,7 +25,14 @@ class Cut(NamedTuple):
 
     @classmethod
     def of(cls, split: Split, contract: Contract, name: str = str(PARAMS)) -> Self:
-        """The cut that the section `split` of a params.yaml describes; errors call that file `name`."""
+        """The cut that the section `split` of a params.yaml describes; errors call that file `name`.
+
+        Raises
+        ------
+        PerenneError
+            If `split.as_of` is not a period of the contract.
+
+        """
         as_of = periods.parse(split.as_of, contract.period, f"{name}: split.as_of")
         return cls(as_of, split.window, split.holdout, contract.label_delay)
 

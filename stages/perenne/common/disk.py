@@ -19,6 +19,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path` for a file or a folder.
 
     It is renamed to `path` if the block ends without an error, and removed otherwise.
+
+    Yields
+    ------
+    Path
+        The temporary name. Nothing is there yet, but its folder exists.
+
     """
     temporary = path.with_name(f".{path.name}.part")
     _remove(temporary)
@@ -42,6 +48,12 @@ def write_json(path: Path, value: Any) -> None:
     """Write canonical JSON: sorted keys, floats to 6 significant digits, NaN and infinity as null.
 
     Six digits, because the last digits of a sum depend on the width of the CPU's vectors.
+
+    Raises
+    ------
+    TypeError
+        If the value holds something that JSON has no type for.
+
     """
     text = json.dumps(canonical(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
@@ -49,7 +61,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def canonical(value: Any) -> Any:
-    """The same value in JSON's own types: floats to 6 significant digits, NaN and infinity as None."""
+    """The same value in JSON's own types: floats to 6 significant digits, NaN and infinity as None.
+
+    Returns
+    -------
+    Any
+        Keys of mappings are strings and tuples are lists; any other value is returned as it is.
+
+    """
     if isinstance(value, dict):
         return {str(k): canonical(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -15,10 +15,18 @@ class PerenneError(Exception):
 def hint(name: object, valid: Iterable[object]) -> str:
     """What would be accepted instead of `name`, the nearest first.
 
+    Returns
+    -------
+    str
+        The end of a sentence; "there is none" if nothing is valid.
+
+    Examples
+    --------
     >>> hint("windw", ["window", "holdout"])
     "did you mean 'window'? Valid: holdout, window"
     >>> hint("xyz", ["window"])
     'valid: window'
+
     """
     options = sorted(map(str, valid))
     if not options:

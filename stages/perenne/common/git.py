@@ -55,7 +55,16 @@ def commit(rev: str) -> str:
 
 
 def show(rev: str, path: Path) -> bytes:
-    """A file as it was in a commit; a `PerenneError` if the commit or the file does not exist."""
+    """A file as it was in a commit; a `PerenneError` if the commit or the file does not exist.
+
+    Parameters
+    ----------
+    rev
+        A commit, by any name that git knows.
+    path
+        Relative to the current folder.
+
+    """
     done = _run("cat-file", "blob", f"{commit(rev)}:./{path}")
     if done.returncode:
         raise PerenneError(f"{path}: not in the commit {rev}")
@@ -69,7 +78,14 @@ def changes() -> list[str]:
 
 
 def remote() -> str | None:
-    """The remote through which commits and tags are shared: `origin`, or the only one; None without any."""
+    """The remote through which commits and tags are shared: `origin`, or the only one; None without any.
+
+    Raises
+    ------
+    PerenneError
+        If there are several and none is called `origin`.
+
+    """
     names = git("remote").splitlines()
     if not names or "origin" in names:
         return "origin" if names else None

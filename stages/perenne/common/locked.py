@@ -50,7 +50,19 @@ class Locked(NamedTuple):
         return outs[str(path)]
 
     def behind(self, path: Path) -> list[str]:
-        """Return the stages that make an output, directly or not, in the order of the lock."""
+        """Return the stages that make an output, directly or not, in the order of the lock.
+
+        Parameters
+        ----------
+        path
+            The output, as dvc.lock names it.
+
+        Returns
+        -------
+        list[str]
+            Names of stages; empty if no stage makes this output.
+
+        """
         made_by = {name: stage for stage, locked in self.stages.items() for name in locked.outs}
         chosen: set[str] = set()
         waiting = [made_by[str(path)]] if str(path) in made_by else []
@@ -71,7 +83,14 @@ def load(rev: str | None = None) -> Locked:
 
 
 def loads(text: str, rev: str) -> Locked:
-    """Parse the text of a lock; `rev` is what an error calls the commit."""
+    """Parse the text of a lock; `rev` is what an error calls the commit.
+
+    Raises
+    ------
+    PerenneError
+        If the text is not valid YAML.
+
+    """
     content = strict_yaml.loads(text, f"{LOCK} of {rev}")
     return Locked(rev, {name: _stage(stage) for name, stage in content["stages"].items()})
 
@@ -96,8 +115,18 @@ def _files(entries: list[dict[str, Any]]) -> dict[str, File]:  # as DVC wrote th
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return a tree of params by dotted keys.
 
+    Parameters
+    ----------
+    tree
+        Params by key, nested as in the file.
+    prefix
+        What every key of the result begins with.
+
+    Examples
+    --------
     >>> flat({"split": {"as_of": "2019Q4", "window": 20}})
     {'split.as_of': '2019Q4', 'split.window': 20}
+
     """
     params: dict[str, object] = {}
     for key, value in tree.items():

@@ -60,8 +60,21 @@ TRUSTED = (
 def inputs(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The features as estimators take them, shape (n, features).
 
-    Numbers are float64, categories objects, what is missing is NaN. A date becomes the days from it to the
-    row's own time: unlike dates, those do not run on for ever.
+    Numbers are float64, categories objects, missing values NaN. A date becomes the number of days from it to
+    the row's own time: unlike a date, that number does not grow for ever.
+
+    Parameters
+    ----------
+    frame
+        Typed rows with the contract's features, and with its time if a feature is a date.
+    contract
+        Names the features and their types.
+
+    Returns
+    -------
+    DataFrame
+        One column for each feature, in the contract's order, with the index of `frame`.
+
     """
     return pd.DataFrame(
         {name: _input(frame, name, contract) for name in contract.features}, index=frame.index
@@ -79,7 +92,23 @@ def _input(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
 
 
 def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Score rows, shape (n,): the probability of the target, or its value, as the contract's task says."""
+    """Score rows, shape (n,): the probability of the target, or its value, as the contract's task says.
+
+    Parameters
+    ----------
+    pipeline
+        The fitted model.
+    frame
+        As for `inputs`.
+    contract
+        That of the model.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        In [0, 1] for a probability, otherwise in the unit of the target.
+
+    """
     return score(pipeline, inputs(frame, contract), contract)
 
 
@@ -136,7 +165,22 @@ def _member(name: str, numbers: dict[str | int, int]) -> str:
 
 
 def loads(data: bytes, name: str) -> Pipeline:
-    """The pipeline in a skops file; a `PerenneError` names types that it may not hold."""
+    """The pipeline in a skops file.
+
+    Parameters
+    ----------
+    data
+        The content of the file.
+    name
+        What an error calls it.
+
+    Raises
+    ------
+    PerenneError
+        If this is not a model file, it holds types that are not trusted (the error names them), or it
+        does not hold a pipeline.
+
+    """
     try:
         strange = sorted(set(sio.get_untrusted_types(data=data)) - set(TRUSTED))
         pipeline = None if strange else sio.loads(data, trusted=list(TRUSTED))
@@ -180,7 +224,8 @@ def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, o
     Raises
     ------
     PerenneError
-        If a file is missing, or the sha256 on the card is not that of the file.
+        If a file is missing, the card is not JSON, the sha256 on the card is not that of the model file, or
+        `loads` rejects the file.
 
     """
     try:

@@ -25,6 +25,16 @@ Done = TypeVar("Done")
 def read(kind: str, name: str) -> list[Line]:
     """The lines under a kind and a name, in no order.
 
+    Parameters
+    ----------
+    kind, name
+        What `append` stored them under.
+
+    Returns
+    -------
+    list[Line]
+        Empty if there are none.
+
     Raises
     ------
     PerenneError
@@ -38,7 +48,16 @@ def read(kind: str, name: str) -> list[Line]:
 
 
 def append(kind: str, name: str, line: Line) -> None:
-    """Add a line; call it within `shared`."""
+    """Add a line; call it within `shared`.
+
+    Parameters
+    ----------
+    kind, name
+        What the line is stored under; `read` takes the same.
+    line
+        Anything that JSON can hold; NaN and infinity are not allowed.
+
+    """
     subject = git.git("hash-object", "-w", "--stdin", stdin=_subject(kind, name))
     text = json.dumps(line, sort_keys=True, ensure_ascii=False, allow_nan=False)
     git.git("notes", f"--ref={REF}", "append", "--file=-", subject, stdin=text)
@@ -51,7 +70,14 @@ def fetch() -> None:
 
 
 def share() -> None:
-    """Push the lines that are here, merged with the remote's."""
+    """Push the lines that are here, merged with the remote's.
+
+    Raises
+    ------
+    PerenneError
+        If there is no remote, the push fails, or others were faster too often.
+
+    """
     shared(_merge, sharing=True)
 
 

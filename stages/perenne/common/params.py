@@ -107,6 +107,24 @@ def load(stage: str) -> Params:
     """The params of one stage: all of the file is checked, only the declared sections can be read.
 
     So a typo anywhere fails at once, and no stage can depend on a value that DVC does not watch for it.
+
+    Parameters
+    ----------
+    stage
+        Its name in dvc.yaml.
+
+    Returns
+    -------
+    Params
+        Reading a section that the stage does not declare raises a `PerenneError`.
+
+    Raises
+    ------
+    PerenneError
+        If params.yaml or dvc.yaml is missing or not valid; it names the file and what is wrong in it.
+    KeyError
+        If dvc.yaml has no such stage.
+
     """
     dag = strict_yaml.load(DAG)
     declared = set(dag["stages"][stage].get("params", []))
@@ -119,6 +137,15 @@ def read_params(path: Path = PARAMS) -> Params:
 
 
 def only(params: Params, sections: set[str]) -> Params:
-    """The same params without the sections that are not named; reading one of those is an error."""
+    """The same params without the sections that are not named; reading one of those is an error.
+
+    Parameters
+    ----------
+    params
+        All of a params.yaml.
+    sections
+        The keys to keep, as the file has them: `validate`, not `validation`.
+
+    """
     fields = type(params).model_fields.items()
     return Params.model_construct(**{n: getattr(params, n) for n, f in fields if (f.alias or n) in sections})

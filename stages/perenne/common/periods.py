@@ -27,11 +27,19 @@ def parse(text: str, unit: Unit, name: str) -> pd.Period:
     Only what pandas itself would write is accepted. It reads `2021` and `2021-02` as the first quarter of
     2021: a guess about which data a model may know.
 
+    Raises
+    ------
+    PerenneError
+        If the text is not a period of this unit.
+
+    Examples
+    --------
     >>> parse("2021Q3", "quarter", "split.as_of")
     Period('2021Q3', 'Q-DEC')
     >>> parse("2021", "quarter", "split.as_of")
     Traceback (most recent call last):
     perenne.common.errors.PerenneError: split.as_of: '2021' is not a quarter; write it like 2021Q3
+
     """
     try:
         period = pd.Period(text, freq=FREQUENCY[unit])
@@ -54,8 +62,25 @@ def stem(period: pd.Period) -> str:
 def from_stem(text: str, unit: Unit, name: str) -> pd.Period:
     """The period of a batch file: the inverse of `stem`.
 
+    Parameters
+    ----------
+    text
+        The file's name without its ending.
+    unit
+        The contract's.
+    name
+        What an error calls the file.
+
+    Raises
+    ------
+    PerenneError
+        If the name is not a period of this unit.
+
+    Examples
+    --------
     >>> from_stem("2013-05-17T14", "hour", "data/raw")
     Period('2013-05-17 14:00', 'h')
+
     """
     written = {"hour": f"{text.replace('T', ' ')}:00", "week": text.replace("_", "/")}.get(unit, text)
     return parse(written, unit, name)
@@ -67,8 +92,16 @@ def times(values: pd.Series) -> pd.Series:
     Dates and times are read as ISO 8601 writes them. A time with a zone is converted to UTC. A number is not
     a time (which epoch, which unit?), nor is a word such as `now`, which pandas would read.
 
+    Returns
+    -------
+    Series
+        Of dtype datetime64[us], with the same index.
+
+    Examples
+    --------
     >>> times(pd.Series(["2013-05-17", "2013-05-17T23:30:00-05:00", "now", "17/05/2013"])).tolist()
     [Timestamp('2013-05-17 00:00:00'), Timestamp('2013-05-18 04:30:00'), NaT, NaT]
+
     """
     if pd.api.types.is_numeric_dtype(values):
         values = pd.Series(pd.NaT, index=values.index)
@@ -79,6 +112,20 @@ def times(values: pd.Series) -> pd.Series:
 
 
 def of(times: pd.Series, unit: Unit) -> pd.Series:
-    """The period that each time falls into, shape (n,)."""
+    """The period that each time falls into, shape (n,).
+
+    Parameters
+    ----------
+    times
+        Without a time zone, as `times` returns them.
+    unit
+        The length of a period.
+
+    Returns
+    -------
+    Series
+        With the same index; NaT stays NaT.
+
+    """
     falls_into: pd.Series = times.dt.to_period(FREQUENCY[unit])
     return falls_into

@@ -21,7 +21,21 @@ def title(rev: str | None) -> str:
 
 
 def tree(rev: str | None = None) -> dict[str, Any]:
-    """All of params.yaml as YAML has it, unchecked."""
+    """All of params.yaml as YAML has it, unchecked.
+
+    Parameters
+    ----------
+    rev
+        A commit, or the working tree (None).
+
+    Raises
+    ------
+    PerenneError
+        If the commit has no such file, or the file is not a YAML mapping.
+    FileNotFoundError
+        If the working tree has no such file.
+
+    """
     text = PARAMS.read_text(encoding="utf-8") if rev is None else git.show(rev, PARAMS).decode()
     content = strict_yaml.loads(text, title(rev))
     if not isinstance(content, dict):
@@ -30,12 +44,36 @@ def tree(rev: str | None = None) -> dict[str, Any]:
 
 
 def params(rev: str | None = None) -> Params:
-    """All of params.yaml, checked."""
+    """All of params.yaml, checked.
+
+    Parameters
+    ----------
+    rev
+        A commit, or the working tree (None).
+
+    Raises
+    ------
+    PerenneError
+        Names the file, the key, the value and what would be accepted.
+
+    """
     return read_params() if rev is None else parse(Params, tree(rev), title(rev))
 
 
 def case(rev: str | None = None) -> str:
-    """The current case."""
+    """The current case.
+
+    Parameters
+    ----------
+    rev
+        A commit, or the working tree (None).
+
+    Raises
+    ------
+    PerenneError, FileNotFoundError
+        As `tree`.
+
+    """
     return str(tree(rev).get("case"))
 
 
@@ -67,7 +105,14 @@ def section(name: str, model: type[Section], rev: str | None = None, **changes: 
 
 
 def contract_of(case: str, rev: str | None = None) -> Contract:
-    """The contract of a case in a commit, or in the working tree (None)."""
+    """The contract of a case in a commit, or in the working tree (None).
+
+    Raises
+    ------
+    PerenneError
+        If there is no such contract, or something is wrong in it; it names the file and the key.
+
+    """
     if rev is None:
         return read_contract(case)
     path = CASES / case / "contract.yaml"
@@ -76,5 +121,12 @@ def contract_of(case: str, rev: str | None = None) -> Contract:
 
 
 def cut_of(contract: Contract, rev: str | None = None) -> Cut:
-    """Where history is cut by the params of a commit, or of the working tree (None)."""
+    """Where history is cut by the params of a commit, or of the working tree (None).
+
+    Raises
+    ------
+    PerenneError
+        As `params`; also if `split.as_of` is not a period of the contract.
+
+    """
     return Cut.of(params(rev).split, contract, title(rev))

@@ -63,8 +63,16 @@ Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def loads(text: str, name: str = "<string>") -> Any:
     r"""Parse YAML text; `name` is what an error calls it.
 
+    Raises
+    ------
+    PerenneError
+        If the text is not valid YAML or repeats a key; it names the line where YAML knows it.
+
+    Examples
+    --------
     >>> loads("rate: 1e-3\nday: 2013-05-17\nflag: no")
     {'rate': 0.001, 'day': '2013-05-17', 'flag': 'no'}
+
     """
     try:
         return yaml.load(text, Loader)  # noqa: S506 -- Loader is a SafeLoader

@@ -117,7 +117,7 @@ def named(name: object) -> Task:
     Raises
     ------
     ValueError
-        Names what was found and what would be accepted.
+        Names the value and what would be accepted.
 
     """
     if isinstance(name, Task):

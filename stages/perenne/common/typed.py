@@ -69,7 +69,16 @@ def parse(model: type[M], data: Any, name: str, *, prefix: str = "") -> M:
 
 
 def explained(model: type[Model], error: Exception, name: str, *, prefix: str = "") -> str:
-    """What is wrong with some data, one line for each key; arguments as for `parse`."""
+    """What is wrong with some data, one line for each key; arguments as for `parse`.
+
+    `error` is what validation raised. If it is not pydantic's, its own message is the explanation.
+
+    Returns
+    -------
+    str
+        Lines after the first are indented, to stand below `error: `.
+
+    """
     if not isinstance(error, ValidationError):
         return f"{name}: {error}"
     causes = _causes(model, error.errors(include_url=False))

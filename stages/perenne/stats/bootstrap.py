@@ -55,6 +55,11 @@ def intervals(
     seed
         Decides the resamples. The same seed gives the same bounds, up to rounding in the last digits.
 
+    Returns
+    -------
+    dict[str, Interval]
+        Name -> the metric with all rows weighing 1, and its bounds, in the order of ``metrics``.
+
     Raises
     ------
     ValueError

@@ -3,8 +3,8 @@
 A loss alone can fall while the model is wrong, because fewer events happen. Rows are put in order
 (:func:`in_order`) and turned into bounded increments, whose mean the e-detector of
 :mod:`perenne.stats.sequential` compares with the reference. Where rows of a day resemble each other, the
-increment is their mean (:func:`block_means`). Bad rows raise a ValueError that names them, as in
-:mod:`perenne.stats.metrics`.
+increment is their mean (:func:`block_means`). Outcomes, probabilities and scores are those of
+:mod:`perenne.stats.metrics`, and bad rows raise a ValueError that names them, as there.
 """
 
 import math
@@ -92,8 +92,28 @@ def discordance(y: npt.ArrayLike, score: npt.ArrayLike) -> Groups:
     Labels alone decide where it ends, so its share has mean 1 - AUC exactly, whatever the base rate, if rows
     are exchangeable. Rows that complete no group at the end of a batch are left out.
 
+    Parameters
+    ----------
+    y
+        Outcomes, 0 or 1, shape (rows,), in the order of :func:`in_order`.
+    score
+        Any finite number, higher where a 1 is more likely, shape (rows,).
+
+    Returns
+    -------
+    Groups
+        The shares, in [0, 1], and the index of the row that completes each group.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is not finite or an outcome is not 0 or 1.
+
+    Examples
+    --------
     >>> discordance([0, 0, 1, 1, 0, 0], [0.1, 0.9, 0.5, 0.7, 0.8, 0.2])
     Groups(values=array([0.5, 1. ]), ends=array([2, 4]))
+
     """
     y, score = _binary(y, score)
     ends = np.array(_ends(y), dtype=np.intp)
@@ -110,8 +130,28 @@ def discordance(y: npt.ArrayLike, score: npt.ArrayLike) -> Groups:
 def block_means(values: npt.ArrayLike, blocks: Iterable[Hashable]) -> Array:
     """Return the mean of each block's values, blocks in the order of their first row.
 
+    Parameters
+    ----------
+    values
+        Numbers, shape (rows,).
+    blocks
+        The label of each row's block, shape (rows,).
+
+    Returns
+    -------
+    Array
+        One mean per block, float64 of shape (blocks,), in the unit of the values.
+
+    Raises
+    ------
+    ValueError
+        If a row has no block, or there is not one label for each value.
+
+    Examples
+    --------
     >>> block_means([1, 2, 6], ["monday", "tuesday", "tuesday"])
     array([1., 4.])
+
     """
     codes = pd.factorize(pd.Series(blocks))[0]
     return np.bincount(codes, np.asarray(values, dtype=np.float64)) / np.bincount(codes)
@@ -123,8 +163,23 @@ def in_order(blocks: Iterable[Hashable], *, seed: int) -> npt.NDArray[np.intp]:
     Within a block (a day, a quarter) time does not order the rows, and whatever does (age, name of airline)
     may tell the good from the bad.
 
+    Parameters
+    ----------
+    blocks
+        The label of each row's block, shape (rows,).
+    seed
+        Decides the order within each block.
+
+    Returns
+    -------
+    NDArray[np.intp]
+        Indices that put the rows in this order, shape (rows,).
+
+    Examples
+    --------
     >>> in_order(["2020Q4"] * 3 + ["2021Q1"] * 2, seed=1)
     array([2, 0, 1, 4, 3])
+
     """
     codes = pd.factorize(pd.Series(blocks))[0]
     return np.lexsort((np.random.default_rng(seed).random(len(codes)), codes))

@@ -36,7 +36,7 @@ def volume(
     The reference's own variance decides: not above the mean, and counts are taken for Poisson, compared by
     the exact conditional (binomial) test; above it, by a t prediction with the variance they showed. Both
     know how little a short reference says. Seasons and trends are no part of it: compare like with like, or
-    give exposures. At a nominal 5 %, 2 to 4 % of Poisson batches are found odd and 3 to 6 % of negative
+    give exposures. At a nominal 5 %, 2 to 4 % of Poisson batches seem odd and 3 to 6 % of negative
     binomial ones, with 8 reference batches or 20.
 
     To see labels that fail to arrive, count the missing ones, with the rows as exposure: what nearly always
@@ -52,10 +52,17 @@ def volume(
         What a count is expected to be proportional to (days of the month, rows), for the batch and, shape
         (batches,), for the reference; 1 by default.
 
+    Returns
+    -------
+    Volume
+        The count, the count to expect at its exposure, the two-sided p-value, the law, and the dispersion
+        (Pearson's chi-squared of the reference over its degrees of freedom). With fewer than two reference
+        batches the law is "unknown", and p-value and dispersion are NaN; with none, so is expected.
+
     Raises
     ------
     ValueError
-        If a count is not a whole number from 0 on, or an exposure not above 0.
+        If a count is not a whole number from 0 on, an exposure is not above 0, or a count has no exposure.
 
     References
     ----------

@@ -2,7 +2,7 @@
 
 Student's t is too sure where losses are rare and large: with 30 blocks of skewness -2 a lower bound at a
 nominal .05 is too high in .10 of all cases. A bound is therefore the more careful of Student's and of Hall's,
-whose cubic takes the skewness out of t. Hall's alone would trust a skewness that 30 blocks tell badly, and
+whose cubic takes the skewness out of t. Hall's alone would trust a skewness that 30 blocks show badly, and
 err more often than Student's where tails are long to both sides, as those of real days are.
 
 How often the lower bound is above the truth, as a multiple of the nominal level, by Student's t -> by ours
@@ -19,7 +19,7 @@ How often the lower bound is above the truth, as a multiple of the nominal level
      1,000   .025   1.0 -> 1.0       1.2 -> 1.0       1.3 -> 1.1
      1,000   .005   0.9 -> 0.9       1.2 -> 0.8       1.3 -> 0.9
 
-The price: at the level .05 a true gain of three standard errors is found in .89 instead of .90 of all cases
+The price: at the level .05 a true gain of three standard errors is seen in .89 instead of .90 of all cases
 with 30 normal blocks, in .78 instead of .86 with 30 skewed days or 30 of the worst real ones, in .86 instead
 of .89 with 100 of these. Few blocks at a small level stay too sure: 30 skewed ones at .005 err twice as
 often.
@@ -61,6 +61,16 @@ class Estimate(NamedTuple):
 
         Without any alpha they are infinite.
 
+        Parameters
+        ----------
+        alpha
+            The error of each bound, one-sided.
+
+        Returns
+        -------
+        Bounds
+            Lower and upper bound, in the unit of the value.
+
         Raises
         ------
         ValueError
@@ -77,7 +87,26 @@ class Estimate(NamedTuple):
         return self.foreseen(alpha, self.blocks)
 
     def foreseen(self, alpha: float, blocks: float) -> Bounds:
-        """Return the bounds that so many blocks of the same kind would give."""
+        """Return the bounds that so many blocks of the same kind would give.
+
+        Parameters
+        ----------
+        alpha
+            The error of each bound, one-sided.
+        blocks
+            How many blocks in all, above 1; it need not be whole.
+
+        Returns
+        -------
+        Bounds
+            Lower and upper bound, in the unit of the value: NaN without an error, infinite if alpha is 0.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 0.5).
+
+        """
         if not 0 <= alpha < 0.5:
             raise ValueError(f"expected alpha in [0, 0.5), received {alpha}")
         if math.isnan(self.error):
@@ -95,8 +124,28 @@ class Estimate(NamedTuple):
         With so many, the chance that it gets there is about one half. Infinite if the value is at the
         threshold or there is no alpha, NaN without an error.
 
+        Parameters
+        ----------
+        threshold
+            In the unit of the value. If the value is above it, the lower bound must pass it, else the upper.
+        alpha
+            The error of each bound, one-sided.
+
+        Returns
+        -------
+        float
+            At least 2. It need not be whole.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 0.5).
+
+        Examples
+        --------
         >>> round(Estimate(0.02, 0.02, blocks=100).blocks_to_decide(0, alpha=0.05))
         272
+
         """
         return _blocks_to_decide(self, threshold, alpha)
 
@@ -133,6 +182,23 @@ class Nearer(NamedTuple):
     def bounds(self, alpha: float) -> Bounds:
         """Return the lower and the upper bound, as :meth:`Estimate.bounds`.
 
+        Parameters
+        ----------
+        alpha
+            The error of each bound, one-sided; each of the two estimates gets half of it.
+
+        Returns
+        -------
+        Bounds
+            Lower and upper bound of |o| - |n|: NaN if an estimate has no error, else infinite if alpha is 0.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 1).
+
+        Examples
+        --------
         Two models expect too few events, by 10 and 8 in 100; then the same, but chance may have done it.
 
         >>> apart = Estimate(0.02, 0.005, blocks=100)
@@ -140,11 +206,31 @@ class Nearer(NamedTuple):
         [0.01, 0.03]
         >>> [round(bound, 3) for bound in Nearer(apart, Estimate(0.18, 0.2, 100)).bounds(0.05)]
         [-0.03, 0.03]
+
         """
         return self.foreseen(alpha, self.blocks)
 
     def foreseen(self, alpha: float, blocks: float) -> Bounds:
-        """Return the bounds that so many blocks of the same kind would give."""
+        """Return the bounds that so many blocks of the same kind would give.
+
+        Parameters
+        ----------
+        alpha
+            As for :meth:`bounds`.
+        blocks
+            How many blocks in all, above 1; it need not be whole.
+
+        Returns
+        -------
+        Bounds
+            As those of :meth:`bounds`.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 1).
+
+        """
         # Between the signs |o| - |n| rises or falls with each of the two: its extremes lie in the corners.
         corners = [
             _nearer(apart, both)
@@ -154,7 +240,26 @@ class Nearer(NamedTuple):
         return float(np.min(corners)), float(np.max(corners))
 
     def blocks_to_decide(self, threshold: float, alpha: float) -> float:
-        """Return about how many blocks in all would put a bound past the threshold."""
+        """Return about how many blocks in all would put a bound past the threshold.
+
+        Parameters
+        ----------
+        threshold
+            In the unit of the value. If the value is above it, the lower bound must pass it, else the upper.
+        alpha
+            As for :meth:`bounds`.
+
+        Returns
+        -------
+        float
+            As that of :meth:`Estimate.blocks_to_decide`.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not in [0, 1).
+
+        """
         return _blocks_to_decide(self, threshold, alpha)
 
 

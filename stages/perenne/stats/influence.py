@@ -11,8 +11,8 @@ and that of a difference of two models is the same of the differences, row by ro
 (:mod:`perenne.stats.paired`). One pass over the rows takes the place of a thousand resamples.
 
 ``average_precision`` has none here, and :data:`INFLUENCE` lacks it: the block bootstrap is the way to its
-interval. Bad rows raise a ValueError that names them, as in the metrics. A metric that is undefined (one
-class only, no rows) is NaN, and so is the influence of every row.
+interval. Arguments are those of the metrics, and bad rows raise a ValueError that names them, as there. A
+metric that is undefined (one class only, no rows) is NaN, and so is the influence of every row.
 
 References
 ----------

@@ -63,13 +63,15 @@ def joint(
 
     Returns
     -------
-    The area, its p-value, and as effect 2 * area - 1: the share of rows that could be told apart, if those
-    were told for certain. NaN if a side has too few rows, or blocks, to be in every fold.
+    Test
+        The area as statistic, its p-value, and as effect 2 * area - 1: near 0 if the classifiers cannot
+        separate the sides, 1 if they always can. All are NaN if a side has too few rows, or blocks, to be in
+        every fold; the p-value alone is NaN if the variance is 0.
 
     Raises
     ------
     ValueError
-        If the columns differ.
+        If the columns differ, or a row has no block.
 
     References
     ----------

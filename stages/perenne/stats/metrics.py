@@ -6,6 +6,11 @@ a bootstrap can call it again and again. A row of weight 0 counts exactly as if 
 weight 2 as if it were there twice. A metric that the weights leave undefined is NaN. ``prepare`` raises
 ValueError, naming the row, for what is not a number, not 0 or 1, or not a probability where it must be.
 
+``y`` and what is predicted have shape (rows,). With a ``probability`` or a ``score``, ``y`` is 0 or 1: a
+probability is that of a 1; a score is any number that is higher where a 1 is more likely. With a
+``prediction``, both are numbers in one unit. Weights have shape (rows,) too: another number of them raises
+ValueError.
+
 >>> auc = roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.9])
 >>> auc(np.array([1.0, 1.0, 1.0, 1.0])), auc(np.array([1.0, 1.0, 0.0, 0.0]))
 (0.875, nan)
@@ -204,7 +209,19 @@ METRICS: Mapping[str, Metric] = {
 
 
 def family(names: Iterable[str]) -> dict[str, Prepare]:
-    """Return how to compute some metrics, such as those of a task, in the given order."""
+    """Return how to compute some metrics, such as those of a task, in the given order.
+
+    Parameters
+    ----------
+    names
+        Keys of :data:`METRICS`.
+
+    Raises
+    ------
+    KeyError
+        If a name is not one of them.
+
+    """
     return {name: METRICS[name].prepare for name in names}
 
 

@@ -25,10 +25,20 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def adjusted(pvalues: npt.ArrayLike) -> Array:
-    """Return the q-values: the least false discovery rate at which each would be found, shape (tests,).
+    """Return each test's q-value: the least false discovery rate at which it is significant.
 
     A test that could not be made (NaN) stays NaN and does not count as one. The guarantee holds for tests
     that are independent or positively dependent.
+
+    Parameters
+    ----------
+    pvalues
+        One for each test, shape (tests,), in [0, 1]; NaN if the test could not be made.
+
+    Returns
+    -------
+    Array
+        The q-values, float64 of shape (tests,).
 
     Raises
     ------
@@ -71,6 +81,16 @@ def flagged(
     level, floor
         The false discovery rate in (0, 1), and the absolute effect that does not matter yet.
 
+    Returns
+    -------
+    dict[Key, float]
+        The key of each flagged test -> its q-value among those that are counted.
+
+    Raises
+    ------
+    ValueError
+        If a p-value is outside [0, 1].
+
     Examples
     --------
     Salary has moved; age has too, but not so that it matters.
@@ -97,6 +117,23 @@ def persistent(
     A confirmation moves the same way: a share that was too high and is now too low is not twice the same.
     Without drift a look then needs two accidents in a row, the second at `level`; they share the reference,
     so they are not independent, but no false alarm survives that was not one already in the first batch.
+
+    Parameters
+    ----------
+    before, now
+        Every test of one batch and of the next, of all columns together.
+    level, floor
+        As for :func:`flagged`, in both batches.
+
+    Returns
+    -------
+    dict[Key, float]
+        The key of each persistent test -> its q-value in the second batch, among those flagged in the first.
+
+    Raises
+    ------
+    ValueError
+        If a p-value is outside [0, 1].
 
     References
     ----------

@@ -26,6 +26,18 @@ Codes: TypeAlias = npt.NDArray[np.intp]
 def blocks(labels: Iterable[Hashable]) -> tuple[Codes, int]:
     """Return the number of each row's block, counted from 0, and how many blocks there are.
 
+    Parameters
+    ----------
+    labels
+        The label of each row's block, shape (rows,).
+
+    Returns
+    -------
+    codes : Codes
+        Shape (rows,); numbered by first appearance.
+    count : int
+        The number of different labels.
+
     Raises
     ------
     ValueError
@@ -52,6 +64,12 @@ def estimate(influence: Influence, codes: Codes, count: int) -> Estimate:
         occur do not count.
     count
         How many blocks there are in all.
+
+    Returns
+    -------
+    Estimate
+        The metric in its own unit, and as ``blocks`` how many of them occur. The error is NaN if fewer than
+        two do. The skewness is 0 if fewer than three do, or if the sums of all are 0.
 
     Raises
     ------
@@ -97,6 +115,19 @@ def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) 
         The influences of both models on the same rows.
     codes, count
         As for :func:`estimate`.
+
+    Returns
+    -------
+    Estimate or Nearer
+        In the unit of the metric: :class:`Nearer` for a metric whose values can miss the best one to either
+        side (``observed_expected``, ``bias``), otherwise an :class:`Estimate`.
+
+    Raises
+    ------
+    KeyError
+        If the metric is not known.
+    ValueError
+        If not every row has a block.
 
     Examples
     --------

@@ -81,8 +81,27 @@ def tilt(values: Array, mean: float) -> Array | None:
 
     None if the mean is not between the least and the greatest value.
 
+    Parameters
+    ----------
+    values
+        Numbers, shape (values,), at least one.
+    mean
+        The mean to reach, in the unit of the values.
+
+    Returns
+    -------
+    Array or None
+        Weights of shape (values,).
+
+    References
+    ----------
+    Efron 1981, Nonparametric standard errors and confidence intervals, Canad. J. Statist. 9.
+
+    Examples
+    --------
     >>> tilt(np.array([0.0, 0.0, 0.0, 1.0]), 0.7).round(2)
     array([0.1, 0.1, 0.1, 0.7])
+
     """
     if not values.min() < mean < values.max():
         return None

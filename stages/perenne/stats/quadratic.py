@@ -17,7 +17,27 @@ from perenne.stats.metrics import Array
 
 
 def quadratic(difference: Array, covariance: Array, weights: Array, blocks: float) -> tuple[float, float]:
-    """Return sum(weights * difference**2) over its expectation, and the chance of one as large."""
+    """Return sum(weights * difference**2) over its expectation, and the chance of one as large.
+
+    Parameters
+    ----------
+    difference
+        The normal variables, shape (cells,), of mean 0 under the hypothesis.
+    covariance
+        Their covariance under the hypothesis, shape (cells, cells).
+    weights
+        The weight of each square, shape (cells,), not negative.
+    blocks
+        How many blocks the covariance is estimated from; infinite if it is known.
+
+    Returns
+    -------
+    statistic : float
+        The sum over its expectation, so about 1 under the hypothesis.
+    pvalue : float
+        The chance of a sum at least as large. Both are NaN if the expectation is not above 0.
+
+    """
     root = np.sqrt(weights)
     spectrum = np.linalg.eigvalsh(root[:, None] * covariance * root)
     if not spectrum.sum() > 0:

@@ -90,10 +90,21 @@ def refer(
     confidence
         The chance that the bound is not below the true mean of the (clipped) increments.
 
+    Returns
+    -------
+    Reference
+        The mean of the clipped increments, its bound and the two limits, all in the unit of the increments.
+
     Raises
     ------
     ValueError
-        If a value is not finite, there are less than two blocks, or the bound is not above ``low``.
+        If a value is not finite, an increment has no block, there are fewer than two blocks, or the bound is
+        not above ``low``.
+
+    References
+    ----------
+    Liang & Zeger 1986, Longitudinal data analysis using generalized linear models, Biometrika 73, 13-22 (sums
+    by block).
 
     Examples
     --------
@@ -123,8 +134,28 @@ def refer(
 def gains(values: npt.ArrayLike, reference: Reference) -> Array:
     """Return what a unit stake wins at each increment: at least -1, on average at most 0 without a change.
 
+    Parameters
+    ----------
+    values
+        Increments to be watched, shape (increments,), of the kind that the reference was made of.
+    reference
+        What :func:`refer` returned. Increments are clipped to its limits.
+
+    Returns
+    -------
+    Array
+        Shape (increments,), in units of the stake.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite.
+
+    Examples
+    --------
     >>> gains([0, 1], Reference(mean=0.2, bound=0.25, low=0, high=1))
     array([-1.,  3.])
+
     """
     clipped = _finite(values).clip(reference.low, reference.high)
     return (clipped - reference.bound) / (reference.bound - reference.low)
@@ -148,6 +179,11 @@ def update(
         False alarms per increment, at most.
     fractions
         Of the wealth, staked each time, in (0, 1); small ones find small rises. The same for every batch.
+
+    Returns
+    -------
+    State
+        The state to pass with the next batch; the same one if there are no gains.
 
     Raises
     ------

@@ -6,8 +6,8 @@ for all its looks, and each look spends a share of it that was laid down before.
 
 That needs each look to err with no more than its own share. It holds for challengers that were chosen without
 the holdout, and if nothing but rejections came back from it before. It does not quite hold for who sees the
-losses on the holdout and goes on from the best of them: in twenty looks such a climb ends with something
-found better in 7 % of the campaigns instead of 5, where looks at .05 each find it in 90 %
+losses on the holdout and goes on from the best of them: in twenty looks such a climb ends with a
+challenger judged better in 7 % of the campaigns instead of 5, where looks at .05 each end so in 90 %
 (`tests/bench_gate.py`). A fresh holdout is the remedy.
 
 References
@@ -47,6 +47,15 @@ def share(look: int) -> float:
 
 def alpha(look: int, total: float, left: float) -> float:
     """Return what a look may spend: its share of the total, at most what is left, 0 if nothing is.
+
+    Parameters
+    ----------
+    look
+        The number of the look, the first being 1.
+    total
+        The alpha of the holdout, for all looks together.
+    left
+        What earlier looks have left of it.
 
     Raises
     ------

@@ -51,7 +51,8 @@ def period_age(
     Raises
     ------
     ValueError
-        If an age is not one of the cohort's, or an event is not in [0, 1].
+        If an age is not one of the cohort's, there is not one event in [0, 1] for each age, or ``last`` is
+        not a whole number of steps after ``first``.
 
     Examples
     --------
@@ -75,9 +76,28 @@ def prepare(
 ) -> Weighted:
     """Return weights -> :func:`period_age`, for the bootstrap: what does not depend on weights is done once.
 
+    Parameters
+    ----------
+    ages, events, first, last, step
+        As for :func:`period_age`.
+
+    Returns
+    -------
+    Weighted
+        From weights, float64 of shape (rows,) and not negative, to the period age in years; NaN where
+        :func:`period_age` is.
+
+    Raises
+    ------
+    ValueError
+        As :func:`period_age`.
+
+    Examples
+    --------
     >>> age = prepare([60, 60, 60.5], [1, 0, 1], last=61, step=0.5)
     >>> age(np.array([1.0, 1.0, 1.0])), age(np.array([1.0, 3.0, 1.0]))
     (60.25, 60.375)
+
     """
     count = round((last - first) / step)
     if not math.isclose(first + count * step, last):

@@ -34,7 +34,8 @@ def cut(reference: Column) -> Array:
 
     Returns
     -------
-    Rising edges, float64 of shape (at most 102,); none if every value is missing.
+    Array
+        Rising edges, float64 of shape (at most 102,); none if every value is missing.
 
     """
     values = numbers(reference)
@@ -79,6 +80,11 @@ def tally(
     blocks
         The label of each row's block, shape (rows,); None if rows are independent.
 
+    Returns
+    -------
+    Tally
+        Counts of shape (blocks, 1 + cells), a single row of them if rows are independent.
+
     Raises
     ------
     ValueError
@@ -101,7 +107,26 @@ def tally(
 def aligned(
     first: Tally, second: Tally
 ) -> tuple[sparse.csr_array, sparse.csr_array, pd.Index | None, pd.Index | None]:
-    """Return the counts of both over the same blocks and cells, with the labels of these."""
+    """Return the counts of both over the same blocks and cells, with the labels of these.
+
+    Parameters
+    ----------
+    first, second
+        Two tallies of one column.
+
+    Returns
+    -------
+    first, second : csr_array
+        The counts of each, both of shape (blocks, 1 + cells), missing values in the first column.
+    blocks, labels : Index or None
+        The labels of the blocks and of the cells, None as in :class:`Tally`.
+
+    Raises
+    ------
+    ValueError
+        If only one tally is by block, only one is by category, or the numbers of their edges differ.
+
+    """
     if (first.blocks is None) != (second.blocks is None) or (first.labels is None) != (second.labels is None):
         raise ValueError("expected two tallies of one column, either both by block or neither")
     if first.labels is None and first.counts.shape[1] != second.counts.shape[1]:
@@ -138,7 +163,19 @@ def _union(
 
 
 def numbers(values: Column) -> Array:
-    """Return an ordered column as float64; dates become microseconds, what is missing NaN."""
+    """Return an ordered column as float64; dates become microseconds, what is missing NaN.
+
+    Parameters
+    ----------
+    values
+        Numbers, dates or booleans, shape (rows,).
+
+    Returns
+    -------
+    Array
+        Float64 of shape (rows,). Dates are counted from 1970, those with a time zone in UTC; True is 1.
+
+    """
     series = pd.Series(values)
     if isinstance(series.dtype, pd.DatetimeTZDtype) or series.dtype.kind == "M":
         moments = pd.DatetimeIndex(series).as_unit("us")
