@@ -40,7 +40,14 @@ class Artifact(NamedTuple):
         return data.decode("utf-8", "replace")
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file of the artifact, to be read with `piece`."""
+        """Open a file of the artifact, to be read with `piece`.
+
+        Raises
+        ------
+        PerenneError
+            If there is no such file, or it is damaged.
+
+        """
         try:
             return self.archive.open(name)
         except KeyError:
@@ -54,7 +61,23 @@ class Artifact(NamedTuple):
 
 
 def piece(file: IO[bytes], name: str, most: int = 1 << 20) -> bytes:
-    """Return at most `most` further bytes of a file in an artifact; `name` is what an error calls it."""
+    """Return at most `most` further bytes of a file in an artifact; none at its end.
+
+    Parameters
+    ----------
+    file
+        What `Artifact.open` returned.
+    name
+        What an error calls it.
+    most
+        Bytes.
+
+    Raises
+    ------
+    PerenneError
+        If the file is damaged.
+
+    """
     try:
         return file.read(most)
     except DAMAGED as error:

@@ -35,7 +35,14 @@ STATES = {
 
 
 def comment() -> str:
-    """Write the comment of a review's run, or update it; return a message for the log."""
+    """Write the comment of a review's run, or update it; return a message for the log.
+
+    Raises
+    ------
+    PerenneError
+        If this is not a job of a workflow, or the Git host refuses a request.
+
+    """
     host, ended = forge.required(), runner.event(RunEnded)
     run = ended.run
     pulls = pull_requests(host, run)

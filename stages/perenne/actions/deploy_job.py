@@ -17,6 +17,12 @@ def deploy() -> str:
     Without `VERSION` it is the version that is in prod already: a release has tested that one before it
     assigned the stage, and somebody who rolled back since did so for a reason. A version that fails leaves
     the stage. The step's output `version` is what is in prod.
+
+    Raises
+    ------
+    PerenneError
+        If the version is unknown or fails its test.
+
     """
     from perenne.serving import rollout, settings
 

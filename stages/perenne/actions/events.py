@@ -72,7 +72,14 @@ class ReviewRequested(Payload):
 
     @property
     def base(self) -> str:
-        """The branch that the change is to be merged into."""
+        """The branch that the change is to be merged into.
+
+        Raises
+        ------
+        PerenneError
+            If the event names no branch.
+
+        """
         if self.inputs is not None:
             return self.inputs.base
         if self.pull_request is not None:

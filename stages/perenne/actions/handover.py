@@ -122,7 +122,14 @@ def branch_of(ended: RunEnded) -> str | None:
 
 
 def outputs(lock: bytes) -> list[str]:
-    """Return the MD5 of every output that a lock names; for a folder, the MD5 of its listing."""
+    """Return the MD5 of every output that a lock names; for a folder, the MD5 of its listing.
+
+    Raises
+    ------
+    PerenneError
+        If the text is not a lock that DVC writes.
+
+    """
     try:
         stages = strict_yaml.loads(lock.decode(), str(LOCK))["stages"]
         return sorted({_md5(out["md5"]) for stage in stages.values() for out in stage.get("outs", [])})
@@ -131,7 +138,14 @@ def outputs(lock: bytes) -> list[str]:
 
 
 def listed(md5: str, read: Read) -> Iterator[str]:
-    """Yield the MD5 of every file in a folder, from the listing that `read` returns; none if it is a file."""
+    """Yield the MD5 of every file in a folder, from the listing that `read` returns; none if it is a file.
+
+    Raises
+    ------
+    PerenneError
+        If the text is not a listing that DVC writes.
+
+    """
     if md5.endswith(".dir"):
         try:
             yield from sorted({_md5(entry["md5"]) for entry in json.loads(read(md5))})

@@ -27,7 +27,14 @@ MOST_LOCK = 5_000_000
 
 
 def lock() -> str:
-    """Commit the lock that a review has reproduced; return a message for the log."""
+    """Commit the lock that a review has reproduced; return a message for the log.
+
+    Raises
+    ------
+    PerenneError
+        If the artifact is damaged or too large, the push of data or commit fails, or the branch has moved.
+
+    """
     host, ended = forge.required(), runner.event(RunEnded)
     run, branch = ended.run, handover.branch_of(ended)
     if branch is None:

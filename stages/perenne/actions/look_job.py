@@ -49,7 +49,14 @@ class Looked(Model):
 
 
 def look() -> str:
-    """Record the look of a review whose run has ended; return how much alpha it spent, or why none."""
+    """Record the look of a review whose run has ended; return how much alpha it spent, or why none.
+
+    Raises
+    ------
+    PerenneError
+        If the artifact is damaged or too large, or is not what a review writes.
+
+    """
     host, run = forge.required(), runner.event(RunEnded).run
     with artifact.downloaded(host, run.id, artifact.REVIEW, artifact.MOST_REVIEW) as review:
         complete = review is not None and str(REVIEW_JSON) in review.names()

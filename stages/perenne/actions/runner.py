@@ -56,7 +56,14 @@ def summary(markdown: str) -> None:
 
 
 def output(name: str, value: str) -> None:
-    """Pass a value of one line to later steps."""
+    """Pass a value of one line to later steps.
+
+    Raises
+    ------
+    PerenneError
+        If the value has more than one line, or this is not a job of a workflow.
+
+    """
     if "\n" in value:
         raise PerenneError(f"{name}: {value!r:.60} has more than one line")
     _append("GITHUB_OUTPUT", f"{name}={value}\n")

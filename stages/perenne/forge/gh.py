@@ -25,30 +25,65 @@ def path(repository: str, *parts: str | int, **query: str | int) -> str:
 
 
 def get(address: str) -> Any:  # JSON as it is: `github.py` reads it into models
-    """Return the JSON at an address."""
+    """Return the JSON at an address.
+
+    Raises
+    ------
+    PerenneError
+        If `gh` is missing or fails.
+
+    """
     return json.loads(_run(["api", address]))
 
 
 def pages(address: str) -> list[Any]:
-    """Return all items of a list, from all of its pages."""
+    """Return all items of a list, from all of its pages.
+
+    Raises
+    ------
+    PerenneError
+        If `gh` is missing or fails.
+
+    """
     listed = json.loads(_run(["api", "--paginate", "--slurp", address]))
     return [item for page in listed for item in page]
 
 
 def send(method: str, address: str, body: Mapping[str, object]) -> Any:
-    """Send a body as JSON; return the JSON of the answer, None if it is empty."""
+    """Send a body as JSON; return the JSON of the answer, None if it is empty.
+
+    Raises
+    ------
+    PerenneError
+        If `gh` is missing or fails.
+
+    """
     answer = _run(["api", "--method", method, "--input", "-", address], json.dumps(body))
     return json.loads(answer) if answer.strip() else None
 
 
 def download(address: str, file: Path) -> None:
-    """Write the bytes at an address into a file."""
+    """Write the bytes at an address into a file.
+
+    Raises
+    ------
+    PerenneError
+        If `gh` is missing or fails.
+
+    """
     with file.open("wb") as target:
         _run(["api", address], stdout=target)
 
 
 def run(arguments: Sequence[str], text: str = "") -> str:
-    """Run another command of `gh`, with a text on stdin; return what it printed."""
+    """Run another command of `gh`, with a text on stdin; return what it printed.
+
+    Raises
+    ------
+    PerenneError
+        If `gh` is missing or fails.
+
+    """
     return _run(list(arguments), text)
 
 

@@ -33,7 +33,14 @@ class ArrivedBatches(NamedTuple):
     most_quarantined: float
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
-        """The rows of a batch that fit the contract; a `PerenneError` if too many of them do not."""
+        """The rows of a batch that fit the contract, in its types.
+
+        Raises
+        ------
+        PerenneError
+            If the period's file cannot be read, or too many of its rows do not fit.
+
+        """
         path = self.files[period]
         raw = batches.read_parquet(path, nullable=True)
         matured = period + self.contract.label_delay <= self.through
@@ -48,7 +55,23 @@ class ArrivedBatches(NamedTuple):
 
 @contextmanager
 def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[ArrivedBatches]:
-    """Read all batches of the source up to a period into a temporary folder, which is removed afterwards."""
+    """Read all batches of the source up to a period into a temporary folder, which is removed afterwards.
+
+    Parameters
+    ----------
+    p
+        The source, and the share of bad rows that is accepted.
+    contract
+        What the rows are.
+    through
+        The last period to read.
+
+    Raises
+    ------
+    PerenneError
+        If the source cannot be read, or has no batch up to that period.
+
+    """
     source = source_of(p.ingest).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
         for period, frame in ingest.ingest(source, contract):
@@ -63,6 +86,23 @@ def newest(p: Params, contract: Contract, requested: str | None, now: datetime) 
 
     For files it is the newest period in them that has ended; the data of one that has not are incomplete.
     Other sources could generate any period, so for them it is the one in params.yaml.
+
+    Parameters
+    ----------
+    p
+        The source, and the last period in params.yaml: the result is never before it.
+    contract
+        Its period is the length of a batch.
+    requested
+        The text of a period; None: none is requested.
+    now
+        The time by which a period must have ended.
+
+    Raises
+    ------
+    PerenneError
+        If a period is not written as one of the contract's, or the source cannot be read.
+
     """
     known = periods.parse(p.ingest.through, contract.period, WHERE)
     if requested is not None:

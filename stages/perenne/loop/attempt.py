@@ -75,6 +75,10 @@ def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, shar
     share
         Push the looks at the holdout.
 
+    Returns
+    -------
+    The candidate with its commit; without a verdict if earlier looks have spent the holdout's alpha.
+
     Raises
     ------
     PerenneError
@@ -96,7 +100,14 @@ def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, shar
 
 
 def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:
-    """Change `as_of` in params.yaml, and the lines that have to change with it."""
+    """Change `as_of` in params.yaml of the current folder, and the lines that have to change with it.
+
+    Raises
+    ------
+    PerenneError
+        If params.yaml lacks one of the keys.
+
+    """
     values: dict[str, edit.Value] = {
         "split.as_of": candidate.as_of,
         "split.window": candidate.window,
@@ -108,7 +119,7 @@ def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:
 
 
 def keep_inputs() -> None:
-    """Add incoming files to DVC, as their user would."""
+    """Add incoming files to DVC, as their user would; for sources without incoming files, do nothing."""
     if not source_of(sections.params().ingest).delivered:
         return
     folder = Path.cwd()
@@ -122,7 +133,20 @@ def keep_inputs() -> None:
 
 
 def committed(base: str, message: str) -> str:
-    """A commit of the changes; if there are none, the commit below."""
+    """Commit the changes of params, lock and incoming files, with the date of the commit below.
+
+    Parameters
+    ----------
+    base
+        The commit below.
+    message
+        The commit message.
+
+    Returns
+    -------
+    The new commit; `base` if nothing has changed.
+
+    """
     git.git("add", "--", str(PARAMS), str(LOCK), str(INCOMING))
     if git.succeeds("diff", "--cached", "--quiet"):
         return base

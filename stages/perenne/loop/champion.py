@@ -35,7 +35,14 @@ class Champion(NamedTuple):
 
 
 def current(case: str) -> Champion:
-    """The champion of a case; a `PerenneError` says what is missing."""
+    """The champion of a case: the version that is in prod.
+
+    Raises
+    ------
+    PerenneError
+        If no version is in prod, or its model cannot be fetched.
+
+    """
     version = tags.read(case).in_stage(PROD)
     if version is None:
         raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
@@ -55,6 +62,6 @@ def importance(rev: str) -> dict[str, float]:
 
 
 def scored(champion: Champion, rows: pd.DataFrame) -> pd.Series:
-    """The champion's scores, as the stage `drift` rounds them."""
+    """The champion's scores, rounded to 9 decimals as the stage `drift` does, with the index of the rows."""
     scores = contenders.scores(champion.loaded, rows).round(9)
     return pd.Series(scores, index=rows.index)

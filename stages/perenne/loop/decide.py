@@ -61,6 +61,11 @@ def decide(
     retrained
         The `as_of` of the last retraining that was tried, released or not.
 
+    Returns
+    -------
+    `retrain` or `look` because of labels, with the date of the change; `look` because of features; or
+    `nothing`.
+
     """
     labelled = [window for window in windows if window.concept]
     latest = labelled[-rule.windows :]

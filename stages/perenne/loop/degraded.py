@@ -46,7 +46,18 @@ def degrade(decision: MonitorDecision, known: Attempt, *, push: bool, step: Step
 
 
 def mark(case: str, reason: str, *, push: bool) -> str:
-    """Assign the stage `degraded` to the version in prod, unless it has that stage; return a message."""
+    """Assign the stage `degraded` to the version in prod, unless it has that stage; return a message.
+
+    Parameters
+    ----------
+    case
+        The name of the model.
+    reason
+        The message of the tag.
+    push
+        Push the tag, also if an earlier run has made it.
+
+    """
     registry = tags.read(case)
     prod = registry.in_stage(PROD)
     if prod is None:

@@ -13,10 +13,27 @@ Value = str | int
 
 
 def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
-    r"""The text with new scalars at some dotted keys; a `PerenneError` names a missing key.
+    r"""The text with new scalars at some dotted keys.
 
+    Parameters
+    ----------
+    text
+        A YAML file.
+    values
+        The new value of each dotted key.
+    name
+        What an error calls the file.
+
+    Raises
+    ------
+    PerenneError
+        If a key is missing or has no single value, or a value would need quotes.
+
+    Examples
+    --------
     >>> replaced("split: # periods\n  as_of: 2019Q4 # the last\n", {"split.as_of": "2021Q1"}, "params.yaml")
     'split: # periods\n  as_of: 2021Q1 # the last\n'
+
     """
     known = strict_yaml.loads(text, name)
     for key, value in values.items():

@@ -12,7 +12,14 @@ from perenne.registry import tags
 
 
 def put(host: Forge, case: str, title: str, body: str) -> str:
-    """Open a case's issue, or update it; return a message for the log."""
+    """Open a case's issue, or update it; return a message for the log.
+
+    Raises
+    ------
+    PerenneError
+        If the Git host refuses a request or cannot be reached.
+
+    """
     text = f"{_mark(case)}\n\n{body}"
     known = _open(host, case)
     if known is None:
@@ -24,7 +31,18 @@ def put(host: Forge, case: str, title: str, body: str) -> str:
 
 
 def settle(case: str) -> tuple[str, ...]:
-    """Close a case's issue if the version in prod is not degraded; return a message if it was closed."""
+    """Close a case's issue if the version in prod is not degraded; return a message if it was closed.
+
+    Returns
+    -------
+    One message; none if there is nothing to close, or this process does not run on a Git host.
+
+    Raises
+    ------
+    PerenneError
+        If the Git host refuses a request or cannot be reached.
+
+    """
     host = forge.current()
     if host is None:
         return ()

@@ -107,7 +107,19 @@ class ChampionHistory:
         self.sums: dict[pd.Period, dict[str, list[float]]] = {}
 
     def reference(self) -> dict[pd.Period, pd.DataFrame]:
-        """The rows that the champion was trained on, and, with scores, those that measured it."""
+        """The rows that the champion was trained on, and those that measured it.
+
+        Returns
+        -------
+        The rows by period. The column `prediction` has the scores of the holdout, and is NaN for other
+        periods.
+
+        Raises
+        ------
+        PerenneError
+            If the batches that have arrived do not include the champion's `as_of`, or too many rows are bad.
+
+        """
         cut, files = self.champion.cut, self.arrived.files
         window = cut.reference(files)
         if not window or cut.as_of not in files:
@@ -118,7 +130,13 @@ class ChampionHistory:
         return {period: self._rows(period, scored=cut.part(period) == "holdout") for period in window}
 
     def current(self) -> Iterator[ScoredBatch]:
-        """The batches since then, and those of its last periods, whose labels it could not know."""
+        """The later batches, and those of the champion's last periods, whose labels it could not know.
+
+        Yields
+        ------
+        Scored batches, oldest first. The sums for `slices` are kept for each one with matured labels.
+
+        """
         cut, files = self.champion.cut, self.arrived.files
         for period in tqdm(cut.news(files), desc="monitor", unit="batch", disable=None):
             rows = self._rows(period, scored=True)
@@ -128,7 +146,18 @@ class ChampionHistory:
             yield ScoredBatch(period, rows, matured, period <= cut.as_of)
 
     def slices(self, since: pd.Period | None) -> tuple[SliceSums, ...]:
-        """Observed and expected by slice, from a period on; the largest difference first."""
+        """Observed and expected by slice, from a period on; the largest difference first.
+
+        Parameters
+        ----------
+        since
+            The first period to count; None: no slices are returned.
+
+        Returns
+        -------
+        Sums over the labelled rows of the batches that `current` has yielded.
+
+        """
         total: dict[str, list[float]] = {}
         for period, by_slice in self.sums.items():
             if since is not None and period >= since:

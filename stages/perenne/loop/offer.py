@@ -94,6 +94,12 @@ def release(
     -------
     Messages, one for each step.
 
+    Raises
+    ------
+    PerenneError
+        If the commit cannot be released, or the issue cannot be closed. A branch that cannot be moved is only
+        a message.
+
     """
     worktree.fresh(commit)
     trial = _trial(decision.case)
@@ -143,6 +149,11 @@ def pull_request(
     Returns
     -------
     Messages, one for each step.
+
+    Raises
+    ------
+    PerenneError
+        If data or notes cannot be pushed, or the Git host refuses a request.
 
     """
     if not push:

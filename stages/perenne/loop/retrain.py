@@ -40,6 +40,11 @@ def retrain(now: datetime, through: str | None = None, *, push: bool = False) ->
     push
         Push the branch, the tags and the looks, and on GitHub open the pull request or the issue.
 
+    Returns
+    -------
+    The monitor's answer if it is not `retrain`; else that of the gate, `undecided` if it is too early for a
+    candidate.
+
     Raises
     ------
     PerenneError

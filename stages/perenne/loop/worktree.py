@@ -25,6 +25,15 @@ PLACE = Path("perenne", "retrain")  # in the Git folder that all worktrees share
 def opened(commit: str) -> Iterator[Path]:
     """Make the project at a commit the current folder, with this project's cache, remotes and inputs.
 
+    Parameters
+    ----------
+    commit
+        What is checked out.
+
+    Yields
+    ------
+    The folder of the project in the second working tree, which is removed afterwards.
+
     Raises
     ------
     PerenneError

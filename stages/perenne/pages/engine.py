@@ -1,7 +1,7 @@
-"""Evidently in a Python of its own: from comparisons to one page, the same bytes for the same figures.
+"""Evidently in a process of its own: from comparisons to one page, the same bytes for the same figures.
 
-Evidently takes labels out of sets, so their order on the page hangs on the hash seed, which only a new
-process can fix; and what it does to memory and warnings stays there.
+Evidently takes labels from sets, so their order on the page depends on the hash seed, which can only be set
+for a new process. Its memory and its changes to warnings end with that process.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from perenne.common.names import PREDICTION
 
 DIGITS = 6  # of a number on the page: the last ones of a sum depend on the width of the CPU's vectors
 LONGEST = 300  # characters of an error: enough to look it up
-SECONDS = 600  # Evidently takes some ten; what takes this long will not end
+SECONDS = 600  # Evidently takes about ten; after this time it is assumed to hang
 
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # the order of a set
-    "DO_NOT_TRACK": "1",  # Evidently would tell its makers
-    "OMP_NUM_THREADS": "1",  # more threads only wait for each other here
+    "DO_NOT_TRACK": "1",  # otherwise Evidently sends usage data to its makers
+    "OMP_NUM_THREADS": "1",  # more threads only slow it down here
 }
 
-# How Evidently hands its figures to its script: two lines of JSON, under a name that it draws by lot.
+# How Evidently passes its figures to its script: two lines of JSON, under a random name.
 DATA = re.compile(r"^ *var ((?:additional_graphs_)?metric_[0-9a-f]{32}) = (.*);$", re.MULTILINE)
 NAME = re.compile(r"metric_[0-9a-f]{32}")
 
 
 class Flag(NamedTuple):
-    """What Evidently says of one column."""
+    """Evidently's result for one column."""
 
     drift: bool
     method: str
@@ -44,7 +44,7 @@ class Flag(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One comparison that Evidently is asked for, in the types that it expects."""
+    """One comparison for Evidently to make, in the types that it expects."""
 
     name: str  # drift, classification or regression
     reference: pd.DataFrame
@@ -54,7 +54,7 @@ class Comparison(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What Evidently made of the comparisons: its page, its flags by column, and what it failed on."""
+    """Evidently's results for the comparisons: its page, its flags by column, and one line per failure."""
 
     html: str
     flags: dict[str, Flag]
@@ -62,7 +62,14 @@ class Answer(NamedTuple):
 
 
 def asked(comparisons: list[Comparison]) -> Answer:
-    """Evidently's answer, from a Python of its own."""
+    """Run Evidently on the comparisons, in a new Python process.
+
+    Returns
+    -------
+    The answer. If the process fails or takes more than `SECONDS`, the page is empty and `failed` has the
+    reason. Without comparisons the answer is empty.
+
+    """
     if not comparisons:
         return Answer("", {}, [])
     try:
@@ -84,12 +91,12 @@ def asked(comparisons: list[Comparison]) -> Answer:
 
 
 def in_a_line(error: Exception) -> str:
-    """An error in one line."""
+    """An error in one line of at most `LONGEST` characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
 
 
 def main() -> None:
-    """Answer the comparisons on standard input: what `asked` runs."""
+    """Read pickled comparisons from stdin and write the answer as JSON to stdout; `asked` runs this."""
     comparisons: list[Comparison] = pickle.load(sys.stdin.buffer)  # noqa: S301 -- written by `asked`
     with redirect_stdout(sys.stderr):
         answer = answered(comparisons)
@@ -97,14 +104,14 @@ def main() -> None:
 
 
 def answered(comparisons: list[Comparison]) -> Answer:
-    """Run comparison by comparison: one that fails costs no other."""
+    """Run each comparison by itself, so that one that fails does not affect the others."""
     pages: list[str] = []
     flags: dict[str, Flag] = {}
     failed: list[str] = []
     for comparison in comparisons:
         try:
             html, its_flags, its_failed = drawn(comparison)
-        except Exception as error:  # noqa: BLE001 -- whatever it was, the rest of the page stands
+        except Exception as error:  # noqa: BLE001 -- whatever it was, the rest of the page is shown
             failed.append(f"{comparison.name}: Evidently failed: {in_a_line(error)}")
             continue
         pages.append(html)
@@ -114,7 +121,18 @@ def answered(comparisons: list[Comparison]) -> Answer:
 
 
 def drawn(comparison: Comparison) -> tuple[str, dict[str, Flag], list[str]]:
-    """Evidently's page of a comparison; where it fails, that of the columns on which alone it does not."""
+    """Evidently's page of a comparison; if that fails, the page without the columns that fail by themselves.
+
+    Returns
+    -------
+    The page, the flags by column, and why each column that was left out fails.
+
+    Raises
+    ------
+    Exception
+        What Evidently raised, if it is not a comparison for drift, or leaving out columns does not help.
+
+    """
     try:
         return *run(comparison), []
     except Exception:
@@ -127,7 +145,7 @@ def drawn(comparison: Comparison) -> tuple[str, dict[str, Flag], list[str]]:
 
 
 def alone(comparison: Comparison, name: str) -> str:
-    """Why Evidently fails on a column by itself; empty where it does not."""
+    """Why Evidently fails on a column by itself; empty if it does not fail."""
     try:
         run(
             comparison._replace(
@@ -141,7 +159,7 @@ def alone(comparison: Comparison, name: str) -> str:
 
 def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
     """Run Evidently: its page, and its flag on each column."""
-    # Here, because it takes seconds. It publishes no types.
+    # Imported here, because that takes seconds. Evidently publishes no types.
     from evidently import (
         BinaryClassification,
         DataDefinition,
@@ -153,7 +171,7 @@ def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
 
     tested = any(
         comparison.columns[kind] for kind in ("numerical", "categorical")
-    )  # it has no test for dates
+    )  # Evidently has none for dates
     shown = {
         "drift": [*[presets.DataDriftPreset()] * tested, presets.DataSummaryPreset()],
         "classification": [presets.ClassificationPreset()],
@@ -175,7 +193,14 @@ def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
 
 
 def flagged(metrics: list[dict[str, Any]]) -> dict[str, Flag]:
-    """Evidently's verdicts by column. A p value speaks by being small, a distance by being large."""
+    """Evidently's flags by column: drift if a p-value is below the threshold, or a distance is not below it.
+
+    Parameters
+    ----------
+    metrics
+        The list `metrics` of a snapshot; only tests of single columns are read.
+
+    """
     flags = {}
     for metric in metrics:
         if metric["config"]["type"] == "evidently:metric_v2:ValueDrift":
@@ -187,7 +212,7 @@ def flagged(metrics: list[dict[str, Any]]) -> dict[str, Flag]:
 
 
 def joined(pages: list[str]) -> str:
-    """Evidently's pages as one, the same bytes for the same figures: ids numbered, numbers rounded."""
+    """Join Evidently's pages to one, the same bytes for the same figures: ids numbered, numbers rounded."""
     (dashboard, graphs), *others = ([json.loads(match[2]) for match in DATA.finditer(page)] for page in pages)
     for more, its_graphs in others:
         dashboard["widgets"] += more["widgets"]
@@ -200,14 +225,14 @@ def joined(pages: list[str]) -> str:
 
 
 def number(uuid: str, ids: dict[str, str]) -> str:
-    """The name of what Evidently named by lot: a number in order of appearance, kept in `ids`."""
+    """The number that replaces a random id of Evidently, in order of appearance; `ids` remembers it."""
     return ids.setdefault(uuid, f"id{len(ids)}")
 
 
 def same(node: Any, ids: dict[str, str]) -> Any:
-    """A part of Evidently's figures with numbers for its ids, and no more than `DIGITS` of each number.
+    """A part of Evidently's figures with numbered ids, and floats rounded to `DIGITS` significant digits.
 
-    The tree is walked, not its text searched: a category may look like an id.
+    It walks the tree and does not search the text, because a category may look like an id.
     """
     if isinstance(node, list):
         return [same(item, ids) for item in node]

@@ -1,4 +1,4 @@
-"""Evidently's view of drift as a page: from two frames and a contract to HTML. It shows; it never decides."""
+"""Evidently's view of drift as an HTML page, from two frames and a contract. It decides nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perenne.pages.engine import Comparison, Flag, asked
 
 SCORE = Column(type="number", role=("ignored",))
 
-MOST_VALUES = 500  # of a category: more make a page of many MB, of bars thinner than a pixel
+MOST_VALUES = 500  # of a category: with more, the page has many MB, and bars thinner than a pixel
 
 
 KINDS: dict[Type, str] = {
@@ -26,7 +26,7 @@ KINDS: dict[Type, str] = {
     "datetime": "datetime",
 }
 
-# The page asks no other host for anything, and the browser holds it to that.
+# The page loads nothing from other hosts, and with this policy the browser enforces that.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "font-src data:; img-src data: blob:"
@@ -62,10 +62,29 @@ def page(
 ) -> str:
     """The whole page, the same bytes for the same rows: our verdict on top, Evidently's view below it.
 
-    The frames hold valid rows of the contract, their scores in the column `prediction` and, where it is
-    known, the target. At most `rows` of each are drawn by `seed`. `verdict` is HTML; `alarms` says of each
-    column whether ours rose, so that the page can say why Evidently's differ. What Evidently cannot take is
-    named on the page, and so is its error where it fails: nothing that it does raises here.
+    Columns that Evidently cannot show are named on the page with the reason. If Evidently fails, the page
+    shows its error, and nothing is raised.
+
+    Parameters
+    ----------
+    reference, current
+        Valid rows of the contract, their scores in the column `prediction` and, where it is known, the
+        target.
+    contract
+        What the rows are.
+    verdict
+        Our verdict, as HTML.
+    alarms
+        Whether our test of a column raised an alarm; the page explains where Evidently differs.
+    rows
+        At most so many rows of each frame are drawn.
+    seed
+        Decides which rows are drawn.
+
+    Returns
+    -------
+    HTML, with scripts and style inside.
+
     """
     drift, left_out = columns(sampled(reference, rows, seed), sampled(current, rows, seed), contract)
     labels, unlabelled = labelled(reference, current, contract, rows, seed)
@@ -79,7 +98,7 @@ def page(
 
 
 def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
-    """At most `rows` rows, in the order they had."""
+    """At most `rows` random rows of a frame, in their original order, with a new index."""
     rng = np.random.default_rng(seed)
     return frame.iloc[np.sort(rng.permutation(len(frame))[:rows])].reset_index(drop=True)
 
@@ -87,7 +106,13 @@ def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 def columns(
     reference: pd.DataFrame, current: pd.DataFrame, contract: Contract
 ) -> tuple[Comparison | None, list[str]]:
-    """What Evidently compares: features, slices and the score; and why some of them are left out."""
+    """The comparison of features, slices and the score; and why some of them are left out.
+
+    Returns
+    -------
+    The comparison, None if no column is left; and one line for each column that Evidently cannot show.
+
+    """
     names = dict.fromkeys([*contract.features, *contract.slices, PREDICTION])
     sides = [pd.DataFrame({n: plain(side, n, contract) for n in names}) for side in (reference, current)]
     why = {name: unfit(*(side[name] for side in sides)) for name in names}
@@ -98,12 +123,15 @@ def columns(
 
 
 def declared(name: str, contract: Contract) -> Column:
-    """The contract's column, or the score, which the contract does not know."""
+    """The contract's column; for the score, which is not in the contract, a column of numbers."""
     return SCORE if name == PREDICTION else contract.columns[name]
 
 
 def plain(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
-    """A column in the types that Evidently tests, shape (n,): float64, text as objects, or times."""
+    """A column in the types that Evidently tests, shape (n,): float64, text as objects, or times.
+
+    Missing values are NaN, or NaT for times. If the frame lacks the column, all values are missing.
+    """
     column = declared(name, contract)
     if name not in frame:
         return pd.Series(np.nan, index=frame.index)
@@ -118,7 +146,7 @@ def plain(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
 
 
 def unfit(reference: pd.Series, current: pd.Series) -> str:
-    """Why Evidently cannot show a column, which would end its whole report; empty where it can."""
+    """Why Evidently cannot show a column, on which its whole report would fail; empty if it can."""
     for side, values in {"reference": reference, "batch": current}.items():
         if values.isna().all():
             return f"no value in the {side}"
@@ -133,7 +161,13 @@ def unfit(reference: pd.Series, current: pd.Series) -> str:
 def labelled(
     reference: pd.DataFrame, current: pd.DataFrame, contract: Contract, rows: int, seed: int
 ) -> tuple[Comparison | None, list[str]]:
-    """The rows whose label is known, for Evidently's view of the model; or why there is none."""
+    """The comparison of labels and scores, for Evidently's view of the model; or why there is none.
+
+    Returns
+    -------
+    The comparison on at most `rows` labelled rows of each side; or None, and the reason in one line.
+
+    """
     task = contract.task
     name = task.preset
     before, now = (sampled(known(frame, contract), rows, seed) for frame in (reference, current))
@@ -147,7 +181,7 @@ def labelled(
 
 
 def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Labels and scores of the rows that have both, shape (m, 2)."""
+    """Labels and scores of the rows that have both, shape (m, 2); the labels of classes are int64."""
     names = (contract.target, PREDICTION)
     pair = pd.DataFrame({name: plain(frame, name, contract) for name in names}).dropna()
     if contract.columns[contract.target].type == "boolean":
@@ -156,7 +190,20 @@ def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 
 def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[str], rows: int) -> str:
-    """What stands between our verdict and Evidently's: where they differ, and what is left out there."""
+    """The HTML between our verdict and Evidently's page: where they differ, and what Evidently leaves out.
+
+    Parameters
+    ----------
+    alarms
+        Whether our test of a column raised an alarm.
+    flags
+        Evidently's result for each column.
+    notes
+        Why something is left out, one line each.
+    rows
+        How many rows of each side Evidently has seen at most.
+
+    """
     about = (
         f"What follows is Evidently's, on at most {rows:,} rows a side drawn at random, and only shows. "
         "The verdict above decides, on all the rows. Evidently calls the data as a whole drifted when at "
@@ -171,7 +218,13 @@ def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[st
 
 
 def differences(alarms: Mapping[str, bool], flags: Mapping[str, Flag]) -> list[dict[str, str]]:
-    """The columns on which our alarm and Evidently's flag differ, and why that can be."""
+    """The columns on which our alarm and Evidently's flag differ, and why they can differ.
+
+    Returns
+    -------
+    One row per column, with the keys of `DIFFERENCES`.
+
+    """
     return [
         {
             "column": name,

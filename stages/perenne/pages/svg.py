@@ -53,7 +53,26 @@ def chart(
     breaks: Iterable[str] = (),
     band: Band | None = None,
 ) -> str:
-    """Lines over periods, each with its name at its end; nothing where there is no value at all."""
+    """Lines over periods, each with its name at its end; nothing where there is no value at all.
+
+    Parameters
+    ----------
+    title
+        Read aloud by screen readers.
+    periods
+        The marks of the horizontal axis.
+    lines
+        Each with one value per period; NaN leaves a gap.
+    breaks
+        Periods before which a vertical line is drawn.
+    band
+        Values between which the background is shaded.
+
+    Returns
+    -------
+    An SVG element; a note in HTML if no line has a value.
+
+    """
     lines = [line for line in lines if any(map(math.isfinite, line.values))]
     if not lines:
         return '<p class="note">Not known: too few rows.</p>'
@@ -119,8 +138,15 @@ def _mark(x: float, y: float, kind: str, share: float, where: str) -> str:
 def axis(low: float, high: float) -> tuple[float, float, float]:
     """Round ends of an axis that holds both values, and the step between its marks.
 
+    Returns
+    -------
+    The low end, the high end, and the step.
+
+    Examples
+    --------
     >>> axis(0.123, 0.287)
     (0.1, 0.3, 0.05)
+
     """
     spread = (high - low) or abs(high) or 1.0
     power = 10 ** math.floor(math.log10(spread / 4))

@@ -46,7 +46,13 @@ def rules(verdict: Verdict) -> str:
 
 
 def slices(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return, for each opponent, a title and a table of all slices in Markdown."""
+    """Return, for each opponent, a title and a table of all slices in Markdown.
+
+    Returns
+    -------
+    Pairs of title and table, both in Markdown; opponents without slices are left out.
+
+    """
     return [
         (f"All slices against {plain(finding.against)}", _table(finding.parts))
         for finding in verdict.rules

@@ -72,6 +72,11 @@ def drift(
     spec, contract
         What counts as drift, and what the rows are.
 
+    Returns
+    -------
+    For each batch its tests, its streams and its advice; the tests of all batches together; and the advice of
+    the whole.
+
     """
     before = covariates.baseline(reference, contract)
     measured = {period: rows for period, rows in reference.items() if rows[PREDICTION].notna().any()}
@@ -127,7 +132,13 @@ def counted(volumes: Mapping[Key, Volume]) -> dict[str, int | float | str | None
 def predictions(
     batch: ScoredBatch, before: covariates.Baseline, contract: Contract
 ) -> dict[str, float | None]:
-    """The mean score beside that of the reference; with labels, also the sums of labels and of scores."""
+    """The mean score beside that of the reference; with labels, also the sums of labels and of scores.
+
+    Returns
+    -------
+    `mean` and `reference`; with matured labels also `observed` and `expected`.
+
+    """
     means = {"mean": float(batch.rows[PREDICTION].mean()), "reference": before.score}
     return {**means, **(concept.figures(batch.rows, contract) if batch.matured else {})}
 
@@ -148,6 +159,10 @@ def advice(
     importance
         Of each feature to the model.
 
+    Returns
+    -------
+    `retrain` if a stream has raised the alarm, else `look` if a test has, else `none`.
+
     """
     wrong = [f"{concept.STREAMS[s.stream].sentence}, since {s.since}" for s in streams if s.alarm]
     ranked = sorted(moved, key=lambda key: -importance.get(key[0], 0.0))
@@ -157,7 +172,16 @@ def advice(
 
 
 def overall(reports: Sequence[DriftBatch], as_of: pd.Period) -> DriftAdvice:
-    """The advice of the latest batch; but an alarm on labels stays until a retraining."""
+    """The advice of the latest batch; but an alarm on labels stays until a retraining.
+
+    Parameters
+    ----------
+    reports
+        One per batch, oldest first.
+    as_of
+        The last period of the reference; only the reason without any batch names it.
+
+    """
     if not reports:
         return DriftAdvice(level="none", reasons=(f"there is no batch after {as_of} yet",))
     alarmed = [report for report in reports if report.level == "retrain"]
@@ -169,7 +193,23 @@ def overall(reports: Sequence[DriftBatch], as_of: pd.Period) -> DriftAdvice:
 def listed(
     tests: Tests, moved: Mapping[Key, float], importance: Mapping[str, float]
 ) -> tuple[CovariateTest, ...]:
-    """Every test that could be made, with those in `moved` as alarms; the most important feature first."""
+    """Every test that could be made, with those in `moved` as alarms; the most important feature first.
+
+    Parameters
+    ----------
+    tests
+        All tests of a batch; those with a p-value of NaN could not be made.
+    moved
+        The tests that raise an alarm.
+    importance
+        The permutation importance of each feature.
+
+    Returns
+    -------
+    The tests with their effects, p-values and q-values (Benjamini-Hochberg over the tests that could be
+    made).
+
+    """
     made = {key: test for key, test in tests.items() if not math.isnan(test.pvalue)}
     qvalues = adjusted([test.pvalue for test in made.values()])
     lines = [
@@ -188,7 +228,14 @@ def listed(
 
 
 def timeline(report: DriftReport) -> pd.DataFrame:
-    """One row per batch with labels: each stream's evidence as a share of what raises the alarm."""
+    """One row per batch with labels: each stream's evidence as a share of what raises the alarm.
+
+    Returns
+    -------
+    Columns `period`, one for each stream of `concept.STREAMS` (NaN if it is not watched), and `alarm`, which
+    is 1.
+
+    """
     shares = [
         (batch.period, state.stream, state.log_e / state.threshold)
         for batch in report.batches
@@ -241,7 +288,14 @@ def main() -> None:
 
 
 def read(path: Path, contract: Contract) -> pd.DataFrame:
-    """A batch with all of the contract's columns; a `PerenneError` names one that is missing."""
+    """A batch with all of the contract's columns, and any others that its file has.
+
+    Raises
+    ------
+    PerenneError
+        If the file cannot be read, or a column is missing.
+
+    """
     rows = batches.read_parquet(path)
     absent = [name for name in contract.columns if name not in rows]
     if absent:
@@ -252,7 +306,18 @@ def read(path: Path, contract: Contract) -> pd.DataFrame:
 def render(
     measured: pd.DataFrame, now: pd.DataFrame, report: DriftReport, spec: Drift, contract: Contract
 ) -> str:
-    """The page in HTML: our report on top, Evidently's view of a sample below it."""
+    """The page in HTML: our report on top, Evidently's view of a sample below it.
+
+    Parameters
+    ----------
+    measured, now
+        Scored rows of the reference and of later batches; of each, at most `spec.report_rows` are shown.
+    report
+        Our statistics, which the page shows on top.
+    spec, contract
+        How many rows to show with which seed, and what the rows are.
+
+    """
     alarms = {test.feature: False for test in report.cumulative}
     alarms |= {test.feature: True for b in report.batches[-1:] for test in b.covariates if test.alarm}
     top = drift_page.render(report)

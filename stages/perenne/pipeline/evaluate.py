@@ -1,4 +1,4 @@
-"""Evaluate: how good the model is on the holdout, how sure that is, for whom, and by what it decides."""
+"""Evaluate: the model's metrics on the holdout with their intervals, by slice, and its feature importance."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from perenne.stats import bootstrap, metrics, survival
 
 Array = npt.NDArray[np.float64]
 
-MOST_SLICES = 20  # of one column, the largest; a report of thousands of destinations is read by nobody
+MOST_SLICES = 20  # of one column, the largest; nobody reads a report on thousands of destinations
 CURVE_POINTS = 200  # of the ROC curve: more than a plot can show
-PLACES = 9  # decimals of a score: far beyond what the holdout can tell, short of what a CPU may vary
+PLACES = 9  # decimals of a score: more than the holdout can resolve, fewer than vary between CPUs
 
 
 def evaluate(
@@ -44,9 +44,13 @@ def evaluate(
     rows, scores
         Labelled rows of the contract, and their predictions, shape (rows,).
     mean
-        Of the target in training.
+        The mean of the target in training.
     spec, contract
         How to measure, and what the rows are.
+
+    Returns
+    -------
+    The metrics of the holdout and of each slice, and the headline figure.
 
     """
     slices = {
@@ -66,7 +70,18 @@ def evaluate(
 def measured(
     rows: pd.DataFrame, scores: Array, mean: float, spec: Evaluate, contract: Contract
 ) -> MeasuredRows:
-    """The metrics of some rows: value, interval by block bootstrap, and the dummy's value."""
+    """The metrics of some rows: value, interval by block bootstrap, and the dummy's value.
+
+    Parameters
+    ----------
+    rows, scores
+        Labelled rows of the contract, and their predictions, shape (rows,).
+    mean
+        What the dummy predicts for every row.
+    spec, contract
+        How to measure, and what the rows are.
+
+    """
     y = rows[contract.target].to_numpy(dtype=np.float64)
     family = metrics.family(contract.task.metrics)
     by_name = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
@@ -80,21 +95,49 @@ def measured(
 def intervals(
     figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, contract: Contract
 ) -> dict[str, bootstrap.Interval]:
-    """The block-bootstrap interval of each figure, as `params.yaml` asks for it."""
+    """The block-bootstrap interval of each figure, with the settings of `evaluate` in params.yaml.
+
+    Parameters
+    ----------
+    figures
+        By name, a function from the weights of the rows, shape (rows,), to a number.
+    rows
+        The rows that the weights belong to; their blocks are drawn.
+    spec, contract
+        Resamples, confidence and seed; and which column is the block.
+
+    Raises
+    ------
+    ValueError
+        If a row has no block.
+
+    """
     return bootstrap.intervals(
         figures, blocks(rows, contract), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
     )
 
 
 def blocks(rows: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
-    """The block of each row; without one in the contract each row is its own."""
+    """The block of each row, shape (rows,); each row is its own block if the contract names none."""
     return rows[contract.block].to_numpy() if contract.block else np.arange(len(rows))
 
 
 def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
-    """The positions, among the rows, of the largest slices of a column, by the slice's name.
+    """The positions of the rows in each slice of a column, by the name of the slice.
 
-    Rows whose value is missing or outside the bins are a slice of their own, so no row is left out unnoticed.
+    Rows whose value is missing or outside the bins form a slice named `none`, so they are not lost unnoticed.
+
+    Parameters
+    ----------
+    values
+        The column, shape (rows,).
+    bins
+        The limits of the slices, each including its lower one; None: each value is a slice.
+
+    Returns
+    -------
+    At most `MOST_SLICES` slices, the largest.
+
     """
     by = pd.cut(values, list(bins), right=False) if bins else values
     places = dict(by.groupby(by, observed=True).indices)
@@ -105,7 +148,16 @@ def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.N
 
 
 def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract) -> MeasuredHeadline:
-    """The figure that people know the model by, observed and predicted, over the whole holdout."""
+    """The headline figure over the whole holdout, observed and predicted, with block-bootstrap intervals.
+
+    Parameters
+    ----------
+    rows, scores
+        Labelled rows of the contract, and their predictions, shape (rows,).
+    spec, contract
+        How to measure, and how the figure is defined.
+
+    """
     by_name = intervals(headline_figures(rows, scores, contract), rows, spec, contract)
     observed, predicted = (MeasuredFigure(**by_name[name]._asdict()) for name in ("observed", "predicted"))
     figure = contract.headline.figure if contract.headline else f"mean_{contract.target}"
@@ -115,9 +167,21 @@ def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contra
 def headline_figures(
     rows: pd.DataFrame, scores: Array, contract: Contract
 ) -> dict[str, Callable[[Array], float]]:
-    """The headline figure of some rows as functions of their weights, by the labels and by the predictions.
+    """The headline figure, from the labels and from the predictions, as functions of the rows' weights.
 
-    It is the contract's, or else the mean of the target.
+    It is the contract's figure, or else the mean of the target.
+
+    Parameters
+    ----------
+    rows, scores
+        Labelled rows of the contract, and their predictions, shape (rows,).
+    contract
+        May define the figure.
+
+    Returns
+    -------
+    `observed` and `predicted`: functions from weights, shape (rows,), to a number.
+
     """
     events = {"observed": rows[contract.target].to_numpy(dtype=np.float64), "predicted": scores}
     if not contract.headline:
@@ -128,13 +192,26 @@ def headline_figures(
 
 
 def weighted_mean(values: Array) -> Callable[[Array], float]:
-    """From weights to the weighted mean."""
+    """A function from weights, shape (rows,), to the weighted mean of the values, shape (rows,)."""
     # Not `weights @ values`: BLAS may use threads, which cost time here and change the last digits.
     return lambda weights: float((weights * values).sum() / weights.sum())
 
 
 def timeline(rows: pd.DataFrame, scores: Array, contract: Contract) -> pd.DataFrame:
-    """The headline figure by period, observed and predicted."""
+    """The headline figure by period, observed and predicted.
+
+    Parameters
+    ----------
+    rows, scores
+        Labelled rows of the contract, and their predictions, shape (rows,).
+    contract
+        Its period is the length of a step.
+
+    Returns
+    -------
+    Columns `period`, `observed` and `predicted`.
+
+    """
     lines = []
     for period, i in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
         figures = headline_figures(rows.iloc[i], scores[i], contract)
@@ -147,7 +224,19 @@ def timeline(rows: pd.DataFrame, scores: Array, contract: Contract) -> pd.DataFr
 def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
     """Mean prediction and mean outcome in equally large groups of rows, ordered by prediction.
 
-    Rows of equal prediction are never parted: which of them came first says nothing about the model.
+    Rows with equal predictions are always in the same group: their order says nothing about the model.
+
+    Parameters
+    ----------
+    y, scores
+        Outcomes and predictions, shape (rows,).
+    bins
+        The number of groups; ties can leave fewer.
+
+    Returns
+    -------
+    One row per group: columns `predicted`, `observed`, and `perfect`, which equals `predicted`.
+
     """
     rank = pd.Series(scores).rank().to_numpy() - 0.5
     group = rank * bins // len(scores)
@@ -156,13 +245,40 @@ def reliability(y: Array, scores: Array, bins: int) -> pd.DataFrame:
 
 
 def roc(y: Array, scores: Array, bins: int) -> pd.DataFrame:  # noqa: ARG001 -- it has no bins
-    """The ROC curve, beside that of no model."""
+    """The ROC curve, and the diagonal of a model without skill.
+
+    Parameters
+    ----------
+    y, scores
+        Outcomes (0 or 1) and predictions, shape (rows,).
+    bins
+        Not used.
+
+    Returns
+    -------
+    `CURVE_POINTS` rows: `x` (false positive rate), `model` (true positive rate), and `reference`, which
+    equals `x`.
+
+    """
     at = np.linspace(0, 1, CURVE_POINTS)
     return pd.DataFrame({"x": at, "model": true_positive_rate(y, scores, at), "reference": at})
 
 
 def residuals(y: Array, scores: Array, bins: int) -> pd.DataFrame:
-    """The mean residual by prediction, beside that of a perfect model."""
+    """The mean residual by prediction, and the zero line of a perfect model.
+
+    Parameters
+    ----------
+    y, scores
+        Outcomes and predictions, shape (rows,).
+    bins
+        The number of groups, as for `reliability`.
+
+    Returns
+    -------
+    Columns `x` (mean prediction), `model` (mean of outcome minus prediction), and `reference`, which is 0.
+
+    """
     frame = reliability(y, scores, bins)
     residual = frame["observed"] - frame["predicted"]
     return pd.DataFrame({"x": frame["predicted"], "model": residual, "reference": 0.0})
@@ -172,7 +288,20 @@ CURVES: Mapping[Curve, Callable[[Array, Array, int], pd.DataFrame]] = {"roc": ro
 
 
 def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
-    """The share of positives found at each false positive rate; NaN where a class is absent."""
+    """The true positive rate at each false positive rate, interpolated; NaN if `y` has only one class.
+
+    Parameters
+    ----------
+    y, scores
+        Outcomes (0 or 1) and predictions, shape (rows,).
+    at
+        False positive rates in [0, 1], shape (n,).
+
+    Returns
+    -------
+    Shape (n,).
+
+    """
     if not 0 < y.mean() < 1:
         return np.full(len(at), np.nan)
     false_positive, true_positive, _ = roc_curve(y, scores)
@@ -181,7 +310,22 @@ def true_positive_rate(y: Array, scores: Array, at: Array) -> Array:
 
 
 def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract: Contract) -> pd.DataFrame:
-    """How much worse the loss gets when a feature is shuffled (Breiman 2001), the most important first."""
+    """The rise of the loss when a feature is shuffled (Breiman 2001), the most important feature first.
+
+    Parameters
+    ----------
+    pipeline
+        The fitted model.
+    rows
+        Labelled rows of the contract; at most `spec.importance_rows` random ones are used.
+    spec, contract
+        How often each feature is shuffled, with which seed; and what the rows are.
+
+    Returns
+    -------
+    One row per feature: columns `feature`, `importance` (the mean rise) and `sd` over the repeats.
+
+    """
     loss = metrics.METRICS[contract.task.loss].prepare
 
     def gain(fitted: Pipeline, X: pd.DataFrame, y: Array) -> float:
@@ -204,7 +348,13 @@ def importance(pipeline: Pipeline, rows: pd.DataFrame, spec: Evaluate, contract:
 
 
 def by_slice(report: Evaluation) -> pd.DataFrame:
-    """One row per slice: its number of rows, and its loss, which is the first of its metrics."""
+    """One row per slice: its number of rows, and its loss, which is the first of its metrics.
+
+    Returns
+    -------
+    Columns `slice` (written `column=value`), `rows` and `loss`.
+
+    """
     lines = [
         (f"{column}={value}", part.rows, next(iter(part.metrics.values())).value)
         for column, parts in report.slices.items()

@@ -1,4 +1,4 @@
-"""Ingest: bring in the batches, one Parquet file a period, up to `ingest.through`."""
+"""Ingest: read the batches of the source up to `ingest.through`, and write one Parquet file per period."""
 
 from __future__ import annotations
 
@@ -19,7 +19,24 @@ from perenne.common.params import Ingest
 def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
     """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
 
-    Sorted, so that a batch keeps its bytes if the same rows arrive in another order or in other files.
+    Rows are sorted so that a batch has the same bytes if its rows arrive in another order or in other files.
+
+    Parameters
+    ----------
+    section
+        The section `ingest` of params.yaml: the source, and the last period to read.
+    contract
+        What the rows are.
+
+    Yields
+    ------
+    A period and its rows, with the values as the source has them.
+
+    Raises
+    ------
+    PerenneError
+        If the section is wrong, the source cannot be read, a batch lacks a column, or there is no batch.
+
     """
     source = source_of(section)
     periods.parse(source.through, contract.period, "params.yaml: ingest.through")
@@ -41,9 +58,21 @@ def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
 
 
 def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
-    """The batch in the contract's types; a column with a value of another type stays as it came.
+    """Convert a batch to the contract's types; a column with a value of another type is not converted.
 
-    Which value that is, `validate` says.
+    The stage `validate` reports which value that is.
+
+    Parameters
+    ----------
+    frame
+        Rows with at least the contract's columns.
+    contract
+        What the rows are.
+
+    Returns
+    -------
+    The contract's columns, in its order.
+
     """
     columns = {}
     for name, column in contract.columns.items():
@@ -55,7 +84,7 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
 
 
 def main() -> None:
-    """Write `data/raw/`, all of it or nothing."""
+    """Write `data/raw/`, whole or not at all."""
     p = params.load("ingest")
     contract = read_contract(p.case)
     with disk.replacing(RAW) as folder:

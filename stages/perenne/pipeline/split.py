@@ -1,4 +1,4 @@
-"""Split: which rows the model may learn from, and which measure it, by `split.as_of` alone."""
+"""Split: the rows that the model is trained on, and the rows that measure it, as of `split.as_of`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,26 @@ WRITES: Mapping[Part, Path] = {"train": TRAIN, "holdout": HOLDOUT}
 
 
 def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Period]]:
-    """The periods of each part, oldest first; a `PerenneError` says which param does not fit the history."""
+    """The periods of each part, oldest first.
+
+    Parameters
+    ----------
+    history
+        The periods that have a batch, at least one.
+    cut
+        Where to cut them.
+
+    Returns
+    -------
+    The periods of `train` and of `holdout`; those in neither part are left out.
+
+    Raises
+    ------
+    PerenneError
+        If `as_of` is outside the history, the window begins before it, or a part is too short for matured
+        labels.
+
+    """
     known = sorted(history)
     oldest, newest = known[0], known[-1]
     where = f"the batches go from {oldest} to {newest}"
@@ -55,7 +74,7 @@ def labelled(rows: pd.DataFrame, target: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Write the two parts, one row group a batch, and what they hold."""
+    """Write both parts, one row group per batch, and a report of what they contain."""
     p = params.load("split")
     contract = read_contract(p.case)
     files = batches.listed(CLEAN, contract)
@@ -68,7 +87,27 @@ def main() -> None:
 
 
 def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> SplitPart:
-    """Write the labelled rows of some batches into one file, a batch at a time, and count them."""
+    """Write the labelled rows of some batches into one file, one batch at a time, and count them.
+
+    Parameters
+    ----------
+    files
+        The batches of a part, by period.
+    path
+        The Parquet file to write.
+    contract
+        What the rows are.
+
+    Returns
+    -------
+    The periods, the numbers of rows with and without a label, and the mean of the target.
+
+    Raises
+    ------
+    PerenneError
+        If no row has a label; then nothing is written.
+
+    """
     like = batches.schema(contract)
     written, total, sums = 0, 0, 0.0
     with disk.replacing(path) as temporary:

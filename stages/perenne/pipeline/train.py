@@ -1,4 +1,4 @@
-"""Train: any scikit-learn estimator, by import path, behind the preprocessing that the contract asks for."""
+"""Train: a scikit-learn estimator, named by its import path, after the preprocessing for the contract."""
 
 from __future__ import annotations
 
@@ -23,11 +23,26 @@ from perenne.common.params import Train
 from perenne.common.task import Estimator
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
 
-MOST_CATEGORIES = 254  # scikit-learn's histograms hold 255; the rarest categories beyond share one
+MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
 
 def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
-    """Fit a pipeline on labelled rows; it takes what `model.inputs` makes and forgives unseen categories."""
+    """Fit a pipeline on labelled rows; it predicts from `model.inputs`, unseen categories included.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows of the contract. A feature without any value in them is not used.
+    spec, contract
+        The estimator with its parameters and seed, and what the rows are.
+
+    Raises
+    ------
+    PerenneError
+        If the labels have one class where the task has two, the estimator does not fit the task, or a
+        parameter is wrong.
+
+    """
     y = rows[contract.target].to_numpy()
     task = contract.task
     if len(set(y.tolist())) < len(task.classes):
@@ -35,11 +50,11 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
             f"{TRAIN}: every row has {contract.target} = {y[0]}; a {task} target needs both classes"
         )
     X = model.inputs(rows, contract)
-    # A column without any value teaches nothing, and histograms cannot be made of it.
+    # A column without any value carries no information, and histograms cannot be made of it.
     names = [name for name in contract.features if X[name].notna().any()]
     pipeline = build(spec, contract, names)
     try:
-        # One BLAS thread: how many there are decides in which order sums are taken, and so their last bits.
+        # One BLAS thread: the number of threads changes the order of sums, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
             pipeline.fit(X, y)
     except ValueError as error:
@@ -49,7 +64,21 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
 
 
 def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
-    """The unfitted pipeline on some features: encoder, then estimator."""
+    """The unfitted pipeline for some features: encoder, then estimator.
+
+    Parameters
+    ----------
+    spec, contract
+        The estimator, and the types of the features.
+    names
+        The features to use.
+
+    Raises
+    ------
+    PerenneError
+        As for `configured`.
+
+    """
     estimator = configured(spec, contract)
     categories = [name for name in names if contract.columns[name].type == "category"]
     numbers = [name for name in names if name not in categories]
@@ -64,11 +93,24 @@ def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
 def encoder(
     categories: list[str], numbers: list[str], estimator: BaseEstimator, *, native: bool
 ) -> ColumnTransformer:
-    """Columns to numbers: categories first, then the rest.
+    """The transformer from columns to numbers: first categories, then the other features.
 
-    Unseen and missing categories become NaN where the estimator treats categories itself, zeros where they
-    are spread over columns. Missing numbers are left to an estimator that takes NaN; for others the median
-    stands in, beside a column that says so.
+    Unseen and missing categories become NaN if the estimator handles categories itself. For other estimators
+    categories are one-hot encoded: an unseen one gives zeros, and missing values are a category of their own
+    if training had any.
+
+    Missing numbers are passed to an estimator that accepts NaN. For others the median replaces them, an extra
+    column marks them, and all numbers are standardized.
+
+    Parameters
+    ----------
+    categories, numbers
+        The names of the columns of each kind.
+    estimator
+        It decides how missing numbers are treated.
+    native
+        Whether the estimator handles categories itself.
+
     """
     ordinal = OrdinalEncoder(
         handle_unknown="use_encoded_value",
@@ -88,7 +130,15 @@ def encoder(
 
 
 def configured(spec: Train, contract: Contract) -> BaseEstimator:
-    """The estimator that `train` in params.yaml names, with its parameters."""
+    """The estimator that `train` in params.yaml names, with its parameters, and the seed if it takes one.
+
+    Raises
+    ------
+    PerenneError
+        If it is not an estimator of scikit-learn, needs other estimators, lacks a parameter, or does not fit
+        the task.
+
+    """
     cls = imported(spec.estimator)
     try:
         estimator = cls()
@@ -118,7 +168,14 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
 
 
 def imported(path: str) -> type[BaseEstimator]:
-    """The class at an import path within scikit-learn; no other namespace, for importing runs code."""
+    """The class at an import path; only within scikit-learn, because importing a module runs its code.
+
+    Raises
+    ------
+    PerenneError
+        If the path is outside scikit-learn, cannot be imported, or is not an estimator.
+
+    """
     name, _, attribute = path.rpartition(".")
     if not name.startswith("sklearn."):
         raise PerenneError(
@@ -139,14 +196,14 @@ def imported(path: str) -> type[BaseEstimator]:
 
 
 def forget_threads(estimator: BaseEstimator) -> None:
-    """Histogram boosting keeps this machine's number of threads; it says nothing about the model."""
+    """Reset the number of threads that histogram boosting has stored: it depends on the machine."""
     mapper = getattr(estimator, "_bin_mapper", None)
     if mapper is not None:
         mapper.n_threads = 1
 
 
 def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescription:
-    """Describe the model for the card: what it was made of, and the rows it takes."""
+    """Describe the model for its card: estimator, parameters, training rows, target and features."""
     return ModelDescription(
         estimator=spec.estimator,
         params=spec.params,
@@ -159,7 +216,18 @@ def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescriptio
 
 
 def feature(values: pd.Series, name: str, contract: Contract) -> CardFeature:
-    """One feature of the card; a category with all its values seen in training."""
+    """Describe one feature for the card; a category with all values seen in training.
+
+    Parameters
+    ----------
+    values
+        The feature's column in the training rows.
+    name
+        The feature.
+    contract
+        Gives its type, and whether values may be missing.
+
+    """
     column = contract.columns[name]
     if column.type != "category":
         return CardFeature(name=name, type=column.type, missing=column.missing)

@@ -1,4 +1,4 @@
-"""Validate: rows that break the contract go to quarantine with the rules they broke; the others go on."""
+"""Validate: rows that break the contract go to quarantine with the broken rules; the others are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
 class Checked(NamedTuple):
-    """A batch in two parts; `broken` has one line per broken rule: row, column, rule, value."""
+    """A batch in two parts.
+
+    `kept` has the contract's types. `quarantined` has the values as they arrived, and a column
+    `broken_rules`. `broken` has one line per broken rule: `row` (counted from 0), `column`, `rule`, `value`.
+    """
 
     kept: pd.DataFrame
     quarantined: pd.DataFrame
@@ -33,16 +37,33 @@ class Checked(NamedTuple):
 
 
 def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, matured: bool) -> Checked:
-    """Check a batch against its contract. `matured`: its labels are known, so a missing one is an error."""
+    """Check a batch against its contract.
+
+    Parameters
+    ----------
+    raw
+        The rows as they arrived, with at least the contract's columns.
+    period
+        The period that every row must lie in.
+    contract
+        What the rows must be.
+    matured
+        The labels are known by now, so a missing one breaks the contract unless it allows missing values.
+
+    Returns
+    -------
+    Each row is in exactly one of the two parts.
+
+    """
     raw = raw.reset_index(drop=True)
     frame = pd.DataFrame(
         {name: batches.typed(raw[name], column) for name, column in contract.columns.items()}
     )
     unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in contract.columns]
-    # What could not be read is now missing as well: of one cell the first rule counts, and types come first.
+    # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
     broken = pd.concat([*unread, _contradictions(frame, _schema(period, contract, matured=matured))])
     broken = broken.drop_duplicates(["row", "column"])
-    # Only then duplicates: a bad row does not displace a good one.
+    # Duplicates last, among good rows only: a bad row must not displace a good one.
     good = frame[~frame.index.isin(broken["row"])]
     broken = pd.concat([broken, _duplicates(good, contract)], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
@@ -52,7 +73,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
 
 
 def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.DataFrame:
-    """What pandera finds: range, category, missing, outside its period, in the future."""
+    """The rules that pandera finds broken: range, category, missing, outside its period, in the future."""
     try:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
@@ -69,7 +90,7 @@ def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.
 
 
 def _duplicates(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """The rows whose entity and time another row before them has; without an entity, none."""
+    """The rows with the entity and time of an earlier row; none if the contract has no entity."""
     key = [*contract.entity, contract.time]
     again = frame[frame.duplicated(key)] if contract.entity else frame[:0]
     value = ["; ".join(map(str, row)) for row in again[key].itertuples(index=False)]
@@ -92,7 +113,7 @@ def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera
     if is_time:
         checks.append(pandera.Check.in_range(period.start_time, period.end_time, error="outside its period"))
     elif column.type == "datetime":
-        # A date after the row's own period is knowledge the row cannot have had.
+        # A date after the row's own period cannot have been known in that period.
         checks.append(pandera.Check.le(period.end_time, error="in the future"))
     if column.range:
         checks.append(pandera.Check.in_range(*column.range, error="range"))
@@ -108,7 +129,18 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
 
 
 def too_many(checked: Checked, path: Path, most: float) -> str | None:
-    """The line that stops the stage if more than the share `most` of a batch is bad, else None."""
+    """The text of the error if more than the share `most` of a batch is quarantined, else None.
+
+    Parameters
+    ----------
+    checked
+        The batch in two parts.
+    path
+        What the text calls the batch.
+    most
+        A share of the rows, in [0, 1].
+
+    """
     counts = checked.counts()
     bad, total = counts.quarantined, counts.rows
     if bad <= most * total:
@@ -123,7 +155,14 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
 
 
 def main() -> None:
-    """Write `data/clean/`, `data/quarantine/` and the counts, all or nothing."""
+    """Write `data/clean/`, `data/quarantine/` and the counts; nothing if a batch has too many bad rows.
+
+    Raises
+    ------
+    PerenneError
+        If a batch lacks a column, or too many of its rows break the contract.
+
+    """
     p = params.load("validate")
     contract = read_contract(p.case)
     files = batches.listed(RAW, contract)

@@ -42,7 +42,13 @@ def false_alarms(walk: Walk, plan: Plan) -> int:
 
 
 def delay(walk: Walk, plan: Plan) -> float:
-    """Batches from the first break, inclusive, until the model was right again, or the history ended."""
+    """Batches from the first break, inclusive, until the model was right again, or the history ended.
+
+    Returns
+    -------
+    A number of batches: 0 if the model was never wrong after the break, NaN if no break is known.
+
+    """
     after = [step for step in walk.steps if plan.breaks and step.period >= str(plan.breaks[0])]
     wrong = next((i for i, step in enumerate(after) if not right(step)), None)
     if not plan.breaks or wrong is None:
@@ -73,6 +79,10 @@ def table(walks: Sequence[Walk], plans: dict[int, Plan], best: str) -> pd.DataFr
     best
         The policy that others are compared with: `of_best` is a cost as a multiple of its cost, `above_best`
         the difference. Both are NaN if it was not walked.
+
+    Returns
+    -------
+    Indexed by policy: the columns of `Costs`, then `of_best` and `above_best`.
 
     """
     rows = {

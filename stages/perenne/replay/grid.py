@@ -47,7 +47,13 @@ def settings(plan: Plan) -> list[Settings]:
 
 
 def walked(world: World) -> list[Costs]:
-    """The costs of each of the settings on one history; what they have in common is computed once."""
+    """The costs of each of the settings on one history; what they have in common is computed once.
+
+    Returns
+    -------
+    The costs in the order of `settings(world.plan)`.
+
+    """
     answers: dict[Any, Any] = {}
     return [
         costs.costs(walk(world, Triggered(chosen, world, answers=answers)), world.plan)

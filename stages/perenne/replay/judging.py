@@ -31,7 +31,15 @@ class Gate:
         self.looks: dict[pd.Period, dict[int, float]] = {}
 
     def judge(self, challenger: Cut, champion: Cut) -> ReplayVerdict:
-        """Whether the challenger is fresher than the champion, on the labels that measure it."""
+        """Judge whether the challenger is fresher than the champion, on the labels that measure it.
+
+        Each call is a look at the challenger's holdout, and spends some of its alpha.
+
+        Returns
+        -------
+        `undecided` if no alpha is left; else the answer of the rules, and those that did not pass.
+
+        """
         held = self.world.parts(challenger)["holdout"]
         alpha = self.look(held)
         if not alpha:
@@ -43,7 +51,7 @@ class Gate:
         return verdict
 
     def look(self, held: list[pd.Period]) -> float:
-        """What the next look at some batches may spend, which is written down."""
+        """Record a look at some batches; return the alpha that it may spend, 0 if none is left."""
         spent = [self.looks.setdefault(period, {}) for period in held]
         total = self.world.plan.gate.alpha
         known = {look for looks in spent for look in looks}

@@ -24,7 +24,20 @@ Array = npt.NDArray[np.float64]
 
 
 def oracle(world: World, walks: Iterable[Walk]) -> Walk:
-    """The walk that costs least; `walks` are those of the other policies over the same history."""
+    """The walk that costs least; `walks` are those of the other policies over the same history.
+
+    Parameters
+    ----------
+    world
+        The history.
+    walks
+        The walks of the other policies over it: the oracle may use their models too.
+
+    Returns
+    -------
+    The walk, with an event of the kind `chosen` at each change of model.
+
+    """
     first = world.plan.cut(world.first)
     models = [first, *sorted(set(_models(world)) | {cut for walk in walks for cut in walk.used} - {first})]
     periods = [p for p in pd.period_range(world.first + 1, world.last) if p in world.files]
@@ -63,6 +76,10 @@ def best(losses: Array, cost: float) -> list[int]:
         Shape (batches, models); infinite where a model does not exist yet. The first is in use at first.
     cost
         Of a change.
+
+    Returns
+    -------
+    For each batch the number of its model, counted from 0.
 
     Examples
     --------

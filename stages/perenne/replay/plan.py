@@ -86,7 +86,21 @@ def path(case: str) -> Path:
 
 
 def load(case: str | None = None, seed: int = 0) -> Plan:
-    """The plan of a case, by default the current one; params are those of the root if it is current."""
+    """The plan of a case, by default the current one; params are those of the root if it is current.
+
+    Parameters
+    ----------
+    case
+        A folder under `data/cases/`; None: the current case.
+    seed
+        Of the history, where it is simulated.
+
+    Raises
+    ------
+    PerenneError
+        If a file of the case is wrong, or a seed other than 0 is given for a history that is not simulated.
+
+    """
     current = read_params()
     file = PARAMS if case in (None, current.case) else CASES / str(case) / "params.yaml"
     contract = read_contract(case or current.case)

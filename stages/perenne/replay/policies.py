@@ -68,7 +68,22 @@ class Triggered:
         self.retrained: pd.Period | None = None
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
-        """Test the champion for drift, and act on the decision."""
+        """Test the champion for drift, and act on the decision.
+
+        Parameters
+        ----------
+        world
+            The history.
+        now
+            The batch that has arrived.
+        champion
+            The model in use.
+
+        Returns
+        -------
+        The model for the next batches, and at most one event.
+
+        """
         windows = self._watch(world, champion).windows(now)
         decision = decide(windows, self.settings.debounce, now, self.retrained)
         if decision.answer != "retrain":
@@ -124,7 +139,14 @@ FIXED: Mapping[str, Callable[[World], RetrainingPolicy]] = {
 
 
 def make(name: str) -> Callable[[World], RetrainingPolicy]:
-    """The policy of a name, but the oracle's."""
+    """What makes the policy of a name for a history; the oracle is not one of them.
+
+    Raises
+    ------
+    PerenneError
+        If there is no policy of this name.
+
+    """
     every = re.fullmatch(r"every ([1-9]\d*)", name)
     if every:
         return lambda _: Every(int(every[1]))

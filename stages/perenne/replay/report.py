@@ -29,7 +29,13 @@ HEAD = {
 
 
 def timeline(walks: Sequence[Walk]) -> pd.DataFrame:
-    """One row a policy and batch, means over the seeds, with the number of events before it by kind."""
+    """One row per policy and batch, with means over the seeds.
+
+    Returns
+    -------
+    Columns `policy`, `period`, `loss`, `observed_expected`, `headline` and `headline_observed`.
+
+    """
     steps = pd.DataFrame(
         {"policy": walk.policy, "period": step.period} | _figures(step)
         for walk in walks
@@ -51,7 +57,13 @@ def _figures(step: Step) -> dict[str, float]:
 
 
 def events(walks: Sequence[Walk]) -> pd.DataFrame:
-    """All events, one row each."""
+    """All events, one row each.
+
+    Returns
+    -------
+    Columns `policy`, `seed`, `at`, `kind`, `learned`, `why` and `since`.
+
+    """
     rows = [
         {"policy": walk.policy, "seed": walk.seed} | event._asdict()
         for walk in walks
@@ -135,7 +147,13 @@ def _costs(row: Mapping[Hashable, Any]) -> PolicyCosts:
 
 
 def grid_table(tried: Sequence[Tried], plan: Plan) -> pd.DataFrame:
-    """One row per setting that was tried, the cheapest first."""
+    """One row per setting that was tried, the cheapest first.
+
+    Returns
+    -------
+    One column per key of params.yaml, the columns of `Costs`, `saved`, `standard_error` and `recommended`.
+
+    """
     best = grid.recommended(tried, plan)
     return pd.DataFrame(
         grid.by_key(each.settings)

@@ -37,6 +37,10 @@ def walks(case: str, seeds: Sequence[int], names: Sequence[str], jobs: int) -> l
     jobs
         How many processes.
 
+    Returns
+    -------
+    Ordered by seed, then as in `names`.
+
     Raises
     ------
     PerenneError
@@ -89,7 +93,13 @@ def _foreseen(case: str, seed: int, others: str) -> Walk:
 
 
 def grids(case: str, seeds: Sequence[int], jobs: int) -> dict[int, list[Costs]]:
-    """What each of the settings of the grid costs, by seed."""
+    """What each of the settings of the grid costs, by seed.
+
+    Returns
+    -------
+    For each seed the costs, in the order of `grid.settings`.
+
+    """
     tried = _all(_tried, [(case, seed) for seed in seeds], jobs, "grid")
     return dict(zip(seeds, tried, strict=True))
 

@@ -17,8 +17,15 @@ LIBRARY = Path(__file__).parents[1]  # the code that is running, wherever the pr
 def key(*parts: Any) -> str:
     """A name for what is made of these parts, in JSON's own types.
 
+    Returns
+    -------
+    20 hexadecimal digits.
+
+    Examples
+    --------
     >>> key("model", {"window": 20}) == key("model", {"window": 21})
     False
+
     """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -31,6 +38,11 @@ def code(*patterns: str) -> str:
     ----------
     patterns
         Globs below the package `perenne`. Each must match: one that does not would let old results pass.
+
+    Raises
+    ------
+    ValueError
+        If a pattern matches nothing.
 
     """
     files = sorted(path for pattern in patterns for path in _matching(pattern))

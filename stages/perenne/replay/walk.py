@@ -33,7 +33,13 @@ class RetrainingPolicy(Protocol):
 
 
 def walk(world: World, policy: RetrainingPolicy) -> Walk:
-    """Let a policy act after each batch; the model that it leaves meets the next one."""
+    """Let a policy act after each batch; the model that it leaves meets the next one.
+
+    Returns
+    -------
+    One step per batch after the first model's `as_of`, up to the last batch with matured labels.
+
+    """
     champion = world.plan.cut(world.first)
     done = Walk(policy.name, world.plan.seed, [], [], [champion])
     now = world.first

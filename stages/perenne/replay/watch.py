@@ -28,7 +28,13 @@ class Watch:
         self.seen: list[DriftWindow] = []
 
     def windows(self, now: pd.Period) -> list[DriftWindow]:
-        """The windows that had labels by `now`, as `drift.json` lists them."""
+        """The windows that had labels by `now`, as `drift.json` lists them.
+
+        Returns
+        -------
+        Oldest first, with the streams on labels; tests of features are not made.
+
+        """
         while self.next + self.champion.label_delay <= now:
             if self.next in self.world.files:
                 self.seen.append(self._window(self.next))

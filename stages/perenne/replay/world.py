@@ -107,6 +107,10 @@ class World:
     def rows(self, period: pd.Period) -> pd.DataFrame:
         """The labelled rows of a batch.
 
+        Returns
+        -------
+        The contract's columns, in the types of the stages.
+
         Raises
         ------
         RuntimeError
@@ -124,7 +128,14 @@ class World:
         return _held(self._rows, period, BATCHES_HELD, read)
 
     def parts(self, cut: Cut) -> dict[Part, list[pd.Period]]:
-        """The periods that a model learns from, and those that measure it."""
+        """The periods that a model learns from, and those that measure it.
+
+        Raises
+        ------
+        PerenneError
+            If the cut does not fit the history.
+
+        """
         return dict(split.split(self.files, cut))
 
     def name(self, cut: Cut) -> str:
@@ -160,7 +171,13 @@ class World:
         return _held(self._scores, (cut, period), SCORES_HELD, score)
 
     def figures(self, cut: Cut, period: pd.Period) -> Figures:
-        """How a model did on a batch, in hindsight: whatever `now` is."""
+        """How a model did on a batch, in hindsight: whatever `now` is.
+
+        Returns
+        -------
+        The figures; new ones are also appended to the model's file under `figures/`.
+
+        """
         path = self.folder / "figures" / f"{self.name(cut)}.jsonl"
         known = _held(self._known, path, FILES_HELD, lambda: _lines(path))
         if str(period) not in known:

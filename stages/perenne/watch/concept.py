@@ -130,6 +130,10 @@ def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, 
     seed
         Decides the order of rows of the same moment.
 
+    Returns
+    -------
+    One entry for each stream of the contract's task.
+
     """
     rows = batch[batch[contract.target].notna()]
     rows = rows.iloc[calibration.in_order(rows[contract.time], seed=seed)]
@@ -145,7 +149,18 @@ def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, 
 
 
 def by_block(values: Array, blocks: Labels, *, rows: bool) -> Increments:
-    """One increment per block: the mean of its values."""
+    """One increment per block: the mean of its values.
+
+    Parameters
+    ----------
+    values
+        Increments, shape (n,).
+    blocks
+        The label of each increment's block, shape (n,).
+    rows
+        Whether every block is a single row.
+
+    """
     return Increments(calibration.block_means(values, blocks), pd.unique(blocks), rows)
 
 
@@ -168,6 +183,10 @@ def watched(
         within n periods is at most n / periods.
     seed
         As for `streams`.
+
+    Returns
+    -------
+    By name, the streams that can be watched.
 
     """
     parts = [streams(batch, contract, seed=seed) for batch in reference.values()]
@@ -207,7 +226,19 @@ class Detectors:
         self.ends: dict[str, list[tuple[int, str]]] = {name: [] for name in watch}
 
     def update(self, period: pd.Period, batch: pd.DataFrame, contract: Contract) -> tuple[StreamState, ...]:
-        """Add a batch whose labels have matured; return the state of each stream after it."""
+        """Add a batch whose labels have matured; return the state of each stream after it.
+
+        Parameters
+        ----------
+        period
+            The period of the batch; batches must arrive oldest first.
+        batch
+            Rows of the contract with their scores in the column `prediction`; those without a label are left
+            out.
+        contract
+            What the rows are.
+
+        """
         after = []
         increments = streams(batch, contract, seed=self.seed)
         for name, (reference, alpha, _) in self.watch.items():
@@ -230,17 +261,23 @@ class Detectors:
         return tuple(after)
 
     def period(self, name: str, increment: int) -> str:
-        """The period that an increment of a stream belongs to."""
+        """The period that an increment of a stream belongs to; `increment` is counted from 0 over batches."""
         return next(period for end, period in self.ends[name] if increment < end)
 
 
 def evidence(state: sequential.State) -> float:
-    """The log of the detector's wealth; the alarm is raised when this reaches the threshold."""
+    """The natural log of the detector's wealth; the alarm is raised when this reaches the threshold."""
     return float(np.logaddexp.reduce(state.wealth)) - math.log(len(state.wealth)) if state.wealth else 0.0
 
 
 def figures(batch: pd.DataFrame, contract: Contract) -> dict[str, float]:
-    """The sums of labels and of scores over the labelled rows of a batch, for the report."""
+    """The sums of labels and of scores over the labelled rows of a batch, for the report.
+
+    Returns
+    -------
+    `observed`, the sum of labels, and `expected`, the sum of scores.
+
+    """
     rows = batch[batch[contract.target].notna()]
     return {"observed": float(rows[contract.target].sum()), "expected": float(rows[PREDICTION].sum())}
 

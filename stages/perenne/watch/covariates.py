@@ -70,6 +70,14 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
     """Count the reference: the periods that the model was trained on, and those that measured it.
 
     Only the latter have scores: scores of training rows say nothing about new rows.
+
+    Parameters
+    ----------
+    reference
+        The rows of each period; the column `prediction` has scores, or is missing for rows without one.
+    contract
+        What the rows are.
+
     """
     whole = pd.concat(reference.values(), ignore_index=True)
     scored = whole[whole[PREDICTION].notna()]
@@ -95,7 +103,22 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
 
 
 def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[str, Tally]:
-    """Count a batch in the reference's cells, by column; counts of several batches can be added."""
+    """Count a batch in the reference's cells, by column; counts of several batches can be added.
+
+    Parameters
+    ----------
+    batch
+        Rows of the contract with their scores in the column `prediction`.
+    before
+        The reference; its edges define the cells.
+    contract
+        What the rows are.
+
+    Returns
+    -------
+    A tally for each feature, and one for `prediction`.
+
+    """
     X = model.inputs(batch, contract).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
     return {name: tally(X[name], edges, blocks(batch, contract)) for name, edges in before.edges.items()}
 
@@ -110,7 +133,24 @@ def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
 
 
 def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed: int) -> Tests:
-    """The joint test of all features: whether a classifier can tell the batch from the reference."""
+    """The joint test of all features: whether a classifier can tell the batch from the reference.
+
+    Parameters
+    ----------
+    before
+        The reference.
+    batch
+        Rows of the contract.
+    contract
+        Says which columns are features and which one is the block.
+    seed
+        Decides the random choices of the test.
+
+    Returns
+    -------
+    One test, under the key `("all features", "joint")`.
+
+    """
     sides = None if before.blocks is None else (before.blocks, batch[str(contract.block)].to_numpy())
     return {
         ("all features", "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)
@@ -120,7 +160,26 @@ def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed:
 def arrivals(
     before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, matured: bool
 ) -> dict[Key, Volume]:
-    """The number of rows, and the number of matured labels that are missing, against the reference."""
+    """The number of rows, and the number of matured labels that are missing, against the reference.
+
+    Parameters
+    ----------
+    before
+        The reference.
+    period
+        The period of the batch; its length in days is the exposure of the number of rows.
+    batch
+        All rows of the period.
+    contract
+        Says which column is the target.
+    matured
+        The labels are known by now; only then are missing ones counted.
+
+    Returns
+    -------
+    `("rows", "volume")`, and, if labels are counted, `("labels", "missing labels")`.
+
+    """
     volumes = {
         ("rows", "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
     }
@@ -136,6 +195,11 @@ def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
     """Volumes as tests; the effect is the relative difference from the expected number.
 
     It is infinite where none was expected and some were observed.
+
+    Returns
+    -------
+    A test for each volume; one where nothing was expected and nothing was observed is left out.
+
     """
     shares = {key: v.observed / v.expected if v.expected else math.inf for key, v in volumes.items()}
     return {
