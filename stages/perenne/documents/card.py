@@ -58,11 +58,40 @@ class ModelCard(ModelDescription):
 def save_model(
     pipeline: Pipeline, description: ModelDescription, path: Path = MODEL, beside: Path = CARD
 ) -> None:
-    """Write the model file, and beside it its card; a `PerenneError` if it could not be loaded again."""
+    """Write the model file, and beside it its card.
+
+    Parameters
+    ----------
+    pipeline
+        The fitted model.
+    description
+        The card without the sha256, which is computed here.
+    path, beside
+        The model file and its card.
+
+    Raises
+    ------
+    PerenneError
+        If the file could not be loaded again; then nothing is written.
+
+    """
     model.save(pipeline, description.to_json(), path, beside)
 
 
 def load_model(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, ModelCard]:
-    """The pipeline and its card; a `PerenneError` if the sha256 on the card is not that of the file."""
+    """Read the pipeline and its card.
+
+    Parameters
+    ----------
+    path, beside
+        The model file and its card.
+
+    Raises
+    ------
+    PerenneError
+        If a file is missing, the sha256 on the card is not that of the file, the file holds types that are
+        not trusted, or the card cannot be read.
+
+    """
     pipeline, content = model.load(path, beside)
     return pipeline, ModelCard.from_json(content, str(beside))

@@ -147,7 +147,14 @@ class Verdict(Document):
         return (finding for finding in self.rules if finding.answer == "undecided")
 
     def interval(self) -> MetricInterval:
-        """Return the policy's metric of the challenger; a `PerenneError` if it was not compared."""
+        """Return the policy's metric of the challenger, with its 95 % interval.
+
+        Raises
+        ------
+        PerenneError
+            If the verdict does not hold it, because no models were compared.
+
+        """
         if self.policy.metric not in self.metrics:
             raise PerenneError(f"{self.case}: the verdict holds no {self.policy.metric}: {self.why}")
         return self.metrics[self.policy.metric]

@@ -30,7 +30,20 @@ class Loaded(NamedTuple):
 
 
 def here(contract: Contract) -> Loaded:
-    """Return the challenger: the model in the working tree."""
+    """Return the challenger: the model in the working tree.
+
+    Parameters
+    ----------
+    contract
+        The contract that the model is scored with.
+
+    Raises
+    ------
+    PerenneError
+        If the model file or its card is missing, the sha256 on the card is not that of the file, or the file
+        holds types that are not trusted.
+
+    """
     pipeline, card = model.load()
     return Loaded("the challenger", pipeline, str(card["sha256"]), contract, names.MODEL.stat().st_size)
 
@@ -68,7 +81,23 @@ def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
 
 
 def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contender:
-    """Return a model as the rules see it: its scores on the rows, its size, and how to score one row."""
+    """Return a model as the rules see it: its scores on the rows, its size, and how to score one row.
+
+    Parameters
+    ----------
+    loaded
+        The model, with its own contract.
+    rows
+        The holdout, one row a case. The first row is the one that `score_one` scores.
+    contract
+        That of the challenger and of the rows.
+
+    Raises
+    ------
+    PerenneError
+        If the model cannot score rows of this contract, or a score is NaN or infinite.
+
+    """
     must_fit(loaded, contract)
     one = rows.iloc[[0]]
     return Contender(
@@ -80,7 +109,14 @@ def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contend
 
 
 def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return a model's scores of rows, shape (rows,); a `PerenneError` if one is not a number."""
+    """Return a model's scores of rows, shape (rows,).
+
+    Raises
+    ------
+    PerenneError
+        If a score is NaN or infinite; names the position of its row, counted from 0.
+
+    """
     predicted = model.predict(loaded.pipeline, rows, loaded.contract)
     wrong = ~np.isfinite(predicted)
     if wrong.any():
@@ -90,7 +126,21 @@ def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def must_fit(loaded: Loaded, contract: Contract) -> None:
-    """Raise a `PerenneError` if a model of an older contract cannot score rows of this one."""
+    """Check that a model of an older contract can score rows of this one.
+
+    Parameters
+    ----------
+    loaded
+        The model, with its own contract.
+    contract
+        That of the rows.
+
+    Raises
+    ------
+    PerenneError
+        If the task or the target differs, or a feature of the model is missing or of another type.
+
+    """
     old = loaded.contract
     for key in ("task", "target"):
         was, now = getattr(old, key), getattr(contract, key)

@@ -86,7 +86,21 @@ class Evidence:
         return INFLUENCE[self.metric](self.y, self.challenger.scores)
 
     def gain(self, opponent: Contender, places: Places | None = None) -> Gain:
-        """Return the gain in the main metric over the opponent, on all rows or those at some positions."""
+        """Return the gain in the main metric over the opponent, on all rows or those at some positions.
+
+        Parameters
+        ----------
+        opponent
+            A model with scores on the same rows.
+        places
+            Positions of rows, shape (n,); None: all rows.
+
+        Returns
+        -------
+        Estimate or Nearer
+            Above 0 if the challenger is better.
+
+        """
         if places is None:
             old = INFLUENCE[self.metric](self.y, opponent.scores)
             return paired.gain(self.metric, self._new, old, self.codes, self.count)
@@ -95,12 +109,35 @@ class Evidence:
         return paired.gain(self.metric, new, old, self.codes[places], self.count)
 
     def measured(self, metric: str, who: Contender | None = None) -> Estimate:
-        """Return a metric on all rows, of the challenger (None) or another model."""
+        """Return a metric on all rows, of the challenger (None) or another model.
+
+        Parameters
+        ----------
+        metric
+            A name in `perenne.stats.influence.INFLUENCE`.
+        who
+            The model; None: the challenger.
+
+        """
         scores = (who or self.challenger).scores
         return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
 
     def compared(self, metric: str, opponent: Contender) -> Gain:
-        """Return how much nearer its best value a metric is than the opponent's, for the report only."""
+        """Return how much nearer its best value a metric is than the opponent's, for the report only.
+
+        Parameters
+        ----------
+        metric
+            A name in `perenne.stats.influence.INFLUENCE`.
+        opponent
+            A model with scores on the same rows.
+
+        Returns
+        -------
+        Estimate or Nearer
+            Above 0 if the challenger's metric is nearer.
+
+        """
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
         return paired.gain(metric, new, old, self.codes, self.count)
 

@@ -29,6 +29,21 @@ def judge(evidence: Evidence, policy: Policy, intent: Intent) -> Judgement:
     All rules must pass, so their number needs no correction: a model that is not better must still pass the
     rule that demands it. A rule without a finding (it needs a champion, and there is none) does not count as
     a pass: if no rule has a finding, the answer is undecided.
+
+    Parameters
+    ----------
+    evidence
+        The models' scores on the holdout, from `evidence`.
+    policy
+        The rules and their settings.
+    intent
+        Only the rule `Improvement` depends on it.
+
+    Returns
+    -------
+    Judgement
+        `rejected` if a finding fails, `eligible` if there are findings and all pass, else `undecided`.
+
     """
     findings = tuple(f for rule in policy.rules.configured for f in rule.judge(evidence, intent))
     answers = {finding.answer for finding in findings}
@@ -83,7 +98,16 @@ def evidence(
 
 
 def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:
-    """Return the positions of the rows of each slice: none for a slice of the contract without rows."""
+    """Return the positions of the rows of each slice: none for a slice of the contract without rows.
+
+    Returns
+    -------
+    dict
+        Name, such as `column=value`, -> positions among the rows, shape (n,). Rows whose value is missing or
+        outside the bins are the slice `column=none`. Only the `evaluate.MOST_SLICES` largest slices of a
+        column get their rows.
+
+    """
     positions: dict[str, Places] = {}
     for column in contract.slices:
         spec = contract.columns[column]

@@ -46,6 +46,19 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
 
     Only sorted times and outcomes are hashed: the order of the rows and other columns do not make another
     holdout.
+
+    Parameters
+    ----------
+    rows
+        The holdout, with at least the contract's time and target.
+    contract
+        Names both, and the length of a period.
+
+    Returns
+    -------
+    dict
+        Period, such as `2020Q4`, -> sha256 in hexadecimal digits.
+
     """
     by_period = {}
     for period, places in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
@@ -75,6 +88,16 @@ def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *
         Push the line as well. The remote accepts one line after another, so two clones never use the same
         number. Without it they may, and both lines count once they are merged.
 
+    Returns
+    -------
+    Look
+        Its alpha is 0 if earlier looks had spent all of it.
+
+    Raises
+    ------
+    PerenneError
+        If an earlier line cannot be read, or the push fails.
+
     """
     content = comparison.model_dump(mode="json")
     name = _sha256(json.dumps(content, sort_keys=True).encode())
@@ -94,13 +117,39 @@ def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *
 
 
 def record(verdict: Verdict, *, sharing: bool) -> None:
-    """Record a verdict under the sha256 of its challenger; `sharing` pushes it as well."""
+    """Record a verdict under the sha256 of its challenger.
+
+    Parameters
+    ----------
+    verdict
+        It becomes a line of the local notes.
+    sharing
+        Push the line as well.
+
+    Raises
+    ------
+    PerenneError
+        If the push fails.
+
+    """
     line = verdict.to_json()
     notes.shared(lambda: notes.append("model", verdict.challenger.sha256, line), sharing=sharing)
 
 
 def verdicts(sha256: str) -> list[Verdict]:
-    """Return the verdicts on a model, in no order; a `PerenneError` if one cannot be read."""
+    """Return the verdicts on a model, in no order.
+
+    Parameters
+    ----------
+    sha256
+        That of the model file.
+
+    Raises
+    ------
+    PerenneError
+        If a verdict cannot be read.
+
+    """
     return [
         Verdict.from_json(line, f"{notes.REF}: a verdict on the model {sha256[:12]}")
         for line in notes.read("model", sha256)

@@ -47,7 +47,7 @@ def load(rev: str | None, task: Task) -> Policy:
     Raises
     ------
     PerenneError
-        If the section is missing or wrong, or no rule is configured.
+        If the section is missing or wrong, no rule is configured, or the metric has no paired test.
 
     """
     name = sections.title(rev)

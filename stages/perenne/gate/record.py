@@ -19,12 +19,35 @@ def finding(one: Finding) -> RuleFinding:
 
 
 def measured(evidence: Evidence, contract: Contract) -> dict[str, MetricInterval]:
-    """Return the metrics of the challenger, measured here and now."""
+    """Return the metrics of the challenger, measured here and now.
+
+    Returns
+    -------
+    dict
+        Metric -> its value and 95 % interval. Metrics without an influence function are left out.
+
+    """
     return {name: MetricInterval(**_interval(evidence.measured(name))) for name in _names(contract)}
 
 
 def opponent(evidence: Evidence, other: Contender, contract: Contract) -> OpponentRecord:
-    """Return the metrics of an opponent on the same rows, and how much better the challenger's are."""
+    """Return the metrics of an opponent on the same rows, and how much better the challenger's are.
+
+    Parameters
+    ----------
+    evidence
+        The challenger's scores, and the rows.
+    other
+        The opponent.
+    contract
+        Its task names the metrics. Those without an influence function are left out.
+
+    Returns
+    -------
+    OpponentRecord
+        With 95 % intervals; a gain is above 0 if the challenger's metric is nearer its best value.
+
+    """
     values = {
         name: OpponentMetric(
             **_interval(evidence.measured(name, other)),

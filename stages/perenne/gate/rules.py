@@ -56,7 +56,16 @@ class Rule(Model):
         return type(self).__name__.lower()
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:
-        """Yield a finding for each comparison; nothing where there is nothing to compare with."""
+        """Yield a finding for each comparison; nothing where there is nothing to compare with.
+
+        Parameters
+        ----------
+        evidence
+            The models' scores on the rows of the holdout, and the alpha of each one-sided bound.
+        intent
+            `better` or `fresher`; only `Improvement` depends on it.
+
+        """
         raise NotImplementedError  # every rule has its own
 
 
@@ -170,7 +179,28 @@ def in_units(estimate: Estimate, unit: float) -> Estimate:
 
 
 def above(threshold: float, gain: Gain, alpha: float, rule: str, against: str, *, tests: int = 1) -> Finding:
-    """Return whether a gain is proven above a threshold, proven below (corrected for `tests`), or neither."""
+    """Return whether a gain is proven above a threshold, proven below (corrected for `tests`), or neither.
+
+    Parameters
+    ----------
+    threshold
+        In the unit of the gain; below 0 it is the loss that is allowed.
+    gain
+        Of the challenger over an opponent.
+    alpha
+        Of each one-sided bound.
+    rule, against
+        The names in the finding.
+    tests
+        Over how many tests alpha is divided for the upper bound. The lower bound is not corrected.
+
+    Returns
+    -------
+    Finding
+        `pass` if the lower bound is above the threshold, `fail` if the upper bound is below it, else
+        `undecided`.
+
+    """
     low, high = gain.bounds(alpha)[0], gain.bounds(alpha / tests)[1]
     answer: RuleAnswer = "pass" if low > threshold else "fail" if high < threshold else "undecided"
     more = missing(gain, threshold, alpha) if answer == "undecided" else 0.0
@@ -178,7 +208,20 @@ def above(threshold: float, gain: Gain, alpha: float, rule: str, against: str, *
 
 
 def between(least: float, most: float, estimate: Estimate, alpha: float, rule: str, against: str) -> Finding:
-    """Return whether a value is proven inside two limits, proven outside, or neither (Schuirmann 1987)."""
+    """Return whether a value is proven inside two limits, proven outside, or neither (Schuirmann 1987).
+
+    Parameters
+    ----------
+    least, most
+        The limits, in the unit of the estimate.
+    estimate
+        The value with its standard error.
+    alpha
+        Of each one-sided bound.
+    rule, against
+        The names in the finding.
+
+    """
     low, high = estimate.bounds(alpha)
     inside, outside = least < low and high < most, high < least or low > most
     answer: RuleAnswer = "pass" if inside else "fail" if outside else "undecided"
@@ -189,13 +232,48 @@ def between(least: float, most: float, estimate: Estimate, alpha: float, rule: s
 
 
 def missing(gain: Gain, threshold: float, alpha: float) -> float:
-    """Return how many more blocks would decide; 0 where blocks are not what is missing."""
+    """Return how many more blocks would decide; 0 where blocks are not what is missing.
+
+    Parameters
+    ----------
+    gain
+        An estimate, with the number of its blocks.
+    threshold
+        The value that a bound must pass, in the unit of the gain.
+    alpha
+        Of each one-sided bound.
+
+    Returns
+    -------
+    float
+        Infinity if no number of blocks would decide.
+
+    """
     more = gain.blocks_to_decide(threshold, alpha) - gain.blocks
     return 0.0 if math.isnan(more) else max(more, 0.0)
 
 
 def below(most: float, value: float, low: float, high: float, rule: str, against: str) -> Finding:
-    """Return whether a ratio is at most a limit, by bounds that do not depend on the holdout."""
+    """Return whether a ratio is at most a limit, by bounds that do not depend on the holdout.
+
+    Parameters
+    ----------
+    most
+        The limit.
+    value
+        The ratio.
+    low, high
+        Its bounds; both are the ratio itself where it is known exactly.
+    rule, against
+        The names in the finding.
+
+    Returns
+    -------
+    Finding
+        `pass` if the upper bound is at most the limit, `fail` if the lower bound is above it, else
+        `undecided`.
+
+    """
     answer: RuleAnswer = "pass" if high <= most else "fail" if low > most else "undecided"
     return Finding(rule, against, answer, value, low, high, f"<= {most:g}")
 
@@ -205,8 +283,21 @@ def median(values: Array) -> tuple[float, float, float]:
 
     The bounds hold with probability `SURE`; NaN for fewer than two values.
 
+    Parameters
+    ----------
+    values
+        Shape (n,). From 2 to 7 values are too few for bounds at `SURE`.
+
+    Returns
+    -------
+    tuple of float
+        The lower bound, the median, the upper bound.
+
+    Examples
+    --------
     >>> median(np.arange(41.0))
     (11.0, 20.0, 29.0)
+
     """
     ordered, n = np.sort(values), len(values)
     if n < 2:

@@ -32,7 +32,23 @@ class Change(NamedTuple):
 
 
 def between(old: str, new: str | None, case: str) -> Change:
-    """Return what changed from a commit to another, or to the working tree (None)."""
+    """Return what changed from a commit to another, or to the working tree (None).
+
+    Parameters
+    ----------
+    old
+        A commit with a `dvc.lock`.
+    new
+        Another one; None: the working tree.
+    case
+        Whose contracts are compared.
+
+    Raises
+    ------
+    PerenneError
+        If a side has no `dvc.lock`, or no contract of the case that can be read.
+
+    """
     before, after = locked.load(old), locked.load(new)
     contract = tuple(inputs(contract_of(case, old), contract_of(case, new)))
     of_data = _of_data(before, after)

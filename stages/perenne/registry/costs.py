@@ -14,6 +14,20 @@ def record(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
     """Record the seconds and megabytes of each stage under the text of the `dvc.lock` that they made.
 
     Only the first record of a lock counts, so that all later runs are compared with the same.
+
+    Parameters
+    ----------
+    lock
+        The text of `dvc.lock`.
+    costs
+        Stage -> seconds and megabytes (1e6 bytes), recorded to three digits in the local notes. Nothing is
+        pushed. Nothing is recorded if it is empty.
+
+    Raises
+    ------
+    PerenneError
+        If an earlier record cannot be read.
+
     """
     name = hashlib.sha256(lock).hexdigest()
     if costs and not notes.read(KIND, name):
@@ -22,6 +36,23 @@ def record(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
 
 
 def recorded(lock: bytes) -> dict[str, tuple[float, float]]:
-    """Return the seconds and megabytes of each stage for the text of a `dvc.lock`; empty if unknown."""
+    """Return the cost of each stage for the text of a `dvc.lock`.
+
+    Parameters
+    ----------
+    lock
+        The text of `dvc.lock`.
+
+    Returns
+    -------
+    dict
+        Stage -> seconds and megabytes (1e6 bytes); empty if unknown.
+
+    Raises
+    ------
+    PerenneError
+        If a record cannot be read.
+
+    """
     lines = notes.read(KIND, hashlib.sha256(lock).hexdigest())
     return {stage: (cost[0], cost[1]) for stage, cost in lines[0].items()} if lines else {}

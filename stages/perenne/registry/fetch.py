@@ -40,7 +40,15 @@ def fetch(name: str, which: str, *, out: Path, require_signed: bool) -> str:
 
 
 def write(version: Version, out: Path, *, require_signed: bool) -> str:
-    """As `fetch`, for a version as the local tags have it."""
+    """As `fetch`, for a version as the local tags have it.
+
+    Raises
+    ------
+    PerenneError
+        If a file is unavailable or is not the one of the tag, or the tag is not signed as it must be. Nothing
+        is written then.
+
+    """
     if require_signed:
         signed(version.tag)
     proven = version.sha256
@@ -59,7 +67,19 @@ def write(version: Version, out: Path, *, require_signed: bool) -> str:
 
 
 def signed(tag: str) -> None:
-    """Raise a `PerenneError` unless the tag's signature is good and its key is one that Git trusts."""
+    """Check that a tag's signature is good and that its key is one that Git trusts.
+
+    Parameters
+    ----------
+    tag
+        Its name, without `refs/tags/`.
+
+    Raises
+    ------
+    PerenneError
+        If the tag has no such signature.
+
+    """
     try:
         git.git("verify-tag", f"refs/tags/{tag}")
     except PerenneError as error:

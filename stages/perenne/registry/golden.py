@@ -20,7 +20,19 @@ COUNT = 36
 
 
 def record(case: str) -> dict[int, float]:
-    """Return scores of the model in the working tree, by the position of their row in the holdout."""
+    """Return scores of the model in the working tree, by the position of their row in the holdout.
+
+    Returns
+    -------
+    dict
+        Position of a row in the holdout, counted from 0 -> score. At most `COUNT` rows, evenly spread.
+
+    Raises
+    ------
+    PerenneError
+        If the model or the holdout is missing or cannot be read.
+
+    """
     from perenne.common import batches, model
     from perenne.common.contract import read_contract
 
@@ -56,10 +68,16 @@ def recorded(version: Version) -> dict[int, float]:
 def rows(version: Version, contract: Contract) -> list[dict[str, object]]:
     """Return the rows of a version's golden predictions in JSON's types: time and features, none missing.
 
+    Returns
+    -------
+    list of dict
+        In the order of `recorded`. A key is left out where the row has no value for it.
+
     Raises
     ------
     PerenneError
-        If the tag has no golden predictions, or the holdout is unavailable.
+        If the tag has no golden predictions, the holdout is unavailable, or it has fewer rows than the tag
+        says.
 
     """
     import pyarrow.parquet as pq

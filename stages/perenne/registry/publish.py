@@ -66,13 +66,28 @@ def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = 
 
 
 def waiting(model: str) -> list[TagEvent]:
-    """Return the tags of a model that are not in the remote, oldest first."""
+    """Return the tags of a model that are not in the remote, oldest first.
+
+    Raises
+    ------
+    PerenneError
+        If there is no remote, or it cannot be reached.
+
+    """
     there = registry_tags.ids(_remote())
     return [event for event in registry_tags.read(model).events if event.tag not in there]
 
 
 def push(model: str) -> None:
-    """Push the tags of a model that are not in the remote, as one."""
+    """Push the tags of a model that are not in the remote, as one.
+
+    Raises
+    ------
+    PerenneError
+        If there is no remote, it cannot be reached, or it has another tag of the same name. Then no tag is
+        pushed.
+
+    """
     names = [event.tag for event in waiting(model)]
     taken = _push(_remote(), names) if names else []
     if taken:
@@ -83,6 +98,23 @@ def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
     """Return the tag that puts the version of a commit in a stage.
 
     Every change of a stage uses the next number: of two at the same time, the remote accepts only one.
+
+    Parameters
+    ----------
+    registry
+        The model's registry, as read last: it gives the number.
+    stage
+        The stage.
+    commit
+        The full id of the version's commit.
+    reason
+        The rest of the tag's message.
+
+    Returns
+    -------
+    Tag
+        It does not exist yet: `publish` makes it.
+
     """
     tag = f"{registry.name}#{stage}#{registry.next_counter}"
     version = next((version.version for version in registry.versions if version.commit == commit), commit[:7])
@@ -93,6 +125,23 @@ def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None 
     """Return the tags that take every version but `keep` out of a stage, in the order of assignment.
 
     Their numbers follow that of `assigned`, so both can be published as one.
+
+    Parameters
+    ----------
+    registry
+        The model's registry, as read last: it gives the numbers.
+    stage
+        The stage.
+    reason
+        The rest of each tag's message.
+    keep
+        The version that stays, such as v1.2.0; None: every version is taken out.
+
+    Returns
+    -------
+    list of Tag
+        They do not exist yet: `publish` makes them.
+
     """
     others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
     return [

@@ -41,6 +41,16 @@ def checkout(rev: str) -> Iterator[Path]:
 
     It holds the data that no stage makes, from this project's cache or remote, and no other data.
 
+    Parameters
+    ----------
+    rev
+        The commit.
+
+    Yields
+    ------
+    Path
+        The project's folder in a new clone, whose DVC cache is its own.
+
     Raises
     ------
     PerenneError
@@ -66,7 +76,21 @@ def checkout(rev: str) -> Iterator[Path]:
 
 
 def configure(folder: Path, *, own_cache: bool) -> None:
-    """Configure a clone's DVC: this project's remotes with local settings, and its own cache or this one."""
+    """Configure a clone's DVC: this project's remotes with local settings, and its own cache or this one.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in the clone. Its local DVC configuration is written.
+    own_cache
+        Use a cache in the clone, instead of this project's.
+
+    Raises
+    ------
+    PerenneError
+        If a configuration of DVC cannot be read.
+
+    """
     from dvc.config import Config, ConfigError
 
     try:
@@ -89,7 +113,19 @@ def has_remote() -> bool:
 
 
 def bring_inputs(folder: Path) -> None:
-    """Fetch the data of the commit's `.dvc` files, from this project's cache or else its remote."""
+    """Fetch the data of the commit's `.dvc` files, from this project's cache or else its remote.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone that `configure` has set up.
+
+    Raises
+    ------
+    PerenneError
+        If data is in neither.
+
+    """
     own = _own(folder)
     listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, own)
     targets = [name for name in listed.split("\0") if name]
@@ -113,6 +149,22 @@ def environment(folder: Path) -> Environment:
 
     With the same requirements lock as here, these are this interpreter's packages; with another lock, the
     clone gets an environment of its own.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone. `make venv` may write a `.venv` there.
+
+    Returns
+    -------
+    dict
+        All variables of the clone's commands, without the secrets of this process.
+
+    Raises
+    ------
+    PerenneError
+        If the clone needs an environment of its own, and `make venv` fails.
+
     """
     own = _own(folder)
     locks = [path.read_bytes() for path in (REQUIREMENTS, folder / REQUIREMENTS) if path.exists()]
@@ -141,6 +193,18 @@ def run(folder: Path, env: Environment) -> dict[str, Cost]:
 
     The results stay in the workspace; `keep` puts them into the cache.
 
+    Parameters
+    ----------
+    folder
+        The project's folder in the clone.
+    env
+        From `environment`.
+
+    Returns
+    -------
+    dict
+        Stage -> seconds, and megabytes at the peak.
+
     Raises
     ------
     PerenneError
@@ -157,7 +221,23 @@ def run(folder: Path, env: Environment) -> dict[str, Cost]:
 
 
 def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
-    """Put a clone's results into this project's cache, and with `push` into its remote."""
+    """Put a clone's results into this project's cache, and with `push` into its remote.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone whose stages were run. Its DVC uses this project's cache from here on.
+    env
+        From `environment`.
+    push
+        Push the results to the default remote as well.
+
+    Raises
+    ------
+    PerenneError
+        If DVC fails: the line in which it says why.
+
+    """
     configure(folder, own_cache=False)
     dvc(folder, env, "commit", "--force")
     if push:
@@ -165,7 +245,14 @@ def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
 
 
 def why(lines: list[str]) -> str:
-    """Return why `dvc repro` failed, from its output: the last line of the failed stage, or DVC's own."""
+    """Return why `dvc repro` failed, from its output: the last line of the failed stage, or DVC's own.
+
+    Parameters
+    ----------
+    lines
+        What it printed, without line breaks; at least one line.
+
+    """
     place = next((i for i, line in enumerate(lines) if line.startswith("ERROR: ")), 0)
     by_stage, by_dvc = lines[:place], lines[place:]
     stage, failed, _ = by_dvc[0].removeprefix("ERROR: ").partition(": failed to run")
@@ -176,7 +263,26 @@ def why(lines: list[str]) -> str:
 
 
 def shown(command: list[str], folder: Path, env: Environment, meter: Meter | None = None) -> list[str]:
-    """Run a command and pass its output to stderr; return no line if it succeeds, else its output."""
+    """Run a command and pass its output to stderr; return no line if it succeeds, else its output.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        The folder to run it in.
+    env
+        All of its environment variables.
+    meter
+        It gets each line, and measures the processes; None: no cost is kept.
+
+    Returns
+    -------
+    list of str
+        Empty if the command succeeds, else its lines without empty ones, or its exit status if it printed
+        none.
+
+    """
     meter = meter or Meter()
     # A session of its own, so that all its processes can be ended.
     with subprocess.Popen(  # noqa: S603 -- no shell of ours
@@ -214,7 +320,23 @@ def dvc(folder: Path, env: Environment, *arguments: str) -> str:
 
 
 def quiet(command: list[str], folder: Path, env: Environment) -> str:
-    """Run a short command; return what it prints. A `PerenneError` says why it failed."""
+    """Run a short command; return what it prints.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        The folder to run it in.
+    env
+        All of its environment variables.
+
+    Raises
+    ------
+    PerenneError
+        If the exit status is not 0: the program, and what it printed to stderr, or else to stdout.
+
+    """
     done = subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
         command,
         cwd=folder,

@@ -15,10 +15,25 @@ from perenne.registry.verify import differences
 def restore(name: str, version: str, *, push: bool) -> str:
     """Rerun a version's commit in a clean clone and put its outputs into DVC's cache, with `push` the remote.
 
+    Parameters
+    ----------
+    name
+        The case.
+    version
+        The version, or the stage that it is in.
+    push
+        Push the outputs to the default remote as well.
+
+    Returns
+    -------
+    str
+        What was done, in one line.
+
     Raises
     ------
     PerenneError
-        If its commit makes other bytes than its tag proves: then nothing is put anywhere.
+        If there is no such version, `push` has no remote, a stage fails, or the commit makes other bytes than
+        its tag and its lock prove. Nothing is put anywhere if the bytes differ.
 
     """
     released = tags.read(name).find(version)

@@ -29,10 +29,23 @@ def push(*commits: str, workspace: bool = True) -> int:
     DVC silently leaves out what is missing in the cache, so afterwards every file is looked up in the remote:
     a tag may name it from here on.
 
+    Parameters
+    ----------
+    commits
+        Commits whose files are pushed.
+    workspace
+        Push those of the working tree as well.
+
+    Returns
+    -------
+    int
+        How many files were sent; 0 if the remote had them all.
+
     Raises
     ------
     PerenneError
-        If a file is missing or the remote fails: names the remote, its address, and the reason.
+        If there is no default remote, a file is missing, or the remote fails: names the remote, its address,
+        and the reason.
 
     """
     from dvc.repo import Repo
@@ -61,7 +74,17 @@ def push(*commits: str, workspace: bool = True) -> int:
 def send(md5s: Iterable[str]) -> int:
     """Push some files by their MD5 to the default remote; return how many were missing there.
 
-    A file that is neither there nor in the cache is an error, as for `push`, and then nothing is pushed.
+    Parameters
+    ----------
+    md5s
+        As DVC writes them: that of a folder's listing ends in `.dir`.
+
+    Raises
+    ------
+    PerenneError
+        If there is no default remote or it fails, or a file is neither there nor in the cache. In the last
+        case nothing is pushed.
+
     """
     from dvc.repo import Repo
 
@@ -88,10 +111,17 @@ def send(md5s: Iterable[str]) -> int:
 def obtain(rev: str, path: Path) -> bytes:
     """Return the bytes of an output by `dvc.lock` of a commit, from DVC's cache or the default remote.
 
+    Parameters
+    ----------
+    rev
+        The commit.
+    path
+        The output, as `dvc.lock` names it. Of a folder its listing is returned, see `named`.
+
     Raises
     ------
     PerenneError
-        If it is in neither, or the remote fails.
+        If the lock has no such output, it is in neither, or the remote fails.
 
     """
     return named(locked.load(rev).out(path).md5, f"{path} of {rev}")
@@ -100,13 +130,20 @@ def obtain(rev: str, path: Path) -> bytes:
 def named(md5: str, name: str) -> bytes:
     """Return the bytes with an MD5; of a folder its listing: JSON with each file's `relpath` and `md5`.
 
-    The working tree is neither read nor changed. The bytes are checked against their MD5. `name` is what an
-    error calls them.
+    The working tree is neither read nor changed. The bytes are checked against their MD5. Those from the
+    remote are added to the cache.
+
+    Parameters
+    ----------
+    md5
+        As DVC writes it: that of a folder ends in `.dir`.
+    name
+        What an error calls the bytes.
 
     Raises
     ------
     PerenneError
-        If it is in neither, or the remote fails.
+        If it is in neither the cache nor the remote, or the remote fails.
 
     """
     from dvc.repo import Repo

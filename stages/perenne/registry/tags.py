@@ -71,7 +71,14 @@ class Version(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The sha256 of the model file, by the proof; a `PerenneError` if the tag does not hold it."""
+        """The sha256 of the model file, by the proof.
+
+        Raises
+        ------
+        PerenneError
+            If the tag holds no proof or no sha256, or the proof cannot be read.
+
+        """
         proof = self.proof
         if proof is None:
             raise PerenneError(f"{self.tag}: the tag holds no proof; perenne release makes tags that do")
@@ -191,7 +198,19 @@ class Registry:
 
 
 def read(name: str) -> Registry:
-    """Read the registry of one model from the local tags; `fetch` brings those of the remote."""
+    """Read the registry of one model from the local tags; `fetch` brings those of the remote.
+
+    Parameters
+    ----------
+    name
+        The model, which is the case.
+
+    Raises
+    ------
+    PerenneError
+        If the name cannot be part of a release tag.
+
+    """
     if not is_name(name):
         raise PerenneError(
             f"{name!r} cannot be part of a release tag: use letters and digits, with -, _ or / between them"
@@ -236,7 +255,24 @@ def fetch() -> None:
 
 
 def ids(remote: str | None = None) -> dict[str, str]:
-    """Return the tags here (None) or in a remote, each with the id of its object."""
+    """Return the tags here (None) or in a remote, each with the id of its object.
+
+    Parameters
+    ----------
+    remote
+        Its name or URL; None: this repository.
+
+    Returns
+    -------
+    dict
+        Tag, without `refs/tags/` -> id. Of an annotated tag it is that of the tag, not of its commit.
+
+    Raises
+    ------
+    PerenneError
+        If the remote cannot be reached.
+
+    """
     if remote:
         printed = git.git("ls-remote", "--refs", remote, "refs/tags/*")
     else:

@@ -33,6 +33,14 @@ STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 def verify(rev: str = "HEAD") -> str:
     """Rerun a commit in a clean clone and prove its results; return what is proven, in one line.
 
+    The costs of the stages are recorded in the local notes, unless they have costs of this `dvc.lock`
+    already.
+
+    Parameters
+    ----------
+    rev
+        The commit. Its code is run with the rights of the user.
+
     Raises
     ------
     PerenneError
@@ -65,7 +73,23 @@ def stages(folder: Path, env: Environment) -> list[str]:
 
 
 def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
-    """Return how the stages, their commands or inputs differ from the commit's lock; no stage is run."""
+    """Return how the stages, their commands or inputs differ from the commit's lock; no stage is run.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone.
+    env
+        From `reproduce.environment`.
+    names
+        From `stages`.
+
+    Returns
+    -------
+    list of str
+        Empty if nothing differs, else one line.
+
+    """
     if not (folder / LOCK).exists():
         return [STALE]
     status = json.loads(dvc(folder, env, "status", "--json"))
@@ -99,7 +123,26 @@ def exempt(folder: Path) -> list[str]:
 
 
 def other_data(folder: Path, commit: str) -> list[str]:
-    """Return the deps of the model's stage that are neither training rows, contract nor committed code."""
+    """Return the deps of the model's stage that are neither training rows, contract nor committed code.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone of the commit.
+    commit
+        The commit: its files count as code.
+
+    Returns
+    -------
+    list of str
+        One line for each such dep.
+
+    Raises
+    ------
+    PerenneError
+        If no stage of the clone's lock makes the model.
+
+    """
     name, stage = _training(folder)
     tracked = _tracked(commit)
     made = {path for other in _locked(folder).values() for path in other.outs}
@@ -115,7 +158,19 @@ def _is_data(path: str) -> bool:
 
 
 def differences(before: bytes, after: bytes) -> list[str]:
-    """Return the outputs that differ between a commit's lock and the lock of a clean rerun."""
+    """Return the outputs that differ between a commit's lock and the lock of a clean rerun.
+
+    Parameters
+    ----------
+    before, after
+        The text of `dvc.lock` in the commit and after the rerun.
+
+    Returns
+    -------
+    list of str
+        One line for each output. If the locks differ but no output does, one line says so of the whole lock.
+
+    """
     if before == after:
         return []
     old, new = (
@@ -132,7 +187,24 @@ def differences(before: bytes, after: bytes) -> list[str]:
 
 
 def mixed(folder: Path) -> list[str]:
-    """Return how the training rows and the holdout overlap or differ from the clean data, by their rows."""
+    """Return how the training rows and the holdout overlap or differ from the clean data, by their rows.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone whose stages were run.
+
+    Returns
+    -------
+    list of str
+        One line for each finding; empty if there is none.
+
+    Raises
+    ------
+    PerenneError
+        If the clone's params or contract cannot be read.
+
+    """
     with chdir(folder):
         p = params.load("split")
         contract = read_contract(p.case)
@@ -185,6 +257,27 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
 
     It is rerun with nothing else in the clone. A stage that secretly reads the holdout then fails, or makes
     another model.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone whose stages were run. All is deleted from it but its environment, the
+        training rows and the declared code, so this check comes last.
+    env
+        From `reproduce.environment`.
+    commit
+        The commit that the declared files are read from.
+
+    Returns
+    -------
+    list of str
+        One line, or none.
+
+    Raises
+    ------
+    PerenneError
+        If no stage of the clone's lock makes the model, or a declared file is not in the commit.
+
     """
     name, stage = _training(folder)
     made = _sha256(folder / MODEL)

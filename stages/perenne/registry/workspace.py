@@ -7,10 +7,16 @@ from perenne.common.names import LOCK
 
 
 def reproduced() -> None:
-    """Raise a `PerenneError` that names a stage and what changed, unless `dvc status` is clean.
+    """Check that `dvc status` of the working tree is clean.
 
     A model is judged and released together with the params, code and data beside it: they must be those that
     it was made from.
+
+    Raises
+    ------
+    PerenneError
+        If it is not clean; names the first stage, and what changed.
+
     """
     from dvc.repo import Repo
 

@@ -58,6 +58,12 @@ def release(
     trial
         Tests the version before it is in the stage; None: no test.
 
+    Returns
+    -------
+    str
+        The line of the trial, if there is one, and a line with the names of the tags. With `dry_run` the
+        whole tags. For a model that is a version in use already, where it is: no tag is made then.
+
     Raises
     ------
     PerenneError
@@ -104,7 +110,25 @@ def release(
 
 
 def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> Verdict:
-    """Return the verdict that allows a release; a `PerenneError` says what the known verdicts lack."""
+    """Return the verdict that allows a release.
+
+    Parameters
+    ----------
+    sha256
+        That of the model file.
+    registry
+        The model's registry: the verdict must be against the version in prod.
+    case
+        The case that is released.
+    policy_from
+        The commit whose policy the verdict must follow; None: the working tree.
+
+    Raises
+    ------
+    PerenneError
+        If no known verdict allows it (the message says what they lack), or the policy cannot be read.
+
+    """
     champion = registry.in_stage(PROD)
     needed = Needed(
         case=case,
@@ -125,7 +149,31 @@ def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None
 
 
 def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tuple[Tag, Tag]:
-    """Return the two tags of a release: the version, whose message ends in its proof, and the stage."""
+    """Return the two tags of a release: the version, whose message ends in its proof, and the stage.
+
+    Parameters
+    ----------
+    registry
+        The model's registry. It gives the version: the one after the highest that was ever registered, or
+        `FIRST`.
+    verdict
+        From `eligible`.
+    p
+        All of params.yaml.
+    stage
+        Where the version is put to use.
+
+    Returns
+    -------
+    tuple of Tag
+        Of the commit that is checked out. They do not exist yet: `publish` makes them.
+
+    Raises
+    ------
+    PerenneError
+        If the verdict holds no comparison, or the golden rows cannot be scored.
+
+    """
     head = git.commit("HEAD")
     before = registry.versions[0] if registry.versions else None
     change = between(before.commit, None, p.case) if before else Change("major", ("the first release",))
@@ -161,7 +209,14 @@ def bumped(version: str, change: Change) -> str:
 
 
 def model_of(version: Version) -> str | None:
-    """Return the sha256 of a version's model file; None for a tag without proof."""
+    """Return the sha256 of a version's model file; None for a tag without proof.
+
+    Raises
+    ------
+    PerenneError
+        If the proof cannot be read.
+
+    """
     return version.proof.model.sha256 if version.proof else None
 
 

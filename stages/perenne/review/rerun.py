@@ -27,7 +27,14 @@ class Rerun(NamedTuple):
 
 
 def current(commit: str) -> bool:
-    """Return whether a commit's lock is of its own code, params and commands; no stage is run."""
+    """Return whether a commit's lock is of its own code, params and commands; no stage is run.
+
+    Raises
+    ------
+    PerenneError
+        If the commit cannot be checked out, its inputs are unavailable, or its environment cannot be made.
+
+    """
     with checkout(commit) as folder:
         env = environment(folder)
         names = verify.stages(folder, env)
@@ -37,7 +44,24 @@ def current(commit: str) -> bool:
 def rerun(commit: str) -> Rerun:
     """Run every stage of a commit in a clean clone, and prove its results as `verify` does.
 
-    Its outputs are in DVC's cache afterwards, so that the gate can use them.
+    Its outputs are put into DVC's cache, so that the gate can use them, unless something differs.
+
+    Parameters
+    ----------
+    commit
+        The commit. Its code is run with the rights of the user.
+
+    Returns
+    -------
+    Rerun
+        A pipeline that fails is `not reproducible`, not an error.
+
+    Raises
+    ------
+    PerenneError
+        If the commit cannot be checked out, its inputs are unavailable, its environment cannot be made, or no
+        stage makes the model.
+
     """
     with checkout(commit) as folder:
         env = environment(folder)
@@ -63,6 +87,11 @@ def rerun(commit: str) -> Rerun:
 def bring(made: bytes) -> None:
     """Put a commit's results into the working tree, and a reproduced lock in place of a stale one.
 
+    Parameters
+    ----------
+    made
+        The text of `dvc.lock` that the rerun made; empty: the lock stays as it is.
+
     Raises
     ------
     PerenneError
@@ -75,7 +104,14 @@ def bring(made: bytes) -> None:
 
 
 def pull() -> None:
-    """Get the outputs that the working tree's lock names from the cache or the remote; no stage is run."""
+    """Get the outputs that the working tree's lock names from the cache or the remote; no stage is run.
+
+    Raises
+    ------
+    PerenneError
+        If an output is unavailable.
+
+    """
     from dvc.repo import Repo
 
     try:

@@ -51,6 +51,11 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
     offline
         Do not fetch tags and looks from the remote.
 
+    Returns
+    -------
+    Review
+        If the gate cannot judge the model, the answer is `could not judge` and `error` says why.
+
     Raises
     ------
     PerenneError

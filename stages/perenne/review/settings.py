@@ -14,5 +14,12 @@ class ReviewSettings(Model):
 
 
 def load(rev: str) -> ReviewSettings:
-    """Return the settings of a commit: a change must not choose how it is reviewed."""
+    """Return the settings of a commit: a change must not choose how it is reviewed.
+
+    Raises
+    ------
+    PerenneError
+        If the commit has no params.yaml, or the section `review` is wrong.
+
+    """
     return section("review", ReviewSettings, rev)

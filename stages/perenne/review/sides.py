@@ -45,7 +45,16 @@ class Side(NamedTuple):
     rev: str | None
 
     def read(self, path: Path) -> bytes:
-        """Return an output: of the working tree its file, of a commit from DVC's cache or remote."""
+        """Return an output: of the working tree its file, of a commit from DVC's cache or remote.
+
+        Raises
+        ------
+        PerenneError
+            If the output of a commit is unavailable.
+        FileNotFoundError
+            If the working tree does not have the file.
+
+        """
         return storage.obtain(self.rev, path) if self.rev else path.read_bytes()
 
     def section(self, path: Path, key: str) -> object:
@@ -57,7 +66,14 @@ class Side(NamedTuple):
         return report.get(key) if isinstance(report, dict) else None
 
     def params(self) -> dict[str, object]:
-        """Return all of params.yaml by dotted keys; the values are shown, never used."""
+        """Return all of params.yaml by dotted keys; the values are shown, never used.
+
+        Raises
+        ------
+        PerenneError
+            If a commit has no params.yaml, or it cannot be read as YAML.
+
+        """
         text = git.show(self.rev, PARAMS).decode() if self.rev else PARAMS.read_text(encoding="utf-8")
         tree = strict_yaml.loads(text, f"{PARAMS} of {self.rev or 'the working tree'}")
         return locked.flat(tree) if isinstance(tree, dict) else {}
@@ -130,7 +146,14 @@ def _read(model: type[M], content: object) -> M | None:
 
 
 def case_of(side: Side) -> str:
-    """Return the current case."""
+    """Return the current case by params.yaml; `none` if it names none.
+
+    Raises
+    ------
+    PerenneError
+        If params.yaml cannot be read, see `Side.params`.
+
+    """
     return str(side.params().get("case", NONE))
 
 

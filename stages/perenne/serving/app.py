@@ -58,7 +58,19 @@ def responses(*statuses: int) -> Responses:
 
 
 def build(service: Service) -> Guard:
-    """Build the application around a service that has started."""
+    """Build the application around a service that has started.
+
+    Parameters
+    ----------
+    service
+        After `Service.start`: the contract of its version gives the columns.
+
+    Returns
+    -------
+    Guard
+        The ASGI application.
+
+    """
     title, version = f"Perenne: {service.name}", service.live.version.version
     app = FastAPIOffline(
         redoc_url=None, title=title, version=version, debug=False, swagger_ui_parameters=DOCS
@@ -73,7 +85,14 @@ def build(service: Service) -> Guard:
 
 
 def with_errors(route: Route) -> Route:
-    """Wrap a route so that the errors of a request become responses."""
+    """Wrap a route so that the errors of a request become responses.
+
+    Returns
+    -------
+    Route
+        It answers a `RequestError` with the status of the error, and `Busy` and `LogUnavailable` with 503.
+
+    """
 
     @wraps(route)
     async def answered(request: Request) -> Response:

@@ -65,6 +65,16 @@ class Batcher:
     async def predict(self, rows: Sequence[InputRow]) -> PredictResult:
         """Score the rows of a request and log them.
 
+        Parameters
+        ----------
+        rows
+            Validated rows of one request.
+
+        Returns
+        -------
+        PredictResult
+            In the order of the rows.
+
         Raises
         ------
         Busy

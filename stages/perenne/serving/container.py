@@ -27,6 +27,11 @@ def command(options: list[str]) -> list[str]:
     options
         More options of `perenne serve`; they come last, so they win.
 
+    Returns
+    -------
+    list of str
+        The program and its arguments.
+
     Raises
     ------
     PerenneError
@@ -47,7 +52,14 @@ def command(options: list[str]) -> list[str]:
 
 
 def healthy() -> None:
-    """Raise an `OSError` unless the service answers."""
+    """Check that the service answers on `PORT` of this machine.
+
+    Raises
+    ------
+    OSError
+        If it does not answer within 4 seconds, or its status is an error.
+
+    """
     with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=4):
         pass
 

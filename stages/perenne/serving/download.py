@@ -23,7 +23,7 @@ SIGNED = "--require-signed"
 
 
 def download(name: str, number: str, out: Path, *, require_signed: bool) -> None:
-    """Write the files of a version.
+    """Write the files of a version: its model, its card, and its golden rows as `GOLDEN`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def download(name: str, number: str, out: Path, *, require_signed: bool) -> None
     number
         The version, such as v1.2.0.
     out
-        The folder.
+        The folder; it is made if needed.
     require_signed
         Whether the tag needs a good signature.
 

@@ -91,7 +91,14 @@ class Forest:
         return [feature.place(row.get(feature.name)) for feature in self.features]
 
     def score(self, encoded: Sequence[Sequence[int]]) -> Array:
-        """Score encoded rows, shape (n,)."""
+        """Score encoded rows, shape (n,).
+
+        Parameters
+        ----------
+        encoded
+            Rows from `encode`, shape (n, features); at least one.
+
+        """
         parts = [
             self._score(encoded[start : start + ROWS_AT_ONCE])
             for start in range(0, len(encoded), ROWS_AT_ONCE)
@@ -108,7 +115,19 @@ class Forest:
 
 
 def compiled(pipeline: Pipeline) -> Forest | None:
-    """The tables of a pipeline that `train` made; None if it is not boosted trees, or they are too large."""
+    """The tables of a pipeline that `train` made; None if it is not boosted trees, or they are too large.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted: the step `encode`, and the estimator as the last step.
+
+    Returns
+    -------
+    Forest or None
+        Too large is a tree with more than `MAX_LEAVES` leaves, or a table of more than `MAX_BYTES` bytes.
+
+    """
     estimator = pipeline[-1]
     if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return None

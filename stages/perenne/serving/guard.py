@@ -92,7 +92,16 @@ class Guard:
 
 
 def authorized(scope: Scope, sha256: str) -> bool:
-    """Whether a request carries the token; the check takes the same time for any wrong token."""
+    """Whether a request carries the token; the check takes the same time for any wrong token.
+
+    Parameters
+    ----------
+    scope
+        The request, as ASGI has it.
+    sha256
+        That of the right token, in lower-case hexadecimal digits.
+
+    """
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = given[len(BEARER) :] if given[: len(BEARER)].lower() == BEARER else b""
     return hmac.compare_digest(hashlib.sha256(token).hexdigest(), sha256)
@@ -115,7 +124,18 @@ def raised_at(error: BaseException) -> str:
 
 
 async def refuse(send: Send, status: int, detail: str) -> None:
-    """Send a response with a status and one line."""
+    """Send a response with a status and one line.
+
+    Parameters
+    ----------
+    send
+        ASGI's function to send a message.
+    status
+        The HTTP status; 401 adds the header that asks for a token.
+    detail
+        The line.
+
+    """
     body = to_json({"detail": detail})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:

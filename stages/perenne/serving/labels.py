@@ -43,7 +43,14 @@ def label_adapter(max_labels: int) -> TypeAdapter[LabelRequest]:
 
 
 def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
-    """Convert validated outcomes to records of the log, with times in UTC."""
+    """Convert validated outcomes to records of the log, with times in UTC.
+
+    Parameters
+    ----------
+    outcomes
+        Their times are in UTC without a zone. An outcome without a time gets the current one.
+
+    """
     now = datetime.now(UTC)
     return [
         Label(outcome["id"], outcome["value"], outcome["at"].replace(tzinfo=UTC) if "at" in outcome else now)

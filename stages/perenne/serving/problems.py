@@ -38,6 +38,13 @@ async def body(request: Request, max_bytes: int) -> bytes:
     The content type must be JSON: a web page in a browser may send other types to this machine without the
     user's consent.
 
+    Parameters
+    ----------
+    request
+        The request.
+    max_bytes
+        The limit of the body, in bytes.
+
     Raises
     ------
     RequestError
@@ -64,7 +71,22 @@ async def body(request: Request, max_bytes: int) -> bytes:
 
 
 def problems(error: ValidationError, columns: Iterable[str]) -> Response:
-    """The response to a request that does not match the contract; `columns`: the valid names of fields."""
+    """The response to a request that does not match the contract.
+
+    Parameters
+    ----------
+    error
+        What the validator of the body has raised.
+    columns
+        The valid names of fields, for hints.
+
+    Returns
+    -------
+    Response
+        400 if the body is not JSON, 413 if the list is too long, else 422 with at most `MAX_PROBLEMS`
+        problems.
+
+    """
     errors = error.errors(include_url=False)
     first = errors[0]
     if first["type"] == "json_invalid":

@@ -63,7 +63,18 @@ class ServiceMetrics:
         self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        """Count a request."""
+        """Count a request.
+
+        Parameters
+        ----------
+        path
+            The route's path, or `other`: paths that callers make up would become series without end.
+        status
+            The HTTP status.
+        seconds
+            From the request's arrival to the end of the response.
+
+        """
         metrics = self._by_answer.get((path, status))
         if metrics is None:  # looking labels up costs more than counting
             metrics = self.requests.labels(path, status), self.seconds.labels(path)

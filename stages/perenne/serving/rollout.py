@@ -29,8 +29,8 @@ def deploy(name: str, number: str | None, *, stage: str, budget_ms: float, push:
     Raises
     ------
     PerenneError
-        If the version fails. It is then not put in the stage; if it is there already, the version that was
-        there before replaces it.
+        If there is no such version, the tag cannot be published, or the version fails. A version that fails
+        is not put in the stage; if it is there already, the version before it replaces it, if there is one.
 
     """
     tags.fetch()

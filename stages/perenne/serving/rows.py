@@ -31,7 +31,24 @@ TYPES: dict[Type, TypeForm] = {
 
 
 def time(text: str) -> datetime:
-    """Read a time as the pipeline does: with a zone it is converted to UTC, a date is its midnight."""
+    """Read a time as the pipeline does: with a zone it is converted to UTC, a date is its midnight.
+
+    Parameters
+    ----------
+    text
+        In ISO format; it must begin with a date such as 2021-03-31.
+
+    Returns
+    -------
+    datetime
+        Without a zone.
+
+    Raises
+    ------
+    ValueError
+        If the text is not such a time.
+
+    """
     try:
         value = datetime.fromisoformat(text) if re.match(r"\d{4}-\d{2}-\d{2}", text) else None
         if value and value.tzinfo:

@@ -28,7 +28,14 @@ class Scorer(Protocol):
         """What `score` takes instead of a row."""
 
     def score(self, encoded: Sequence[Any]) -> Array:
-        """Score encoded rows, shape (n,)."""
+        """Score encoded rows, shape (n,).
+
+        Parameters
+        ----------
+        encoded
+            What `encode` returned for each row; at least one row.
+
+        """
 
 
 class Tables(NamedTuple):

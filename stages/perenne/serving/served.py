@@ -51,6 +51,15 @@ class Served(NamedTuple):
 def load(name: str, version: Version, folder: Path) -> Served:
     """Load the files of a version from the folder that `download` wrote, and verify them.
 
+    Parameters
+    ----------
+    name
+        The model.
+    version
+        The version, with the proof in its tag.
+    folder
+        The folder with its model, card and golden rows.
+
     Raises
     ------
     PerenneError

@@ -79,7 +79,14 @@ class Service:
 
     @property
     def live(self) -> Served:
-        """The version that answers now."""
+        """The version that answers now.
+
+        Raises
+        ------
+        PerenneError
+            If nothing is served.
+
+        """
         if self.prod.live is None:
             raise PerenneError("nothing is served")
         return self.prod.live
@@ -90,11 +97,27 @@ class Service:
         return self.settings.threshold if self.live.contract.task.classes else None
 
     async def predict(self, rows: Sequence[InputRow]) -> PredictResult:
-        """Score rows; see `Batcher.predict`."""
+        """Score rows; see `Batcher.predict`.
+
+        Raises
+        ------
+        Busy
+            If too many rows wait.
+        LogUnavailable
+            If the predictions could not be committed.
+
+        """
         return await self._batcher.predict(rows)
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
-        """Commit outcomes; see `Log.label`."""
+        """Commit outcomes; see `Log.label`.
+
+        Raises
+        ------
+        LogUnavailable
+            If they could not be committed.
+
+        """
         self.metrics.labels.inc(len(labels))
         return await self.log.label(labels)
 

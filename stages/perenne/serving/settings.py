@@ -48,5 +48,17 @@ class ServeSettings(Model):
 
 
 def load(**options: object) -> ServeSettings:
-    """The settings of the working tree; options of the command line take precedence (None: not set)."""
+    """The settings of the working tree; options of the command line take precedence (None: not set).
+
+    Parameters
+    ----------
+    options
+        Values by the section's keys.
+
+    Raises
+    ------
+    PerenneError
+        If params.yaml cannot be read, or the section or an option is wrong; names the key.
+
+    """
     return section("serve", ServeSettings, None, **options)

@@ -15,7 +15,18 @@ MAX_WAITING = 2_000  # rows; further rows are dropped and counted
 
 
 class Shadow:
-    """Scores in a thread, one batch after the other; if it is too slow it drops rows and counts them."""
+    """Scores in a thread, one batch after the other; if it is too slow it drops rows and counts them.
+
+    Parameters
+    ----------
+    live
+        Returns the shadow's version; None if there is none.
+    log
+        Where its predictions are written, under the stage `shadow`.
+    metrics
+        Count the rows that it scored, dropped, or failed to score.
+
+    """
 
     def __init__(self, live: Callable[[], Served | None], log: Log, metrics: ServiceMetrics) -> None:
         self._live = live
@@ -26,7 +37,16 @@ class Shadow:
         self._work: asyncio.Task[None] | None = None
 
     def offer(self, entries: Sequence[Entry], rows: Sequence[InputRow]) -> None:
-        """Queue rows that were answered; `entries` are their records in the log."""
+        """Queue rows that were answered; return at once.
+
+        Parameters
+        ----------
+        entries
+            Their records in the log.
+        rows
+            The rows, in the same order. All are dropped if more than `MAX_WAITING` rows would wait.
+
+        """
         if self._live() is None:
             return
         if self._rows + len(rows) > MAX_WAITING:

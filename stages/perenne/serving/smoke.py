@@ -44,11 +44,25 @@ class ServerClient(NamedTuple):
     token: str
 
     def model(self) -> ServedModel:
-        """The model that the server has."""
+        """The model that the server has.
+
+        Raises
+        ------
+        PerenneError
+            If the server does not answer, or its status is not 200.
+
+        """
         return ServedModel.model_validate_json(self._request("GET", "/v1/model"))
 
     def predict(self, rows: list[InputRow]) -> Predictions:
-        """Predictions for rows, as JSON has them."""
+        """Predictions for rows, as JSON has them.
+
+        Raises
+        ------
+        PerenneError
+            If the server does not answer, or its status is not 200.
+
+        """
         return Predictions.model_validate_json(
             self._request("POST", "/v1/predict", json.dumps({"rows": rows}))
         )
@@ -88,6 +102,11 @@ def smoke_test(name: str, version: Version, budget_ms: float) -> str:
     budget_ms
         The p99 latency of a single row that is allowed, in milliseconds.
 
+    Returns
+    -------
+    str
+        The tag, the number of golden rows, and the p99 latency in milliseconds.
+
     Raises
     ------
     PerenneError
@@ -117,6 +136,20 @@ def smoke_test(name: str, version: Version, budget_ms: float) -> str:
 @contextmanager
 def started(name: str, version: str) -> Iterator[ServerClient]:
     """Run the server with one version, for this machine only, with its own token and log.
+
+    The server is stopped afterwards.
+
+    Parameters
+    ----------
+    name
+        The model.
+    version
+        The version, such as v1.2.0.
+
+    Yields
+    ------
+    ServerClient
+        Once the server listens.
 
     Raises
     ------

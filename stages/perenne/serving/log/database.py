@@ -78,6 +78,19 @@ class Database:
         """Commit predictions, then labels; return one result for each list of labels.
 
         The call is idempotent: it may be repeated if it is not known whether the commit succeeded.
+
+        Parameters
+        ----------
+        entries
+            Predictions. One whose id and stage are in the log already is ignored.
+        label_lists
+            Labels, one list for each request. Of two for one id the one known later wins.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If the database fails; nothing is stored then, unless the connection broke during the commit.
+
         """
         with self.engine.begin() as connection:
             if entries:
@@ -86,7 +99,14 @@ class Database:
             return [self._label(connection, given) for given in label_lists]
 
     def read(self, stage: str) -> Iterator[Logged]:
-        """The predictions of a stage with their labels, in order of time, streamed."""
+        """The predictions of a stage with their labels, in order of time, streamed.
+
+        Parameters
+        ----------
+        stage
+            The stage in the log, such as prod or shadow.
+
+        """
         query = (
             select(*(predictions.c[name] for name in Entry._fields), labels.c.value)
             .join_from(predictions, labels, predictions.c.id == labels.c.id, isouter=True)

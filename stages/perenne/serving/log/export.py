@@ -59,9 +59,14 @@ def export(database: Database, contract: Contract, out: Path, through: pd.Period
     contract
         Gives the columns, their types and the period.
     out
-        The folder for `predictions-PERIOD.parquet`.
+        The folder for `predictions-PERIOD.parquet`. A file of the same name is replaced.
     through
         The last period to write. It should be over: half a batch looks like drift.
+
+    Returns
+    -------
+    ExportSummary
+        Its files are in order of their periods.
 
     Raises
     ------
