@@ -49,6 +49,15 @@ def make_decision(founded: Project, folder: Path) -> None:
     shutil.copytree(founded.path.parent, folder / "company", symlinks=True)
     copy = Project(folder / "company" / "ada")
     copy.run(f"perenne monitor --through {LAW} --offline --out {folder}", status=11)
+    # What its stages make of the new data, for DVC to take from its run cache in every test that retrains.
+    copy.run(f"perenne retrain --through {LAW}", status=1)
+    (copy.path / ".dvc" / "cache").rename(folder / "cache")
+
+
+def add(source: str, target: str) -> None:
+    """Copy a file that is not there yet: files of DVC's cache are read-only."""
+    if not Path(target).exists():
+        shutil.copy2(source, target)
 
 
 @pytest.fixture
@@ -60,6 +69,9 @@ def stale(company: Project, enter: Enter, decision: Path, monkeypatch: pytest.Mo
     company.edit(r"on_eligible: \S+", "on_eligible: release")
     company.commit("release by itself")
     company.run("git push -q")
+    shutil.copytree(
+        decision.parent / "cache", company.path / ".dvc" / "cache", dirs_exist_ok=True, copy_function=add
+    )
     enter(company)
     monkeypatch.setattr(monitor, "monitor", lambda *_: MonitorDecision.load(decision))
     return company

@@ -15,7 +15,7 @@ import pytest
 from perenne.common.errors import PerenneError
 from perenne.registry import verify
 from perenne.registry.reproduce import environment
-from tests.conftest import Enter
+from tests.conftest import Enter, once
 from tests.project import Project
 from tests.registry.visits import visits
 
@@ -35,10 +35,11 @@ save_model(train.train(rows, p.train, contract), train.card(rows, p.train, contr
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a small project as it was reproduced and committed. Shared: see `project`."""
-    return visits(tmp_path_factory.mktemp("reproduced") / "project")
+    folder = once(tmp_path_factory, "reproduced", lambda folder: visits(folder / "project"))
+    return Project(folder / "project")
 
 
 @pytest.fixture
