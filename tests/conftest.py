@@ -43,7 +43,7 @@ def cold(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return a folder that is made once for all workers of this run; whoever is first makes it."""
     run = factory.getbasetemp()
     folder = (run.parent if os.environ.get("PYTEST_XDIST_WORKER") else run) / f"shared-{name}"
