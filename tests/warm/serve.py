@@ -20,6 +20,7 @@ import pkgutil
 import resource
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -111,6 +112,8 @@ def serve(path: Path, owner: int) -> Request:
                 with contextlib.suppress(OSError):
                     client.sendall(status.to_bytes(4, "big"))
                 client.close()
+    if not lives(owner):  # it was killed
+        shutil.rmtree(path.parent, ignore_errors=True)
     os._exit(0)
 
 
