@@ -320,7 +320,7 @@ def test_page_stands_when_evidently_dies(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "executable", "/bin/false")
     html = made()
     assert TOP in html
-    assert "<li>Evidently failed: exit status 1, no word</li>" in html
+    assert "<li>Evidently failed: exit status 1, no message</li>" in html
 
 
 def test_page_of_an_unknown_form_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
