@@ -32,12 +32,12 @@ def tree(rev: str | None = None) -> dict[str, Any]:
     ------
     PerenneError
         If the commit has no such file, or the file is not a YAML mapping.
-    FileNotFoundError
-        If the working tree has no such file.
 
     """
-    text = PARAMS.read_text(encoding="utf-8") if rev is None else git.show(rev, PARAMS).decode()
-    content = strict_yaml.loads(text, title(rev))
+    if rev is None:
+        content = strict_yaml.load(PARAMS)
+    else:
+        content = strict_yaml.loads(git.show(rev, PARAMS).decode(), title(rev))
     if not isinstance(content, dict):
         raise PerenneError(f"{title(rev)}: expected a mapping, found {content!r:.60}")
     return content
@@ -70,11 +70,14 @@ def case(rev: str | None = None) -> str:
 
     Raises
     ------
-    PerenneError, FileNotFoundError
-        As `tree`.
+    PerenneError
+        As `tree`, or if it names no case.
 
     """
-    return str(tree(rev).get("case"))
+    name = tree(rev).get("case")
+    if not isinstance(name, str):
+        raise PerenneError(f"{title(rev)}: case: found {name!r:.60}, must be the name of a folder in {CASES}")
+    return name
 
 
 def section(name: str, model: type[Section], rev: str | None = None, **changes: object) -> Section:
