@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from perenne.actions import runner
 from perenne.cli import app
+from perenne.common.status import Status
 from tests.project import ROOT, Project
 
 
@@ -51,6 +52,22 @@ def test_h_shows_what_help_shows(path: tuple[str, ...], monkeypatch: pytest.Monk
     assert (short.exit_code, long.exit_code) == (0, 0), short.output
     assert short.output == long.output
     assert short.output.split()[: len(path) + 2] == ["Usage:", "root", *path]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_wrong_command_line_has_a_status_of_its_own(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown option ends as no failure and no answer does."""
+    monkeypatch.setattr(runner, "identify", lambda: None)  # it would change this process's Git user
+    assert CliRunner().invoke(app, [*path, "--no-such-option"]).exit_code == Status.USAGE
+
+
+def test_crash_is_no_answer(anywhere: Project) -> None:
+    """Python's status after a traceback is that of every other failure."""
+    crash = "from perenne import cli; cli.app = lambda: 1 / 0; cli.main()"
+    done = anywhere.run(f'python -c "{crash}"', status=Status.FAILED)
+    assert "ZeroDivisionError" in done.stderr
 
 
 def test_version_is_that_of_the_project(anywhere: Project) -> None:

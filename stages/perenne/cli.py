@@ -66,7 +66,7 @@ for folder in FOLDERS:
 
 
 def main() -> None:
-    """Run the command: bad input ends in one line and exit status 1."""
+    """Run the command: bad input ends in one line, and `perenne.common.status` lists the exit statuses."""
     from perenne.common.errors import run
 
     run(app)

@@ -49,7 +49,10 @@ def test_what_is_not_a_number_is_null() -> None:
     ("changes", "line"),
     [
         ({"schema": 2}, "a note: schema: found 2, this version reads 1"),
-        ({"answer": "maybe"}, "a note: answer: found 'maybe', must be 'eligible', 'rejected' or 'undecided'"),
+        (
+            {"answer": "maybe"},
+            "a note: answer: found 'maybe', must be 'eligible', 'rejected', 'undecided' or 'unchanged'",
+        ),
         ({"anwser": "eligible"}, "a note: anwser: unknown key; did you mean 'answer'?"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from perenne.common import locked, names
 from perenne.common.errors import PerenneError
+from perenne.common.status import Status
 from perenne.documents.verdict import Verdict
 from perenne.gate import ledger
 from perenne.gate.gate import gate
@@ -66,12 +67,12 @@ def test_worse_model_is_rejected(inside: Project) -> None:
 
 
 def test_the_champion_does_not_beat_itself(inside: Project) -> None:
-    """A change that leaves the model as it is is not eligible, and costs no look."""
+    """A change that leaves the model as it is is nothing to judge, and costs no look."""
     inside.write("NEWS.md", "words\n")
     inside.commit("words")
     verdict = gate()
-    assert (verdict.answer, verdict.why) == ("rejected", "it is the model of v1.0.0")
-    assert gate().answer == "rejected"
+    assert (verdict.answer, verdict.why) == ("unchanged", "this is v1.0.0, nothing to judge")
+    assert gate().answer == "unchanged"
     assert verdict.alpha is None
     assert "alpha" not in verdict.to_json()
 
@@ -139,6 +140,16 @@ def test_the_dummy_is_measured_and_not_believed(better: Project) -> None:
         next(finding for finding in verdict.rules if finding.rule == "floor") for verdict in (honest, gate())
     ]
     assert floor[0].value == floor[1].value
+
+
+def test_model_in_prod_is_nothing_to_judge(inside: Project) -> None:
+    """It is neither better nor worse than itself: no look is made, and the command ends well."""
+    before = inside.out("git for-each-ref refs/notes")
+    done = inside.run("perenne gate --json verdict.json --markdown verdict.md", status=Status.DONE)
+    assert done.stdout == "retirement: this is v1.0.0, nothing to judge\n"
+    assert Verdict.load(inside.path / "verdict.json").answer == "unchanged"
+    assert inside.read("verdict.md") == "⬜ **retirement: this is v1.0.0, nothing to judge**\n"
+    assert inside.out("git for-each-ref refs/notes") == before
 
 
 def test_looks_are_counted(better: Project) -> None:
@@ -210,7 +221,7 @@ def test_champion_of_a_wider_contract_is_an_error(inside: Project) -> None:
     assert change.kind == "major"
     inside.edit("  absence_days: .*\n", "", contract)
     failed = inside.run("dvc repro && perenne gate", status=None)
-    assert failed.returncode == 2
+    assert failed.returncode == Status.FAILED
     assert "columns.absence_days: found none, but v1.0.0 in prod is scored with a number" in failed.stderr
 
 
@@ -239,15 +250,15 @@ def test_mistake_in_the_policy_is_one_line(inside: Project, old: str, new: str, 
 
 
 def test_bug_is_no_verdict(inside: Project) -> None:
-    """A traceback, and the status that says so: Python's own is the one of a rejected model."""
+    """A traceback ends with Python's own status, which no answer shares."""
     inside.edit("def gate\\(", "def gone(", "stages/perenne/gate/gate.py")
-    done = inside.run("perenne gate", status=2)
+    done = inside.run("perenne gate", status=Status.FAILED)
     assert "Traceback" in done.stderr
     assert "has no attribute 'gate'" in done.stderr
 
 
 def test_command_prints_writes_and_exits(better: Project) -> None:
-    """A table, JSON, Markdown; 0 for eligible, 1 for rejected, 2 where it cannot judge, 3 for undecided."""
+    """A table, JSON, Markdown; the exit status is that of the answer."""
     done = better.run("perenne gate --json verdict.json --markdown verdict.md")
     assert done.stdout.startswith("retirement: eligible: all rules pass")
     verdict = Verdict.load(better.path / "verdict.json")
@@ -257,7 +268,7 @@ def test_command_prints_writes_and_exits(better: Project) -> None:
     better.edit("improvement: {min_gain: 0,", "improvement: {min_gain: 0.01,")
     better.edit(r"max_iter: \d+", "max_iter: 4")
     better.repro()
-    assert better.run("perenne gate", status=None).returncode in (1, 3)
-    assert better.run("perenne gate --base nothing", status=2).stderr.startswith(
+    assert better.run("perenne gate", status=None).returncode in (Status.REJECTED, Status.UNDECIDED)
+    assert better.run("perenne gate --base nothing", status=Status.FAILED).stderr.startswith(
         "error: 'nothing' is not a commit here"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perenne.common import git
+from perenne.common.status import Status
 from perenne.documents.decision import MonitorDecision
 from perenne.loop import monitor
 from perenne.registry import publish, tags
@@ -50,7 +51,7 @@ def make_decision(founded: Project, folder: Path) -> None:
     copy = Project(folder / "company" / "ada")
     copy.run(f"perenne monitor --through {LAW} --offline --out {folder}", status=11)
     # What its stages make of the new data, for DVC to take from its run cache in every test that retrains.
-    copy.run(f"perenne retrain --through {LAW}", status=1)
+    copy.run(f"perenne retrain --through {LAW}", status=Status.REJECTED)
     (copy.path / ".dvc" / "cache").rename(folder / "cache")
 
 

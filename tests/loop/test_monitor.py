@@ -79,7 +79,7 @@ def test_nothing_in_prod_is_an_error(project: Project, enter: Enter) -> None:
     enter(project)
     with pytest.raises(PerenneError, match=r"^retirement: no version is in prod"):
         monitor(NOW)
-    assert project.run("perenne monitor", status=2).stderr.startswith("error: retirement: no version")
+    assert project.run("perenne monitor", status=1).stderr.startswith("error: retirement: no version")
 
 
 def test_new_champion_starts_afresh(watched: Project) -> None:

@@ -17,7 +17,6 @@ from perenne.documents.verdict import (
     Verdict,
     VerdictAnswer,
 )
-from perenne.gate.commands import STATUS
 from perenne.pages.verdict import INTENT, MARKS, markdown, text
 
 USUAL = RuleFinding(
@@ -93,8 +92,7 @@ def test_names_from_data_are_only_text() -> None:
     assert row.replace("\\|", "").count("|") == 8
 
 
-def test_every_answer_has_a_mark_and_a_status() -> None:
+def test_every_answer_has_a_mark() -> None:
     """A new answer or intent must be given its own."""
     assert set(MARKS) == {*get_args(RuleAnswer), *get_args(VerdictAnswer)}
-    assert set(STATUS) == set(get_args(VerdictAnswer))
     assert set(INTENT) == set(get_args(Intent))

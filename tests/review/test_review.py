@@ -10,6 +10,7 @@ import pytest
 from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.common.names import REVIEW_JSON, REVIEW_PAGE
+from perenne.common.status import Status
 from perenne.documents.review import ParamChange, Review
 from perenne.documents.verdict import Verdict
 from perenne.pages import review as page
@@ -73,7 +74,7 @@ def test_better_model_can_be_merged(topic: Project) -> None:
 def test_worse_model_should_not_be_merged(topic: Project) -> None:
     """The command says so by its exit status, and writes both files."""
     rounds(topic, 1)
-    done = topic.run("perenne review --base origin/main", status=1)
+    done = topic.run("perenne review --base origin/main", status=Status.REJECTED)
     assert "should not be merged" in done.stdout
     assert topic.read("review/review.md").startswith("## ❌ retirement: should not be merged")
     assert json.loads(topic.read("review/review.json"))["answer"] == "rejected"
@@ -176,10 +177,10 @@ def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
 
 
 def test_model_of_the_base_that_cannot_be_had_is_no_pass(topic: Project) -> None:
-    """Without the base's model there is no verdict: exit status 2, and the page says what is missing."""
+    """Without the base's model there is no verdict: that is a failure, and the page says what is missing."""
     rounds(topic, GOOD)
     topic.run("rm -rf .dvc/cache ../../perenne-storage ../perenne-storage")
-    done = topic.run("perenne review --base origin/main", status=2)
+    done = topic.run("perenne review --base origin/main", status=Status.FAILED)
     assert "could not be judged" in done.stdout
     assert "not in the cache" in topic.read("review/review.md")
 
@@ -199,7 +200,9 @@ def test_only_a_commit_is_reviewed(topic: Project) -> None:
     topic.edit(r"max_iter: \d+", "max_iter: 9")
     with pytest.raises(PerenneError, match=r"params\.yaml: not committed \(1 file\(s\) in all\)"):
         review("origin/main")
-    assert topic.run("perenne review --base nowhere", status=2).stderr.startswith("error: params.yaml")
+    assert topic.run("perenne review --base nowhere", status=Status.FAILED).stderr.startswith(
+        "error: params.yaml"
+    )
 
 
 @pytest.mark.minutes

@@ -119,6 +119,8 @@ def _not_released(verdict: Verdict) -> str:
     runner.summary(page.markdown(verdict))
     if verdict.answer == "rejected":
         raise PerenneError(f"not released: {page.headline(verdict)}")
+    if verdict.answer == "unchanged":
+        return f"not released: {page.headline(verdict)}"
     return f"::warning::not released: {page.headline(verdict)}"
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import Never
+from typing import ClassVar, Never
 
 
 class PerenneError(Exception):
-    """Bad input: the message names the file, the key or row, the value, and what would be accepted."""
+    """Bad input: the message names the file, the key or row, the value, and what would be accepted.
+
+    `status` is the exit status of a command that it ends; `perenne.common.status` lists them all.
+    """
+
+    status: ClassVar[int] = 1
 
 
 def hint(name: object, valid: Iterable[object]) -> str:
@@ -42,8 +47,9 @@ def fail(message: str) -> Never:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage or a command: bad input ends in one line on stderr and exit status 1."""
+    """Run a stage or a command: bad input ends in one line on stderr and the error's exit status."""
     try:
         main()
     except PerenneError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)

@@ -20,7 +20,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.typed import Model
 
 RuleAnswer = Literal["pass", "fail", "undecided", "not judged"]
-VerdictAnswer = Literal["eligible", "rejected", "undecided"]
+JudgedAnswer = Literal["eligible", "rejected", "undecided"]
+VerdictAnswer = Literal[JudgedAnswer, "unchanged"]  # the model is the one in prod: nothing was judged
 Intent = Literal["better", "fresher"]
 ChangeKind = Literal["major", "minor", "patch"]
 

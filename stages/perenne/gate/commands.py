@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,6 @@ import typer
 from perenne.common.options import PolicyFrom, Push
 
 app = typer.Typer()
-
-# Exit status by answer. 2 is also that of a wrong command line.
-STATUS = {"eligible": 0, "rejected": 1, "undecided": 3}
-COULD_NOT_JUDGE = 2
 
 
 @app.command()
@@ -33,25 +28,18 @@ def gate(
 ) -> None:
     """Judge this commit's model against the one in prod.
 
-    Exit status: 0 eligible, 1 rejected, 3 undecided, 2 could not judge.
+    Exit status: 0 eligible, or in prod already; 20 rejected; 21 undecided; 1 could not judge.
     """
     from perenne.common.disk import replacing
-    from perenne.common.errors import PerenneError
+    from perenne.common.status import BY_ANSWER
     from perenne.gate import gate as judge
     from perenne.pages import verdict as page
 
-    try:
-        verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline)
-        if json:
-            verdict.write(json)
-        if markdown:
-            with replacing(markdown) as temporary:
-                temporary.write_text(page.markdown(verdict), encoding="utf-8")
-    except PerenneError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(COULD_NOT_JUDGE) from error
-    except Exception as error:
-        traceback.print_exc()
-        raise typer.Exit(COULD_NOT_JUDGE) from error
+    verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline)
+    if json:
+        verdict.write(json)
+    if markdown:
+        with replacing(markdown) as temporary:
+            temporary.write_text(page.markdown(verdict), encoding="utf-8")
     typer.echo(page.text(verdict))
-    raise typer.Exit(STATUS[verdict.answer])
+    raise typer.Exit(BY_ANSWER[verdict.answer])

@@ -18,6 +18,7 @@ from perenne.documents.verdict import (
     ChangeRecord,
     Holdout,
     Intent,
+    JudgedAnswer,
     ModelFile,
     Verdict,
     VerdictAnswer,
@@ -80,7 +81,7 @@ def gate(
     Returns
     -------
     Verdict
-        As it is in the ledger. A model that is the champion's own is rejected without a look.
+        As it is in the ledger. A model that is the champion's own is `unchanged`: no look is made.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def gate(
     )
     opponents = list(_opponents(challenger, terms))
     if champion and challenger.sha256 == opponents[0].sha256:
-        return _verdict(terms, challenger, "rejected", f"it is the model of {champion.version}")
+        return _verdict(terms, challenger, "unchanged", f"this is {champion.version}, nothing to judge")
     return _judged(terms, challenger, opponents, share=share)
 
 
@@ -231,7 +232,7 @@ def _described(rows: pd.DataFrame, contract: Contract) -> Holdout:
     )
 
 
-def _why(answer: VerdictAnswer, findings: tuple[Finding, ...], *, first: bool) -> str:
+def _why(answer: JudgedAnswer, findings: tuple[Finding, ...], *, first: bool) -> str:
     """The reason for the answer in one line."""
     ending = "; a first release, there is no champion to compare with" if first else ""
     if answer == "eligible":

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perenne.common.contract import Column, Contract
-from perenne.documents.verdict import Intent, VerdictAnswer
+from perenne.documents.verdict import Intent, JudgedAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
@@ -19,7 +19,7 @@ from perenne.pipeline import evaluate
 class Judgement(NamedTuple):
     """The answer of all rules together, and their findings."""
 
-    answer: VerdictAnswer
+    answer: JudgedAnswer
     findings: tuple[Finding, ...]
 
 

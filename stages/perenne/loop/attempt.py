@@ -35,8 +35,10 @@ class JudgedCandidate(NamedTuple):
 
     @property
     def answer(self) -> AttemptAnswer:
-        """The gate's answer."""
-        return self.verdict.answer if self.verdict else "undecided"
+        """The gate's answer; a retraining that makes the model in prod again is rejected."""
+        if self.verdict is None:
+            return "undecided"
+        return "rejected" if self.verdict.answer == "unchanged" else self.verdict.answer
 
     @property
     def why(self) -> str:

@@ -11,7 +11,6 @@ from perenne.common.options import Push
 
 app = typer.Typer()
 
-COULD_NOT = 2
 DECISION = "decision.json"
 
 Through = Annotated[
@@ -26,39 +25,31 @@ Offline = Annotated[bool, typer.Option("--offline", help="Do not fetch tags and 
 def monitor(*, through: Through = None, out: Out = Path("loop"), offline: Offline = False) -> None:
     """Check whether later batches still match the model in prod, in features and in outcomes.
 
-    Exit status: 0 nothing to do, 10 look, 11 retrain, 2 error.
+    Exit status: 0 nothing to do, 10 look, 11 retrain, 1 error.
     """
     from datetime import UTC, datetime
 
-    from perenne.common.errors import PerenneError
+    from perenne.common.status import BY_ANSWER
     from perenne.loop import monitor, show
 
-    try:
-        decision = monitor.monitor(datetime.now(UTC).replace(tzinfo=None), through, offline=offline)
-        decision.write(out / DECISION)
-    except PerenneError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(COULD_NOT) from error
+    decision = monitor.monitor(datetime.now(UTC).replace(tzinfo=None), through, offline=offline)
+    decision.write(out / DECISION)
     typer.echo(f"{show.headline(decision)}\n{out / DECISION}")
-    raise typer.Exit(monitor.STATUS[decision.answer])
+    raise typer.Exit(BY_ANSWER[decision.answer])
 
 
 @app.command()
 def retrain(*, through: Through = None, push: Push = False) -> None:
     """Retrain if the monitor decides so; judge the candidates, and offer or release an eligible one.
 
-    Exit status: 0 offered, released, or nothing to do; 1 rejected, so experiments are needed; 3 undecided; 2
-    error.
+    Exit status: 0 offered, released, or nothing to do; 10 look; 20 rejected, so experiments are needed; 21
+    undecided; 1 error.
     """
     from datetime import UTC, datetime
 
-    from perenne.common.errors import PerenneError
+    from perenne.common.status import BY_ANSWER
     from perenne.loop import retrain
 
-    try:
-        outcome = retrain.retrain(datetime.now(UTC).replace(tzinfo=None), through, push=push)
-    except PerenneError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(COULD_NOT) from error
+    outcome = retrain.retrain(datetime.now(UTC).replace(tzinfo=None), through, push=push)
     typer.echo("\n".join(outcome.lines))
-    raise typer.Exit(retrain.STATUS[outcome.answer])
+    raise typer.Exit(BY_ANSWER[outcome.answer])

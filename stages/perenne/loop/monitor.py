@@ -21,7 +21,6 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
 from perenne.documents.decision import (
     DecisionWindow,
-    MonitorAnswer,
     MonitorDecision,
     MonitoredVersion,
     OfferedCut,
@@ -36,8 +35,6 @@ from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, decide
 from perenne.pipeline.drift import ScoredBatch, drift
 from perenne.registry import tags
-
-STATUS: dict[MonitorAnswer, int] = {"nothing": 0, "look": 10, "retrain": 11}
 
 
 def monitor(now: datetime, through: str | None = None, *, offline: bool = False) -> MonitorDecision:

@@ -19,8 +19,6 @@ from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision
 from perenne.loop import attempt, degraded, history, issue, monitor, offer, settings, show, worktree
 from perenne.loop.attempt import JudgedCandidate
 
-STATUS = {"nothing": 0, "look": 0, "eligible": 0, "rejected": 1, "undecided": 3}
-
 
 class RetrainOutcome(NamedTuple):
     """The answer, its lines for people, and the decision that was acted on."""

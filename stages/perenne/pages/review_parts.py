@@ -46,7 +46,7 @@ def headline(review: Review) -> str:
     """Return what the answer means, without the name of the case."""
     verdict = review.gate
     if review.answer == "unchanged":
-        return _unchanged(review)
+        return verdict.why if verdict else _unchanged(review)
     if review.answer == "not reproducible":
         return "this commit does not reproduce the results that it claims"
     if review.answer == "could not judge" or verdict is None:

@@ -17,13 +17,15 @@ MARKS = {
     "not judged": "⬜",
     "eligible": "✅",
     "rejected": "❌",
+    "unchanged": "⬜",
 }
 INTENT = {"better": "must be better", "fresher": "need not be better: only its data are newer"}
 
 
 def headline(verdict: Verdict) -> str:
     """Return the verdict in one line, such as `rain: rejected: slices against v1.0.0 in prod`."""
-    return f"{verdict.case}: {verdict.answer}: {verdict.why}"
+    said = verdict.why if verdict.answer == "unchanged" else f"{verdict.answer}: {verdict.why}"
+    return f"{verdict.case}: {said}"
 
 
 def text(verdict: Verdict) -> str:
@@ -61,7 +63,9 @@ def slices(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def notes(verdict: Verdict) -> Iterator[str]:
-    """Yield what a reader must know beside the rules: intent, holdout, alpha and policy."""
+    """Yield what a reader must know beside the rules, if any was applied: intent, holdout, alpha, policy."""
+    if verdict.answer == "unchanged":
+        return
     if verdict.champion:
         yield f"{verdict.policy.metric} {INTENT[verdict.intent]}; a gain is how much better it is"
     holdout = verdict.holdout

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perenne.common.cut import Cut
-from perenne.documents.verdict import VerdictAnswer
+from perenne.documents.verdict import JudgedAnswer
 from perenne.gate.evidence import Contender
 from perenne.gate.judge import evidence, judge
 from perenne.replay.world import World
@@ -18,7 +18,7 @@ from perenne.stats import spending
 class ReplayVerdict(NamedTuple):
     """The answer, and the rules that stood in the way."""
 
-    answer: VerdictAnswer
+    answer: JudgedAnswer
     why: str
 
 

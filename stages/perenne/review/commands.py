@@ -11,8 +11,6 @@ from perenne.common.options import Push
 
 app = typer.Typer()
 
-COULD_NOT_REVIEW = 2
-
 
 @app.command()
 def review(
@@ -29,19 +27,15 @@ def review(
 ) -> None:
     """Review what this commit does to the model: rerun, judge by the base's policy, write a page.
 
-    Exit status: 0 eligible, or the model is unchanged; 1 rejected, or not reproducible; 3 undecided; 2 could
-    not judge.
+    Exit status: 0 eligible, or the model is unchanged; 20 rejected; 21 undecided; 22 not reproducible; 1
+    could not judge.
     """
-    from perenne.common.errors import PerenneError
     from perenne.common.names import REVIEW_PAGE
+    from perenne.common.status import BY_ANSWER
     from perenne.pages import review as page
     from perenne.review import review as reviewing
 
-    try:
-        review = reviewing.review(base, trust=trust, push=push, offline=offline)
-        reviewing.write(review, out)
-    except PerenneError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(COULD_NOT_REVIEW) from error
+    review = reviewing.review(base, trust=trust, push=push, offline=offline)
+    reviewing.write(review, out)
     typer.echo(f"{page.headline(review)}\n{out / REVIEW_PAGE}")
-    raise typer.Exit(reviewing.STATUS[review.answer])
+    raise typer.Exit(BY_ANSWER[review.answer])

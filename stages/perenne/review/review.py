@@ -15,16 +15,6 @@ from perenne.review import rerun, settings, sides
 from perenne.review.rerun import Rerun
 from perenne.review.sides import Side
 
-# Exit status of `perenne review` by answer.
-STATUS: dict[ReviewAnswer, int] = {
-    "eligible": 0,
-    "unchanged": 0,
-    "rejected": 1,
-    "not reproducible": 1,
-    "could not judge": 2,
-    "undecided": 3,
-}
-
 
 class Commits(NamedTuple):
     """The commit under review, the one to merge into, and their last common ancestor."""
