@@ -50,8 +50,11 @@ def grace(here: Project) -> Project:
     return Project(here.path.parent / "grace")
 
 
+Turn = Callable[[Project, str], None]
+
+
 @pytest.fixture
-def turn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Project, str], None]:
+def turn(monkeypatch: pytest.MonkeyPatch) -> Turn:
     """Return a function that gives the turn to somebody, in a clone of theirs."""
 
     def give(project: Project, who: str) -> None:
@@ -110,6 +113,60 @@ def test_unpushed_tags_go_along_with_the_next(here: Project) -> None:
     here.commit("more")
     publish(pair("v1.1.0"), push=True)
     assert on_origin(here) == {name: tag for name, tag in tags.ids().items() if "pension" not in name}
+
+
+def withdraw(here: Project, *tags: str) -> None:
+    """Delete tags in the origin, as a maintainer does who withdraws a release."""
+    here.run(f"git -C ../origin.git tag -d {' '.join(repr(tag) for tag in tags)}")
+
+
+RELEASED = ["retirement#prod#1", "retirement@v1.0.0"]
+
+
+@pytest.mark.parametrize("known", ["pushed from here", "fetched", "cloned"])
+def test_withdrawn_version_does_not_come_back(known: str, here: Project, turn: Turn) -> None:
+    """A clone that still has its tags does not push them along with the next release."""
+    publish(pair("v1.0.0"), push=True)
+    mine = here
+    if known != "pushed from here":
+        here.run("git push -q origin HEAD && git clone -q ../origin.git ../grace")
+        mine = Project(here.path.parent / "grace")
+        turn(mine, "Grace")
+    if known == "fetched":
+        tags.fetch()
+    withdraw(here, *RELEASED)
+    mine.run("git commit -q --allow-empty -m next")
+    with pytest.raises(PerenneError, match=r"the tags .*retirement@v1\.0\.0.* not in origin.*git tag -d "):
+        publish(pair("v1.1.0"), push=True)
+    assert on_origin(here) == {}
+    assert sorted(tags.ids()) == RELEASED, "nothing is left of the release that was refused"
+
+
+def test_fetching_tells_of_a_withdrawal(here: Project) -> None:
+    """Until this clone agrees or puts it back, the withdrawn version would count here and nowhere else."""
+    publish(pair("v1.0.0"), push=True)
+    withdraw(here, *RELEASED)
+    with pytest.raises(PerenneError, match="not in origin any more") as told:
+        tags.fetch()
+    agree, put_back = str(told.value).split("To agree: ")[1].split("; to put it back: ")
+    here.run(put_back)
+    tags.fetch()
+    assert sorted(on_origin(here)) == sorted(tags.ids()) == RELEASED
+    withdraw(here, *RELEASED)
+    here.run(agree)
+    tags.fetch()
+    assert tags.ids() == {}
+
+
+def test_tag_made_by_hand_is_not_pushed_unasked(here: Project) -> None:
+    """Nobody knows whether it was withdrawn; the error has both ways on."""
+    here.run("gto register retirement")
+    here.run("git commit -q --allow-empty -m next")
+    with pytest.raises(PerenneError, match=r"if it is new: git push origin retirement@v0\.0\.1") as told:
+        publish(pair("v1.0.0"), push=True)
+    here.run(str(told.value).split("if it is new: ")[1])
+    publish(pair("v1.0.0"), push=True)
+    assert on_origin(here).keys() == {*RELEASED, "retirement@v0.0.1"}
 
 
 def test_tags_are_dated_one_after_the_other(here: Project, release: Release) -> None:

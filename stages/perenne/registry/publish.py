@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
+from perenne.registry import seen
 from perenne.registry import tags as registry_tags
 from perenne.registry.grammar import Name, parse
 from perenne.registry.tags import Registry, TagEvent
@@ -66,16 +67,19 @@ def publish(tags: Sequence[Tag], *, push: bool, attempt: Callable[[], object] = 
 
 
 def waiting(model: str) -> list[TagEvent]:
-    """Return the tags of a model that are not in the remote, oldest first.
+    """Return the tags of a model that are not in the remote yet, oldest first.
 
     Raises
     ------
     PerenneError
-        If there is no remote, or it cannot be reached.
+        If there is no remote, it cannot be reached, or it lacks a tag that was not made here: somebody may
+        have withdrawn that.
 
     """
     there = registry_tags.ids(_remote())
-    return [event for event in registry_tags.read(model).events if event.tag not in there]
+    lacking = [event for event in registry_tags.read(model).events if event.tag not in there]
+    seen.own(registry_tags.ids(), [event.tag for event in lacking])
+    return lacking
 
 
 def push(model: str) -> None:
@@ -205,6 +209,7 @@ def _make(tag: Tag, date: int, undo: ExitStack) -> None:
         env={"GIT_COMMITTER_DATE": f"@{date} +0000"},
     )
     undo.callback(git.git, "tag", "--delete", tag.name)
+    seen.remember("made", {tag.name: git.git("rev-parse", f"refs/tags/{tag.name}")})
     signature = git.git("for-each-ref", "--format=%(contents:signature)", f"refs/tags/{tag.name}")
     if sign and not signature:
         # Git makes an unsigned tag where it cannot use an SSH key, and says that all went well.
@@ -231,7 +236,10 @@ def _push(remote: str, names: Sequence[str]) -> list[str]:
         # It may have taken them all and then failed, or the connection did: that is done, not refused.
         if not taken and any(name not in there for name in names):
             raise
-        return taken
+        if taken:
+            return taken
+    here = registry_tags.ids()
+    seen.remember("seen", {name: here[name] for name in names})
     return []
 
 

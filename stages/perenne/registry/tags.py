@@ -10,6 +10,7 @@ from typing import NamedTuple
 from perenne.common import git
 from perenne.common.errors import PerenneError, hint
 from perenne.documents.proof import Proof
+from perenne.registry import seen
 from perenne.registry.grammar import Kind, Name, is_name, parse, precedence
 
 # NUL ends every field: neither a ref nor a message can hold one.
@@ -232,7 +233,7 @@ def fetch() -> None:
     Raises
     ------
     PerenneError
-        If a release tag differs, or the remote cannot be reached.
+        If a release tag differs, or was withdrawn from the remote, or the remote cannot be reached.
 
     """
     remote = git.remote()
@@ -252,6 +253,9 @@ def fetch() -> None:
             ) from None
         if lacking:
             raise
+    here, there = ({tag: name for tag, name in ids(at).items() if parse(tag)} for at in (None, remote))
+    seen.remember("seen", {tag: name for tag, name in there.items() if here.get(tag) == name})
+    seen.refuse(seen.withdrawn(here, there), remote)
 
 
 def ids(remote: str | None = None) -> dict[str, str]:
