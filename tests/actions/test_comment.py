@@ -81,13 +81,63 @@ def test_second_comment_replaces_the_first(host: Double, runner: Runner) -> None
     assert "its later words" in mine
 
 
-def test_change_of_code_that_judges_it_is_announced_above_its_page(host: Double, runner: Runner) -> None:
+WARNING = "This change edits more than settings and documents"
+
+HARMLESS = [
+    "params.yaml",
+    "dvc.lock",
+    "data/cases/rain/contract.yaml",
+    "data/cases/rain/params.yaml",
+    "data/incoming/rain/2025-12.csv.dvc",
+    "README.md",
+    ".github/SECURITY.md",
+    ".github/docs/how to/start.md",
+]
+
+
+def test_change_of_other_than_harmless_files_is_announced_above_its_page(
+    host: Double, runner: Runner
+) -> None:
     """The page is the change's own word; the name of a file is only a name."""
-    host.requested("topic", HEAD, files=["README.md", "stages/perenne/gate/[@eve](x).py"])
+    host.requested("topic", HEAD, files=[*HARMLESS, "stages/perenne/gate/[@eve](x).py"])
     (text,) = commented(host, runner)
-    assert text.index("This change edits code that judges it") < text.index("## its words")
+    assert text.index(WARNING) < text.index("## its words")
+    assert "README" not in text
     assert "@eve" not in text
     assert "](x)" not in text
+
+
+def test_change_of_harmless_files_alone_is_not_announced(host: Double, runner: Runner) -> None:
+    """What changes a model every day, and documentation."""
+    host.requested("topic", HEAD, files=HARMLESS)
+    (text,) = commented(host, runner)
+    assert WARNING not in text
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("stages/perenne/cli.py", "stages/perenne/pages/review.py", "stages/perenne/common/git.py"),
+        *("stages/train.py", "stages/perenne/__init__.py", "stages/perenne/review/commands.py"),
+        *("dvc.yaml", "pyproject.toml", "Makefile", "requirements.txt", "sitecustomize.py", "conftest.py"),
+        *(".dvc/config", ".dvcignore", ".gitattributes", ".github/workflows/review.yml", "tests/x.py"),
+        *("stages/perenne/pages/page.md", "data/cases/rain/x.py", "data/cases/rain/sub/contract.yaml"),
+        *("x.dvc", "x/params.yaml", "README.md\n.py", "Params.yaml", "dvc.lock.py", "stages/README.md"),
+        *("stages/perenne/gate/rules.py -> README.md", "README.md -> stages/rules.py"),
+    ],
+)
+def test_every_other_file_is_announced(host: Double, runner: Runner, file: str) -> None:
+    """Whatever it is called, and whichever of its two names it is: any code may write the page."""
+    host.requested("topic", HEAD, files=[*HARMLESS, file])
+    (text,) = commented(host, runner)
+    assert WARNING in text
+
+
+def test_list_of_files_that_is_full_is_announced(host: Double, runner: Runner) -> None:
+    """The host lists no more, and the next one may be code."""
+    host.requested("topic", HEAD, files=[f"{i}.md" for i in range(3_000)])
+    (text,) = commented(host, runner)
+    assert f"{WARNING} (files that the list leaves out, for it is full)" in text
 
 
 @pytest.mark.parametrize("owner", ["ada", "eve"])

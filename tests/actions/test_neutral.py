@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 
 from perenne.actions import comment_job
-from perenne.actions.neutral import CUT, GAP, line, neutral
+from perenne.actions.neutral import CUT, GAP, line, neutral, visible
 from perenne.forge.github import GitHub
 from perenne.pages import charts, review
 from tests.pages.test_review import HOSTILE, made
@@ -31,6 +34,8 @@ CHART = charts.chart(
         ("https://evil.example www.evil.example", "https:~//evil.example www~.evil.example"),
         ("```math\nx\n```", "'''math\nx\n'''"),
         ("~~~\nx", "~~\nx"),
+        ("a\u00ad\u180e\u3164\u115f\u1160\ufe0f\U000e0041\U000e007f\U000e0100\u034f\u061c\u206ab", "ab"),
+        ("@\u00adada \U000e0001#\u31647", "@~ada #~7"),
         ("$x$ \u202egnp.exe\r\nnext", "\uff04x\uff04 gnp.exe\nnext"),
         ("## ❌ a &lt; b \\| c | **d**\n> [!WARNING]", "## ❌ a &lt; b \\| c | **d**\n> [!WARNING]"),
         (
@@ -86,6 +91,22 @@ def test_text_of_any_length_fits_and_leaves_nothing_open(text: str) -> None:
 def test_fold_that_is_left_open_is_closed() -> None:
     """Else the rest of the page would be hidden in it."""
     assert neutral("<details><summary>All</summary>\n\nx", MOST).endswith("x\n\n</details>")
+
+
+def test_nothing_that_unicode_calls_ignorable_is_left() -> None:
+    """Format characters (Cf) and the ranges of Default_Ignorable_Code_Point, by Unicode's own tables."""
+    formats = {c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Cf"}
+    assert visible("".join(sorted(formats | ignorable()))) == ""
+
+
+def ignorable() -> set[str]:
+    """Return the characters of DerivedCoreProperties.txt (Unicode 16): Default_Ignorable_Code_Point."""
+    ranges = (
+        "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 "
+        "FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+    )
+    pairs = [part.partition("-") for part in ranges.split()]
+    return {chr(c) for first, _, last in pairs for c in range(int(first, 16), int(last or first, 16) + 1)}
 
 
 def test_line_is_one_line_without_markdown() -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from perenne.common.errors import PerenneError
 from perenne.forge.port import (
+    ChangedFiles,
     Check,
     Comment,
     CommitStatus,
@@ -20,6 +21,7 @@ from perenne.forge.port import (
 )
 
 DESCRIPTION_LIMIT = 140
+MOST_FILES = 3_000
 
 
 class Text(NamedTuple):
@@ -143,9 +145,11 @@ class Double(Forge):
         self._write()
         self.pulls[number] = self.pulls[number]._replace(state="closed")
 
-    def changed_files(self, number: int) -> list[str]:
-        """As it was opened with."""
-        return self.files[number]
+    def changed_files(self, number: int) -> ChangedFiles:
+        """As it was opened with: `old -> new` is a renamed file."""
+        files = self.files[number]
+        listed = files[:MOST_FILES]
+        return ChangedFiles([path for file in listed for path in file.split(" -> ")], len(files) < MOST_FILES)
 
     def comments(self, number: int) -> list[Comment]:
         """By their ids."""

@@ -55,7 +55,7 @@ class StandIn(NamedTuple):
         repo = {"full_name": repository, "owner": owner} if repository else None
         at = {"ref": branch, "sha": head, "repo": repo, "user": owner}
         self.add("pulls", number=number, title="theirs", body=None, head=at, base={"ref": base})
-        (self.folder / f"files-{number}.json").write_text(json.dumps([{"filename": name} for name in files]))
+        (self.folder / f"files-{number}.json").write_text(json.dumps([changed(name) for name in files]))
         return number
 
     def reported(self, title: str, body: str, *, trusted: bool) -> int:
@@ -108,6 +108,12 @@ class StandIn(NamedTuple):
             )
             for one in self.read("releases")
         ]
+
+
+def changed(name: str) -> dict[str, str]:
+    """Return a changed file as GitHub lists it; `old -> new` is a renamed one."""
+    before, arrow, after = name.partition(" -> ")
+    return {"filename": after, "previous_filename": before} if arrow else {"filename": name}
 
 
 def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:

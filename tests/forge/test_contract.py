@@ -82,9 +82,16 @@ def test_pull_requests_of_other_repositories_are_others(world: Double | StandIn,
 
 
 def test_files_that_a_pull_request_changes_are_listed(world: Double | StandIn, host: Forge) -> None:
-    """By their paths."""
-    number = world.requested("topic", files=["README.md", "a b/c.py"])
-    assert host.changed_files(number) == ["README.md", "a b/c.py"]
+    """By their paths; a renamed file by both of its names."""
+    number = world.requested("topic", files=["README.md", "a b/c.py", "old.py -> new.md"])
+    assert host.changed_files(number) == (["README.md", "a b/c.py", "old.py", "new.md"], True)
+
+
+def test_list_of_changed_files_says_where_it_ends(world: Double | StandIn, host: Forge) -> None:
+    """A host lists no more than some thousands: whoever judges by them must know that there may be others."""
+    number = world.requested("topic", files=[f"{i}.md" for i in range(3_001)])
+    changed = host.changed_files(number)
+    assert (len(changed.paths), changed.complete) == (3_000, False)
 
 
 def test_comments_are_own_or_of_others(world: Double | StandIn, host: Forge) -> None:

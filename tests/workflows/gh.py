@@ -82,8 +82,8 @@ def edit(body: Any, kind: str, name: str) -> Any:
 
 
 def files(number: str) -> list[Any]:
-    """Return what a pull request changes."""
-    return load(f"files-{number}")
+    """Return what a pull request changes, as far as GitHub lists it."""
+    return load(f"files-{number}")[:3000]
 
 
 def comments(number: str) -> list[Any]:
@@ -110,9 +110,10 @@ def edit_comment(body: Any, name: str) -> Any:
     return one
 
 
-def artifacts(query: Query, _run: str) -> Any:
-    """List what runs have uploaded under a name, also what has expired."""
+def artifacts(query: Query, run: str) -> Any:
+    """List what a run has uploaded under a name, also what has expired; all of them if none is the run's."""
     (name,) = query["name"]
+    own = HUB / "artifacts" / run
     listed = [
         {
             "id": i,
@@ -121,7 +122,7 @@ def artifacts(query: Query, _run: str) -> Any:
             "expired": "expired" in file.suffixes[0],
         }
         for i, file in enumerate(zips())
-        if file.name.partition(".")[0] == name
+        if file.name.partition(".")[0] == name and (file.parent == own or not own.is_dir())
     ]
     return {"artifacts": listed}
 

@@ -6,6 +6,7 @@ taken from GitHub, never from the artifact.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from perenne import forge
@@ -18,13 +19,14 @@ from perenne.pages.review import LIMIT
 
 MARKER = "<!-- perenne review -->"
 HEADER_ROOM = 5_000  # characters, for what stands above the page
-JUDGES = (
-    *(
-        f"stages/perenne/{room}/"
-        for room in ("gate", "registry", "release", "review", "actions", "forge", "stats")
-    ),
-    *(".github/", "Makefile", "requirements.txt"),
+HARMLESS = re.compile(
+    r"params\.yaml|dvc\.lock"
+    r"|data/cases/[^/]+/(?:contract|params|replay)\.yaml"
+    r"|(?:data/.+)\.dvc"
+    r"|[^/]+\.md|\.github/(?:[^/]+|docs/.+)\.md"
 )
+"""Files that no stage and no workflow runs. All others may change what a review writes: code by its imports,
+`dvc.yaml` by its commands."""
 COMMITTED = "The `dvc.lock` that this review made is committed to the branch: pull before you continue."
 MOST_FILES, MOST_NAME = 10, 60  # files that are named, and characters of each name
 
@@ -88,13 +90,17 @@ def _state(run: Run) -> str:
 
 
 def _warnings(host: Forge, number: int) -> Iterable[str]:
-    """Warn if the pull request edits code that produced this review."""
-    judges = [name for name in host.changed_files(number) if name.startswith(JUDGES)]
-    if judges:
-        names = ", ".join(neutral.line(name, MOST_NAME) for name in judges[:MOST_FILES])
-        more = f" and {len(judges) - MOST_FILES} more" if len(judges) > MOST_FILES else ""
+    """Warn unless the pull request changes nothing but harmless files: else its code wrote the review."""
+    changed = host.changed_files(number)
+    others = [path for path in changed.paths if not HARMLESS.fullmatch(path)]
+    if others or not changed.complete:
+        names = [neutral.line(name, MOST_NAME) for name in others[:MOST_FILES]]
+        if len(others) > MOST_FILES:
+            names.append(f"{len(others) - MOST_FILES} more")
+        if not changed.complete:
+            names.append("files that the list leaves out, for it is full")
         yield (
-            f"> [!WARNING]\n> This change edits code that judges it ({names}{more}): "
+            f"> [!WARNING]\n> This change edits more than settings and documents ({', '.join(names)}): "
             "read that first. The page below was written by the change's own code."
         )
 

@@ -25,10 +25,18 @@ CHART = re.compile(
     re.MULTILINE,
 )
 
+# Control characters, line breaks but the usual one, and all that Unicode lets a reader leave invisible: its
+# property Default_Ignorable_Code_Point and its category Cf, which has those that change a direction.
+INVISIBLE = (
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff]"
+)
+
 # In this order: an earlier rule would remove what a later one inserts.
 RULES = [
-    # Invisible characters, and those that change the direction of others.
-    (r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]", ""),
+    (INVISIBLE, ""),
     (r"&(?!(?:amp|lt|gt);)", "&amp;"),
     (r"<(?!/?(?:details|summary|sub)>)", "&lt;"),
     (r"`{3,}", "'''"),  # no code block except a chart: GitHub draws many kinds

@@ -12,6 +12,7 @@ from perenne.common.typed import parse
 from perenne.forge import gh
 from perenne.forge.payload import Payload
 from perenne.forge.port import (
+    ChangedFiles,
     Check,
     Comment,
     CommitStatus,
@@ -26,6 +27,7 @@ from perenne.forge.port import (
 TRUSTED = ("OWNER", "MEMBER", "COLLABORATOR")  # GitHub's words for people with rights in the repository
 DESCRIPTION_LIMIT = 140  # characters of a status
 PER_PAGE = 100  # items, the most that GitHub returns at once
+MOST_FILES = 3_000  # of a pull request that GitHub lists, on all pages together
 
 # The workflow of each check, and whether it has an input for the base.
 WORKFLOWS: dict[Check, tuple[str, bool]] = {"review": ("review.yml", True), "tests": ("ci.yml", False)}
@@ -36,7 +38,7 @@ class GitHub(Forge):
 
     bot: ClassVar = Identity("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
     comment_limit: ClassVar = 65_536
-    secrets: ClassVar = ("GH_TOKEN", "GITHUB_TOKEN")
+    secrets: ClassVar = ("GH_TOKEN", "GITHUB_TOKEN", "PUSH_KEY")
 
     def __init__(self, repository: str) -> None:
         self.repository = repository
@@ -72,10 +74,12 @@ class GitHub(Forge):
         """It can be opened again."""
         gh.send("PATCH", self._path("pulls", number), {"state": "closed"})
 
-    def changed_files(self, number: int) -> list[str]:
-        """GitHub lists 3,000 at most."""
+    def changed_files(self, number: int) -> ChangedFiles:
+        """GitHub lists `MOST_FILES` and does not say that there are more."""
         address = self._path("pulls", number, "files", per_page=PER_PAGE)
-        return [parse(_File, item, address).filename for item in gh.pages(address)]
+        files = [parse(_File, item, address) for item in gh.pages(address)]
+        paths = [path for file in files for path in (file.previous_filename, file.filename) if path]
+        return ChangedFiles(paths, len(files) < MOST_FILES)
 
     def comments(self, number: int) -> list[Comment]:
         """To GitHub a pull request is an issue too."""
@@ -207,6 +211,7 @@ class _Comment(Payload):
 
 class _File(Payload):
     filename: str
+    previous_filename: str | None = None  # of a file that was renamed
 
 
 class _Artifact(Payload):

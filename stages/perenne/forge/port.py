@@ -36,6 +36,13 @@ class PullRequest(NamedTuple):
     base: str  # the branch that it is to be merged into
 
 
+class ChangedFiles(NamedTuple):
+    """The files that a pull request changes: added, edited, removed, and both names of a renamed one."""
+
+    paths: list[str]
+    complete: bool  # False: the host lists no more of them
+
+
 class Issue(NamedTuple):
     """An issue. It is `trusted` if its author is the bot, or a person with rights in the repository."""
 
@@ -114,8 +121,8 @@ class Forge(ABC):
         """Close a pull request without merging it."""
 
     @abstractmethod
-    def changed_files(self, number: int) -> list[str]:
-        """Return the paths of all files that a pull request changes."""
+    def changed_files(self, number: int) -> ChangedFiles:
+        """Return the paths of the files that a pull request changes, and whether they are all."""
 
     # Comments, on pull requests and on issues.
 
