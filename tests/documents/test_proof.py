@@ -21,6 +21,7 @@ PROOF = Proof(
     metrics={"brier": ProvenMetric(value=0.2, low=0.1, high=0.3)},
     golden={0: 0.12345678901234567, 7: 1e-05},
     verdict=ProvenVerdict.of(VERDICT),
+    ledger="c" * 40,
 )
 KEYS = [
     "schema",
@@ -34,6 +35,7 @@ KEYS = [
     "metrics",
     "golden",
     "verdict",
+    "ledger",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import pytest
 
 from perenne.common import notes
 from perenne.common.errors import PerenneError
+from perenne.documents.proof import Proof
+from perenne.documents.verdict import Asker
 from perenne.gate import ledger
+from perenne.registry import tags
+from perenne.registry.tags import Registry
 from perenne.stats import spending
 from tests import tiny
 from tests.documents.verdicts import WITHOUT_LOOK
@@ -45,10 +50,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def look(challenger: str, batches: dict[str, str] = BATCHES, *, sharing: bool = False) -> ledger.Look:
+def look(
+    challenger: str,
+    batches: dict[str, str] = BATCHES,
+    *,
+    sharing: bool = False,
+    asker: Asker = "anyone",
+) -> ledger.Look:
     """Look at some batches with some challenger."""
     content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}}
-    return ledger.look(batches, ledger.ComparedModels.model_validate(content), 0.05, sharing=sharing)
+    compared = ledger.ComparedModels.model_validate(content)
+    return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker)
 
 
 def script(*, sharing: bool) -> str:
@@ -105,6 +117,74 @@ def test_alpha_is_never_overspent(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = [look(name) for name in "abcde"]
     assert sum(look.alpha for look in looks) == pytest.approx(0.05)
     assert looks[-1].alpha == 0
+
+
+@pytest.mark.usefixtures("repository")
+def test_forks_have_an_allowance_of_their_own() -> None:
+    """The shares are the same, of less; neither side's looks count for the other's."""
+    forks = [look(name, asker="fork") for name in "abc"]
+    assert [look.number for look in forks] == [1, 2, 3]
+    shares = [0.05 * ledger.FORKS * spending.share(k) for k in (1, 2, 3)]
+    assert [look.alpha for look in forks] == pytest.approx(shares)
+    assert look("d", asker="own")[:2] == (1, 0.05 * spending.share(1))
+    assert look("e", asker="fork").number == 4
+    assert look("f").number == 2
+
+
+@pytest.mark.usefixtures("repository")
+def test_model_that_a_fork_has_looked_at_is_released_at_its_alpha() -> None:
+    """Of fifty models of forks the best one is merged: its release is not a first look."""
+    for name in "abc":
+        look(name, asker="fork")
+    assert look("c").alpha == pytest.approx(0.05 * ledger.FORKS * spending.share(3))
+    own = look("c", asker="own")
+    assert (own.number, own.alpha) == (1, 0.05 * spending.share(1))
+    assert look("c") == look("c", asker="fork") == own
+
+
+def named(repository: Project, ledger_commit: str, version: str = "v1.0.0") -> Registry:
+    """Return the registry after a release whose tag names a commit of the ledger."""
+    proof = Proof(ledger=ledger_commit).to_yaml()
+    repository.write("message", f"tiny {version}\n\n---\n{proof}")
+    repository.run(f"git tag -a --cleanup=verbatim -F message 'tiny@{version}' && rm message")
+    return tags.read("tiny")
+
+
+def test_ledger_that_a_release_names_must_be_there(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted or begun anew on the remote, it is refused, and the commands of the error bring it back."""
+    look("a", sharing=True)
+    there = notes.commit()
+    assert there
+    registry = named(repository, there)
+    ledger.complete(registry)
+    look("b", sharing=True)
+    ledger.complete(registry)
+    for restarted in (False, True):
+        repository.run("git push -q origin :refs/notes/perenne && git push -q origin --tags")
+        other = Project(repository.path.parent / f"clone{restarted}")
+        repository.run(f"git clone -q ../origin.git {other.path}")
+        monkeypatch.chdir(other.path)
+        if restarted:
+            look("c", sharing=True)
+        notes.fetch()
+        with pytest.raises(
+            PerenneError, match=rf"^refs/notes/perenne: lacks {there}, which tiny@v1\.0\.0"
+        ) as error:
+            ledger.complete(registry)
+        first, second = re.findall(r": (git .*?)(?:;|$)", str(error.value))
+        command = second if restarted else first
+        repository.run(command)
+        notes.fetch()
+        ledger.complete(registry)
+        monkeypatch.chdir(repository.path)
+
+
+@pytest.mark.parametrize("commit", ["x", "--all", "7", ""])
+def test_tag_whose_ledger_is_no_commit_names_none(repository: Project, commit: str) -> None:
+    """Anybody can write a tag: it must not stop the registry; earlier versions of Perenne named none."""
+    ledger.complete(named(repository, commit))
 
 
 def test_looks_of_two_clones_merge(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:

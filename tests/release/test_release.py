@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from perenne.common import notes
 from perenne.common.errors import PerenneError
 from perenne.documents.proof import Proof, ProvenVerdict
 from perenne.gate.gate import gate
@@ -79,6 +80,35 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     whole = tuple(finding.model_copy(update={"parts": ()}) for finding in verdict.rules)
     assert held.verdict == ProvenVerdict.of(verdict.model_copy(update={"rules": whole}))
     assert held.batches == json.loads(inside.read("data/reports/split.json"))
+    inside.run(f"git fetch -q origin {notes.REF}:refs/there")
+    inside.run(f"git merge-base --is-ancestor {held.ledger} refs/there")
+
+
+def test_ledger_that_was_deleted_stops_gate_and_release(inside: Project) -> None:
+    """Looks that a release rests on are not forgotten: the next look would be the first again."""
+    improve(inside)
+    gate()
+    inside.run(f"git push -q origin :{notes.REF} && git update-ref refs/kept {notes.REF}")
+    inside.run(f"git update-ref -d {notes.REF}")
+    for judge in (gate, let_go):
+        with pytest.raises(
+            PerenneError, match=rf"^{notes.REF}: lacks [0-9a-f]{{40}}, which retirement@v1\.0\.0"
+        ):
+            judge()
+    inside.run(f"git update-ref {notes.REF} refs/kept")
+    assert let_go().startswith("released retirement@v1.1.0")
+
+
+def test_tag_is_not_pushed_before_the_ledger_that_it_names(inside: Project) -> None:
+    """Whatever pushes it: else nobody else could judge a model until somebody pushes the ledger."""
+    improve(inside)
+    gate()
+    let_go(push=False)
+    inside.run("perenne rollback v1.0.0 --reason 'to see' --push")
+    assert "retirement@v1.1.0" in inside.out(ON_ORIGIN)
+    there = inside.out(f"git ls-remote origin {notes.REF}").split()[0]
+    inside.run(f"git fetch -q origin {notes.REF}")
+    inside.run(f"git merge-base --is-ancestor {proof('v1.1.0').ledger} {there}")
 
 
 @pytest.mark.parametrize(

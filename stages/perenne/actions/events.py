@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perenne.common.errors import PerenneError
+from perenne.documents.verdict import Asker
 from perenne.forge.payload import Payload
 
 
@@ -45,6 +46,11 @@ class RunEnded(Payload):
         """The run that has ended."""
         return self.workflow_run
 
+    @property
+    def asker(self) -> Asker:
+        """Whose code has run: the repository's, or a fork's."""
+        return _asker(self.run.head_repository, self.repository)
+
 
 class Base(Payload):
     """The branch that a pull request is to be merged into."""
@@ -52,10 +58,17 @@ class Base(Payload):
     ref: str
 
 
+class Head(Payload):
+    """The branch of a pull request."""
+
+    repo: Repository | None  # None: a fork that was deleted
+
+
 class Pull(Payload):
     """A pull request."""
 
     base: Base
+    head: Head
 
 
 class Inputs(Payload):
@@ -69,6 +82,12 @@ class ReviewRequested(Payload):
 
     inputs: Inputs | None = None
     pull_request: Pull | None = None
+    repository: Repository
+
+    @property
+    def asker(self) -> Asker:
+        """Whose code runs: the repository's, or a fork's."""
+        return _asker(self.pull_request.head.repo, self.repository) if self.pull_request else "own"
 
     @property
     def base(self) -> str:
@@ -91,3 +110,7 @@ class Pushed(Payload):
     """`push`; or `workflow_dispatch`, which has no commit before it."""
 
     before: str | None = None
+
+
+def _asker(head: Repository | None, here: Repository) -> Asker:
+    return "own" if head is not None and head.full_name == here.full_name else "fork"

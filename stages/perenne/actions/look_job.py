@@ -1,21 +1,25 @@
 """The look that a review made at a holdout, written into the ledger: the read-only run cannot push it.
 
 A review spends the holdout's alpha like any other look, since people see its result. The review's file names
-the models that it compared and the batches; how much alpha that spends is computed here, by the policy of the
-base commit. The review's verdict is not used: a release makes its own.
+the models that it compared and the batches, and nothing else is taken from it. The policy and its alpha are
+the default branch's, and GitHub says whether a fork's code wrote the file: then it spends the allowance of
+forks. The review's verdict is not used: a release makes its own.
 """
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
+import pandas as pd
 from pydantic import Field
 
 from perenne import forge
 from perenne.actions import artifact, runner
 from perenne.actions.events import RunEnded
-from perenne.common import git, notes
+from perenne.common import notes, periods
+from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import REVIEW_JSON
 from perenne.common.sections import contract_of
@@ -23,10 +27,13 @@ from perenne.common.typed import Model, parse
 from perenne.documents.verdict import Intent, ModelFile
 from perenne.gate import ledger, policy
 from perenne.gate.ledger import ComparedModels
+from perenne.registry import tags
 
+HEAD = "HEAD"  # of the default branch: comment.yml checks out nothing else
 MOST = 2_000_000  # bytes of review.json
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Period = Annotated[str, Field(pattern=r"^[\w /:-]{1,30}$")]
 Text = Annotated[str, Field(pattern=r"^[\w./-]{1,100}$")]
 
 
@@ -40,33 +47,39 @@ class Challenger(Model):
 class Looked(Model):
     """The only values that are used from a review: which models were compared, and on which batches."""
 
-    base: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     case: Text
     intent: Intent
     challenger: Challenger
     against: Annotated[tuple[Sha256, ...], Field(max_length=2, strict=False)]
-    batches: Annotated[dict[Text, Sha256], Field(min_length=1, max_length=1000)]
+    batches: Annotated[dict[Period, Sha256], Field(min_length=1, max_length=1000)]
 
 
-def look() -> str:
+def look(now: datetime | None = None) -> str:
     """Record the look of a review whose run has ended; return how much alpha it spent, or why none.
+
+    Parameters
+    ----------
+    now
+        The time, without a zone, in UTC; None: the clock's. A batch that begins later does not exist.
 
     Raises
     ------
     PerenneError
-        If the artifact is damaged or too large, or is not what a review writes.
+        If the artifact is damaged or too large, or is not what a review writes; if the ledger is incomplete.
 
     """
-    host, run = forge.required(), runner.event(RunEnded).run
-    with artifact.downloaded(host, run.id, artifact.REVIEW, artifact.MOST_REVIEW) as review:
+    host, ended = forge.required(), runner.event(RunEnded)
+    with artifact.downloaded(host, ended.run.id, artifact.REVIEW, artifact.MOST_REVIEW) as review:
         complete = review is not None and str(REVIEW_JSON) in review.names()
         compared = looked(review.text(str(REVIEW_JSON), MOST)) if review and complete else None
     if compared is None:
         return "the review compared no models: no look to record"
-    base = compared.base
-    if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
-        return f"::warning::{base[:7]} is not a commit of the default branch: the look is not recorded"
-    rules = policy.load(base, contract_of(compared.case, base).task)
+    try:
+        contract = contract_of(compared.case, HEAD)
+    except PerenneError:
+        return f"::warning::{compared.case}: not a case of the default branch: the look is not recorded"
+    exist(compared, contract, now or datetime.now(UTC).replace(tzinfo=None))
+    rules = policy.load(HEAD, contract.task)
     comparison = ComparedModels(
         case=compared.case,
         challenger=ModelFile(sha256=compared.challenger.sha256, size=compared.challenger.size),
@@ -75,9 +88,30 @@ def look() -> str:
         against=compared.against,
     )
     with runner.rights():
+        tags.fetch()
         notes.fetch()
-        spent = ledger.look(compared.batches, comparison, rules.alpha, sharing=True)
-    return f"look {spent.number} spends {spent.alpha:.2g}; of {rules.alpha:g}, {spent.left:.2g} is left"
+        ledger.complete(tags.read(compared.case))
+        spent = ledger.look(compared.batches, comparison, rules.alpha, sharing=True, asker=ended.asker)
+    return f"look {spent.number} spends {spent.alpha:.2g}; of {spent.total:g}, {spent.left:.2g} is left"
+
+
+def exist(compared: Looked, contract: Contract, now: datetime) -> None:
+    """Raise a `PerenneError` if a batch of a look cannot exist: it is not a period, or not over yet.
+
+    Parameters
+    ----------
+    compared
+        From `looked`.
+    contract
+        Names the length of a period.
+    now
+        The time, without a zone.
+
+    """
+    for batch in compared.batches:
+        where = f"{REVIEW_JSON}: gate.holdout.batches"
+        if periods.parse(batch, contract.period, where).end_time >= pd.Timestamp(now):
+            raise PerenneError(f"{where}: {batch} is not over yet, so it has no labels to look at")
 
 
 def looked(text: str) -> Looked | None:
@@ -96,7 +130,7 @@ def looked(text: str) -> Looked | None:
             return None
         # Only these: the whole may be of another version of Perenne, or forged.
         fields = {name: judged[name] for name in ("case", "intent", "challenger", "against")}
-        fields |= {"base": review["base"], "batches": judged["holdout"]["batches"]}
+        fields |= {"batches": judged["holdout"]["batches"]}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise PerenneError(f"{REVIEW_JSON}: not what a review writes: {error!r:.100}") from error
     return parse(Looked, fields, str(REVIEW_JSON))

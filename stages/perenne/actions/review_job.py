@@ -35,8 +35,9 @@ def review_pull_request() -> str:
         If the check must fail: the message is the headline.
 
     """
-    base = f"refs/remotes/origin/{runner.event(ReviewRequested).base}"
-    result = review.review(base, offline=True)
+    event = runner.event(ReviewRequested)
+    base = f"refs/remotes/origin/{event.base}"
+    result = review.review(base, offline=True, asker=event.asker)
     review.write(result, OUT)
     runner.summary((OUT / REVIEW_PAGE).read_text(encoding="utf-8"))
     if result.lock == "stale":

@@ -63,6 +63,11 @@ def append(kind: str, name: str, line: Line) -> None:
     git.git("notes", f"--ref={REF}", "append", "--file=-", subject, stdin=text)
 
 
+def commit() -> str | None:
+    """The commit that the lines are at; None if there are none."""
+    return git.git("for-each-ref", "--format=%(objectname)", REF) or None
+
+
 def fetch() -> None:
     """Merge the remote's lines into those that are here, if there is a remote and it has any."""
     with _locked():
@@ -104,7 +109,7 @@ def shared(change: Callable[[], Done], *, sharing: bool) -> Done:
     """
     with _locked():
         for _ in range(TRIES):
-            before = git.git("for-each-ref", "--format=%(objectname)", REF)
+            before = commit()
             done = change()
             pushed, why = _push() if sharing else (True, "")
             if pushed:
@@ -134,8 +139,8 @@ def _push() -> tuple[bool, str]:
     return True, ""
 
 
-def _reset(commit: str) -> None:
-    git.git(*(["update-ref", REF, commit] if commit else ["update-ref", "-d", REF]))
+def _reset(before: str | None) -> None:
+    git.git(*(["update-ref", REF, before] if before else ["update-ref", "-d", REF]))
 
 
 @contextmanager

@@ -101,6 +101,7 @@ class Proof(Document, ProofPart):
 
     `lock` has the sha256 of the files that pin code, data and environment. `batches` is the report of the
     stage `split`. `golden` has scores at full precision, by the position of their row in the holdout.
+    `ledger` is the commit of the ledger of looks.
     """
 
     SCHEMA: ClassVar[int] = 1
@@ -115,6 +116,7 @@ class Proof(Document, ProofPart):
     metrics: dict[str, ProvenMetric] | None = None
     golden: Mapping[int, object] | None = None
     verdict: ProvenVerdict = ProvenVerdict()
+    ledger: str | None = None
 
     def to_yaml(self) -> str:
         """Return the proof as YAML that `from_yaml` reads as the same proof."""

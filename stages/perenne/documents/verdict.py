@@ -23,6 +23,8 @@ RuleAnswer = Literal["pass", "fail", "undecided", "not judged"]
 JudgedAnswer = Literal["eligible", "rejected", "undecided"]
 VerdictAnswer = Literal[JudgedAnswer, "unchanged"]  # the model is the one in prod: nothing was judged
 Intent = Literal["better", "fresher"]
+Asker = Literal["own", "fork", "anyone"]
+"""Who looks: the repository, a fork, or `anyone`, who goes on from a look that either has made."""
 ChangeKind = Literal["major", "minor", "patch"]
 
 # A number as documents round it, where there must be one.

@@ -15,6 +15,7 @@ from perenne.common.names import HOLDOUT, PROD, TRAIN
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import (
     AlphaSpent,
+    Asker,
     ChangeRecord,
     Holdout,
     Intent,
@@ -61,6 +62,7 @@ def gate(
     intent: Intent | None = None,
     share: bool = False,
     offline: bool = False,
+    asker: Asker = "anyone",
 ) -> Verdict:
     """Judge the model of the working tree, and record the look and the verdict.
 
@@ -77,6 +79,8 @@ def gate(
         Push the look and the verdict.
     offline
         Do not fetch tags and looks from the remote.
+    asker
+        Whose alpha the look spends, see `ledger.look`.
 
     Returns
     -------
@@ -86,8 +90,8 @@ def gate(
     Raises
     ------
     PerenneError
-        If the model cannot be judged: results are stale, a model is unavailable, no rule is configured, or no
-        alpha is left (`SpentError`).
+        If the model cannot be judged: results are stale, a model is unavailable, no rule is configured, the
+        ledger is incomplete, or no alpha is left (`SpentError`).
 
     """
     name = sections.params().case
@@ -97,7 +101,9 @@ def gate(
     if not offline:
         tags.fetch()
         notes.fetch()
-    champion = tags.read(name).in_stage(PROD)
+    registry = tags.read(name)
+    ledger.complete(registry)
+    champion = registry.in_stage(PROD)
     challenger = contenders.here(contract)
     change = between(champion.commit, None, name) if champion else None
     rows = batches.read_parquet(HOLDOUT)
@@ -116,7 +122,7 @@ def gate(
     opponents = list(_opponents(challenger, terms))
     if champion and challenger.sha256 == opponents[0].sha256:
         return _verdict(terms, challenger, "unchanged", f"this is {champion.version}, nothing to judge")
-    return _judged(terms, challenger, opponents, share=share)
+    return _judged(terms, challenger, opponents, share=share, asker=asker)
 
 
 def _verdict(terms: Terms, challenger: Loaded, answer: VerdictAnswer, why: str) -> Verdict:
@@ -137,7 +143,9 @@ def _verdict(terms: Terms, challenger: Loaded, answer: VerdictAnswer, why: str) 
     )
 
 
-def _judged(terms: Terms, challenger: Loaded, opponents: list[Loaded], *, share: bool) -> Verdict:
+def _judged(
+    terms: Terms, challenger: Loaded, opponents: list[Loaded], *, share: bool, asker: Asker
+) -> Verdict:
     """The verdict of a comparison. The look is recorded before it, the verdict after it."""
     contender = contenders.contender(challenger, terms.rows, terms.contract)
     against = [contenders.contender(opponent, terms.rows, terms.contract) for opponent in opponents]
@@ -148,11 +156,9 @@ def _judged(terms: Terms, challenger: Loaded, opponents: list[Loaded], *, share:
         policy=terms.policy.record(),
         against=tuple(opponent.sha256 for opponent in opponents),
     )
-    look = ledger.look(terms.holdout.batches, comparison, terms.policy.alpha, sharing=share)
+    look = ledger.look(terms.holdout.batches, comparison, terms.policy.alpha, sharing=share, asker=asker)
     if not look.alpha:
-        raise SpentError(
-            f"{HOLDOUT}: earlier looks have spent all of alpha {terms.policy.alpha:g}; move split.as_of"
-        )
+        raise SpentError(f"{HOLDOUT}: earlier looks have spent all of alpha {look.total:g}; move split.as_of")
     evidence = judge.evidence(
         terms.rows,
         terms.contract,
@@ -179,12 +185,11 @@ def _compared(
     comparison: ComparedModels,
 ) -> Verdict:
     """A verdict with what the comparison has shown."""
-    total = terms.policy.alpha
     return verdict.model_copy(
         update={
             "rules": tuple(map(record.finding, findings)),
             "against": comparison.against,
-            "alpha": AlphaSpent(look=look.number, spent=look.alpha, left=look.left, total=total),
+            "alpha": AlphaSpent(look=look.number, spent=look.alpha, left=look.left, total=look.total),
             "metrics": record.measured(evidence, terms.contract),
             "opponents": tuple(record.opponent(evidence, one, terms.contract) for one in evidence.opponents),
         }

@@ -4,23 +4,32 @@ Each look at a holdout spends some of its evidence: of twenty equal models tried
 better. So every look is recorded *before* the models are compared, with the alpha that it spends. It is
 recorded under each batch of the holdout, identified by a hash of its labels: holdouts that share a batch
 share its noise, and a column more or less does not make another holdout.
+
+What a fork says of its looks cannot be checked: its own code wrote it. So forks have an allowance of their
+own, and nothing that they say takes from the repository's. Each release names the ledger's commit, so a
+ledger that was deleted or rewritten is noticed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from perenne.common import notes, periods
+from perenne.common import git, notes, periods
 from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
 from perenne.common.typed import Model
-from perenne.documents.verdict import Intent, ModelFile, PolicyRecord, Verdict
+from perenne.documents.verdict import Asker, Intent, ModelFile, PolicyRecord, Verdict
+from perenne.registry.tags import Registry, Version
 from perenne.stats import spending
+
+FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
 
 
 class ComparedModels(Model):
@@ -34,11 +43,12 @@ class ComparedModels(Model):
 
 
 class Look(NamedTuple):
-    """The number of the look at these batches, the alpha it may spend, and the alpha left after it."""
+    """The number of the look at these batches, the alpha it may spend, what is left after it, and of what."""
 
     number: int
     alpha: float
     left: float
+    total: float
 
 
 def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
@@ -71,10 +81,18 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
     return by_period
 
 
-def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *, sharing: bool) -> Look:
+def look(
+    batches: Mapping[str, str],
+    comparison: ComparedModels,
+    alpha: float,
+    *,
+    sharing: bool,
+    asker: Asker = "anyone",
+) -> Look:
     """Record a look at some batches, before the models are compared; return what it may spend.
 
-    Repeating a look is free and reuses its alpha: it shows nothing new.
+    Repeating a look is free and reuses its alpha: it shows nothing new. So a model that a fork has looked at
+    is released at the alpha of that look, unless the repository has looked at it as well.
 
     Parameters
     ----------
@@ -82,11 +100,14 @@ def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *
         The hash of each batch by period, from `hashes`.
     comparison
         What is compared: equal for equal looks.
-    total
-        Alpha, of all looks at a batch together.
+    alpha
+        Of all the repository's looks at a batch together; those of forks have `FORKS` of it, on top.
     sharing
         Push the line as well. The remote accepts one line after another, so two clones never use the same
         number. Without it they may, and both lines count once they are merged.
+    asker
+        Who looks. An `own` look ignores those of forks: else a fork could spend the alpha of a model before
+        the repository looks at it.
 
     Returns
     -------
@@ -105,15 +126,57 @@ def look(batches: Mapping[str, str], comparison: ComparedModels, total: float, *
     def claim() -> Look:
         looks = {batch: _looks(batch) for batch in batches.values()}
         known = {key: line for lines in looks.values() for key, line in lines.items()}
-        mine = known.get(name) or _next(len(known) + 1, total, _left(looks, total))
+        own, theirs = known.get(_Key(name, fork=False)), known.get(_Key(name, fork=True))
+        mine = own or (theirs if asker != "own" else None)
+        fork = mine is theirs and mine is not own if mine else asker == "fork"
+        total = alpha * FORKS if fork else alpha
+        if mine is None:
+            number = 1 + sum(key.fork == fork for key in known)
+            mine = _Line(number, spending.alpha(number, total, _left(looks, total, fork=fork)))
         for batch, lines in looks.items():
-            if name not in lines:
+            if _Key(name, fork) not in lines:
                 line = {"look": name, "number": mine.number, "alpha": mine.alpha, **content}
-                notes.append("batch", batch, line)
-                lines[name] = mine
-        return Look(mine.number, mine.alpha, _left(looks, total))
+                notes.append("batch", batch, line | ({"fork": True} if fork else {}))
+                lines[_Key(name, fork)] = mine
+        return Look(mine.number, mine.alpha, _left(looks, total, fork=fork), total)
 
     return notes.shared(claim, sharing=sharing)
+
+
+def complete(registry: Registry) -> None:
+    """Raise a `PerenneError` if the ledger lacks looks that a release of the model rests on.
+
+    The tag of each registered version names the ledger's commit, and the ledger only grows.
+
+    Parameters
+    ----------
+    registry
+        The model's registry; tags of earlier versions of Perenne name no commit.
+
+    """
+    for version in registry.versions:
+        commit = _ledger_of(version)
+        if commit and not git.succeeds("merge-base", "--is-ancestor", commit, notes.REF):
+            raise PerenneError(_repair(commit, version.tag))
+
+
+def _repair(commit: str, tag: str) -> str:
+    """What is wrong, and the commands that mend it; the second one where the ledger was begun anew."""
+    remote, ref = git.remote() or "origin", notes.REF
+    push, merge = f"git push {remote}", f"git notes --ref={ref} merge -s cat_sort_uniq FETCH_HEAD"
+    return (
+        f"{ref}: lacks {commit}, which {tag} rests on: looks at holdouts are lost. In a clone that has it: "
+        f"{push} {commit}:{ref}; if that is rejected: git fetch {remote} {ref} && {merge} && {push} {ref}"
+    )
+
+
+def _ledger_of(version: Version) -> str | None:
+    """The ledger's commit by a version's tag; None for a tag that names none or cannot be read."""
+    try:
+        commit = version.proof.ledger if version.proof else None
+    except PerenneError:
+        return None
+    return commit if commit and re.fullmatch(r"[0-9a-f]{40,64}", commit) else None
 
 
 def record(verdict: Verdict, *, sharing: bool) -> None:
@@ -156,6 +219,13 @@ def verdicts(sha256: str) -> list[Verdict]:
     ]
 
 
+class _Key(NamedTuple):
+    """A look as it is known again: the hash of what was compared, and whose allowance it spends."""
+
+    name: str
+    fork: bool
+
+
 class _Line(NamedTuple):
     """A look as a note holds it."""
 
@@ -163,17 +233,16 @@ class _Line(NamedTuple):
     alpha: float
 
 
-def _looks(batch: str) -> dict[str, _Line]:
-    return {line["look"]: _Line(line["number"], line["alpha"]) for line in notes.read("batch", batch)}
+def _looks(batch: str) -> dict[_Key, _Line]:
+    return {
+        _Key(line["look"], line.get("fork", False)): _Line(line["number"], line["alpha"])
+        for line in notes.read("batch", batch)
+    }
 
 
-def _next(number: int, total: float, left: float) -> _Line:
-    return _Line(number, spending.alpha(number, total, left))
-
-
-def _left(looks: Mapping[str, Mapping[str, _Line]], total: float) -> float:
+def _left(looks: Mapping[str, Mapping[_Key, _Line]], total: float, *, fork: bool) -> float:
     """The alpha that is left of the batch with the most spent."""
-    spent = [sum(line.alpha for line in lines.values()) for lines in looks.values()]
+    spent = [sum(line.alpha for key, line in lines.items() if key.fork == fork) for lines in looks.values()]
     return max(total - max(spent), 0.0)
 
 

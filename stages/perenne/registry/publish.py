@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from perenne.common import git
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.registry import seen
 from perenne.registry import tags as registry_tags
@@ -227,6 +227,8 @@ def _signs() -> bool:
 
 def _push(remote: str, names: Sequence[str]) -> list[str]:
     """Push tags as one; return those for which the remote has another one, and then it took none."""
+    if notes.commit() and any(_named(name).kind == "register" for name in names):
+        notes.share()  # their proofs name the ledger's commit
     try:
         # Not those as well that push.followTags would add.
         git.git("push", "--atomic", "--no-follow-tags", remote, *(f"refs/tags/{name}" for name in names))

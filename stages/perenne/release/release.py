@@ -81,6 +81,7 @@ def release(
     notes.fetch()
     p = sections.params()
     registry = tags.read(p.case)
+    ledger.complete(registry)
     sha256 = hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
     known = next((version for version in registry.versions if model_of(version) == sha256), None)
     if known and known.commit in registry.assigned:
@@ -272,6 +273,7 @@ def _proof(verdict: Verdict, change: Change, p: Params) -> Proof:
         },
         golden=golden.record(p.case),
         verdict=ProvenVerdict.of(verdict),
+        ledger=notes.commit(),
     )
 
 

@@ -9,6 +9,7 @@ from perenne.common import disk, git, locked, notes
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK, MODEL, REVIEW_JSON, REVIEW_PAGE
 from perenne.documents.review import Review, ReviewAnswer, Trust
+from perenne.documents.verdict import Asker
 from perenne.pages import review as page
 from perenne.registry import costs, tags
 from perenne.review import rerun, settings, sides
@@ -24,7 +25,14 @@ class Commits(NamedTuple):
     fork: str
 
 
-def review(base: str, *, trust: Trust | None = None, push: bool = False, offline: bool = False) -> Review:
+def review(
+    base: str,
+    *,
+    trust: Trust | None = None,
+    push: bool = False,
+    offline: bool = False,
+    asker: Asker = "anyone",
+) -> Review:
     """Review the commit that is checked out; its results are in the working tree afterwards.
 
     Changes are listed since the common ancestor with the base. The model must beat the base's current one and
@@ -40,6 +48,8 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
         Push the look at the holdout and the verdict.
     offline
         Do not fetch tags and looks from the remote.
+    asker
+        Whose alpha the look at the holdout spends: see `ledger.look`.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def review(base: str, *, trust: Trust | None = None, push: bool = False, offline
         return _described(commits, trust, run, "not reproducible")
     if _model(None) == _model(commits.fork):
         return _described(commits, trust, run, "unchanged")
-    return _judged(_described(commits, trust, run, "could not judge"), push=push)
+    return _judged(_described(commits, trust, run, "could not judge"), push=push, asker=asker)
 
 
 def write(review: Review, folder: Path) -> None:
@@ -99,7 +109,7 @@ def _results(commits: Commits, trust: Trust) -> Rerun:
     return run
 
 
-def _judged(review: Review, *, push: bool) -> Review:
+def _judged(review: Review, *, push: bool, asker: Asker) -> Review:
     """The review with the gate's verdict, or why there is none: that does not count as a pass."""
     from perenne.gate import (
         gate,
@@ -108,7 +118,8 @@ def _judged(review: Review, *, push: bool) -> Review:
     base = review.base
     comparable = sides.case_of(Side(base)) == review.case and _model(base)
     try:
-        verdict = gate.gate(base=base if comparable else None, policy_from=base, share=push, offline=True)
+        onto = base if comparable else None
+        verdict = gate.gate(base=onto, policy_from=base, share=push, offline=True, asker=asker)
     except PerenneError as error:
         return review.model_copy(update={"answer": "could not judge", "error": str(error)})
     return review.model_copy(update={"answer": verdict.answer, "gate": verdict})
