@@ -50,6 +50,12 @@ def _jobs(text: str) -> dict[str, Any]:
     return jobs
 
 
+def _triggers(text: str) -> list[str]:
+    """Return the events that start a workflow; none for a composite action."""
+    triggers = yaml.safe_load(text).get(True, [])  # YAML 1.1 reads `on` so
+    return [triggers] if isinstance(triggers, str) else list(triggers)
+
+
 def _steps(text: str) -> list[dict[str, Any]]:
     """Return the steps of a workflow's jobs, or of a composite action."""
     runs = yaml.safe_load(text).get("runs", {})
@@ -126,7 +132,63 @@ def ignored_findings_say_why(text: str) -> list[str]:
     return re.findall(r"zizmor: ignore\[[\w,-]+\]\s*$", text, re.MULTILINE)
 
 
+def _conditions(jobs: dict[str, Any], name: str) -> str:
+    """The `if` of a job, and those of the jobs that it needs: it runs only if they all did."""
+    needs = jobs[name].get("needs", [])
+    before = [needs] if isinstance(needs, str) else needs
+    return " ".join([str(jobs[name].get("if", "")), *(_conditions(jobs, each) for each in before)])
+
+
+def reactions_say_to_which_runs(text: str) -> list[str]:
+    """React to a run only if its event is named, and with secrets only if it ran in this repository's branch.
+
+    GitHub filters `workflow_run` by the names of workflow and branch, and a fork chooses both.
+    """
+    jobs = _jobs(text)
+    if "workflow_run" not in _triggers(text):
+        return []
+    named = {name: _conditions(jobs, name) for name in jobs}
+    return [
+        name
+        for name, job in jobs.items()
+        if "github.event.workflow_run.event" not in named[name]
+        or ("environment" in job and f"{HEAD} == github.repository" not in named[name])
+    ]
+
+
+def secrets_started_by_hand_are_for_the_default_branch(text: str) -> list[str]:
+    """Guard a job with secrets that somebody can start: any branch can be chosen, and a tag of its name."""
+    jobs = _jobs(text)
+    return [
+        name
+        for name, job in jobs.items()
+        if "environment" in job
+        and "workflow_dispatch" in _triggers(text)
+        and f"github.ref == {DEFAULT}" not in _conditions(jobs, name)
+    ]
+
+
+def stages_run_without_rights(text: str) -> list[str]:
+    """Run the pipeline's stages in a job that may read and no more, without a secret and without a token."""
+    return [
+        name
+        for name, job in _jobs(text).items()
+        for step in job.get("steps", [])
+        if re.search(r"perenne github (prove|build|review)\b", step.get("run", ""))
+        if {*job["permissions"].values()} - {"read"}
+        or "environment" in job
+        or "secrets." in str(job)
+        or "github.token" in str(step)
+    ]
+
+
+HEAD = "github.event.workflow_run.head_repository.full_name"
+DEFAULT = "format('refs/heads/{0}', github.event.repository.default_branch)"
+
 RULES: list[Rule] = [
+    reactions_say_to_which_runs,
+    secrets_started_by_hand_are_for_the_default_branch,
+    stages_run_without_rights,
     actions_are_pinned,
     actions_have_one_pin,
     checkout_keeps_no_token,
@@ -178,8 +240,42 @@ jobs:
     steps: [{name: Required, run: exit 1}]
 """
 
+START = """\
+on: push
+permissions: {}
+concurrency:
+  group: good
+  cancel-in-progress: true
+jobs:
+  test:
+    name: Test
+"""
+
 # One edit of GOOD for each way to break a rule.
 BROKEN: list[tuple[Rule, str, str]] = [
+    (
+        reactions_say_to_which_runs,
+        "on: push",
+        "on: {workflow_run: {workflows: [Release], types: [completed], branches: [main]}}",
+    ),
+    (
+        secrets_started_by_hand_are_for_the_default_branch,
+        START,
+        START.replace("push", "workflow_dispatch")
+        + "    environment: release\n    if: github.ref_name == 'main'\n",
+    ),
+    (
+        stages_run_without_rights,
+        "run: make test",
+        "run: perenne github build\n        env: {A: '${{ github.token }}'}",
+    ),
+    (
+        stages_run_without_rights,
+        "permissions: {}\n    runs-on: ubuntu-latest\n    timeout-minutes: 5\n"
+        "    steps: [{name: Docs, run: make docs}]",
+        "permissions: {contents: write}\n    runs-on: ubuntu-latest\n    timeout-minutes: 5\n"
+        "    steps: [{name: Docs, run: perenne github prove}]",
+    ),
     (actions_are_pinned, "0123456789abcdef0123456789abcdef01234567 # v1.2.3", "v1.2.3"),
     (actions_are_pinned, " # v1.2.3", ""),
     (actions_are_pinned, " # v1.2.3", " # main"),
@@ -241,6 +337,21 @@ def test_a_broken_workflow_is_caught_by_its_rule_alone(rule: Rule, good: str, ba
 def test_every_rule_is_broken_at_least_once() -> None:
     """A rule without a workflow that breaks it may be one that cannot fail."""
     assert {rule.__name__ for rule, _, _ in BROKEN} == {rule.__name__ for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "github.event.workflow_run.event == 'push'",
+        "github.event.workflow_run.head_repository.full_name == github.repository",
+        "github.event.workflow_run.conclusion == 'success'",
+    ],
+)
+def test_secrets_for_a_run_need_both_its_event_and_its_repository(condition: str) -> None:
+    """Either alone is a fork's choice, or says nothing of what ran."""
+    reacts = START.replace("push", "{workflow_run: {workflows: [Release], types: [completed]}}")
+    text = f"{reacts}    environment: release\n    if: {condition}\n    steps: []\n"
+    assert reactions_say_to_which_runs(text) == ["test"]
 
 
 def test_rules_see_the_steps_of_a_composite_action() -> None:

@@ -118,6 +118,8 @@ class Hub:
                 *("--workflows", f".github/workflows/{workflow}.yml"),
                 *("--platform", "ubuntu-latest=-self-hosted", "--action-offline-mode"),
                 *("--no-skip-checkout", "--no-cache-server"),
+                # A review's artifacts are where `comment` looks for them, under another number.
+                *(() if workflow == "review" else ("--env", f"GITHUB_RUN_ID={folder.stat().st_ino}")),
                 *("--secret", f"GITHUB_TOKEN={TOKEN}", "--secret", f"DVC_CONFIG={self.remote}"),
                 *(word for pin in self._pins(folder) for word in ("--local-repository", pin)),
             ],

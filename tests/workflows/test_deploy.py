@@ -18,9 +18,14 @@ from tests.workflows.hub import Hub, Run
 from tests.workflows.scenes import GOOD, ended, notes, rounds
 
 
-def deploy(hub: Hub, conclusion: str = "success") -> Run:
+def deploy(hub: Hub, conclusion: str = "success", event: str = "push", owner: str = "ada") -> Run:
     """Run deploy.yml on the end of a release."""
-    run = {"event": "push", "conclusion": conclusion, "head_branch": "main"}
+    run = {
+        "event": event,
+        "conclusion": conclusion,
+        "head_branch": "main",
+        "head_repository": {"full_name": f"{owner}/perenne"},
+    }
     return hub.act("deploy", "workflow_run", {"action": "completed", "workflow_run": run}, at="main")
 
 
@@ -63,9 +68,21 @@ def test_release_is_tried_and_its_image_pushed_and_there_is_a_way_back(hub: Hub)
     assert in_prod(hub) == "v1.1.0"
 
 
-def test_nothing_is_deployed_where_the_release_has_failed(hub: Hub) -> None:
-    """Nor is an image built."""
-    ended(deploy(hub, "failure"))
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"conclusion": "failure"},
+        {"event": "pull_request", "owner": "eve"},
+        {"event": "pull_request"},
+        {"owner": "eve"},
+    ],
+)
+def test_nothing_is_deployed_unless_a_release_of_this_repository_succeeded(
+    hub: Hub, run: dict[str, str]
+) -> None:
+    """Nor is an image built: a fork may call its branch main, and a workflow of its own Release."""
+    done = ended(deploy(hub, **run))
+    assert "Deploy" not in done.log
     assert images(hub) == []
     assert in_prod(hub) == "v1.0.0"
 

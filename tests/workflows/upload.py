@@ -17,8 +17,9 @@ def main() -> None:
     if not files:
         sys.exit(0 if os.environ["IF_NONE"] == "ignore" else 1)
     top = Path(os.path.commonpath(given if given[0].is_dir() else [file.parent for file in files]))
-    archive = Path(os.environ["HUB"], "artifacts", f"{os.environ['NAME']}.zip")
-    archive.parent.mkdir(exist_ok=True)
+    run = os.environ["GITHUB_RUN_ID"]
+    archive = Path(os.environ["HUB"], "artifacts", "" if run == "1" else run, f"{os.environ['NAME']}.zip")
+    archive.parent.mkdir(exist_ok=True, parents=True)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
         for file in files:
             written.write(file, file.relative_to(top))

@@ -58,8 +58,16 @@ def lock() -> None:
 
 
 @group.command()
+def bring() -> None:
+    """Bring the data that the commit's stages start from, unless its model is released already."""
+    from perenne.actions import release_job
+
+    typer.echo(release_job.bring())
+
+
+@group.command()
 def prove() -> None:
-    """Run all stages of the commit again, unless its model is released already."""
+    """Run all stages of the commit again, and hand over what they made."""
     from perenne.actions import release_job
 
     typer.echo(release_job.prove())
@@ -82,8 +90,24 @@ def publish() -> None:
 
 
 @group.command()
+def watch() -> None:
+    """Bring what a retraining starts from, and say whether there is one to build."""
+    from perenne.actions import monitor_job
+
+    typer.echo(monitor_job.watch())
+
+
+@group.command()
+def build() -> None:
+    """Build the candidates of a retraining, and hand over what their stages made."""
+    from perenne.actions import monitor_job
+
+    typer.echo(monitor_job.build())
+
+
+@group.command()
 def monitor() -> None:
-    """Monitor the model in prod on new batches, and retrain it if the decision says so."""
+    """Monitor the model in prod on new batches, and offer what was built if the decision says so."""
     from perenne.actions import monitor_job
 
     typer.echo(monitor_job.monitor())

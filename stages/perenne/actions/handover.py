@@ -19,22 +19,24 @@ from perenne.registry import storage
 
 NAME = "results"
 OBJECTS = "files"
+MOST = 2_000_000_000  # bytes of the artifact
+MOST_LOCK = 5_000_000
 MOST_UNPACKED = 8_000_000_000  # bytes, of all files together
 
 Read = Callable[[str], bytes]
 
 
-def pack(folder: Path, base: str) -> None:
+def pack(folder: Path, base: str | None, name: str = str(LOCK)) -> None:
     """Copy the working tree's reproduced lock to a folder, with the data that the base's lock does not name.
-
-    Data that a commit of the base names are in the remote already, or it could not have been released.
 
     Parameters
     ----------
     folder
-        Gets `dvc.lock`, and one file for each MD5 in `files/`.
+        Gets the lock, and one file for each MD5 in `files/`.
     base
-        A commit or a branch of this repository.
+        A commit or a branch whose data are in the remote already; None: all data are copied.
+    name
+        What the lock is called in the folder.
 
     """
     from dvc.repo import Repo
@@ -46,9 +48,9 @@ def pack(folder: Path, base: str) -> None:
             return Path(cache.oid_to_path(md5))
 
         lock = LOCK.read_bytes()
-        known = set(outputs(git.show(base, LOCK)))
+        known = set(outputs(git.show(base, LOCK))) if base else set()
         (folder / OBJECTS).mkdir(parents=True, exist_ok=True)
-        (folder / LOCK).write_bytes(lock)
+        (folder / name).write_bytes(lock)
         for md5 in set(outputs(lock)) - known:
             for part in (md5, *listed(md5, lambda name: cached(name).read_bytes())):
                 shutil.copyfile(cached(part), folder / OBJECTS / part)
@@ -117,8 +119,7 @@ def _copy(results: Artifact, md5: str, to: Path, most: int) -> int:
 def branch_of(ended: RunEnded) -> str | None:
     """Return the branch to which a run's lock may be committed; None for a fork and the default branch."""
     run, here = ended.run, ended.repository
-    own = run.head_repository is not None and run.head_repository.full_name == here.full_name
-    return run.head_branch if own and run.head_branch != here.default_branch else None
+    return run.head_branch if ended.asker == "own" and run.head_branch != here.default_branch else None
 
 
 def outputs(lock: bytes) -> list[str]:

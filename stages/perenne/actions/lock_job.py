@@ -22,8 +22,6 @@ from perenne.pages.review import LIMIT
 from perenne.registry import storage
 
 CHECK = "Review"  # the name of the job in review.yml, which branch protection requires
-MOST = 2_000_000_000  # bytes of the artifact
-MOST_LOCK = 5_000_000
 
 
 def lock() -> str:
@@ -42,11 +40,11 @@ def lock() -> str:
     pulls = comment_job.pull_requests(host, run)
     if not pulls:
         return f"{run.commit} is not the head of an open pull request any more: nothing to commit"
-    with artifact.downloaded(host, run.id, handover.NAME, MOST) as results:
+    with artifact.downloaded(host, run.id, handover.NAME, handover.MOST) as results:
         if results is None:
             return f"{LOCK} was as committed: nothing to commit"
         runner.configure_dvc()
-        reproduced = results.text(str(LOCK), MOST_LOCK).encode()
+        reproduced = results.text(str(LOCK), handover.MOST_LOCK).encode()
         needed = handover.unpack(results, reproduced)
     with runner.rights():
         sent = storage.send(needed)

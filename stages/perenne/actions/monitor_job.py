@@ -1,31 +1,133 @@
-"""The loop on GitHub: monitor, act on the decision, and report it on the run's page."""
+"""The loop on GitHub: monitor, act on the decision, and report it on the run's page.
+
+Three jobs, as for a release: `watch` may read the data remote and says whether to retrain, `build` runs the
+stages of the candidates and may write nothing, `monitor` may push, runs no stage, and takes from `build` only
+bytes with the hash that a candidate's lock names. The decision is the same in all three: it depends on the
+history alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perenne.actions import runner
+from perenne import forge
+from perenne.actions import artifact, handover, release_job, runner
+from perenne.actions.artifact import Artifact
+from perenne.common import git, notes
+from perenne.common.errors import PerenneError
+from perenne.common.names import LOCK
+from perenne.documents.decision import MonitorDecision, OfferedCut
+from perenne.loop.attempt import Build
 from perenne.pages.text import plain
+from perenne.registry import tags
+from perenne.review import rerun
 
 DECISION = Path("loop/decision.json")
+BUILT = Path("built")  # the folder that `build` leaves, and the artifact's name in monitor.yml
+
+
+def watch() -> str:
+    """Bring what `build` starts from into DVC's cache: it has no key to the remote. No stage is run.
+
+    The step's output `retrain` says whether there is a candidate to build.
+    """
+    runner.configure_dvc()
+    with runner.rights():
+        tags.fetch()
+        notes.fetch()
+    unavailable = rerun.fetch_inputs()
+    candidates = _candidates(_decision())
+    runner.flag("retrain", value=bool(candidates))
+    return f"{len(candidates)} candidate(s) to build{unavailable}"
+
+
+def build() -> str:
+    """Build the candidates of a retraining and hand them over; return a message for the log.
+
+    This runs the pipeline's own code, so its job has no secret and may write nothing.
+
+    Raises
+    ------
+    PerenneError
+        If a stage fails.
+
+    """
+    from perenne.loop import attempt, worktree
+
+    base, here = git.commit("HEAD"), Path.cwd()
+    decision = _decision()
+    candidates = _candidates(decision)
+    with worktree.opened(base):
+        for candidate in candidates:
+            attempt.prepared(base, decision, candidate)
+            attempt.built(candidate)
+            handover.pack(here / BUILT, decision.champion.commit, _named(candidate))
+    return f"built: {', '.join(candidate.name for candidate in candidates) or 'nothing'}"
 
 
 def monitor() -> str:
-    """Monitor and, if the decision says so, retrain; return a message for the log.
+    """Monitor and, if the decision says so, offer what was built; return a message for the log.
 
     A rejected retraining does not fail the run: an issue says that experiments are needed.
+
+    Raises
+    ------
+    PerenneError
+        If what was built is missing or damaged, or a step fails.
+
     """
     from perenne.loop import retrain
 
     runner.configure_dvc()
-    with runner.rights():
-        outcome = retrain.retrain(
-            datetime.now(UTC).replace(tzinfo=None), os.environ.get("THROUGH") or None, push=True
-        )
+    run = int(runner.variable("GITHUB_RUN_ID"))
+    with artifact.downloaded(forge.required(), run, BUILT.name, handover.MOST) as results, runner.rights():
+        outcome = retrain.retrain(_now(), _through(), push=True, build=_taken(results))
     outcome.decision.write(DECISION)
     runner.summary("\n".join(f"- {plain(line)}" for line in outcome.lines))
     runner.flag("offered", value=outcome.answer == "eligible")
     message = "\n".join(outcome.lines)
+    if outcome.answer == "eligible":
+        message += release_job.fill_cache(outcome.decision.champion.commit, "HEAD")
     return f"::warning::{message}" if outcome.answer == "rejected" else message
+
+
+def _taken(results: Artifact | None) -> Build:
+    """What puts a candidate's results into the worktree: the bytes that were built, by their hashes."""
+
+    def take(candidate: OfferedCut) -> None:
+        if results is None or _named(candidate) not in results.names():
+            raise PerenneError(f"{candidate.name}: was not built in this run; start the workflow again")
+        lock = results.text(_named(candidate), handover.MOST_LOCK).encode()
+        handover.unpack(results, lock)
+        LOCK.write_bytes(lock)
+        rerun.pull()  # what is not new; the gate then asks that all of it be of these params
+
+    return take
+
+
+def _named(candidate: OfferedCut) -> str:
+    """The lock of a candidate in the artifact: by what it is, so that no other one is taken for it."""
+    return f"{hashlib.sha256(candidate.model_dump_json().encode()).hexdigest()[:16]}.lock"
+
+
+def _decision() -> MonitorDecision:
+    from perenne.loop import monitor
+
+    return monitor.monitor(_now(), _through(), offline=True)
+
+
+def _candidates(decision: MonitorDecision) -> tuple[OfferedCut, ...]:
+    from perenne.loop import retrain
+
+    return retrain.needed(decision)
+
+
+def _through() -> str | None:
+    return os.environ.get("THROUGH") or None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ from perenne.forge.github import GitHub
 from perenne.forge.payload import Payload
 
 LOCAL = Path(".dvc/config.local")
+
+# GitHub publishes it: docs.github.com, "GitHub's SSH key fingerprints".
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
 Settings = Iterator[tuple[str, str]]  # of Git: key and value
 P = TypeVar("P", bound=Payload)
@@ -61,11 +65,11 @@ def output(name: str, value: str) -> None:
     Raises
     ------
     PerenneError
-        If the value has more than one line, or this is not a job of a workflow.
+        If the value has more than one line to any reader of it, or this is not a job of a workflow.
 
     """
-    if "\n" in value:
-        raise PerenneError(f"{name}: {value!r:.60} has more than one line")
+    if value.splitlines() not in ([], [value]) or "\0" in value:
+        raise PerenneError(f"{name}: {value!a:.60} has more than one line")
     _append("GITHUB_OUTPUT", f"{name}={value}\n")
 
 
@@ -84,12 +88,17 @@ def identify() -> None:
 def rights() -> Iterator[None]:
     """Let Git reach the origin with the token in `GH_TOKEN`, and sign tags with the key in `SIGNING_KEY`.
 
-    Through variables only: a checkout with the token in its settings would give it to everything that runs
-    there.
+    With a deploy key in `PUSH_KEY`, it pushes with that one: rules for tags can name deploy keys, but not the
+    token, which a workflow of any branch has. Through variables only: a checkout with the token in its
+    settings would give it to everything that runs there.
     """
     before = dict(os.environ)
     with TemporaryDirectory(prefix="perenne-") as temporary:
-        settings = [*_origin(os.environ.get("GH_TOKEN")), *_signing(os.environ.get("SIGNING_KEY"), temporary)]
+        settings = [
+            *_origin(os.environ.get("GH_TOKEN")),
+            *_pushing(os.environ.get("PUSH_KEY"), Path(temporary) / "push"),
+            *_signing(os.environ.get("SIGNING_KEY"), Path(temporary) / "sign"),
+        ]
         for i, (key, value) in enumerate(settings):
             os.environ |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
         os.environ["GIT_CONFIG_COUNT"] = str(len(settings))
@@ -103,17 +112,38 @@ def rights() -> Iterator[None]:
 def _origin(token: str | None) -> Settings:
     if token:
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        yield f"http.{server}/.extraheader", f"AUTHORIZATION: basic {basic}"
+        yield f"http.{_server()}/.extraheader", f"AUTHORIZATION: basic {basic}"
 
 
-def _signing(key: str | None, folder: str) -> Settings:
+def _pushing(key: str | None, file: Path) -> Settings:
+    """A deploy key: an SSH key that may write to this repository and nothing else."""
+    if key:
+        _private(file, key)
+        host = _server().removeprefix("https://")
+        yield f"url.ssh://git@{host}/.pushInsteadOf", f"{_server()}/"
+        known = file.with_name("known_hosts")
+        known.write_text(f"github.com {HOST_KEY}\n", encoding="utf-8")
+        # Another server is trusted as the runner finds it, and the key alone is of no use to it.
+        check = "yes" if host == "github.com" else "accept-new"
+        options = {"IdentitiesOnly": "yes", "UserKnownHostsFile": known, "StrictHostKeyChecking": check}
+        given = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        yield "core.sshCommand", shlex.join(["ssh", "-F", "none", "-i", str(file), *given])
+
+
+def _signing(key: str | None, file: Path) -> Settings:
     """An SSH key without a passphrase; Git reads it from a file."""
     if key:
-        file = Path(folder) / "key"
-        file.touch(mode=0o600)
-        file.write_text(f"{key.strip()}\n", encoding="utf-8")
+        _private(file, key)
         yield from (("gpg.format", "ssh"), ("user.signingkey", str(file)))
+
+
+def _private(file: Path, key: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(f"{key.strip()}\n", encoding="utf-8")
+
+
+def _server() -> str:
+    return os.environ.get("GITHUB_SERVER_URL", "https://github.com")
 
 
 def configure_dvc() -> None:

@@ -7,6 +7,7 @@ known verdict is not computed again.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,35 @@ class JudgedCandidate(NamedTuple):
         )
 
 
-def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, share: bool) -> JudgedCandidate:
+Build = Callable[[OfferedCut], None]
+"""Puts a candidate's results into the worktree that is the current folder, which has its params."""
+
+
+def built(candidate: OfferedCut) -> None:
+    """Run the stages in the worktree that is the current folder.
+
+    Raises
+    ------
+    PerenneError
+        If a stage fails.
+
+    """
+    folder = Path.cwd()
+    failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
+    if failed:
+        raise PerenneError(f"{candidate.name}: {reproduce.why(failed)}")
+
+
+def prepared(base: str, decision: MonitorDecision, candidate: OfferedCut) -> None:
+    """Make the worktree that is the current folder a commit with a candidate's params; no stage is run."""
+    worktree.fresh(base)
+    edited(decision, candidate)
+    keep_inputs()
+
+
+def attempt(
+    base: str, decision: MonitorDecision, candidate: OfferedCut, *, share: bool, build: Build = built
+) -> JudgedCandidate:
     """Build a candidate on top of a commit, in the worktree that is the current folder, and judge it.
 
     Parameters
@@ -76,6 +105,8 @@ def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, shar
         Where to cut history.
     share
         Push the looks at the holdout.
+    build
+        Makes the results, or takes them from where they were made.
 
     Returns
     -------
@@ -87,13 +118,8 @@ def attempt(base: str, decision: MonitorDecision, candidate: OfferedCut, *, shar
         If a stage fails.
 
     """
-    worktree.fresh(base)
-    edited(decision, candidate)
-    keep_inputs()
-    folder = Path.cwd()
-    failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
-    if failed:
-        raise PerenneError(f"{candidate.name}: {reproduce.why(failed)}")
+    prepared(base, decision, candidate)
+    build(candidate)
     commit = committed(base, message(decision, candidate))
     try:
         return JudgedCandidate(candidate.name, commit, _judged(base, decision, share=share))
@@ -173,4 +199,4 @@ def _judged(base: str, decision: MonitorDecision, *, share: bool) -> Verdict:
     for known in ledger.verdicts(sha256):
         if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
             return known
-    return gate.gate(policy_from=base, intent=INTENT, share=share, offline=True)
+    return gate.gate(policy_from=base, intent=INTENT, share=share, offline=True, asker="own")

@@ -15,9 +15,9 @@ import pandas as pd
 
 from perenne.common import git, periods
 from perenne.common.sections import contract_of
-from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision
+from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision, OfferedCut
 from perenne.loop import attempt, degraded, history, issue, monitor, offer, settings, show, worktree
-from perenne.loop.attempt import JudgedCandidate
+from perenne.loop.attempt import Build, JudgedCandidate
 
 
 class RetrainOutcome(NamedTuple):
@@ -28,7 +28,9 @@ class RetrainOutcome(NamedTuple):
     decision: MonitorDecision
 
 
-def retrain(now: datetime, through: str | None = None, *, push: bool = False) -> RetrainOutcome:
+def retrain(
+    now: datetime, through: str | None = None, *, push: bool = False, build: Build = attempt.built
+) -> RetrainOutcome:
     """Do what the monitor decides, on top of the commit that is checked out; the working tree is not changed.
 
     Parameters
@@ -37,6 +39,8 @@ def retrain(now: datetime, through: str | None = None, *, push: bool = False) ->
         As for `monitor`.
     push
         Push the branch, the tags and the looks, and on GitHub open the pull request or the issue.
+    build
+        Makes the results of a candidate; by default the stages do.
 
     Returns
     -------
@@ -58,7 +62,13 @@ def retrain(now: datetime, through: str | None = None, *, push: bool = False) ->
             return RetrainOutcome(decision.answer, (show.headline(decision), *lines), decision)
         if not decision.candidates:
             return RetrainOutcome("undecided", (show.headline(decision),), decision)
-        return _outcome(base, onto, decision, push=push)
+        return _outcome(base, onto, decision, push=push, build=build)
+
+
+def needed(decision: MonitorDecision) -> tuple[OfferedCut, ...]:
+    """Return the candidates that have to be built: none if it is known already that none is eligible."""
+    known = history.of(decision.case, decision.champion.version, decision.through)
+    return decision.candidates if known is None or known.answer == "eligible" else ()
 
 
 def step(line: str) -> None:
@@ -75,12 +85,12 @@ def _settled(base: str, onto: str, decision: MonitorDecision) -> list[str]:
     return lines
 
 
-def _outcome(base: str, onto: str, decision: MonitorDecision, *, push: bool) -> RetrainOutcome:
+def _outcome(base: str, onto: str, decision: MonitorDecision, *, push: bool, build: Build) -> RetrainOutcome:
     case, champion = decision.case, decision.champion.version
     known = history.of(case, champion, decision.through)
     judged: list[JudgedCandidate] = []
     if known is None or known.answer == "eligible":  # the model itself is needed to continue
-        judged = list(_judged(base, decision, push=push))
+        judged = list(_judged(base, decision, push=push, build=build))
         tried = tuple(candidate.line() for candidate in judged)
         answer = _together([line.answer for line in tried])
         known = Attempt(champion=champion, as_of=decision.through, answer=answer, tried=tried)
@@ -97,10 +107,10 @@ def _outcome(base: str, onto: str, decision: MonitorDecision, *, push: bool) -> 
     return RetrainOutcome(known.answer, tuple(lines), decision)
 
 
-def _judged(base: str, decision: MonitorDecision, *, push: bool) -> Iterator[JudgedCandidate]:
+def _judged(base: str, decision: MonitorDecision, *, push: bool, build: Build) -> Iterator[JudgedCandidate]:
     """The candidates with their verdicts, up to the first eligible one: each further look costs alpha."""
     for candidate in decision.candidates:
-        judged = attempt.attempt(base, decision, candidate, share=push)
+        judged = attempt.attempt(base, decision, candidate, share=push, build=build)
         line = judged.line()
         step(f"gate: {line.name}: {line.answer}: {line.why}")
         yield judged

@@ -103,6 +103,23 @@ def bring(made: bytes) -> None:
     _checkout()
 
 
+def fetch_inputs() -> str:
+    """Fetch the data of the working tree's `.dvc` files into the cache; no stage is run.
+
+    Return why that fails, as a clause: whoever needs them says which.
+    """
+    from dvc.repo import Repo
+
+    targets = [name for name in git.git("ls-files", "-z", "--", "*.dvc").split("\0") if name]
+    try:
+        with Repo() as repo:
+            if targets:
+                repo.fetch(targets=targets)
+    except Exception as error:  # whatever a file system or a server can raise  # noqa: BLE001
+        return f"; some of its inputs are unavailable: {_line(error)}"
+    return ""
+
+
 def pull() -> None:
     """Get the outputs that the working tree's lock names from the cache or the remote; no stage is run.
 
