@@ -82,8 +82,8 @@ def monitor() -> str:
     from perenne.loop import retrain
 
     runner.configure_dvc()
-    run = int(runner.variable("GITHUB_RUN_ID"))
-    with artifact.downloaded(forge.required(), run, BUILT.name, handover.MOST) as results, runner.rights():
+    built = artifact.downloaded(forge.required(), runner.run(), BUILT.name, handover.MOST)
+    with built as results, runner.rights():
         outcome = retrain.retrain(_now(), _through(), push=True, build=_taken(results))
     outcome.decision.write(DECISION)
     runner.summary("\n".join(f"- {plain(line)}" for line in outcome.lines))

@@ -85,8 +85,8 @@ def proven() -> None:
         If there is nothing, it is for another lock, or bytes do not have their hash.
 
     """
-    lock, run = git.show("HEAD", LOCK), int(runner.variable("GITHUB_RUN_ID"))
-    with artifact.downloaded(forge.required(), run, PROVEN.name, handover.MOST) as results:
+    lock = git.show("HEAD", LOCK)
+    with artifact.downloaded(forge.required(), runner.run(), PROVEN.name, handover.MOST) as results:
         if results is None:
             raise PerenneError(f"{PROVEN}: the run has no such artifact, so nothing is proven")
         if results.text(str(LOCK), handover.MOST_LOCK).encode() != lock:

@@ -54,6 +54,11 @@ def variable(name: str) -> str:
     return value
 
 
+def run() -> int:
+    """Return the id of this run, which its jobs share: artifacts are found by it."""
+    return int(variable("GITHUB_RUN_ID"))
+
+
 def summary(markdown: str) -> None:
     """Add Markdown to the page of the run."""
     _append("GITHUB_STEP_SUMMARY", f"{markdown}\n")
