@@ -96,6 +96,7 @@ def test_missing_data_stop_the_job(changed: Project) -> None:
     [
         b"\xff",
         b"[]",
+        b"[" * 100_000,
         b"stages: 7",
         b"stages: {train: {outs: [{path: x}]}}",
         b"stages: {train: {outs: [{path: x, md5: ../../../etc/passwd}]}}",
@@ -108,7 +109,7 @@ def test_lock_that_dvc_would_not_write_is_an_error(lock: bytes) -> None:
         handover.outputs(lock)
 
 
-@pytest.mark.parametrize("listing", ["7", "{}x", "[{}]", '[{"md5": "../x"}]', '["a"]'])
+@pytest.mark.parametrize("listing", ["7", "{}x", "[{}]", '[{"md5": "../x"}]', '["a"]', "[" * 100_000])
 def test_listing_that_dvc_would_not_write_is_an_error(listing: str) -> None:
     """An entry is never a path."""
     with pytest.raises(PerenneError):

@@ -8,6 +8,36 @@ from tests.workflows.hub import TOKEN, Hub, Pull, Run
 GOOD, WORSE = 60, 1  # boosting rounds; the champion has 3
 
 
+SEEN = "SEEN BY A STAGE"
+
+# What a stage may read of the processes above it, up to act, which is GitHub here.
+SPY = """
+import os, sys
+from pathlib import Path
+
+def seen(pid):
+    while pid > 1:
+        place = Path("/proc", str(pid))
+        text = place.joinpath("environ").read_bytes().decode(errors="replace")
+        yield from (line for line in text.split(chr(0)) if line)
+        pid = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+        if "act" in place.joinpath("comm").read_text():
+            return
+
+SECRET = ("TOKEN", "DVC_CONFIG", "SIGNING_KEY", "ACTIONS_ID_TOKEN")
+for line in seen(os.getpid()):
+    name, _, value = line.partition("=")
+    if value and name.startswith(("GH_", "GITHUB_TOKEN", "PUSH_", *SECRET)) or "perenne-storage" in value:
+        print("SEEN BY A STAGE:", name, file=sys.stderr)
+"""
+
+
+def spied(project: Project) -> None:
+    """Let the stage `train` print the secrets that it can find, and commit that."""
+    project.write("stages/train.py", project.read("stages/train.py") + SPY)
+    project.commit("a spy")
+
+
 def rounds(project: Project, number: int, *, repro: bool = True) -> None:
     """Commit another number of rounds."""
     project.edit(r"max_iter: \d+", f"max_iter: {number}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.loop.conftest import LAW
 from tests.workflows.hub import TOKEN, Hub, Run
+from tests.workflows.scenes import SEEN, spied
 
 BRANCH = f"retrain/retirement-{LAW}"
 
@@ -41,6 +44,21 @@ def test_new_data_call_for_a_retraining(hub: Hub) -> None:
     reviewed = hub.act("review", "workflow_dispatch", {"inputs": {"base": "main"}}, at=f"refs/heads/{BRANCH}")
     expect(reviewed)
     assert "can be merged" in reviewed.log
+
+
+@pytest.mark.usefixtures("cold")
+def test_stages_of_a_retraining_see_no_secret(hub: Hub) -> None:
+    """They run in a job of their own; what they made is offered, or not, by another one."""
+    spied(hub.work)
+    hub.work.run("git push -q origin main")
+    run = hub.act(
+        "monitor", "workflow_dispatch", {"inputs": {"through": LAW}, "ref": "refs/heads/main"}, at="main"
+    )
+    expect(run)
+    assert "Running stage 'train'" in run.log
+    assert SEEN not in run.log
+    (issue,) = hub.read("issues")
+    assert "retraining is not enough" in issue["title"]
 
 
 def test_rejected_model_is_an_issue(hub: Hub) -> None:

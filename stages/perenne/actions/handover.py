@@ -134,7 +134,7 @@ def outputs(lock: bytes) -> list[str]:
     try:
         stages = strict_yaml.loads(lock.decode(), str(LOCK))["stages"]
         return sorted({_md5(out["md5"]) for stage in stages.values() for out in stage.get("outs", [])})
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise PerenneError(f"{LOCK}: not what DVC writes: {error!r:.100}") from error
 
 
@@ -150,7 +150,7 @@ def listed(md5: str, read: Read) -> Iterator[str]:
     if md5.endswith(".dir"):
         try:
             yield from sorted({_md5(entry["md5"]) for entry in json.loads(read(md5))})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise PerenneError(f"{md5}: not the listing of a folder: {error!r:.100}") from error
 
 
