@@ -15,12 +15,10 @@ from pathlib import Path
 
 from perenne import forge
 from perenne.actions import artifact, handover, release_job, runner
-from perenne.actions.artifact import Artifact
 from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK
 from perenne.documents.decision import MonitorDecision, OfferedCut
-from perenne.loop.attempt import Build
 from perenne.pages.text import plain
 from perenne.registry import tags
 from perenne.review import rerun
@@ -64,7 +62,7 @@ def build() -> str:
         for candidate in candidates:
             attempt.prepared(base, decision, candidate)
             attempt.built(candidate)
-            handover.pack(here / BUILT, decision.champion.commit, _named(candidate))
+            handover.pack(here / BUILT, decision.champion.commit, named(candidate))
     return f"built: {', '.join(candidate.name for candidate in candidates) or 'nothing'}"
 
 
@@ -82,9 +80,8 @@ def monitor() -> str:
     from perenne.loop import retrain
 
     runner.configure_dvc()
-    built = artifact.downloaded(forge.required(), runner.run(), BUILT.name, handover.MOST)
-    with built as results, runner.rights():
-        outcome = retrain.retrain(_now(), _through(), push=True, build=_taken(results))
+    with runner.rights():
+        outcome = retrain.retrain(_now(), _through(), push=True, build=taken)
     outcome.decision.write(DECISION)
     runner.summary("\n".join(f"- {plain(line)}" for line in outcome.lines))
     runner.flag("offered", value=outcome.answer == "eligible")
@@ -94,21 +91,26 @@ def monitor() -> str:
     return f"::warning::{message}" if outcome.answer == "rejected" else message
 
 
-def _taken(results: Artifact | None) -> Build:
-    """What puts a candidate's results into the worktree: the bytes that were built, by their hashes."""
+def taken(candidate: OfferedCut) -> None:
+    """Put what `build` has handed over of a candidate into the worktree that is the current folder.
 
-    def take(candidate: OfferedCut) -> None:
-        if results is None or _named(candidate) not in results.names():
+    Raises
+    ------
+    PerenneError
+        If it was not built in this run, or bytes do not have their hash.
+
+    """
+    name = named(candidate)
+    with artifact.downloaded(forge.required(), runner.run(), BUILT.name, handover.MOST) as results:
+        if results is None or name not in results.names():
             raise PerenneError(f"{candidate.name}: was not built in this run; start the workflow again")
-        lock = results.text(_named(candidate), handover.MOST_LOCK).encode()
+        lock = results.text(name, handover.MOST_LOCK).encode()
         handover.unpack(results, lock)
-        LOCK.write_bytes(lock)
-        rerun.pull()  # what is not new; the gate then asks that all of it be of these params
-
-    return take
+    LOCK.write_bytes(lock)
+    rerun.pull()  # what is not new; the gate then checks that all of it is of these params
 
 
-def _named(candidate: OfferedCut) -> str:
+def named(candidate: OfferedCut) -> str:
     """The lock of a candidate in the artifact: by what it is, so that no other one is taken for it."""
     return f"{hashlib.sha256(candidate.model_dump_json().encode()).hexdigest()[:16]}.lock"
 
