@@ -190,6 +190,42 @@ def test_files_may_disagree_on_a_type() -> None:
     assert bring()["2021-01"]["id"].to_pylist() == [0, 1, 2, 3]
 
 
+def test_a_category_is_one_value_however_a_file_writes_it() -> None:
+    """Decimals of a whole number, blanks, composed characters: by CSV and by Parquet, with a gap or not."""
+    rows = tiny.contract("values: [red, blue]", "missing: true")
+    spelled = {
+        "1": ["1", "1.0", " 1", "1.00"],
+        "caf\u00e9": ["caf\u00e9", "cafe\u0301 "],
+        None: ["", "  ", "NA "],
+    }
+    for number, text in enumerate(text for spellings in spelled.values() for text in spellings):
+        write(
+            f"{number}.csv",
+            f"{HEADER}\n{row(number, '2021-01').replace('red', text).replace('blue', text)}\n",
+        )
+    codes = parquet(table("2021-02", rows=2)).drop_columns("colour").append_column("colour", pa.array([1, 2]))
+    gap = (
+        parquet(table("2021-03", rows=2))
+        .drop_columns("colour")
+        .append_column("colour", pa.array([1.0, None]))
+    )
+    write("codes.parquet", codes)
+    write("gap.parquet", gap)
+    found = bring(rows)
+    assert found["2021-01"]["colour"].to_pylist() == [name for name, each in spelled.items() for _ in each]
+    assert found["2021-02"]["colour"].to_pylist() == ["1", "2"]
+    assert found["2021-03"]["colour"].to_pylist() == ["1", None]
+
+
+def test_a_word_for_missing_is_a_value_where_the_contract_lists_it() -> None:
+    """Namibia's code is NA: it stays in the column that lists it, and is missing in all others."""
+    write("a.csv", table("2021-01", rows=4).replace("red", "NA").replace(",2.5,", ",NA,"))
+    batch = bring(tiny.contract("[red, blue]", "[NA, blue]"))["2021-01"]
+    assert batch["colour"].to_pylist() == ["NA", "blue", "NA", "blue"]
+    assert batch["size"].to_pylist() == [0.5, 1.5, None, 3.5]
+    assert bring(tiny.contract())["2021-01"]["colour"].to_pylist() == [None, "blue", None, "blue"]
+
+
 def test_column_that_does_not_fit_stays_as_it_came() -> None:
     """One bad cell makes text of its own column, for `validate` to name; the others are typed."""
     write("a.csv", table("2021-01").replace(",2.5,", ",big,"))

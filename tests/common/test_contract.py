@@ -45,6 +45,8 @@ def test_roles_name_columns() -> None:
         ("[0, 100]", "100", "columns.size.range: found 100, must be a list such as [a, b]"),
         ("[0, 100]", "[100, 0]", "columns.size: the range [100.0, 0.0] is empty"),
         ("[red, blue]", "[red, true]", "columns.colour.values.1: found True, must be a string or an integer"),
+        ("[red, blue]", "[1, '1.0']", "columns.colour: the values [1, '1.0'] hold one value twice"),
+        ("[red, blue]", "[red, ' ']", "columns.colour: the values ['red', ' '] hold an empty one; write mis"),
         ("[red, blue]", "[]", "columns.colour: the list of values is empty; leave it out to allow any"),
         ("[feature, slice]", "[feature, slcie]", "columns.colour.role.1: found 'slcie', must be 'feature',"),
         ("missing: true}\n  colour", "missing: yes}\n  colour", "columns.size.missing: found 'yes', must be"),

@@ -55,7 +55,7 @@ def test_good_rows_are_kept() -> None:
         ("size", "100.001", "range"),
         ("size", "-1", "range"),
         ("colour", "green", "category"),
-        ("colour", " red", "category"),
+        ("colour", "Red", "category"),
         ("won", "2", "category"),
         ("colour", None, "missing"),
         ("id", None, "missing"),
@@ -154,8 +154,9 @@ def test_empty_batch() -> None:
 
 def test_numbers_may_be_categories() -> None:
     """A contract may list them as it likes; they are compared as text."""
-    rows = tiny.contract("[red, blue]", "[1, '2']")
+    rows = tiny.contract("[red, blue]", "[1, '2.0 ']")
     assert check(GOOD.assign(colour=[1, 2, 1, 2, 1, 3]), rows).counts().rules == {"colour: category": 1}
+    assert check(GOOD.assign(colour=["1.0", "2", " 1", "2.00", "1", "2"]), rows).counts().kept == 6
 
 
 # A cell is a value and the rule that it breaks, if any.

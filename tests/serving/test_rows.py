@@ -65,12 +65,23 @@ def test_unseen_category_is_accepted() -> None:
     assert read(GOOD | {"colour": "mauve"})["colour"] == "mauve"
 
 
+@pytest.mark.parametrize("text", ["red ", "\tred", "\u00a0red\u2003"])
+def test_category_is_spelled_as_in_the_pipeline(text: str) -> None:
+    """Blanks around it, a whole number's decimals and how characters are composed do not matter."""
+    assert read(GOOD | {"colour": text})["colour"] == "red"
+    rows = tiny.contract("[red, blue]", "[1, caf\u00e9]")
+    spelled = [read(GOOD | {"colour": text}, rows)["colour"] for text in ("1.0", "cafe\u0301", "01")]
+    assert spelled == ["1", "caf\u00e9", "01"]
+    assert example(rows)["colour"] == "1"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"colour": None}, ("colour", "string_type")),
         ({"colour": 3}, ("colour", "string_type")),
         ({"colour": ""}, ("colour", "string_too_short")),
+        ({"colour": "\u2003 "}, ("colour", "string_too_short")),
         ({"colour": "x" * 201}, ("colour", "string_too_long")),
         ({"size": "1.5"}, ("size", "float_type")),
         ({"size": True}, ("size", "float_type")),

@@ -79,6 +79,37 @@ def scores(by: Scorer, rows: list[InputRow]) -> Array:
     return by.score([by.encode(row) for row in rows])
 
 
+SPELLINGS = ("1", "1.0", " 1 ", "2", "2.00", "cafe\u0301", "caf\u00e9\t", "01", "1.10", "unseen")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    ["sklearn.ensemble.HistGradientBoostingClassifier", "sklearn.linear_model.LogisticRegression"],
+)
+def test_the_same_row_has_one_score_in_pipeline_and_service(estimator: str) -> None:
+    """However its category is spelled: the pipeline reads it from CSV, the service from JSON."""
+    contract = tiny.contract(
+        "category, role: [feature, slice], values: [red, blue]", "category, role: feature"
+    )
+    frame = tiny.frame(tiny.table("2021-01", rows=28 * 20)).assign(
+        colour=[("1", "2", "caf\u00e9", "01", "1.10")[n % 5] for n in range(28 * 20)],
+        won=[str(int(n % 5 < 2)) for n in range(28 * 20)],
+    )
+    pipeline = fitted(ingest.table(frame, contract).to_pandas(), contract, estimator)
+    rows = pd.concat([frame[:1]] * len(SPELLINGS), ignore_index=True).assign(colour=SPELLINGS)
+    typed = pd.DataFrame({name: batches.typed(rows[name], spec) for name, spec in contract.columns.items()})
+    whole = sent_rows(typed, contract)
+    body = json.dumps(
+        {"rows": [row | {"colour": text} for row, text in zip(whole, SPELLINGS, strict=True)]},
+        default=lambda time: time.isoformat(),
+    )
+    served = predict_adapter(contract, len(whole)).validate_json(body)["rows"]
+    expected = model.predict(pipeline, typed, contract)
+    assert scores(scorer(pipeline, contract), served).tolist() == expected.tolist()
+    assert expected[0] == expected[1] == expected[2] != expected[7]
+    assert expected[5] == expected[6]
+
+
 @pytest.mark.parametrize("given", BOOSTED.values(), ids=BOOSTED.keys())
 def test_scores_of_a_holdout_agree_to_the_bit(
     case: tuple[Contract, pd.DataFrame, pd.DataFrame], given: dict[str, Any]

@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pc
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from perenne.cases.source import Batch, Source
@@ -28,7 +29,8 @@ from perenne.common.errors import PerenneError, hint
 from perenne.common.names import INCOMING
 
 PIECE = 16 * 2**20  # bytes of CSV, or rows of Parquet times 256, read at a time
-MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+# What stands for a missing value in CSV, which has no other way to say so; not where a contract lists it.
+MISSING = ["NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kinds begin with
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
 
@@ -69,7 +71,7 @@ def _spool(glob: str, contract: Contract, through: pd.Period, folder: Path) -> d
     pieces: dict[pd.Period, list[Path]] = defaultdict(list)
     for path in _matching(glob):
         first = 1  # data rows are counted from 1, the header is not one
-        for piece in _read(path, list(contract.columns)):
+        for piece in _read(path, contract):
             by_row = _period(piece, contract, path, first)
             places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(by_row).indices
             for period in (p for p in places if p <= through):
@@ -117,8 +119,9 @@ def _period(piece: pa.Table, contract: Contract, path: Path, first: int) -> pd.S
     return periods.of(times, contract.period)
 
 
-def _read(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+def _read(path: Path, contract: Contract) -> Iterator[pa.Table]:
     """The contract's columns of a file, in pieces; whatever is wrong with it names it."""
+    columns = list(contract.columns)
     kind = "".join(path.suffixes[-2:]).lower()
     reader = next((r for end, r in READERS.items() if kind.endswith(end)), None)
     if reader is None:
@@ -129,27 +132,24 @@ def _read(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     if content and not kind.endswith(content):
         raise PerenneError(f"{path}: holds {content} by its first bytes; give it that ending")
     for piece in reader(path, columns):
-        for name in columns:
-            piece = _with(piece, name, _plain(piece[name], f"{path}: column {name!r}"))
+        for name, column in contract.columns.items():
+            missing = ["", *sorted(set(MISSING) - set(column.categories))] if reader is _csv else [""]
+            plain = _plain(piece[name], f"{path}: column {name!r}")
+            piece = _with(piece, name, _present(plain, missing))
         yield piece
 
 
 def _csv(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     """Every value as text: what does not fit the contract is `validate`'s to say, row by row."""
-    convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()),
-        include_columns=columns,
-        strings_can_be_null=True,
-        null_values=MISSING,
-    )
-    read, parse = pc.ReadOptions(block_size=PIECE), pc.ParseOptions(newlines_in_values=True)
+    convert = pcsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=columns)
+    read, parse = pcsv.ReadOptions(block_size=PIECE), pcsv.ParseOptions(newlines_in_values=True)
     try:
         with _open(path) as file:
             _check(path, next(csv.reader(_decoded(file, path)), []), columns)
             if not any(line.strip() for line in file):
                 return  # a header alone: a period without rows
         with pa.input_stream(str(path), compression="gzip" if _gzipped(path) else None) as file:
-            for batch in pc.open_csv(file, read, parse, convert):
+            for batch in pcsv.open_csv(file, read, parse, convert):
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError, EOFError) as error:
         raise PerenneError(f"{path}: {_fault(path) or _one_line(error)}") from error
@@ -197,6 +197,14 @@ def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         return values.cast(kind).cast(plain, safe=False)
     except pa.ArrowException as error:
         raise PerenneError(f"{name}: is {values.type}; use a number, a boolean, a time or text") from error
+
+
+def _present(values: pa.ChunkedArray, missing: list[str]) -> pa.ChunkedArray:
+    """The values with null for each text that stands for a missing one, blanks around it or not."""
+    if not pa.types.is_string(values.type):
+        return values
+    absent = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing))
+    return pc.if_else(absent, pa.scalar(None, pa.string()), values)
 
 
 def _with(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

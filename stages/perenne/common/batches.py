@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perenne.common import periods
-from perenne.common.contract import Column, Contract
+from perenne.common.contract import Column, Contract, spelling
 from perenne.common.disk import replacing
 from perenne.common.errors import PerenneError
 
@@ -44,7 +44,7 @@ def typed(values: pd.Series, column: Column) -> pd.Series:
     -------
     Series
         With the same index: Int64, float64 (infinite values are missing), boolean, datetime64[us] without a
-        zone; strings for a category or a text.
+        zone; strings for a category or a text, in the spelling of `contract.spelling`.
 
     Examples
     --------
@@ -63,12 +63,21 @@ def typed(values: pd.Series, column: Column) -> pd.Series:
         case "boolean":
             if pd.api.types.is_bool_dtype(values):
                 return values.astype("boolean")
-            return values.astype("str").str.lower().map(BOOLEANS).astype("boolean")
+            return values.astype("str").str.strip().str.lower().map(BOOLEANS).astype("boolean")
         case "datetime":
             return periods.times(values)
         case _:
-            text = values.astype("str")
-            return text.str.removesuffix(".0") if pd.api.types.is_float_dtype(values) else text
+            return _texts(values)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Texts in their one spelling; a number is spelled as its digits are, whatever type its file has."""
+    text = values.astype("str")
+    if pd.api.types.is_float_dtype(values):
+        large = values.abs().between(EXACT, math.inf, inclusive="left")
+        text = text.mask(large, values[large].map(lambda number: str(int(number))))
+    spelled = {value: spelling(value) or None for value in text.dropna().unique()}
+    return text.map(spelled).astype("str") if any(k != v for k, v in spelled.items()) else text
 
 
 def _integers(values: pd.Series) -> pd.Series:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -35,6 +37,25 @@ Bins = Annotated[tuple[float, ...], Field(strict=False, min_length=2)]
 Named = Annotated[Task, BeforeValidator(named), PlainSerializer(str)]
 
 
+WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+
+
+def spelling(text: str) -> str:
+    """The one spelling of a category or a text, however a file or a request writes it.
+
+    It has no blanks around it, its characters are composed (NFC), and a whole number has no decimals. Empty
+    means that there is no value.
+
+    >>> [spelling(text) for text in (" red ", "1.0", "01", "1.10", "cafe\u0301", " ")]
+    ['red', '1', '01', '1.10', 'café', '']
+    """
+    text = text.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).strip()
+    whole = WHOLE.fullmatch(text) if text.endswith("0") else None
+    return whole[1] if whole else text
+
+
 class Column(Model):
     """One column: its type, its roles, and what its values may be.
 
@@ -63,6 +84,10 @@ class Column(Model):
             raise ValueError("the list of values is empty; leave it out to allow any")
         if self.values and self.type == "integer" and any(isinstance(v, str) for v in self.values):
             raise ValueError(f"the values {list(self.values)} of an integer are not all integers")
+        if self.type == "category" and not all(self.categories):
+            raise ValueError(f"the values {list(self.values or ())} hold an empty one; write missing: true")
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"the values {list(self.values or ())} hold one value twice")
         if self.bins and self.type not in ("integer", "number"):
             raise ValueError(f"a {self.type} has no bins; it is sliced by its values")
         if self.bins and list(self.bins) != sorted(set(self.bins)):
@@ -82,6 +107,11 @@ class Column(Model):
         if "feature" in self.role and "target" in self.role:
             raise ValueError("the target cannot be a feature of itself")
         return self
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The allowed values of a category in their one spelling; none if any is allowed."""
+        return tuple(spelling(str(value)) for value in self.values or ())
 
 
 class Headline(Model):

@@ -121,4 +121,4 @@ def _named(column: Column) -> list[str]:
     """The slices of a column that the contract names."""
     if column.bins:
         return [str(interval) for interval in pd.IntervalIndex.from_breaks(list(column.bins), closed="left")]
-    return [str(value) for value in column.values or ()]
+    return list(column.categories if column.type == "category" else map(str, column.values or ()))

@@ -118,7 +118,7 @@ def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera
     if column.range:
         checks.append(pandera.Check.in_range(*column.range, error="range"))
     if column.values:
-        values = map(str, column.values) if column.type == "category" else column.values
+        values = column.categories if column.type == "category" else column.values
         checks.append(pandera.Check.isin(list(values), error="category"))
     return checks
 

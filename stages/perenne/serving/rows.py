@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import ConfigDict, Field, GetPydanticSchema, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import TypedDict
 
-from perenne.common.contract import Column, Contract, Type
+from perenne.common.contract import Column, Contract, Type, spelling
 
 # The contract decides which keys a row has and what its values are: int, float, bool, str, datetime or None.
 InputRow = dict[str, Any]
@@ -21,12 +22,22 @@ TypeForm = Any
 DICT: TypeForm = TypedDict  # called with fields that only the contract knows
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 MAX_TEXT = 200  # characters of a category: the log also keeps categories that training has not seen
+
+
+def category(text: str) -> str:
+    """A category in the pipeline's spelling; blanks alone are not one."""
+    spelled = spelling(text)
+    if not spelled:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return spelled
+
+
 TYPES: dict[Type, TypeForm] = {
     "integer": Annotated[int, Field(ge=-(2**63), lt=2**63)],
     "number": float,
     "boolean": bool,
-    "category": Annotated[str, Field(min_length=1, max_length=MAX_TEXT)],
-    "text": Annotated[str, Field(max_length=MAX_TEXT)],
+    "category": Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(category)],
+    "text": Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(spelling)],
 }
 
 
@@ -136,7 +147,7 @@ def _type(column: Column) -> TypeForm:
     if column.values and column.type == "integer":
         return Literal[column.values]
     low, high = column.range or (None, None)
-    examples = list(map(str, column.values)) if column.values else None
+    examples = list(column.categories) or None
     return Annotated[TYPES[column.type], Field(ge=low, le=high, examples=examples)]
 
 
@@ -155,7 +166,7 @@ def example(contract: Contract) -> InputRow:
 
 def _example(column: Column) -> str | int | float | bool:
     if column.values:
-        return str(column.values[0]) if column.type == "category" else column.values[0]
+        return column.categories[0] if column.type == "category" else column.values[0]
     low, high = column.range or (0, 2)
     match column.type:
         case "number":
