@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,10 +46,10 @@ def bring(contract: Contract | None = None, through: str = "2021-04", glob: str 
     return {str(period): ingest.table(frame, contract) for period, frame in ingest.ingest(source, contract)}
 
 
-def refused(**more: str) -> str:
+def refused(**more: Any) -> str:
     """Return the line that says what is wrong."""
     with pytest.raises(PerenneError) as caught:
-        bring(**more)  # type: ignore[arg-type]  # only texts are given
+        bring(**more)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -86,12 +87,68 @@ def test_order_of_rows_and_files_changes_nothing(incoming: Path) -> None:
     same_key = row(5, "2021-01").replace("red", "blue").replace("blue", "red")
     lines = [*table(*MONTHS).splitlines()[1:], same_key, row(5, "2021-01").replace(",0", ",1", 1)]
     sliced(lines, [])
-    straight = bring()
+    rows = tiny.contract("role: entity", "role: ignored")
+    straight = bring(rows)
     random.Random(1).shuffle(lines)  # noqa: S311 -- no secret
     sliced(lines, [7, 7, 50])
     assert len(list(incoming.iterdir())) == 4
-    shuffled = bring()
+    shuffled = bring(rows)
     assert all(shuffled[month].equals(straight[month]) for month in MONTHS)
+
+
+VERSIONED = tiny.contract("columns:", "columns:\n  loaded: {type: datetime, role: version, missing: true}")
+
+
+def loaded(text: str, *times: str) -> str:
+    """Return a CSV with a version for each row."""
+    lines = zip(text.splitlines(), ["loaded", *times], strict=True)
+    return "\n".join(f"{line},{time}" for line, time in lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (",0.5,", ",99.5,", "size is '99.5' and '0.5'"),
+        (",0.5,", ",0.1,", "size is '0.1' and '0.5'"),
+        (",0.5,", ",,", "size is nan and '0.5'"),
+        (",0\n", ",1\n", "won is '1' and '0'"),
+    ],
+)
+def test_contradicting_rows_are_refused_with_both_files(old: str, new: str, found: str) -> None:
+    """Neither the larger nor the smaller value wins: one line names both rows, and what would decide."""
+    first = table("2021-01", rows=1)
+    write("visits.csv", first + row(1, "2021-01") + "\n")
+    write("visits-correction.csv", first.replace(old, new))
+    assert refused() == (
+        "data/incoming/visits-correction.csv: row 1 and data/incoming/visits.csv: row 1 contradict each "
+        f"other: both are id 0, seen 2021-01-01 00:00:00, but {found}; keep one, or give the contract a "
+        "column with the role version: the latest counts"
+    )
+
+
+def test_a_label_that_arrives_later_is_no_contradiction() -> None:
+    """The row was delivered without it; nor is a row that was delivered twice, written in another way."""
+    write("a.csv", table("2021-01", rows=2).replace(",0\n", ",\n"))
+    write("b.csv", table("2021-01", rows=2))
+    write("c.csv", table("2021-01", rows=2).replace("0.5", "0.50").replace("red", "red "))
+    assert bring()["2021-01"].num_rows == 6
+
+
+def test_rows_of_one_version_must_agree() -> None:
+    """Also those without a version; rows of several versions may differ."""
+    first, second = table("2021-01", rows=1), table("2021-01", rows=1).replace("0.5", "9.5")
+    for times, agree in (
+        (("2021-02-01", "2021-03-01"), True),
+        (("", "2021-03-01"), True),
+        (("2021-02-01", "2021-02-01"), False),
+        (("", ""), False),
+    ):
+        write("a.csv", loaded(first, times[0]))
+        write("b.csv", loaded(second, times[1]))
+        if agree:
+            assert bring(VERSIONED)["2021-01"].num_rows == 2
+        else:
+            assert "a.csv: row 1 and data/incoming/b.csv: row 1 contradict" in refused(contract=VERSIONED)
 
 
 def test_later_rows_leave_earlier_batches_alone() -> None:

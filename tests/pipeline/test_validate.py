@@ -110,8 +110,8 @@ def test_row_may_break_several_rules() -> None:
     assert checked.counts().rules == {"colour: category": 1, "size: range": 1}
 
 
-def test_duplicates_of_entity_and_time() -> None:
-    """The first of them stays, unless it is itself bad; another time is no duplicate."""
+def test_repeats_of_entity_and_time() -> None:
+    """The first of them stays, unless it is itself bad; another time is no repeat."""
     again = pd.concat([GOOD, GOOD.iloc[[1, 1, 2]]], ignore_index=True)
     again.loc[2, "colour"] = "green"
     again.loc[9] = GOOD.loc[3].replace("2021-01-04", "2021-01-05")
@@ -120,6 +120,44 @@ def test_duplicates_of_entity_and_time() -> None:
         (6, "id+seen", "duplicate"),
         (7, "id+seen", "duplicate"),
     }
+
+
+@pytest.mark.parametrize(("column", "value"), [("size", "99"), ("size", "0"), ("size", None), ("won", "1")])
+def test_rows_that_contradict_each_other_are_all_set_aside(column: str, value: str | None) -> None:
+    """None is chosen by its value. A label that was missing contradicts none: the row with it counts."""
+    again = pd.concat([GOOD, GOOD.iloc[[0, 1, 1]]], ignore_index=True)
+    again.loc[6, column] = value
+    again.loc[1, "won"] = None
+    assert broken(check(again, matured=False)) == {
+        (0, "id+seen", "contradiction"),
+        (6, "id+seen", "contradiction"),
+        (1, "id+seen", "duplicate"),
+        (8, "id+seen", "duplicate"),
+    }
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+@pytest.mark.parametrize(("size", "won"), [("99", "0"), ("0", "1"), (None, "1"), ("0.5", None)])
+def test_the_latest_version_counts_whatever_its_values(
+    order: list[int], size: str | None, won: str | None
+) -> None:
+    """A larger or a smaller value, a label that is 1 or gone; those before it do not stop the pipeline."""
+    rows = tiny.contract("columns:", "columns:\n  number: {type: integer, role: version, missing: true}")
+    old = [GOOD.iloc[[0]].assign(number=number) for number in (None, "2", "9")]
+    new = GOOD.iloc[[0]].assign(number="10", size=size, won=won)
+    checked = check(pd.concat([*old, new]).iloc[order], rows, matured=False)
+    assert checked.counts().rules == {"id+seen: outdated": 3}
+    assert checked.kept["number"].tolist() == [10]
+    assert checked.kept["size"].tolist() == [float(size)] if size else checked.kept["size"].isna().all()
+    assert stage.too_many(checked, Path("a"), 0.0) is None
+
+
+def test_a_bad_version_does_not_bring_the_one_before_it_back() -> None:
+    """What was corrected is known to be wrong, so no row is left."""
+    rows = tiny.contract("columns:", "columns:\n  at: {type: datetime, role: version}")
+    versions = GOOD.iloc[[0, 0]].assign(at=["2021-02-01", "2021-03-01"], size=["5", "999"])
+    checked = check(versions, rows)
+    assert broken(checked) == {(0, "id+seen", "outdated"), (1, "size", "range")}
 
 
 def test_without_an_entity_nothing_is_a_duplicate() -> None:

@@ -32,6 +32,7 @@ PIECE = 16 * 2**20  # bytes of CSV, or rows of Parquet times 256, read at a time
 # What stands for a missing value in CSV, which has no other way to say so; not where a contract lists it.
 MISSING = ["NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kinds begin with
+FILE, ROW = "__file", "__row"  # columns of the spool only: where a row is from
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
 
 
@@ -60,23 +61,30 @@ class Files(Source):
         """
         through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
         with TemporaryDirectory(prefix="perenne-") as spool:
-            pieces = _spool(self.glob, contract, through, Path(spool))
+            paths = _matching(self.glob)
+            pieces = _spool(paths, contract, through, Path(spool))
             if not pieces:
                 raise PerenneError(f"{INCOMING}/{self.glob}: no row in or before {through} (ingest.through)")
             for period in sorted(pieces):
-                yield period, _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
+                rows = _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
+                origin = [rows.pop(FILE).map(dict(enumerate(map(str, paths)))), rows.pop(ROW)]
+                yield period, rows.set_index(pd.MultiIndex.from_arrays(origin))
 
 
-def _spool(glob: str, contract: Contract, through: pd.Period, folder: Path) -> dict[pd.Period, list[Path]]:
+def _spool(
+    paths: list[Path], contract: Contract, through: pd.Period, folder: Path
+) -> dict[pd.Period, list[Path]]:
     pieces: dict[pd.Period, list[Path]] = defaultdict(list)
-    for path in _matching(glob):
+    for number, path in enumerate(paths):
         first = 1  # data rows are counted from 1, the header is not one
         for piece in _read(path, contract):
             by_row = _period(piece, contract, path, first)
             places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(by_row).indices
             for period in (p for p in places if p <= through):
                 file = folder / f"{periods.stem(period)}.{len(pieces[period])}.parquet"
-                pq.write_table(piece.take(pa.array(places[period])), file)
+                rows = pa.array(places[period], pa.int64())
+                origin = {FILE: pa.array([number] * len(rows)), ROW: pc.add(rows, first)}
+                pq.write_table(_beside(piece.take(rows), origin), file)
                 pieces[period].append(file)
             first += len(piece)
     return pieces
@@ -205,6 +213,12 @@ def _present(values: pa.ChunkedArray, missing: list[str]) -> pa.ChunkedArray:
         return values
     absent = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing))
     return pc.if_else(absent, pa.scalar(None, pa.string()), values)
+
+
+def _beside(table: pa.Table, more: dict[str, pa.Array]) -> pa.Table:
+    for name, values in more.items():
+        table = table.append_column(name, values)
+    return table
 
 
 def _with(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

@@ -41,7 +41,7 @@ class Source(Ingest):
         Yields
         ------
         Batch
-            The period and its rows.
+            The period and its rows. Errors name a row by its index, which may be pairs of file and row.
 
         Raises
         ------

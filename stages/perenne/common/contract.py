@@ -17,7 +17,7 @@ from perenne.common.task import Task, named
 from perenne.common.typed import Model, parse
 
 Type = Literal["integer", "number", "boolean", "category", "datetime", "text"]
-Role = Literal["feature", "target", "time", "entity", "block", "slice", "ignored"]
+Role = Literal["feature", "target", "time", "entity", "version", "block", "slice", "ignored"]
 Roles = Annotated[
     tuple[Role, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(strict=False)
 ]
@@ -60,7 +60,8 @@ class Column(Model):
     """One column: its type, its roles, and what its values may be.
 
     `block` names what rows have in common that are not independent of each other, such as a person or a
-    day: every interval and test is taken over blocks. `bins` are the edges by which a number is sliced.
+    day: every interval and test is taken over blocks. `bins` are the edges by which a number is sliced. Of
+    rows with the same entity and time, that with the latest `version` counts.
     """
 
     type: Type
@@ -92,8 +93,11 @@ class Column(Model):
             raise ValueError(f"a {self.type} has no bins; it is sliced by its values")
         if self.bins and list(self.bins) != sorted(set(self.bins)):
             raise ValueError(f"the bins {list(self.bins)} do not rise")
-        if "ignored" in self.role and len(self.role) > 1:
-            raise ValueError(f"the role ignored stands alone, found {list(self.role)}")
+        for role in ("ignored", "version"):
+            if role in self.role and len(self.role) > 1:
+                raise ValueError(f"the role {role} stands alone, found {list(self.role)}")
+        if "version" in self.role and self.type not in ("integer", "number", "datetime"):
+            raise ValueError(f"a {self.type} has no order; a version is an integer, a number or a datetime")
         if self.type == "text" and "feature" in self.role:
             raise ValueError("a text cannot be a feature; call it a category, or give it the role ignored")
         if (
@@ -145,10 +149,12 @@ class Contract(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for role, most in (("target", 1), ("time", 1), ("block", 1)):
+        for role in ("target", "time", "block", "version"):
             named = self.named(role)
-            if len(named) > most or (not named and role != "block"):
+            if len(named) > 1 or (not named and role in ("target", "time")):
                 raise ValueError(f"columns: exactly one has the role {role}, found {named or 'none'}")
+        if self.version and not self.entity:
+            raise ValueError(f"columns.{self.version}: of what is it the version? No column is an entity")
         if self.columns[self.time].type != "datetime":
             raise ValueError(f"columns.{self.time}: the time must be a datetime")
         target, task = self.columns[self.target], self.task
@@ -193,8 +199,13 @@ class Contract(Model):
 
     @cached_property
     def entity(self) -> list[str]:
-        """What, with the time, no two rows have in common."""
+        """What, with the time, says that two rows are the same."""
         return self.named("entity")
+
+    @cached_property
+    def version(self) -> str | None:
+        """What says which row counts of those with the same entity and time; None: they must not differ."""
+        return next(iter(self.named("version")), None)
 
     @cached_property
     def block(self) -> str | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from perenne.cases.source import Batch, source_of
-from perenne.common import batches, disk, params, periods
+from perenne.common import batches, disk, params, periods, versions
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import RAW
@@ -35,7 +35,8 @@ def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
     Raises
     ------
     PerenneError
-        If the section is wrong, the source cannot be read, a batch lacks a column, or there is no batch.
+        If the section is wrong, the source cannot be read, a batch lacks a column, two rows contradict each
+        other, or there is no batch.
 
     """
     source = source_of(section)
@@ -47,14 +48,51 @@ def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
             raise PerenneError(
                 f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
             )
-        yield (
-            period,
-            frame[list(contract.columns)].sort_values([contract.time, *contract.entity], kind="stable"),
-        )
+        rows = frame[list(contract.columns)].sort_values([contract.time, *contract.entity], kind="stable")
+        _must_agree(rows, contract, f"{source.source}, {period}")
+        yield period, rows.reset_index(drop=True)
     if period is None:
         raise PerenneError(
             f"params.yaml: ingest.through: {source.through!r} lies before the first batch of {source.source}"
         )
+
+
+def _must_agree(rows: pd.DataFrame, contract: Contract, name: str) -> None:
+    """Check that rows of one entity and time do not differ, unless a version says which of them counts."""
+    key = [*contract.entity, contract.time]
+    twice = _typed(rows, contract, key).duplicated(keep=False).to_numpy()
+    if not contract.entity or not twice.any():
+        return
+    same, places = rows[twice].reset_index(drop=True), rows.index[twice]
+    typed = _typed(same, contract, list(contract.columns))
+    why = versions.repeats(typed[~versions.outdated(typed, contract)], contract)
+    against = typed.loc[why.index[why == versions.CONTRADICTION]]
+    if against.empty:
+        return
+    column, pair = _difference(against[against[key].eq(against.iloc[0][key]).all(axis=1)], contract)
+    first, second = sorted(pair, key=lambda row: places[row])
+    both = ", ".join(f"{n} {typed.loc[first, n]!s}" for n in key)
+    raise PerenneError(
+        f"{_place(places[first], name)} and {_place(places[second], name)} contradict each other: both are "
+        f"{both}, but {column} is {same.loc[first, column]!r} and {same.loc[second, column]!r}; keep one, or "
+        "give the contract a column with the role version: the latest counts"
+    )
+
+
+def _difference(rows: pd.DataFrame, contract: Contract) -> tuple[str, list[int]]:
+    """A column and two rows that differ in it. A missing label is not a difference."""
+    columns = {n: rows[n].dropna() if n == contract.target else rows[n] for n in contract.columns}
+    distinct = {name: values.drop_duplicates().index for name, values in columns.items()}
+    return next((name, list(index[:2])) for name, index in distinct.items() if len(index) > 1)
+
+
+def _typed(rows: pd.DataFrame, contract: Contract, names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: batches.typed(rows[name], contract.columns[name]) for name in names})
+
+
+def _place(row: tuple[str, int] | int, name: str) -> str:
+    """Where a row is from: its file, if its source says so, and its number."""
+    return f"{row[0]}: row {row[1]}" if isinstance(row, tuple) else f"{name}: row {row}"
 
 
 def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:

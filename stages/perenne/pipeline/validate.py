@@ -11,7 +11,7 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, disk, params
+from perenne.common import batches, disk, params, versions
 from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CLEAN, QUARANTINE, RAW, VALIDATION
@@ -63,9 +63,13 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
     broken = pd.concat([*unread, _contradictions(frame, _schema(period, contract, matured=matured))])
     broken = broken.drop_duplicates(["row", "column"])
-    # Duplicates last, among good rows only: a bad row must not displace a good one.
-    good = frame[~frame.index.isin(broken["row"])]
-    broken = pd.concat([broken, _duplicates(good, contract)], ignore_index=True)
+    # The latest version makes the others outdated even if it is bad itself. Repeats come last, among good
+    # rows only: a bad row must not displace a good one.
+    old = frame.index[versions.outdated(frame, contract)]
+    good = frame[~frame.index.isin([*broken["row"], *old])]
+    why = {versions.OUTDATED: old, **_by_rule(versions.repeats(good, contract))}
+    again = [_again(frame.loc[rows], contract, rule) for rule, rows in why.items()]
+    broken = pd.concat([broken, *again], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(frame.drop(index=rules.index), raw.loc[rules.index].assign(broken_rules=rules), broken)
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
@@ -89,12 +93,15 @@ def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.
     return pd.DataFrame(columns=["row", "column", "rule", "value"])
 
 
-def _duplicates(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """The rows with the entity and time of an earlier row; none if the contract has no entity."""
+def _by_rule(why: pd.Series) -> dict[str, pd.Index]:
+    return {rule: why.index[why == rule] for rule in (versions.REPEATED, versions.CONTRADICTION)}
+
+
+def _again(rows: pd.DataFrame, contract: Contract, rule: str) -> pd.DataFrame:
+    """Rows that do not count, as another has their entity and time."""
     key = [*contract.entity, contract.time]
-    again = frame[frame.duplicated(key)] if contract.entity else frame[:0]
-    value = ["; ".join(map(str, row)) for row in again[key].itertuples(index=False)]
-    return pd.DataFrame({"row": again.index, "column": "+".join(key), "rule": "duplicate", "value": value})
+    value = ["; ".join(map(str, row)) for row in rows[key].itertuples(index=False)]
+    return pd.DataFrame({"row": rows.index, "column": "+".join(key), "rule": rule, "value": value})
 
 
 def _schema(period: pd.Period, contract: Contract, *, matured: bool) -> pandera.DataFrameSchema:
@@ -112,7 +119,7 @@ def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera
     checks = []
     if is_time:
         checks.append(pandera.Check.in_range(period.start_time, period.end_time, error="outside its period"))
-    elif column.type == "datetime":
+    elif column.type == "datetime" and "version" not in column.role:
         # A date after the row's own period cannot have been known in that period.
         checks.append(pandera.Check.le(period.end_time, error="in the future"))
     if column.range:
@@ -129,7 +136,9 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
 
 
 def too_many(checked: Checked, path: Path, most: float) -> str | None:
-    """The text of the error if more than the share `most` of a batch is quarantined, else None.
+    """The text of the error if more than the share `most` of a batch breaks the contract, else None.
+
+    Repeated and outdated rows are in quarantine too, but they do not count here.
 
     Parameters
     ----------
@@ -141,12 +150,12 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
         A share of the rows, in [0, 1].
 
     """
-    counts = checked.counts()
-    bad, total = counts.quarantined, counts.rows
+    broken = checked.broken[~checked.broken["rule"].isin(versions.RESOLVED)]
+    bad, total = broken["row"].nunique(), len(checked.kept) + len(checked.quarantined)
     if bad <= most * total:
         return None
-    worst = Counter(counts.rules).most_common(3)
-    first = checked.broken.iloc[0]
+    worst = Counter(sorted(broken["column"] + ": " + broken["rule"])).most_common(3)
+    first = broken.iloc[0]
     return (
         f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
         f"(validate.max_quarantined_share). Worst: {', '.join(f'{rule} ({n})' for rule, n in worst)}. "

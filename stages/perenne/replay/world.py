@@ -60,7 +60,9 @@ class World:
             "pipeline/validate.py",
             "cases/*.py",
             "common/batches.py",
+            "common/contract.py",
             "common/periods.py",
+            "common/versions.py",
         )
         self.key = store.key("history", source, made_by)
         self.folder = folder / "cache" / self.key
