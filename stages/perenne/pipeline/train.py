@@ -22,6 +22,7 @@ from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.common.task import Estimator
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
+from perenne.pipeline import constraints
 
 MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
@@ -56,7 +57,10 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
     try:
         # One BLAS thread: the number of threads changes the order of sums, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
-            pipeline.fit(X, y)
+            encoded = pipeline["encode"].fit_transform(X, y)
+            # Only now it is known which column is which feature.
+            about = constraints.translated(spec, contract, pipeline["encode"])
+            pipeline["model"].set_params(**about).fit(encoded, y)
     except ValueError as error:
         raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
     forget_threads(pipeline["model"])
@@ -135,8 +139,8 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
     Raises
     ------
     PerenneError
-        If it is not an estimator of scikit-learn, needs other estimators, lacks a parameter, or does not fit
-        the task.
+        If it is not an estimator of scikit-learn, needs other estimators, lacks a parameter, has one that is
+        set here or says something of features that do not exist, or does not fit the task.
 
     """
     cls = imported(spec.estimator)
@@ -156,6 +160,7 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
             raise PerenneError(
                 f"params.yaml: train.params.{name}: unknown to {cls.__name__}; {hint(name, valid)}"
             )
+    constraints.check(spec, contract)
     seed = {"random_state": spec.seed} if "random_state" in valid else {}
     estimator.set_params(**seed | spec.params)
     # Whether a classifier gives probabilities may depend on its parameters.

@@ -143,7 +143,13 @@ class World:
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""
         learned = list(map(str, self.parts(cut)["train"]))
-        made_by = store.code("pipeline/train.py", "pipeline/split.py", "common/batches.py", "common/model.py")
+        made_by = store.code(
+            "pipeline/train.py",
+            "pipeline/constraints.py",
+            "pipeline/split.py",
+            "common/batches.py",
+            "common/model.py",
+        )
         return store.key("model", self.key, learned, self.plan.params.train.model_dump(), made_by)
 
     def trained(self, cut: Cut) -> Trained:
