@@ -19,6 +19,7 @@ from perenne.common.params import Evaluate, Train
 from perenne.common.typed import parse
 from perenne.documents.card import save_model
 from perenne.documents.evaluation import MeasuredFigure, MeasuredRows
+from perenne.gate import judge
 from perenne.pipeline import evaluate as stage
 from perenne.pipeline.evaluate import (
     by_slice,
@@ -28,6 +29,7 @@ from perenne.pipeline.evaluate import (
     reliability,
     residuals,
     roc,
+    slice_name,
     timeline,
 )
 from perenne.pipeline.train import card, train
@@ -209,21 +211,46 @@ def test_slices_of_a_column_hold_each_row_once() -> None:
 @pytest.mark.parametrize(
     ("values", "bins", "expected"),
     [
-        (["b", "a", None, "b"], None, {"a": [1], "b": [0, 3], "none": [2]}),
-        ([True, False, None], None, {"False": [1], "True": [0], "none": [2]}),
+        (["b", "a", None, "b"], None, {"a": [1], "b": [0, 3], None: [2]}),
+        (["none", None, "", "None"], None, {"": [2], "None": [3], "none": [0], None: [1]}),
+        ([True, False, None], None, {"False": [1], "True": [0], None: [2]}),
+        ([7.0, 3.0, None], None, {"3": [1], "7": [0], None: [2]}),
         ([7, 3, 7], None, {"3": [1], "7": [0, 2]}),
         (
             [60.0, 61.9, 62.0, 64.9, 65.0, 59.9, np.nan],
             (60, 62, 65),
-            {"[60, 62)": [0, 1], "[62, 65)": [2, 3], "none": [4, 5, 6]},
+            {"[60, 62)": [0, 1], "[62, 65)": [2, 3], None: [4, 5, 6]},
         ),
+        ([0.1, 0.12349, 0.5], (0, 0.12345, 1), {"[0.0, 0.12345)": [0], "[0.12345, 1.0)": [1, 2]}),
         ([70.0, 60.0], (50, 55, 62, 75), {"[55, 62)": [1], "[62, 75)": [0]}),
     ],
 )
-def test_groups_leave_nobody_out(values: list[Any], bins: Any, expected: dict[str, list[int]]) -> None:
+def test_groups_leave_nobody_out(values: list[Any], bins: Any, expected: dict[str | None, list[int]]) -> None:
     """What is missing or outside the bins is a group; one without rows is none; an edge opens its bin."""
     found = groups(pd.Series(values, index=[9] * len(values)), bins)
-    assert {str(value): places.tolist() for value, places in found.items()} == expected
+    by_name = {None if value is None else str(value): places.tolist() for value, places in found.items()}
+    assert by_name == expected
+
+
+def test_a_category_may_be_called_like_the_slice_of_missing_values() -> None:
+    """`none` and rows without a value are two slices: in the report, in its table, and before the gate."""
+    frame = rows()
+    frame["colour"] = frame["colour"].replace("red", "none").mask(frame["colour"] == "blue")
+    report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)
+    parts = {name: part.rows for name, part in report.slices["colour"].items()}
+    numbers = {name: int(count) for name, count in frame["colour"].value_counts(dropna=False).items()}
+    assert parts == {"none": numbers["none"], "green": numbers["green"], "": frame["colour"].isna().sum()}
+    table = by_slice(report).set_index("slice")["rows"]
+    judged = {name: len(places) for name, places in judge.slices(frame, BINARY).items()}
+    assert table["colour=none"] == judged["colour=none"] == parts["none"]
+    assert table["colour (none)"] == judged["colour (none)"] == parts[""]
+    assert sum(judged[name] for name in judged if name.startswith("colour")) == len(frame)
+
+
+def test_slices_of_two_columns_never_have_one_name() -> None:
+    """A column may hold an equals sign."""
+    named = [("a", "b=c"), ("a=b", "c"), ("a", None), ("a=b", None), ("a (none)", None), ('"a=b"', "c")]
+    assert len({slice_name(column, value) for column, value in named}) == len(named)
 
 
 def test_only_the_largest_slices_are_reported() -> None:

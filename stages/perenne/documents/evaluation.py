@@ -39,7 +39,10 @@ class MeasuredHeadline(Model):
 
 
 class Evaluation(UnnumberedDocument):
-    """The whole holdout, its slices (by column, then by value), and the headline figure."""
+    """The whole holdout, its slices (by column, then by value), and the headline figure.
+
+    The slice of rows whose value is missing or outside the bins has an empty name.
+    """
 
     holdout: MeasuredRows
     slices: dict[str, dict[str, MeasuredRows]]

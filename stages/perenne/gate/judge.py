@@ -103,22 +103,22 @@ def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:
     Returns
     -------
     dict
-        Name, such as `column=value`, -> positions among the rows, shape (n,). Rows whose value is missing or
-        outside the bins are the slice `column=none`. Only the `evaluate.MOST_SLICES` largest slices of a
+        Name, as `evaluate.slice_name` writes it, -> positions among the rows, shape (n,). Rows whose value is
+        missing or outside the bins are a slice too. Only the `evaluate.MOST_SLICES` largest slices of a
         column get their rows.
 
     """
     positions: dict[str, Places] = {}
     for column in contract.slices:
         spec = contract.columns[column]
-        positions |= {f"{column}={value}": np.array([], dtype=np.intp) for value in _named(spec)}
+        named = {value: np.array([], dtype=np.intp) for value in _named(spec)}
         groups = evaluate.groups(rows[column], spec.bins)
-        positions |= {f"{column}={value}": places for value, places in groups.items()}
+        positions |= {evaluate.slice_name(column, v): places for v, places in (named | groups).items()}
     return positions
 
 
-def _named(column: Column) -> list[str]:
+def _named(column: Column) -> list[object]:
     """The slices of a column that the contract names."""
     if column.bins:
-        return [str(interval) for interval in pd.IntervalIndex.from_breaks(list(column.bins), closed="left")]
-    return list(column.categories if column.type == "category" else map(str, column.values or ()))
+        return list(evaluate.intervals_of(column.bins))
+    return list(column.categories if column.type == "category" else column.values or ())

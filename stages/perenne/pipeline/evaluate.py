@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ Array = npt.NDArray[np.float64]
 
 MOST_SLICES = 20  # of one column, the largest; nobody reads a report on thousands of destinations
 CURVE_POINTS = 200  # of the ROC curve: more than a plot can show
+NO_VALUE = ""  # the slice of rows without a value, where only a text can stand: no category is empty
 PLACES = 9  # decimals of a score: more than the holdout can resolve, fewer than vary between CPUs
 
 
@@ -55,7 +57,7 @@ def evaluate(
     """
     slices = {
         column: {
-            str(value): measured(rows.iloc[i], scores[i], mean, spec, contract)
+            NO_VALUE if value is None else str(value): measured(rows.iloc[i], scores[i], mean, spec, contract)
             for value, i in groups(rows[column], contract.columns[column].bins).items()
         }
         for column in contract.slices
@@ -123,9 +125,10 @@ def blocks(rows: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
 
 
 def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.NDArray[np.intp]]:
-    """The positions of the rows in each slice of a column, by the name of the slice.
+    """The positions of the rows in each slice of a column, by its value.
 
-    Rows whose value is missing or outside the bins form a slice named `none`, so they are not lost unnoticed.
+    Rows whose value is missing or outside the bins form the slice None, so they are not lost unnoticed. It is
+    not a word: a category may have any.
 
     Parameters
     ----------
@@ -139,12 +142,29 @@ def groups(values: pd.Series, bins: tuple[float, ...] | None) -> dict[Any, npt.N
     At most `MOST_SLICES` slices, the largest.
 
     """
-    by = pd.cut(values, list(bins), right=False) if bins else values
+    # Where one is missing, pandas has read integers as floats.
+    whole = values.astype("Int64") if pd.api.types.is_float_dtype(values) and not bins else values
+    by = pd.cut(values, intervals_of(bins)) if bins else whole
     places = dict(by.groupby(by, observed=True).indices)
     if by.isna().any():
-        places["none"] = np.flatnonzero(by.isna())
+        places[None] = np.flatnonzero(by.isna())
     largest = sorted(places, key=lambda value: -len(places[value]))[:MOST_SLICES]
     return {value: np.asarray(places[value]) for value in places if value in largest}
+
+
+def intervals_of(bins: tuple[float, ...]) -> pd.IntervalIndex:
+    """The slices of a number, each including its lower limit. `pd.cut` would round the limits."""
+    return pd.IntervalIndex.from_breaks(list(bins), closed="left")
+
+
+def slice_name(column: str, value: object) -> str:
+    """The name of a slice, never that of another one; None: the rows without a value.
+
+    >>> slice_name("colour", "none"), slice_name("colour", None), slice_name("a=b", "c")
+    ('colour=none', 'colour (none)', '"a=b"=c')
+    """
+    plain = json.dumps(column, ensure_ascii=False) if "=" in column or column.startswith('"') else column
+    return f"{plain} (none)" if value is None else f"{plain}={value}"
 
 
 def headline(rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract) -> MeasuredHeadline:
@@ -352,11 +372,11 @@ def by_slice(report: Evaluation) -> pd.DataFrame:
 
     Returns
     -------
-    Columns `slice` (written `column=value`), `rows` and `loss`.
+    Columns `slice` (as `slice_name` writes it), `rows` and `loss`.
 
     """
     lines = [
-        (f"{column}={value}", part.rows, next(iter(part.metrics.values())).value)
+        (slice_name(column, value or None), part.rows, next(iter(part.metrics.values())).value)
         for column, parts in report.slices.items()
         for value, part in parts.items()
     ]

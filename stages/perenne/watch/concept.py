@@ -208,7 +208,10 @@ def _watched(
         return None
     if constant and limits:  # never wrong so far: add one row that is as wrong as possible
         low, high = limits
-        values, blocks = np.append(values, high), np.append(blocks, "")
+        values, blocks = (
+            np.append(values, high),
+            np.append(blocks, np.array([object()])),
+        )  # a block of its own
     reference = sequential.refer(values, blocks, low=low, high=high, confidence=CONFIDENCE)
     alpha = kind.share * len(parts) / (periods * len(values))
     rise = RISE * abs(reference.mean)
