@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from perenne.common import names
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from tests import tiny
@@ -77,6 +78,16 @@ def test_mistake_is_one_line(old: str, new: str, line: str) -> None:
         tiny.contract(old, new)
     assert str(caught.value).startswith(f"contract.yaml: {line}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*names.TAKEN, "__known", "", " ", '"a\\nb"', '"\\0"'])
+def test_no_column_has_a_name_of_ours(name: str) -> None:
+    """One line says whose it is, whatever the role of the column."""
+    written = name if name.startswith('"') else f'"{name}"'
+    for old in ("size:", "won:", "id:"):
+        with pytest.raises(PerenneError, match=r"give .*, in the data as well") as caught:
+            tiny.contract(f"  {old}", f"  {written}:")
+        assert "\n" not in str(caught.value)
 
 
 def test_contract_needs_a_feature() -> None:

@@ -26,13 +26,13 @@ from perenne.cases.source import Batch, Source
 from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import INCOMING
+from perenne.common.names import HIDDEN, INCOMING
 
 PIECE = 16 * 2**20  # bytes of CSV, or rows of Parquet times 256, read at a time
 # What stands for a missing value in CSV, which has no other way to say so; not where a contract lists it.
 MISSING = ["NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz"}  # what files of these kinds begin with
-FILE, ROW = "__file", "__row"  # columns of the spool only: where a row is from
+FILE, ROW = f"{HIDDEN}file", f"{HIDDEN}row"  # columns of the spool only: where a row is from
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
 
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, mo
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CASES
+from perenne.common.names import CASES, HIDDEN, TAKEN
 from perenne.common.periods import Unit
 from perenne.common.task import Task, named
 from perenne.common.typed import Model, parse
@@ -149,6 +149,16 @@ class Contract(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name in self.columns:
+            if name in TAKEN:
+                raise ValueError(
+                    f"columns.{name}: is {TAKEN[name]}; give it another name, in the data as well"
+                )
+            if not name.strip() or name.startswith(HIDDEN) or min(name) < " ":
+                raise ValueError(
+                    f"columns.{name!r}: a name is not blank, holds no control character and does not begin "
+                    f"with {HIDDEN}; give the column another one, in the data as well"
+                )
         for role in ("target", "time", "block", "version"):
             named = self.named(role)
             if len(named) > 1 or (not named and role in ("target", "time")):

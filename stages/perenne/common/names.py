@@ -40,7 +40,20 @@ DRIFT_TIMELINE = Path("data/reports/drift.csv")
 REVIEW_JSON = Path("review.json")
 REVIEW_PAGE = Path("review.md")
 
-PREDICTION = "prediction"  # the column that holds the model's score
+# Columns of ours beside those of a contract, and what drift calls its tests of no single column. People read
+# them, so they are words, and no contract may use them. Columns that nobody sees begin with `__`, and no
+# contract may use such a name either.
+PREDICTION = "prediction"  # the model's score
+BROKEN_RULES = "broken_rules"  # of a row in quarantine
+FEATURES, ROWS, LABELS = "all features", "rows", "labels"
+TAKEN = {
+    PREDICTION: "the column of scores",
+    BROKEN_RULES: "the column that says why a row is in quarantine",
+    FEATURES: "drift's test of all features together",
+    ROWS: "drift's test of the number of rows",
+    LABELS: "drift's test of the number of labels",
+}
+HIDDEN = "__"
 
 # Stages of a version, in GTO's sense.
 PROD = "prod"

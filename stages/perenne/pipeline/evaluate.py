@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, disk, model, params, periods
 from perenne.common.contract import Contract, read_contract
-from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTIONS
+from perenne.common.names import EVALUATION, HOLDOUT, METRICS, PLOTS, PREDICTION, PREDICTIONS
 from perenne.common.params import Evaluate
 from perenne.common.task import Curve
 from perenne.documents.card import load_model
@@ -406,6 +406,6 @@ def main() -> None:
     kept = dict.fromkeys(
         [contract.time, *contract.entity, *filter(None, [contract.block]), *contract.slices, contract.target]
     )
-    batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(prediction=scores)))
+    batches.write_parquet(PREDICTIONS, batches.to_table(rows[list(kept)].assign(**{PREDICTION: scores})))
     disk.write_json(METRICS, report.metrics())
     report.write(EVALUATION)

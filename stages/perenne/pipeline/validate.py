@@ -14,7 +14,7 @@ from tqdm import tqdm
 from perenne.common import batches, disk, params, versions
 from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CLEAN, QUARANTINE, RAW, VALIDATION
+from perenne.common.names import BROKEN_RULES, CLEAN, QUARANTINE, RAW, VALIDATION
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -71,7 +71,9 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     again = [_again(frame.loc[rows], contract, rule) for rule, rows in why.items()]
     broken = pd.concat([broken, *again], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
-    checked = Checked(frame.drop(index=rules.index), raw.loc[rules.index].assign(broken_rules=rules), broken)
+    checked = Checked(
+        frame.drop(index=rules.index), raw.loc[rules.index].assign(**{BROKEN_RULES: rules}), broken
+    )
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
 

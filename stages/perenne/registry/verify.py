@@ -21,12 +21,13 @@ from perenne.common import batches, git, locked, params, periods, strict_yaml
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
-from perenne.common.names import CLEAN, DAG, HOLDOUT, LOCK, MODEL, TRAIN
+from perenne.common.names import CLEAN, DAG, HIDDEN, HOLDOUT, LOCK, MODEL, TRAIN
 from perenne.registry import costs
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
 
+KNOWN = f"{HIDDEN}known"  # a column beside those of the contract
 STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 
 
@@ -247,9 +248,9 @@ def _strangers(contract: Contract, first: pd.Period, last: pd.Period) -> int:
     rows = pq.read_table(TRAIN)
     tables = [rows, *(pq.read_table(path, schema=rows.schema, partitioning=None) for path in files)]
     known = [False, *(True for _ in files)]
-    marked = [t.append_column("known", pa.array([k] * len(t))) for t, k in zip(tables, known, strict=True)]
-    each = pa.concat_tables(marked).group_by(rows.column_names).aggregate([("known", "any")])
-    return sum(not known for known in each["known_any"].to_pylist())
+    marked = [t.append_column(KNOWN, pa.array([k] * len(t))) for t, k in zip(tables, known, strict=True)]
+    each = pa.concat_tables(marked).group_by(rows.column_names).aggregate([(KNOWN, "any")])
+    return sum(not known for known in each[f"{KNOWN}_any"].to_pylist())
 
 
 def dependent(folder: Path, env: Environment, commit: str) -> list[str]:

@@ -16,14 +16,14 @@ import pandas as pd
 
 from perenne.common import model
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
+from perenne.common.names import FEATURES, LABELS, PREDICTION, ROWS
 from perenne.stats.counts import Volume, volume
 from perenne.stats.joint import joint
 from perenne.stats.metrics import Array
 from perenne.stats.tally import Tally, cut, tally
 from perenne.stats.two_sample import Test, compare
 
-Key = tuple[str, str]  # a column ("all features", "rows" or "labels" for the others), and the kind of test
+Key = tuple[str, str]  # a column (or one of the names of ours, which no column has), and the kind of test
 Tests = dict[Key, Test]
 
 
@@ -152,9 +152,7 @@ def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed:
 
     """
     sides = None if before.blocks is None else (before.blocks, batch[str(contract.block)].to_numpy())
-    return {
-        ("all features", "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)
-    }
+    return {(FEATURES, "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)}
 
 
 def arrivals(
@@ -181,13 +179,13 @@ def arrivals(
 
     """
     volumes = {
-        ("rows", "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
+        (ROWS, "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
     }
     missing = [(n, of) for n, of in before.unlabelled if of]
     gone = int(batch[contract.target].isna().sum())
     if matured and missing and (gone or (len(batch) and sum(n for n, _ in missing))):
         counts, rows = zip(*missing, strict=True)
-        volumes["labels", "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
+        volumes[LABELS, "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
     return volumes
 
 

@@ -24,12 +24,12 @@ from tqdm import tqdm
 from perenne.common import batches, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.names import PROD
+from perenne.common.names import HIDDEN, PROD
 from perenne.serving.log.database import Database, Logged
 from perenne.serving.rows import InputRow
 
 CHUNK = 20_000  # rows in memory at a time
-LABELLED, AT = "__labelled", "__at"  # columns of the spool only
+LABELLED, AT = f"{HIDDEN}labelled", f"{HIDDEN}at"  # columns of the spool only
 
 
 class ExportSummary(NamedTuple):
