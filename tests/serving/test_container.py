@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from perenne.common.errors import PerenneError
 from perenne.serving import container
 from perenne.serving.container import REPO, command
 from tests.conftest import Enter
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, environment
 
 DOCKERFILE = ROOT / "stages/perenne/serving/Dockerfile"
 
@@ -85,6 +89,70 @@ def test_it_clones_once_and_serves_from_there(
     monkeypatch.setenv("PERENNE_LOG_URL", "postgresql+psycopg://log@db/log")
     monkeypatch.chdir(data)
     assert "postgresql+psycopg://log@db/log" in command([])
+
+
+def test_clone_that_was_killed_is_made_again(company: Project, tmp_path: Path) -> None:
+    """Whatever is left of the first one."""
+    data, started = tmp_path / "data", tmp_path / "started"
+    data.mkdir()
+    origin = f"file://{company.path.parent}/origin.git"
+    slow = environment(company.path) | {
+        "PERENNE_REPO": "ssh://nowhere/repo.git",
+        "GIT_SSH_COMMAND": f"touch {started}; sleep 600; echo",
+        "GIT_SSH_VARIANT": "simple",
+    }
+    module = [sys.executable, "-m", "perenne.serving.container"]
+    first = subprocess.Popen(module, cwd=data, env=slow, start_new_session=True)
+    while not started.exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert [*data.iterdir()]
+    # `--help` ends at once, in place of a service.
+    again = [*module, "--help"]
+    subprocess.run(again, cwd=data, env=slow | {"PERENNE_REPO": origin}, check=True, capture_output=True)
+    assert [path.name for path in data.iterdir()] == [str(REPO)]
+    assert git_in(data / REPO, "rev-parse", "HEAD") == git_in(company.path, "rev-parse", "origin/main")
+
+
+def test_what_a_killed_process_left_is_cleared(
+    company: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A clone of an older image without a commit, and the locks of a fetch."""
+    enter(company)
+    monkeypatch.setenv("PERENNE_REPO", f"file://{company.path.parent}/origin.git")
+    git_in(tmp_path, "init", "-q", str(REPO))
+    monkeypatch.chdir(tmp_path)
+    command([])
+    locks = [Path(".git") / name for name in ("packed-refs.lock", "refs/tags/x.lock", "index.lock")]
+    for lock in locks:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    monkeypatch.chdir(tmp_path)
+    command([])
+    assert not any(lock.exists() for lock in locks)
+    assert git_in(Path(), "rev-parse", "HEAD") == git_in(company.path, "rev-parse", "HEAD")
+
+
+def test_folder_of_somebody_else_is_not_removed(
+    company: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only what a clone left is."""
+    enter(company)
+    monkeypatch.setenv("PERENNE_REPO", f"file://{company.path.parent}/origin.git")
+    (tmp_path / REPO).mkdir()
+    (tmp_path / REPO / "mine").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PerenneError, match="it is not a repository; remove it"):
+        command([])
+    assert (tmp_path / REPO / "mine").exists()
+
+
+def git_in(folder: Path, *arguments: str) -> str:
+    """Return what git prints in a folder."""
+    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def test_health_check_fails_without_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
