@@ -50,6 +50,13 @@ class Running:
         assert match, f"no metric {name}"
         return float(match[1])
 
+    def until_ready(self) -> None:
+        """Wait until it is ready; nothing is sent that it could write."""
+        until = time.monotonic() + PATIENCE
+        while self.client.get("/readyz").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
     def reload(self) -> httpx.Response:
         """Make it read the registry now."""
         return self.client.post("/admin/reload", timeout=PATIENCE)
@@ -63,11 +70,15 @@ def example(running: Running) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(project: Project, *options: str, token: str | None = SHA256) -> Iterator[Running]:
-    """Run the service on a free port; `token` is the sha256 that it accepts."""
+def serving(
+    project: Project, *options: str, token: str | None = SHA256, files: int | None = None
+) -> Iterator[Running]:
+    """Run the service on a free port; `token` is the sha256 that it accepts, `files` its limit of files."""
     project.edit("token_sha256: [^#]*", f"token_sha256: {token or 'null'} ")
+    limited = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh") if files else ()
     process = subprocess.Popen(
         [
+            *limited,
             "perenne",
             "serve",
             "--port",

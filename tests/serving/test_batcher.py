@@ -61,7 +61,7 @@ class Paper(Log):
 
     async def label(self, labels: Sequence[Any]) -> LabelResult:
         """Record nothing."""
-        return LabelResult(len(labels), [])
+        return LabelResult(len(labels), [], [])
 
 
 def served(scorer: Sizes, version: str = "v1.0.0") -> Served:

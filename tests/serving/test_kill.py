@@ -41,6 +41,15 @@ def test_start_with_a_bad_release_serves_the_one_before(company: Project, enter:
     assert "but its tag retirement@v1.1.0 says aaaa" in done.stderr
 
 
+def test_unsigned_tags_are_named_at_the_start(company: Project) -> None:
+    """In one line, unless a good signature is required."""
+    with serving(company) as running:
+        assert running.process.stderr
+        assert "prod: tags need no signature" in running.process.stderr.readline()
+    refused = company.run("perenne serve --port 0 --require-signed", status=1)
+    assert "tags need no signature" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

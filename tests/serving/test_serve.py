@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 
@@ -173,11 +176,114 @@ def test_token_is_required(served: Running) -> None:
 
 
 def test_docs_load_nothing_from_other_hosts(served: Running) -> None:
-    """The page works without internet access, and runs no script of another host."""
-    used = re.findall(r'(?:src|href|url: )[=]?["\']([^"\']+)["\']', served.client.get("/docs").text)
+    """The page works without internet access, and behind a proxy that puts a prefix before its paths."""
+    page = served.client.get("/docs")
+    used = re.findall(r'(?:src|href|url: |Url": )[=]?["\']([^"\']+)["\']', page.text)
     assert len(used) >= 4
-    assert {served.client.get(path).status_code for path in used if path.startswith("/")} == {200}
-    assert not [path for path in used if not path.startswith("/")]
+    assert {urljoin("https://shop.example/ml/docs", path).rpartition("/ml/")[0] for path in used} == {
+        "https://shop.example"
+    }
+    assert {served.client.get(urljoin("/docs", path)).status_code for path in used} == {200}
+    assert '"validatorUrl": null' in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert served.get("/openapi.json")["servers"] == [{"url": "."}]
+
+
+def test_head_is_get_without_a_body(served: Running) -> None:
+    """Supervisors and load balancers send it; a route that takes data has none."""
+    for path in ("/healthz", "/readyz", "/v1/model", "/openapi.json", "/docs"):
+        head, get = served.client.head(path), served.client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+        assert int(head.headers["content-length"]) == len(get.content)
+    assert served.client.head("/metrics").status_code == 200
+    assert served.client.head("/v1/predict").status_code == 405
+    assert served.client.head("/nowhere").status_code == 404
+
+
+def test_slash_at_the_end_is_no_redirect(served: Running) -> None:
+    """A redirect would name a scheme and a host that a proxy hides. What is no route stays unknown."""
+    rows = {"rows": [example(served)]}
+    assert served.client.post("/v1/predict/", json=rows).status_code == 200
+    for path in ("/healthz/", "/readyz/", "/v1/model/", "/metrics/"):
+        assert served.client.get(path).status_code == 200
+    for path in ("/docs/", "/static-offline-docs", "/v1/predict//", "/v1/"):
+        assert served.client.get(path).status_code == 404
+    with httpx.Client(base_url=served.client.base_url) as stranger:
+        assert stranger.post("/v1/predict/", json=rows).status_code == 401
+        assert stranger.get("/healthz/").status_code == 200
+
+
+def test_gzip_is_unpacked_within_the_limit(served: Running) -> None:
+    """Other encodings are refused, and so is a small body that holds a large one."""
+    body = json.dumps({"rows": [example(served)]}).encode()
+
+    def post(content: bytes, encoding: str = "gzip", kind: str = "application/json") -> httpx.Response:
+        headers = {"Content-Encoding": encoding, "Content-Type": kind}
+        return served.client.post("/v1/predict", content=content, headers=headers)
+
+    packed = gzip.compress(body)
+    assert post(packed).status_code == 200
+    assert post(gzip.compress(body[:9]) + gzip.compress(body[9:])).status_code == 200
+    assert post(body, "identity").status_code == 200
+    assert post(gzip.compress(b" " * 50_000_000 + body)).status_code == 413
+    assert post(gzip.compress(b" " * 600_000) * 2).status_code == 413
+    for broken in (packed[:-9], packed[:9], b"\x1f\x8b", body, packed + b"x"):
+        assert post(broken).status_code == 400
+    for other in ("br", "deflate", "zstd", "gzip, gzip"):
+        assert post(packed, other).status_code == 415
+    assert (
+        post(body.decode().encode("utf-16"), "identity", "application/json; charset=UTF-16").status_code
+        == 415
+    )
+    assert post(body, "identity", 'application/json; charset="UTF-8"').status_code == 200
+    assert post(b"\xef\xbb\xbf" + body, "identity").status_code == 200  # as some editors save it
+
+
+def test_body_of_another_shape_is_named(served: Running) -> None:
+    """A row alone, a list of rows, the key of the other route: one line says what is expected."""
+    row = example(served)
+    wrong: list[tuple[str, Any]] = [("predict", row), ("predict", [row]), ("predict", {"labels": [row]})]
+    wrong += [("predict", {}), ("labels", {"id": "a", "value": 1}), ("labels", {"rows": [row]})]
+    for route, content in wrong:
+        answer = served.client.post(f"/v1/{route}", json=content)
+        key = {"predict": "rows"}.get(route, route)
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith(f'the body must be {{"{key}": [...]}}')
+        assert [error["field"] for error in answer.json()["errors"]] == [key]
+    for content in ({"rows": row}, {"rows": [row], "row": 1}):
+        (error,) = served.client.post("/v1/predict", json=content).json()["errors"]
+        assert error["field"] in content
+        assert error["row"] is None
+    assert served.predict(row, 3, status=422)["errors"][0]["row"] == 1  # type: ignore[arg-type]  # wrong
+
+
+def test_long_names_and_many_names_are_answered_shortly(served: Running) -> None:
+    """What a caller sends is not sent back whole, and finding what it meant takes no time."""
+    row = example(served)
+    long = served.predict(row | {"k" * 900_000: 1}, status=422)
+    assert len(json.dumps(long)) < 5_000
+    assert long["errors"][0]["field"] == "k" * 60 + "..."
+    many = served.predict(row | dict.fromkeys((f"{n:x}" for n in range(90_000)), 1), status=422)
+    assert many["detail"].startswith("90000 problems; send a single row")
+    assert "salary" in many["detail"]
+
+
+def test_service_is_not_ready_while_its_log_fails(served: Running) -> None:
+    """It says so by itself, with a metric, and recovers by itself: it gets no traffic meanwhile."""
+    row = example(served)
+    log = sqlite3.connect(served.project.path.parent / "log.sqlite", isolation_level=None)
+    with closing(log):
+        log.execute("begin immediate")
+        assert "log" in served.predict(row, status=503)["detail"]
+        state = served.get("/readyz", status=503)
+        assert state["ready"] is False
+        assert "the last write failed: sqlite:" in state["log"]
+        assert served.metric("perenne_log_failing") == 1
+        assert served.metric("perenne_log_failed_rows_total") > 0
+    served.until_ready()
+    assert served.metric("perenne_log_failing") == 0
+    served.predict(row)
 
 
 def test_model_reports_the_release(served: Running) -> None:
@@ -209,6 +315,10 @@ def test_labels_are_stored(served: Running) -> None:
     for _ in range(2):
         outcomes = {"labels": [{"id": name, "value": 1, "at": "2021-03-31"}, {"id": "nobody", "value": 0}]}
         answer = served.client.post("/v1/labels", json=outcomes)
-        assert (answer.status_code, answer.json()) == (200, {"stored": 1, "unknown": ["nobody"]})
+        expected = {"stored": 1, "unknown": ["nobody"], "superseded": []}
+        assert (answer.status_code, answer.json()) == (200, expected)
     for wrong in ({"id": name}, {"id": name, "value": "yes"}, {"id": name, "value": 1, "at": "soon"}):
         assert served.client.post("/v1/labels", json={"labels": [wrong]}).status_code == 422
+    older = {"labels": [{"id": name, "value": 0, "at": "2021-03-30"}]}
+    answer = served.client.post("/v1/labels", json=older)
+    assert answer.json() == {"stored": 0, "unknown": [], "superseded": [name]}

@@ -91,10 +91,11 @@ class Ready(_Response):
 
 
 class Labelled(_Response):
-    """How many labels were stored, and which ids belong to no prediction."""
+    """What became of the labels: each id is stored, unknown or superseded."""
 
-    stored: int
-    unknown: list[str]
+    stored: int = Field(description="how many predictions have the given label now")
+    unknown: list[str] = Field(description="ids of no prediction")
+    superseded: list[str] = Field(description="ids whose label was known later already: it has not changed")
 
 
 class Reloaded(_Response):

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from pydantic import TypeAdapter, ValidationError
@@ -13,30 +14,36 @@ from pydantic_core import to_json
 
 from perenne.serving import answers
 from perenne.serving.batcher import Busy
-from perenne.serving.guard import Guard, Route, authorized
+from perenne.serving.guard import Guard, Route, roles_of
 from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
 from perenne.serving.predictions import as_json
 from perenne.serving.problems import JSON, RequestError, body, detail, problems
 from perenne.serving.rows import PredictRequest, input_columns, predict_adapter
 from perenne.serving.service import Service
+from perenne.serving.settings import TokenRole
 
-PREDICT, LABELS = "/v1/predict", "/v1/labels"
+PREDICT, LABELS, RELOAD = "/v1/predict", "/v1/labels", "/admin/reload"
+NEEDED: dict[str, TokenRole] = {PREDICT: "predict", LABELS: "label", RELOAD: "admin"}
+STATIC = "/static-offline-docs"
 CLIENTS, OPERATORS = "For clients", "For operators"
 REF = "#/components/schemas/{model}"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' own
-DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4}  # the columns are shown at their route
+# The columns are shown at their route, and the page asks no other host whether the document is valid.
+DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4, "validatorUrl": None}
+OWN = {"content-security-policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:"}
 
 Responses = dict[int | str, dict[str, Any]]  # fragments of OpenAPI, in FastAPI's own type
 RESPONSES: Responses = {
     400: {"model": answers.Detail, "description": "The body is not JSON"},
     401: {"model": answers.Detail, "description": "The token is missing or wrong"},
+    403: {"model": answers.Detail, "description": "The token has another role"},
     409: {
         "model": answers.Detail,
         "description": "The version was rejected; the current one keeps serving",
     },
     413: {"model": answers.Detail, "description": "Too many rows or bytes"},
-    415: {"model": answers.Detail, "description": "The content type is not JSON"},
+    415: {"model": answers.Detail, "description": "Neither JSON in UTF-8 nor gzip of it"},
     422: {
         "model": answers.Problems,
         "description": "Does not match the contract: the row, the field and why",
@@ -72,16 +79,23 @@ def build(service: Service) -> Guard:
 
     """
     title, version = f"Perenne: {service.name}", service.live.version.version
-    app = FastAPIOffline(
-        redoc_url=None, title=title, version=version, debug=False, swagger_ui_parameters=DOCS
-    )
-    max_rows = service.settings.max_rows
-    adapters = Adapters(predict_adapter(service.live.contract, max_rows), label_adapter(max_rows))
+    app = FastAPIOffline(docs_url=None, redoc_url=None, static_url=STATIC, title=title, version=version)
+    app.router.redirect_slashes = False
+    contract, max_rows = service.live.contract, service.settings.max_rows
+    adapters = Adapters(predict_adapter(contract, max_rows), label_adapter(contract, max_rows))
     predict = _post_routes(app, service, adapters)
     _get_routes(app, service)
+    _docs_route(app)
     app.openapi = lambda: _document(app, service, adapters)  # type: ignore[method-assign]  # FastAPI's way
-    paths = {route.path for route in app.routes}  # type: ignore[attr-defined]  # all of ours have one
-    return Guard(app, {("POST", PREDICT): predict}, service.metrics, service.settings.token_sha256, paths)
+    return Guard(
+        app,
+        {("POST", PREDICT): predict},
+        service.metrics,
+        allowed=service.settings.allowed,
+        needed=NEEDED,
+        paths={route.path for route in app.routes},  # type: ignore[attr-defined]  # all of ours have one
+        documented={*app.openapi()["paths"]},
+    )
 
 
 def with_errors(route: Route) -> Route:
@@ -116,7 +130,7 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         PREDICT,
         summary="Score rows",
         tags=[CLIENTS],
-        responses=responses(400, 413, 415, 422, 503),
+        responses=responses(400, 403, 413, 415, 422, 503),
         response_model=answers.Predictions,
         response_description="One prediction per row, in the order of the rows",
     )
@@ -126,14 +140,14 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         try:
             rows = adapters.predict.validate_json(await body(request, max_bytes))["rows"]
         except ValidationError as error:
-            return problems(error, columns)
+            return problems(error, "rows", columns)
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)
 
     @app.post(
         LABELS,
         summary="Report outcomes",
         tags=[CLIENTS],
-        responses=responses(400, 413, 415, 422, 503),
+        responses=responses(400, 403, 413, 415, 422, 503),
         response_model=answers.Labelled,
     )
     @with_errors
@@ -142,22 +156,21 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         try:
             outcomes = adapters.labels.validate_json(await body(request, max_bytes))["labels"]
         except ValidationError as error:
-            return problems(error, ["id", "value", "at"])
-        stored, unknown = await service.label(as_labels(outcomes))
-        return Response(to_json(answers.Labelled(stored=stored, unknown=unknown)), media_type=JSON)
+            return problems(error, "labels", ["id", "value", "at"])
+        result = await service.label(as_labels(outcomes))
+        return Response(to_json(result._asdict()), media_type=JSON)
 
     @app.post(
-        "/admin/reload",
+        RELOAD,
         summary="Read the registry now",
         tags=[OPERATORS],
-        responses=responses(409),
+        responses=responses(403, 409),
         response_model=answers.Reloaded,
     )
-    async def reload(request: Request) -> Response:
+    async def reload() -> Response:
         """A rejected version is tried again. The token is required, also on this machine."""
-        token = service.settings.token_sha256
-        if not token or not authorized(request.scope, token):
-            return detail(401, "this requires the token whose sha256 is serve.token_sha256", bearer=True)
+        if not service.settings.allowed:
+            return detail(401, "this needs a token; set serve.token_sha256 or serve.tokens", bearer=True)
         swapped = await service.reload()
         if refused := service.refused():
             return detail(409, refused)
@@ -195,9 +208,9 @@ def _get_routes(app: FastAPI, service: Service) -> None:
     )
     async def ready(request: Request) -> Response:
         """If not, send requests elsewhere. The reason is shown only with the token."""
-        state, token = service.ready(), service.settings.token_sha256
+        state, allowed = service.ready(), service.settings.allowed
         status = 200 if state.ready else 503
-        if token and not authorized(request.scope, token):
+        if allowed and not roles_of(request.scope, allowed):
             return Response(to_json({"ready": state.ready}), status, media_type=JSON)
         return Response(to_json(state), status, media_type=JSON)
 
@@ -211,6 +224,24 @@ def _get_routes(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Requests, latency, rows, scores, swaps, rejected versions and the log's lag, as text."""
         return Response(service.metrics.text(), media_type=TEXT)
+
+
+def _docs_route(app: FastAPI) -> None:
+    """Add /docs. Its addresses are relative, so that it works behind a proxy that adds a prefix."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        static = STATIC.removeprefix("/")
+        page = get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url=f"{static}/swagger-ui-bundle.js",
+            swagger_css_url=f"{static}/swagger-ui.css",
+            swagger_favicon_url=f"{static}/favicon.png",
+            swagger_ui_parameters=DOCS,
+        )
+        page.headers.update(OWN)
+        return page
 
 
 # OpenAPI is anybody's schema: FastAPI builds and serves it as a plain dictionary.
@@ -228,8 +259,9 @@ def _document(app: FastAPI, service: Service, adapters: Adapters) -> dict[str, A
         schemas |= schema.pop("$defs", {}) | {name: schema}
         content = {JSON: {"schema": {"$ref": REF.format(model=name)}}}
         document["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+    document["servers"] = [{"url": "."}]  # where the document itself is: a proxy may have added a prefix
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    everywhere: list[dict[str, list[str]]] = [{"token": []}] if service.settings.token_sha256 else []
+    everywhere: list[dict[str, list[str]]] = [{"token": []}] if service.settings.allowed else []
     for path, methods in document["paths"].items():
         for method in methods.values():
             method["security"] = [{"token": []}] if path.startswith("/admin") else everywhere

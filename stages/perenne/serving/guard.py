@@ -14,7 +14,9 @@ from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perenne.serving.prometheus import ServiceMetrics
+from perenne.serving.settings import TokenRole
 
+Allowed = Mapping[str, frozenset[TokenRole]]
 Route = Callable[[Request], Awaitable[Response]]
 
 OPEN = ("/healthz", "/readyz")  # for supervisors and load balancers; without the token, only yes or no
@@ -37,10 +39,14 @@ class Guard:
         Routes that are called without FastAPI, by method and path.
     metrics
         Count every request.
-    token_sha256
-        The sha256 of the token that requests need; None if they need none.
+    allowed
+        The roles of each token by its sha256; empty if requests need none.
+    needed
+        The role that a path needs, where it is not enough to have any.
     paths
         Paths that are counted by name; all others are counted as `other`.
+    documented
+        Those that are also answered with a slash at the end.
 
     """
 
@@ -49,14 +55,19 @@ class Guard:
         app: ASGIApp,
         direct: Mapping[tuple[str, str], Route],
         metrics: ServiceMetrics,
-        token_sha256: str | None,
+        *,
+        allowed: Allowed,
+        needed: Mapping[str, TokenRole],
         paths: set[str],
+        documented: set[str],
     ) -> None:
         self._app = app
         self._direct = direct
         self._metrics = metrics
-        self._token = token_sha256
+        self._allowed = allowed
+        self._needed = needed
         self._paths = paths
+        self._slashed = {f"{path}/": path for path in documented}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -65,6 +76,10 @@ class Guard:
             return
         start = time.perf_counter()
         status = 0
+        if scope["path"] in self._slashed:  # a redirect would name the scheme and host that a proxy hides
+            scope["path"] = self._slashed[scope["path"]]
+        if scope["method"] == "HEAD":  # uvicorn keeps its own, and sends no body
+            scope = {**scope, "method": "GET"}
 
         async def sent(message: Message) -> None:
             nonlocal status
@@ -73,8 +88,8 @@ class Guard:
             await send(message)
 
         try:
-            if self._token and scope["path"] not in OPEN and not authorized(scope, self._token):
-                await refuse(sent, 401, "a token is required: Authorization: Bearer TOKEN")
+            if self._allowed and scope["path"] not in OPEN and (refusal := self._refusal(scope)):
+                await refuse(sent, *refusal)
             elif route := self._direct.get((scope["method"], scope["path"])):
                 response = await route(Request(scope, receive))
                 await response(scope, receive, sent)
@@ -87,24 +102,41 @@ class Guard:
         finally:
             self._metrics.answered(self._path(scope), status, time.perf_counter() - start)
 
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """The status and the line for a request that its token does not allow."""
+        roles = roles_of(scope, self._allowed)
+        if not roles:
+            return 401, "a token is required: Authorization: Bearer TOKEN"
+        needed = self._needed.get(scope["path"])
+        if needed and needed not in roles:
+            return (
+                403,
+                f"this token is for {', '.join(sorted(roles))}; {scope['path']} needs one for {needed}",
+            )
+        return None
+
     def _path(self, scope: Scope) -> str:
         return scope["path"] if scope["path"] in self._paths else "other"
 
 
-def authorized(scope: Scope, sha256: str) -> bool:
-    """Whether a request carries the token; the check takes the same time for any wrong token.
+def roles_of(scope: Scope, allowed: Allowed) -> frozenset[TokenRole]:
+    """The roles of the token of a request, empty without one that is known.
 
     Parameters
     ----------
     scope
         The request, as ASGI has it.
-    sha256
-        That of the right token, in lower-case hexadecimal digits.
+    allowed
+        The roles of each token by its sha256, in lower-case hexadecimal digits. The check takes the same time
+        for any wrong token.
 
     """
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = given[len(BEARER) :] if given[: len(BEARER)].lower() == BEARER else b""
-    return hmac.compare_digest(hashlib.sha256(token).hexdigest(), sha256)
+    sha256 = hashlib.sha256(token).hexdigest()
+    return frozenset[TokenRole]().union(
+        *(roles for known, roles in allowed.items() if hmac.compare_digest(sha256, known))
+    )
 
 
 def raised_at(error: BaseException) -> str:

@@ -6,21 +6,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from perenne.serving.log import Label
-from perenne.serving.rows import STRICT, Time
+from perenne.common.contract import Contract
+from perenne.serving.log import MAX_ID, SKEW, Label
+from perenne.serving.rows import Time, target_type, typed_dict
 
 
 class ReportedOutcome(TypedDict):
     """The outcome of one row."""
 
-    __pydantic_config__ = STRICT  # type: ignore[misc]  # pydantic's way
-
-    id: Annotated[str, Field(min_length=1, max_length=64, description="the id of the prediction")]
-    value: Annotated[float, Field(description="the target; 1 or 0 if it has classes")]
-    at: NotRequired[Annotated[Time, Field(description="when it became known; default: now")]]
+    id: str
+    value: float
+    at: NotRequired[datetime]
 
 
 class LabelRequest(TypedDict):
@@ -29,17 +28,43 @@ class LabelRequest(TypedDict):
     labels: list[ReportedOutcome]
 
 
-def label_adapter(max_labels: int) -> TypeAdapter[LabelRequest]:
-    """Build the validator of `{"labels": [...]}`, a list of 1 to `max_labels` outcomes."""
+def label_adapter(contract: Contract, max_labels: int) -> TypeAdapter[LabelRequest]:
+    """Build the validator of `{"labels": [...]}`, a list of 1 to `max_labels` outcomes.
 
-    class LimitedLabelRequest(LabelRequest):
-        """Outcomes."""
+    Parameters
+    ----------
+    contract
+        Its target says which values there are.
+    max_labels
+        A longer list is an error of type `too_long`.
 
-        __pydantic_config__ = ConfigDict(**STRICT, title="Labels")  # type: ignore[misc]  # pydantic's way
+    """
+    target = contract.columns[contract.target]
+    about = "; ".join(filter(None, [f"{contract.target}, the target", target.about, target.unit]))
+    outcome = typed_dict(
+        "Outcome",
+        {
+            "id": Annotated[
+                str, Field(min_length=1, max_length=MAX_ID, description="that of the prediction")
+            ],
+            "value": Annotated[target_type(contract), Field(description=about)],
+            "at": NotRequired[
+                Annotated[
+                    Time, AfterValidator(_not_later), Field(description="when it became known; default: now")
+                ]
+            ],
+        },
+        "The outcome of one row.",
+    )
+    outcomes = Annotated[list[outcome], Field(min_length=1, max_length=max_labels)]  # type: ignore[valid-type]  # made here
+    return TypeAdapter(typed_dict("Labels", {"labels": outcomes}, "Outcomes."))
 
-        labels: Annotated[list[ReportedOutcome], Field(min_length=1, max_length=max_labels)]
 
-    return TypeAdapter(LimitedLabelRequest)
+def _not_later(at: datetime) -> datetime:
+    """A time that has come: what will be known later than everything else could never be corrected."""
+    if at.replace(tzinfo=UTC) > datetime.now(UTC) + SKEW:
+        raise ValueError("must not be in the future")
+    return at
 
 
 def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
@@ -53,6 +78,10 @@ def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
     """
     now = datetime.now(UTC)
     return [
-        Label(outcome["id"], outcome["value"], outcome["at"].replace(tzinfo=UTC) if "at" in outcome else now)
+        Label(
+            outcome["id"],
+            float(outcome["value"]),
+            outcome["at"].replace(tzinfo=UTC) if "at" in outcome else now,
+        )
         for outcome in outcomes
     ]

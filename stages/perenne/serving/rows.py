@@ -6,7 +6,15 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import TypedDict
@@ -22,6 +30,7 @@ TypeForm = Any
 DICT: TypeForm = TypedDict  # called with fields that only the contract knows
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 MAX_TEXT = 200  # characters of a category: the log also keeps categories that training has not seen
+EXACT = 2.0**53  # a float holds every integer below it
 
 
 def category(text: str) -> str:
@@ -32,8 +41,19 @@ def category(text: str) -> str:
     return spelled
 
 
+def whole(value: object) -> object:
+    """A whole number as an integer, as files have it: `3.0` is 3. Everything else is returned as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
+
+
+def _truth(value: object) -> object:
+    """A class as a boolean: 1 is true and 0 is false. Everything else is returned as it is."""
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
+
+
+Whole = BeforeValidator(whole, json_schema_input_type=int)
 TYPES: dict[Type, TypeForm] = {
-    "integer": Annotated[int, Field(ge=-(2**63), lt=2**63)],
+    "integer": Annotated[int, Field(ge=-(2**63), lt=2**63), Whole],
     "number": float,
     "boolean": bool,
     "category": Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(category)],
@@ -98,19 +118,36 @@ def predict_adapter(contract: Contract, max_rows: int) -> TypeAdapter[PredictReq
     """
     columns = {name: _field(name, column, contract) for name, column in input_columns(contract).items()}
     about = contract.row[0].upper() + contract.row[1:] + "."
-    row = _typed_dict("Row", columns, about, example(contract))
+    row = typed_dict("Row", columns, about, example(contract))
     rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made here
-    return TypeAdapter(
-        _typed_dict("Request", {"rows": rows}, "Rows to score.", {"rows": [example(contract)]})
-    )
+    return TypeAdapter(typed_dict("Request", {"rows": rows}, "Rows to score.", {"rows": [example(contract)]}))
 
 
-def _typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputRow) -> TypeForm:
-    """A dict with these keys and no other: faster to validate than a model."""
+def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputRow | None = None) -> TypeForm:
+    """A dict with these keys and no other: faster to validate than a model.
+
+    Parameters
+    ----------
+    name
+        What the schema calls it.
+    fields
+        The type of each key.
+    about
+        What it is.
+    shown
+        An example.
+
+    """
     made = DICT(name, fields)
     made.__doc__ = about
-    made.__pydantic_config__ = {**STRICT, "json_schema_extra": {"example": shown}}
+    made.__pydantic_config__ = {**STRICT, **({"json_schema_extra": {"example": shown}} if shown else {})}
     return made
+
+
+def target_type(contract: Contract) -> TypeForm:
+    """The type of the target: a class if it has classes, else a number that the contract allows."""
+    column = contract.columns[contract.target]
+    return Annotated[bool, BeforeValidator(_truth)] if column.type == "boolean" else _type(column)
 
 
 def input_columns(contract: Contract) -> dict[str, Column]:
@@ -145,7 +182,7 @@ def _type(column: Column) -> TypeForm:
     if column.type == "datetime":
         return Time
     if column.values and column.type == "integer":
-        return Literal[column.values]
+        return Annotated[Literal[column.values], Whole]
     low, high = column.range or (None, None)
     examples = list(column.categories) or None
     return Annotated[TYPES[column.type], Field(ge=low, le=high, examples=examples)]

@@ -11,16 +11,26 @@ import uvicorn
 import uvloop
 
 from perenne.serving.app import build
+from perenne.serving.connections import Connections
 from perenne.serving.service import Service
 from perenne.serving.settings import ServeSettings
 
 SECONDS_TO_FINISH = 10  # for open requests when it stops
+
+logger = logging.getLogger("perenne.serve")
 
 
 class _AnnouncingServer(uvicorn.Server):
     """Prints its address once it listens, because port 0 means any free port."""
 
     announcement: str
+    connections: Connections
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            self.connections.sweep()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
@@ -56,6 +66,11 @@ def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool)
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("perenne").setLevel(logging.INFO)
+    if not require_signed:
+        logger.warning(
+            "%s: tags need no signature: whoever may push tags decides what is served; see --require-signed",
+            stage,
+        )
     service = Service(name, stage, settings, require_signed=require_signed)
     with Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(service))
@@ -69,7 +84,7 @@ async def _serve(service: Service) -> None:
             build(service),
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=service.connections.protocol,  # type: ignore[arg-type]  # called as the class would be
             ws="none",
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
             access_log=False,
@@ -78,6 +93,7 @@ async def _serve(service: Service) -> None:
             log_config=None,
         )
         server = _AnnouncingServer(config)
+        server.connections = service.connections
         server.announcement = f"{service.live.version.tag} is served"
         await server.serve()
     finally:

@@ -10,6 +10,7 @@ from perenne.common.errors import PerenneError
 from perenne.registry import golden
 from perenne.serving.answers import Ready, ServedModel
 from perenne.serving.batcher import Batcher
+from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower
 from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.predictions import PredictResult
@@ -48,6 +49,7 @@ class Service:
         self.shadow = Follower(
             name, "shadow", needed=False, require_signed=require_signed, like=lambda: self.prod.live
         )
+        self.connections = Connections(settings.max_connections, settings.request_seconds)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -134,12 +136,13 @@ class Service:
 
     def ready(self) -> Ready:
         """Whether the service answers predictions, with the version and the state of the log."""
-        late = self.log.lag > LATE_SECONDS
+        late = f"not committed for {lag:.0f} s" if (lag := self.log.lag) > LATE_SECONDS else None
+        failing = f"the last write failed: {self.log.failing}" if self.log.failing else late
         return Ready(
-            ready=not late,
+            ready=not failing,
             version=self.live.version.version,
             refused=self.refused(),
-            log=f"not committed for {self.log.lag:.0f} s" if late else self.settings.log,
+            log=failing or self.settings.log,
         )
 
     def model(self) -> ServedModel:
@@ -187,6 +190,10 @@ class Service:
                 yield Reading("refused", "A version in the registry that is not served", labels, 1)
         yield Reading("log_pending_rows", "Rows not committed yet", {}, self.log.pending)
         yield Reading("log_lag_seconds", "Age of the oldest row not committed yet", {}, self.log.lag)
+        failing = self.log.failing is not None
+        yield Reading("log_failing", "Whether the last write failed, so that predictions do too", {}, failing)
+        yield Reading("log_failed_rows_total", "Rows that could not be committed", {}, self.log.failed)
+        yield from self.connections.readings()
 
 
 def _score_buckets(served: Served) -> list[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import ip_address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -11,6 +12,21 @@ from perenne.common.sections import section
 from perenne.common.typed import Model
 
 Mode = Literal["commit", "async"]
+TokenRole = Literal["predict", "label", "admin"]
+SHA256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Hashes = Annotated[tuple[SHA256, ...], Field(strict=False)]  # YAML has lists where Python has tuples
+ROLES: tuple[TokenRole, ...] = get_args(TokenRole)
+
+
+class Tokens(Model):
+    """The sha256 of tokens, by what they allow: to predict, to report outcomes, to reload.
+
+    What only reports, such as metrics and the model's card, is answered to every one of them.
+    """
+
+    predict: Hashes = ()
+    label: Hashes = ()
+    admin: Hashes = ()
 
 
 def _loopback(host: str) -> bool:
@@ -26,11 +42,14 @@ class ServeSettings(Model):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free port
-    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    token_sha256: SHA256 | None = None  # of a token that allows everything
+    tokens: Tokens = Tokens()
     poll_seconds: Annotated[float, Field(gt=0)] = 30
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # the lowest score of class 1
     max_rows: PositiveInt = 1_000  # per request
     max_body: PositiveInt = 1_000_000  # bytes per request
+    max_connections: PositiveInt = 1_000  # open at the same time; fewer if the system allows few open files
+    request_seconds: Annotated[float, Field(gt=0)] = 20  # until a request must have arrived
     budget_ms: Annotated[float, Field(gt=0)] = (
         100  # p99 latency of a single row that a version may have to be deployed
     )
@@ -39,12 +58,23 @@ class ServeSettings(Model):
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
-        if not self.token_sha256 and not _loopback(self.host):
+        if not self.allowed and not _loopback(self.host):
             raise ValueError(
                 f"host: {self.host} can be reached from other machines: set token_sha256, "
-                "the sha256 of a token that clients send, or listen on 127.0.0.1"
+                "the sha256 of a token that clients send, or tokens, or listen on 127.0.0.1"
             )
         return self
+
+    @cached_property
+    def allowed(self) -> dict[str, frozenset[TokenRole]]:
+        """The roles of each token, by its sha256; empty if none is needed."""
+        roles: dict[str, frozenset[TokenRole]] = (
+            {self.token_sha256: frozenset(ROLES)} if self.token_sha256 else {}
+        )
+        for role in ROLES:
+            for sha256 in getattr(self.tokens, role):
+                roles[sha256] = roles.get(sha256, frozenset()) | {role}
+        return roles
 
 
 def load(**options: object) -> ServeSettings:

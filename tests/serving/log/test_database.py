@@ -61,26 +61,66 @@ def test_labels_may_be_late_or_repeated(database: Database) -> None:
     """A repeated label changes nothing; an unknown id is listed once and not stored."""
     database.write([entry("a"), entry("b")])
     label = Label("a", 1, NOON)
-    assert database.write([], [[label, label]]) == [LabelResult(2, [])]
+    assert database.write([], [[label, label]]) == [LabelResult(1, [], [])]
     stranger = Label("c", 1, NOON)
     assert database.write([], [[label], [stranger, stranger, Label("\0", 1, NOON)]]) == [
-        LabelResult(1, []),
-        LabelResult(0, ["c", "\0"]),
+        LabelResult(1, [], []),
+        LabelResult(0, ["c", "\0"], []),
     ]
     database.write([entry("c")])
     assert outcomes(database) == {"a": 1, "b": None, "c": None}
+
+
+def test_superseded_label_is_not_counted_as_stored(database: Database) -> None:
+    """Its caller is told; a repeated label is stored, since the log has it."""
+    database.write([entry("a"), entry("b")])
+    late, early = Label("a", 0, NOON), Label("a", 1, NOON - timedelta(seconds=1))
+    database.write([], [[late]])
+    assert database.write([], [[early, Label("b", 1, NOON)], [late]]) == [
+        LabelResult(1, [], ["a"]),
+        LabelResult(1, [], []),
+    ]
+    assert outcomes(database) == {"a": 0, "b": 1}
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_correction_known_at_the_same_time_wins(value: float, database: Database) -> None:
+    """Outcomes are often dated by the day: the one written last wins, whatever its value."""
+    database.write([entry("a")])
+    database.write([], [[Label("a", 1 - value, NOON)], [Label("a", value, NOON)]])
+    assert outcomes(database) == {"a": value}
+    both = [Label("a", value, NOON), Label("a", 1 - value, NOON)]
+    assert database.write([], [both]) == [LabelResult(1, [], [])]
+    assert outcomes(database) == {"a": 1 - value}
+
+
+def test_label_from_the_future_can_be_corrected(database: Database) -> None:
+    """An older Perenne stored such labels: they give way to any other."""
+    database.write([entry("a")])
+    database.write([], [[Label("a", 1, datetime(9999, 12, 31, tzinfo=UTC))]])
+    assert database.write([], [[Label("a", 0, NOON)]]) == [LabelResult(1, [], [])]
+    assert outcomes(database) == {"a": 0}
+
+
+def test_probe_leaves_nothing(database: Database) -> None:
+    """Also not after one that was killed between its two commits."""
+    database.write([Entry("probe", NOON, "probe", "probe", "", 0)])
+    database.probe(10)
+    assert list(database.read("probe")) == []
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_label_known_later_wins(order: tuple[int, ...], database: Database) -> None:
     """In any order of arrival: a delayed message does not undo a correction."""
     database.write([entry("a")])
-    given = [Label("a", 0, NOON), Label("a", 1, NOON), Label("a", 0, NOON + timedelta(days=1))]
+    given = [
+        Label("a", 0, NOON - timedelta(days=1)),
+        Label("a", 1, NOON),
+        Label("a", 0, NOON + timedelta(days=1)),
+    ]
     for place in order:
         database.write([], [[given[place]]])
     assert outcomes(database) == {"a": 0}
-    database.write([], [[given[2]._replace(value=1)]])
-    assert outcomes(database) == {"a": 1}
 
 
 def test_many_labels_at_once(database: Database) -> None:
@@ -88,7 +128,7 @@ def test_many_labels_at_once(database: Database) -> None:
     names = [f"{n:05}" for n in range(2_500)]
     database.write([entry(name) for name in names])
     assert database.write([], [[Label(name, 1, NOON) for name in [*names, "x"]]]) == [
-        LabelResult(2_500, ["x"])
+        LabelResult(2_500, ["x"], [])
     ]
 
 

@@ -6,15 +6,19 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
 from perenne.serving.log import Label, LabelResult, Log, LogUnavailable
 from perenne.serving.log.database import Database
@@ -22,6 +26,8 @@ from tests.project import ROOT
 from tests.serving.log.hammer import entry
 from tests.serving.log.test_database import NOON
 
+PAUSE = 0.02  # seconds between two looks at a state
+DEADLINE = 5.0  # seconds until a caller is answered
 MAX_PAGES = 40  # of 4 kB: a disk that is full soon
 
 
@@ -43,7 +49,7 @@ def test_acknowledged_is_committed(url: str) -> None:
         log = Log(url)
         await log.append([entry("a"), entry("b")])
         assert sorted(ids(url)) == ["a", "b"]
-        assert await log.label([Label("a", 1, NOON), Label("x", 1, NOON)]) == LabelResult(1, ["x"])
+        assert await log.label([Label("a", 1, NOON), Label("x", 1, NOON)]) == LabelResult(1, ["x"], [])
         assert (log.pending, log.committed, log.failed, log.lag) == (0, 4, 0, 0)
         log.close()
 
@@ -80,7 +86,7 @@ def test_label_follows_its_prediction(url: str) -> None:
         log = Log(url, "async")
         for n in range(100):
             await log.append([entry(str(n))])
-            assert await log.label([Label(str(n), 1, NOON)]) == LabelResult(1, [])
+            assert await log.label([Label(str(n), 1, NOON)]) == LabelResult(1, [], [])
         log.close()
 
     do(work())
@@ -162,6 +168,168 @@ def test_full_disk_is_reported(full: str) -> None:
     kept = do(work())
     assert 10 < len(kept) < 1_000
     assert ids(full) == kept
+
+
+def test_failing_ends_when_rows_can_be_written_again(full: str) -> None:
+    """Without any traffic: a service that is not ready gets none. That a small row fits is not enough."""
+
+    async def work() -> None:
+        log = Log(full, patience=0)
+        assert log.failing is None
+        large = entry("large")._replace(features="x" * 4_096 * MAX_PAGES)
+        with pytest.raises(LogUnavailable):
+            await log.append([large])
+        assert "full" in (log.failing or "")
+        await log.append([entry("small")])
+        assert log.failing is None
+        with pytest.raises(LogUnavailable):
+            await log.append([large])
+        for _ in range(3):
+            await probed(log)
+            assert "full" in (log.failing or "")
+        event.listen(log._database.engine, "connect", grow)
+        log._database.engine.dispose()
+        until = time.monotonic() + 60
+        while log.failing and time.monotonic() < until:
+            await asyncio.sleep(PAUSE)
+        assert log.failing is None
+        log.close()
+
+    def grow(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1000000").close()
+
+    async def probed(log: Log) -> None:
+        """Wait for the next attempt of the log's thread."""
+        done = threading.Event()
+        event.listen(log._database.engine, "rollback", lambda _: done.set())
+        assert await asyncio.to_thread(done.wait, 60)
+
+    do(work())
+
+
+def test_rows_at_fault_do_not_make_the_log_fail(postgres: str) -> None:
+    """Otherwise a caller could take the service out of its load balancer."""
+
+    async def work() -> None:
+        log = Log(postgres)
+        with pytest.raises(LogUnavailable):
+            await log.append([entry("b")._replace(version="v\0")])
+        assert log.failing is None
+        log.close()
+
+    do(work())
+
+
+def test_database_whose_packets_stop_is_given_up(cluster: Callable[[str], str]) -> None:
+    """The connection stays open, and no answer arrives: each caller has one in time, and the log recovers."""
+    url = make_url(cluster("start"))
+
+    async def work() -> None:
+        with relayed("127.0.0.1", url.port or 0) as relay:
+            log = Log(url.set(port=relay.port).render_as_string(hide_password=False))
+            await log.append([entry("before")])
+            relay.stop()
+            async with asyncio.timeout(2 * DEADLINE + 5):
+                for name in ("a", "b"):
+                    with pytest.raises(LogUnavailable):
+                        await log.append([entry(name)])
+            assert log.failing or log.pending
+            relay.go_on()
+            await until_committed(log, "after")
+            assert log.failing is None
+            log.close()
+
+    do(work())
+    assert {"before", "after"} <= set(ids(str(url)))
+
+
+def test_locked_database_is_given_up(url: str) -> None:
+    """Another process holds a lock on the table: each caller has an answer in time."""
+
+    async def work() -> None:
+        log = Log(url)
+        await log.append([entry("before")])
+        with Database(url) as other, other.engine.connect() as connection:
+            if other.engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("LOCK TABLE predictions")
+            else:
+                connection.begin()  # takes the write lock
+            async with asyncio.timeout(2 * DEADLINE + 5):
+                with pytest.raises(LogUnavailable):
+                    await log.append([entry("a")])
+                with pytest.raises(LogUnavailable):
+                    await log.label([Label("before", 1, NOON)])
+            assert log.failing or log.pending
+        await until_committed(log, "after")
+        log.close()
+
+    do(work())
+    assert {"before", "after"} <= set(ids(url))
+
+
+async def until_committed(log: Log, name: str) -> None:
+    """Write a row until it is committed."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            await log.append([entry(name)])
+        except LogUnavailable:
+            assert time.monotonic() < until
+        else:
+            return
+
+
+class Relay:
+    """Forwards bytes between its clients and a server, until it is stopped; connections stay open then."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self._goes = threading.Event()
+        self._goes.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        """Forward nothing."""
+        self._goes.clear()
+
+    def go_on(self) -> None:
+        """Forward again."""
+        self._goes.set()
+
+    def close(self) -> None:
+        """Close all."""
+        self._goes.set()
+        for one in [self._listener, *self._sockets]:
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, source: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self._goes.wait()
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def relayed(host: str, port: int) -> Iterator[Relay]:
+    """Yield a relay to a server."""
+    relay = Relay(host, port)
+    try:
+        yield relay
+    finally:
+        relay.close()
 
 
 def test_async_mode_counts_lost_rows(full: str, caplog: pytest.LogCaptureFixture) -> None:

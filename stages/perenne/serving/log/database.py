@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, select, text
+from psycopg.abc import PQGen
+from sqlalchemy import (
+    Column,
+    Connection,
+    Dialect,
+    Engine,
+    Row,
+    Select,
+    Table,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from perenne.common.errors import PerenneError
-from perenne.serving.log.records import Entry, Label, LabelResult
+from perenne.serving.log.records import SKEW, Entry, Label, LabelResult
 from perenne.serving.log.schema import labels, predictions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VALID = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 CHUNK = 1_000  # rows read at a time, ids per query
-WAIT = 5  # seconds, for another writer of the SQLite file, and for a connection to PostgreSQL
+WAIT = (
+    3  # seconds: for another writer of the SQLite file, to connect to PostgreSQL, and for each of its answers
+)
+PROBE = "probe"  # the id and the stage of a row that is written only to see whether rows can be written
 LOCK = 7_365_621_094  # an arbitrary number, the advisory lock for migrations in PostgreSQL
 Insert = sqlite.Insert | postgresql.Insert
 INSERT: dict[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -46,6 +67,9 @@ class Database:
     ----------
     url
         Of SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://...`).
+    prompt
+        Whether PostgreSQL must answer each statement within `WAIT` seconds. The service needs this; a
+        migration and the export of a large log may take longer.
 
     Raises
     ------
@@ -54,7 +78,7 @@ class Database:
 
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, prompt: bool = False) -> None:
         self.engine = _engine(url)
         self._insert = INSERT[self.engine.dialect.name]
         self.name = self.engine.url.render_as_string(hide_password=True)
@@ -65,6 +89,9 @@ class Database:
             raise PerenneError(f"serve.log_url: {self.name}: {reason(error)}") from error
         finally:
             self.close()  # each thread opens its own connection when it needs one
+        if prompt and self.engine.dialect.name == "postgresql":
+            event.listen(self.engine, "do_connect", _connect_promptly)
+            event.listen(self.engine, "connect", _limit_statements)
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +111,8 @@ class Database:
         entries
             Predictions. One whose id and stage are in the log already is ignored.
         label_lists
-            Labels, one list for each request. Of two for one id the one known later wins.
+            Labels, one list for each request. Of two for one id the one known later wins, of two known at the
+            same time the one that is written last.
 
         Raises
         ------
@@ -97,6 +125,31 @@ class Database:
                 kept = self._insert(predictions).on_conflict_do_nothing()
                 connection.execute(kept, [entry._asdict() for entry in entries])
             return [self._label(connection, given) for given in label_lists]
+
+    def probe(self, size: int) -> None:
+        """Commit a row, and remove it.
+
+        Only a write shows whether rows can be written: a full disk still answers queries, and takes a row
+        that fits into what is allocated.
+
+        Parameters
+        ----------
+        size
+            Of the row, in bytes: about that of the write that failed.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If the database fails.
+
+        """
+        remove = delete(predictions).where(predictions.c.id == PROBE, predictions.c.stage == PROBE)
+        row = Entry(PROBE, datetime.now(UTC), PROBE, PROBE, " " * size, 0.0)
+        with self.engine.begin() as connection:
+            connection.execute(remove)  # of a process that was killed between the two commits
+            connection.execute(insert(predictions), row._asdict())
+        with self.engine.begin() as connection:
+            connection.execute(remove)
 
     def read(self, stage: str) -> Iterator[Logged]:
         """The predictions of a stage with their labels, in order of time, streamed.
@@ -124,22 +177,26 @@ class Database:
 
     def _label(self, connection: Connection, given: Sequence[Label]) -> LabelResult:
         """Store labels. Of two for one id the one known later wins, in whatever order they arrive."""
-        known = _known(connection, {label.id for label in given if _is_possible_id(label.id)})
+        known = {id_ for (id_,) in _rows(connection, select(predictions.c.id), predictions.c.id, given)}
         # A statement may change a row only once in PostgreSQL, so of several for one id the last is kept.
-        latest = {label.id: label for label in sorted(given, key=_time_and_value) if label.id in known}
+        latest = {label.id: label for label in sorted(given, key=lambda label: label.at) if label.id in known}
         if latest:
             new = self._insert(labels)
-            later = (new.excluded.at > labels.c.at) | (
-                (new.excluded.at == labels.c.at) & (new.excluded.value > labels.c.value)
-            )
+            # What claims to be from the future must not stay for ever: it gives way to any other label.
+            wins = (new.excluded.at >= labels.c.at) | (labels.c.at > datetime.now(UTC) + SKEW)
             kept = new.on_conflict_do_update(
                 index_elements=[labels.c.id],
                 set_={"value": new.excluded.value, "at": new.excluded.at},
-                where=later,
+                where=wins,
             )
             connection.execute(kept, [label._asdict() for label in latest.values()])
-        unknown = [label.id for label in given if label.id not in known]
-        return LabelResult(len(given) - len(unknown), list(dict.fromkeys(unknown)))
+        stored = {
+            Label(row.id, row.value, row.at)
+            for row in _rows(connection, select(labels), labels.c.id, [*latest.values()])
+        }
+        superseded = [label.id for label in latest.values() if label not in stored]
+        unknown = dict.fromkeys(label.id for label in given if label.id not in known)
+        return LabelResult(len(latest) - len(superseded), list(unknown), superseded)
 
 
 def reason(error: SQLAlchemyError) -> str:
@@ -148,22 +205,18 @@ def reason(error: SQLAlchemyError) -> str:
     return " ".join(message.split())[:200]
 
 
-def _time_and_value(label: Label) -> tuple[datetime, float]:
-    return label.at, label.value
-
-
 def _is_possible_id(text: str) -> bool:
     """Whether a prediction can have this id: PostgreSQL rejects text with a NUL."""
     return "\0" not in text
 
 
-def _known(connection: Connection, ids: set[str]) -> set[str]:
-    known: set[str] = set()
-    every = sorted(ids)
+def _rows(
+    connection: Connection, query: Select[Any], column: Column[str], of: Sequence[Label]
+) -> Iterator[Row[Any]]:
+    """The rows of a query whose column has the id of one of the labels."""
+    every = sorted({label.id for label in of if _is_possible_id(label.id)})
     for first in range(0, len(every), CHUNK):
-        query = select(predictions.c.id).where(predictions.c.id.in_(every[first : first + CHUNK]))
-        known |= set(connection.execute(query).scalars())
-    return known
+        yield from connection.execute(query.where(column.in_(every[first : first + CHUNK])))
 
 
 def _engine(url: str) -> Engine:
@@ -188,6 +241,39 @@ def _engine(url: str) -> Engine:
         own = parsed.set(drivername="postgresql+psycopg")
         return create_engine(own, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
     raise PerenneError(f"serve.log_url: found {parsed.drivername!r}; expected {VALID}")
+
+
+class PromptConnection(psycopg.Connection[Any]):
+    """A connection that is given up if the server does not answer within `WAIT` seconds.
+
+    The operating system would wait for many minutes, and without end if a proxy still takes the packets.
+    """
+
+    # The generator's type is whatever the statement returns.
+    def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for an answer; a `psycopg.OperationalError` if there is none in time."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        until = time.monotonic() + WAIT
+        try:
+            return super().wait(gen, interval, WAIT)
+        except psycopg.OperationalError as error:
+            if time.monotonic() < until:
+                raise
+            self.pgconn.finish()  # what it still waits for is unknown
+            raise psycopg.OperationalError(f"the server did not answer within {WAIT} s") from error
+
+
+def _connect_promptly(
+    _dialect: Dialect, _record: object, arguments: list[str], options: dict[str, str | int]
+) -> PromptConnection:
+    return PromptConnection.connect(*arguments, **options)
+
+
+def _limit_statements(connection: PromptConnection, _: object) -> None:
+    """Let the server itself end a statement that waits, such as for a lock: nobody waits for it any more."""
+    connection.execute(f"SET statement_timeout = {1_000 * WAIT}")
+    connection.commit()
 
 
 def _durable(connection: sqlite3.Connection, _: object) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from perenne.common.errors import PerenneError
+
+MAX_ID = 64  # characters of an id
+SKEW = timedelta(minutes=5)  # by which a caller's clock may be ahead
 
 
 class LogUnavailable(PerenneError):  # noqa: N818 -- a state, not a fault
@@ -32,7 +35,11 @@ class Label(NamedTuple):
 
 
 class LabelResult(NamedTuple):
-    """How many labels belong to a prediction, and the ids of the others, which are not stored."""
+    """How many predictions have the label now that was given, and which ids have not.
+
+    `unknown` are ids of no prediction, `superseded` those whose label in the log is known later.
+    """
 
     stored: int
     unknown: list[str]
+    superseded: list[str]

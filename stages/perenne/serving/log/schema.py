@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Double, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator
 
-MAX_ID = 64  # characters of an id
+from perenne.serving.log.records import MAX_ID
 
 
 class Moment(TypeDecorator[datetime]):

@@ -15,8 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from perenne.serving.log.database import Database, reason
 from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailable
@@ -24,7 +23,10 @@ from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailabl
 MAX_WAITING = 50_000  # rows; more are rejected before memory runs out
 MAX_GROUP = 5_000  # rows in one transaction
 PATIENCE = 3.0  # seconds to wait for a database that is down: it may be restarting
+DEADLINE = 5.0  # seconds until a caller is answered, whatever the database does
 PAUSE = 0.1  # seconds between two attempts
+PROBE_SECONDS = 1.0  # between two attempts while the last write has failed and nothing is to be written
+MAX_PROBE = 250_000  # bytes
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,13 @@ class Log:
         `pending` rows, and a database that stays down loses those counted in `failed`.
     patience
         Seconds to wait for a database that is down.
+    deadline
+        Seconds until a caller is answered.
+
+    Attributes
+    ----------
+    failing
+        Why the last write failed; None if it did not, or if only its rows were at fault.
 
     Raises
     ------
@@ -64,16 +73,23 @@ class Log:
     """
 
     def __init__(
-        self, url: str, mode: Literal["commit", "async"] = "commit", *, patience: float = PATIENCE
+        self,
+        url: str,
+        mode: Literal["commit", "async"] = "commit",
+        *,
+        patience: float = PATIENCE,
+        deadline: float = DEADLINE,
     ) -> None:
         self.mode = mode
         self.committed = 0
         self.failed = 0
+        self.failing: str | None = None
         self._patience = patience
-        self._database = Database(url)
+        self._deadline = deadline
+        self._database = Database(url, prompt=True)
         self._taken = 0
         self._since = 0.0
-        self._down = False  # the database, at the last attempt
+        self._probe = 0  # bytes of the write that failed
         self._closed = False
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -85,15 +101,15 @@ class Log:
         Raises
         ------
         LogUnavailable
-            If they could not be committed. If the connection broke during the commit, they may be in the log
-            all the same, but never twice.
+            If they could not be committed within the deadline. If the connection broke during the commit,
+            they may be in the log all the same, but never twice.
 
         """
         if not entries:
             return
         waiting = self._give(entries, (), waits=self.mode == "commit")
         if waiting:
-            await waiting
+            await self._result(waiting)
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
         """Write outcomes; in both modes they are committed on return.
@@ -101,11 +117,11 @@ class Log:
         Raises
         ------
         LogUnavailable
-            If they could not be committed.
+            If they could not be committed within the deadline.
 
         """
         waiting = self._give((), labels, waits=True)
-        return await waiting if waiting else LabelResult(0, [])
+        return await self._result(waiting) if waiting else LabelResult(0, [], [])
 
     @property
     def pending(self) -> int:
@@ -125,6 +141,13 @@ class Log:
             self._thread.join()
             self._database.close()
 
+    async def _result(self, waiting: asyncio.Future[LabelResult]) -> LabelResult:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await waiting
+        except TimeoutError as error:
+            raise LogUnavailable(f"nothing was committed for {self._deadline:g} s") from error
+
     def _give(
         self, entries: Sequence[Entry], labels: Sequence[Label], *, waits: bool
     ) -> asyncio.Future[LabelResult] | None:
@@ -143,16 +166,27 @@ class Log:
     def _run(self) -> None:
         """The thread: take all waiting jobs, write them, wake their callers, until the log is closed."""
         while True:
-            group, last = self._next()
+            try:
+                group, last = self._next(PROBE_SECONDS if self.failing else None)
+            except queue.Empty:
+                self._try_again()
+                continue
             if group:
                 self._since = group[0].since
                 self._commit(group)
             if last:
                 return
 
-    def _next(self) -> tuple[list[Job], bool]:
-        """All waiting jobs, at least one unless the log was closed, and whether the log was closed."""
-        job = self._jobs.get()
+    def _next(self, timeout: float | None) -> tuple[list[Job], bool]:
+        """All waiting jobs, at least one unless the log was closed, and whether the log was closed.
+
+        Raises
+        ------
+        queue.Empty
+            If there is none within `timeout` seconds.
+
+        """
+        job = self._jobs.get(timeout=timeout)
         group: list[Job] = []
         rows = 0
         while job is not None:
@@ -166,39 +200,71 @@ class Log:
                 return group, False
         return group, True
 
+    def _try_again(self) -> None:
+        """Find out whether rows can be written again: a service that is not ready gets none to write."""
+        try:
+            self._database.probe(self._probe)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the thread must go on
+            self.failing = self._reason(error)
+        else:
+            self.failing = None
+
     def _commit(self, group: list[Job]) -> None:
+        group = self._without_given_up(group)
+        if not group:
+            return
         entries = [entry for job in group for entry in job.entries]
         outcome: list[LabelResult] | LogUnavailable
         try:
             outcome = self._written(entries, [job.labels for job in group])
         except LogUnavailable as error:
-            if not self._down and len(group) > 1:
+            if not self.failing and len(group) > 1:
                 for job in group:  # one of them is at fault; the others must not fail with it
                     self._commit([job])
                 return
             outcome = error
         rows = sum(job.rows for job in group)
         if isinstance(outcome, LogUnavailable):
-            self.failed += rows
-            logger.error("%d rows are not in the log: %s", rows, outcome)
+            self._fail(rows, outcome)
         else:
             self.committed += rows
         self._wake(group, outcome)
 
+    def _without_given_up(self, group: list[Job]) -> list[Job]:
+        """The jobs without those whose callers were answered meanwhile that nothing is written."""
+        since = time.monotonic() - self._deadline
+        late = sum(job.rows for job in group if job.done and job.since < since)
+        if not late:
+            return group
+        self._fail(late, LogUnavailable("their turn came too late"))
+        return [job for job in group if not (job.done and job.since < since)]
+
+    def _fail(self, rows: int, why: LogUnavailable) -> None:
+        self.failed += rows
+        logger.error("%d rows are not in the log: %s", rows, why)
+
     def _written(self, entries: Sequence[Entry], labels: Sequence[Sequence[Label]]) -> list[LabelResult]:
         """Write, with retries while the database is down; if it was down before, without retries."""
-        until = time.monotonic() + (0 if self._down else self._patience)
+        until = time.monotonic() + (0 if self.failing else self._patience)
         while True:
             try:
                 results = self._database.write(entries, labels)
-            except SQLAlchemyError as error:
-                self._down = _is_down(error)
-                if not self._down or time.monotonic() >= until:
-                    raise LogUnavailable(f"{self._database.name}: {reason(error)}") from error
+            except Exception as error:  # whatever it is, the callers must be answered and the thread go on
+                down = not _rows_at_fault(error)
+                self.failing = self._reason(error) if down else None
+                if down:
+                    self._probe = min(sum(len(entry.features) for entry in entries), MAX_PROBE)
+                if not down or time.monotonic() >= until:
+                    raise LogUnavailable(self._reason(error)) from error
                 time.sleep(PAUSE)
             else:
-                self._down = False
+                self.failing = None
                 return results
+
+    def _reason(self, error: Exception) -> str:
+        """Why a write failed, without the values of its rows."""
+        why = reason(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+        return f"{self._database.name}: {why}"
 
     def _wake(self, group: list[Job], outcome: list[LabelResult] | LogUnavailable) -> None:
         """Wake the callers, with one call for each event loop."""
@@ -226,6 +292,8 @@ def _set_results(wakeups: list[Wakeup]) -> None:
             done.set_result(result)
 
 
-def _is_down(error: SQLAlchemyError) -> bool:
-    """Whether the database is at fault, not the rows: it is full, locked or restarting."""
-    return isinstance(error, OperationalError | InterfaceError | NoConnection)
+def _rows_at_fault(error: Exception) -> bool:
+    """Whether the rows are at fault, not the database: it may be full, locked, read-only or restarting."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError | IntegrityError)
+    return isinstance(error, StatementError)  # a value that the driver cannot even send
