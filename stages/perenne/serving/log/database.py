@@ -264,8 +264,9 @@ class PromptConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"the server did not answer within {WAIT} s") from error
 
 
+# What a URL says, in psycopg's own options.
 def _connect_promptly(
-    _dialect: Dialect, _record: object, arguments: list[str], options: dict[str, str | int]
+    _dialect: Dialect, _record: object, arguments: list[str], options: dict[str, Any]
 ) -> PromptConnection:
     return PromptConnection.connect(*arguments, **options)
 
