@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import socket
 import sqlite3
 import threading
 import time
@@ -17,7 +19,9 @@ from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.registry import golden, tags
 from perenne.registry.rollback import rollback
+from perenne.serving import follower
 from perenne.serving.download import download
+from perenne.serving.follower import Follower
 from perenne.serving.served import load
 from tests.conftest import Enter
 from tests.project import Project
@@ -242,3 +246,24 @@ def test_shadow_is_logged_and_not_returned(here: Running) -> None:
     assert logged["shadow"][0] == "v1.1.0"
     assert logged["shadow"][1] != prediction["score"]
     assert here.metric("perenne_shadow_rows_total") >= 1
+
+
+def test_remote_whose_packets_stop_is_named(
+    company: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and never answers: the version keeps serving, a start finds the last one."""
+    enter(company)
+    monkeypatch.setattr(follower, "FETCH_SECONDS", 0.5)
+
+    async def work() -> None:
+        followed = Follower(NAME, "prod", needed=True, require_signed=False, like=lambda: None)
+        for _ in range(2):
+            await followed.check(again=True)
+            assert followed.live
+            assert followed.live.version.version == "v1.0.0"
+            assert followed.refused
+            assert "git fetch: no answer within 0.5 s" in followed.refused.why
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        company.run(f"git remote set-url origin http://127.0.0.1:{silent.getsockname()[1]}/x.git")
+        asyncio.run(work())

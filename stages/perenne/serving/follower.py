@@ -27,6 +27,11 @@ RETRY_SECONDS = 300.0  # until a rejected version is tried again, unless a reloa
 # One thread for all loading: each thread has its own heap, and keeps some of it after loading a model.
 THREAD = ThreadPoolExecutor(1, "follow")
 
+# The remote has its own: if its packets stop, Git waits for them, and nothing else may wait for Git.
+REMOTE = ThreadPoolExecutor(1, "remote")
+FETCH_SECONDS = 60.0
+DOWNLOAD_SECONDS = 1_800.0
+
 T = TypeVar("T")
 
 logger = logging.getLogger("perenne.serve")
@@ -111,7 +116,8 @@ class Follower:
                 self._refuse(self.stage, f"{type(error).__name__} while following")
 
     async def _follow(self, *, again: bool) -> None:
-        registry, offline = await _in_thread(self._read)
+        offline = await self._fetch()
+        registry = await _in_thread(tags.read, self.name)
         wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
             self._handle_empty_stage()
@@ -154,15 +160,18 @@ class Follower:
         else:
             self._refuse(self.stage, f"nothing is in {self.stage}; perenne release puts a version there")
 
-    def _read(self) -> tuple[Registry, str | None]:
-        """The registry, and why the remote could not be read: then, at a start, the local tags are used."""
+    async def _fetch(self) -> str | None:
+        """Fetch the tags. At a start the local ones do: then return why the remote could not be read."""
         try:
-            tags.fetch()
-        except PerenneError as error:
+            async with asyncio.timeout(FETCH_SECONDS):
+                await asyncio.get_running_loop().run_in_executor(REMOTE, tags.fetch)
+        except (PerenneError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError)
+            why = f"git fetch: no answer within {FETCH_SECONDS:g} s" if late else str(error)
             if self.live or not self._needed:
-                raise
-            return tags.read(self.name), f"{error}; serving the version last known to be in {self.stage}"
-        return tags.read(self.name), None
+                raise PerenneError(why) from error
+            return f"{why}; serving the version last known to be in {self.stage}"
+        return None
 
     async def _load(self, version: Version) -> Served:
         if self._require_signed:
@@ -191,10 +200,14 @@ class Follower:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, stderr = await child.communicate()
+            async with asyncio.timeout(DOWNLOAD_SECONDS):
+                _, stderr = await child.communicate()
         except asyncio.CancelledError:
             child.kill()
             raise
+        except TimeoutError as error:
+            child.kill()
+            raise PerenneError(f"{version.tag}: not downloaded within {DOWNLOAD_SECONDS:g} s") from error
         if child.returncode:
             why = _reason(stderr.decode("utf-8", "replace"))
             raise PerenneError(why or f"exit status {child.returncode}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 from asyncio import Runner
 
@@ -16,6 +17,7 @@ from perenne.serving.service import Service
 from perenne.serving.settings import ServeSettings
 
 SECONDS_TO_FINISH = 10  # for open requests when it stops
+STANDS_STILL = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}  # bytes a second, seconds
 
 logger = logging.getLogger("perenne.serve")
 
@@ -71,6 +73,9 @@ def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool)
             "%s: tags need no signature: whoever may push tags decides what is served; see --require-signed",
             stage,
         )
+    # Git gives up a transfer over HTTP that stands still, unless its user says otherwise.
+    for variable, value in STANDS_STILL.items():
+        os.environ.setdefault(variable, value)
     service = Service(name, stage, settings, require_signed=require_signed)
     with Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(service))
