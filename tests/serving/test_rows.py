@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from perenne.common.contract import Contract, read_contract
-from perenne.serving.rows import InputRow, PredictRequest, example, predict_adapter
+from perenne.serving.rows import InputRow, PredictAdapter, example
 from tests import tiny
 from tests.project import ROOT
 
@@ -25,7 +25,7 @@ GOOD = {
 
 def read(row: dict[str, Any], contract: Contract | None = None) -> InputRow:
     """Return a row as the service reads it, or raise."""
-    adapter = predict_adapter(contract or tiny.contract(), 3)
+    adapter = PredictAdapter(contract or tiny.contract(), 3)
     return adapter.validate_json(json.dumps({"rows": [row]}))["rows"][0]
 
 
@@ -43,7 +43,7 @@ def test_example_is_a_row_of_the_contract(case: str, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(ROOT)
     contract = read_contract(case)
     read(example(contract), contract)
-    schema = predict_adapter(contract, 3).json_schema()["$defs"]["Row"]
+    schema = PredictAdapter(contract, 3).json_schema()["$defs"]["Row"]
     assert set(schema["properties"]) == set(contract.columns) - {contract.target}
     assert set(schema["required"]) == {n for n in contract.features if not contract.columns[n].missing}
     assert schema["additionalProperties"] is False
@@ -126,7 +126,7 @@ def test_missing_feature_is_named(name: str) -> None:
 
 def test_infinity_is_rejected() -> None:
     """JSON has no such value, but Python writes it."""
-    adapter: TypeAdapter[PredictRequest] = predict_adapter(tiny.contract(), 3)
+    adapter = PredictAdapter(tiny.contract(), 3)
     for value in ("NaN", "Infinity", "1e999"):
         with pytest.raises(ValidationError):
             adapter.validate_json(json.dumps({"rows": [GOOD]}).replace("1.5", value))
@@ -136,4 +136,4 @@ def test_infinity_is_rejected() -> None:
 def test_number_of_rows_is_limited(rows: int) -> None:
     """At least one, at most `max_rows`."""
     with pytest.raises(ValidationError, match="too_short" if rows == 0 else "too_long"):
-        predict_adapter(tiny.contract(), 3).validate_json(json.dumps({"rows": [GOOD] * rows}))
+        PredictAdapter(tiny.contract(), 3).validate_json(json.dumps({"rows": [GOOD] * rows}))

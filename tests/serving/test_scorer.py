@@ -20,7 +20,7 @@ from perenne.pipeline import ingest
 from perenne.pipeline.train import train
 from perenne.serving import forest
 from perenne.serving.forest import Array
-from perenne.serving.rows import InputRow, predict_adapter
+from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Frames, Scorer, Tables, scorer
 from tests import tiny
 from tests.project import ROOT
@@ -70,7 +70,7 @@ def sent_rows(frame: pd.DataFrame, contract: Contract) -> list[InputRow]:
     table = batches.to_table(frame, batches.schema(contract)).select([contract.time, *contract.features])
     sent = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
     body = json.dumps({"rows": sent}, default=lambda time: time.isoformat())
-    read: list[InputRow] = predict_adapter(contract, len(sent)).validate_json(body)["rows"]
+    read: list[InputRow] = PredictAdapter(contract, len(sent)).validate_json(body)["rows"]
     return read
 
 

@@ -19,7 +19,7 @@ from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
 from perenne.serving.predictions import as_json
 from perenne.serving.problems import JSON, RequestError, body, detail, problems
-from perenne.serving.rows import PredictRequest, input_columns, predict_adapter
+from perenne.serving.rows import PredictAdapter, input_columns
 from perenne.serving.service import Service
 from perenne.serving.settings import TokenRole
 
@@ -55,7 +55,7 @@ RESPONSES: Responses = {
 class Adapters(NamedTuple):
     """The validators of the two request bodies."""
 
-    predict: TypeAdapter[PredictRequest]
+    predict: PredictAdapter
     labels: TypeAdapter[LabelRequest]
 
 
@@ -82,7 +82,7 @@ def build(service: Service) -> Guard:
     app = FastAPIOffline(docs_url=None, redoc_url=None, static_url=STATIC, title=title, version=version)
     app.router.redirect_slashes = False
     contract, max_rows = service.live.contract, service.settings.max_rows
-    adapters = Adapters(predict_adapter(contract, max_rows), label_adapter(contract, max_rows))
+    adapters = Adapters(PredictAdapter(contract, max_rows), label_adapter(contract, max_rows))
     predict = _post_routes(app, service, adapters)
     _get_routes(app, service)
     _docs_route(app)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from perenne.common.errors import hint
 from perenne.common.typed import EXPECTED
 from perenne.serving.answers import FieldProblem, Problems
+from perenne.serving.rows import MAX_ERRORS
 
 JSON = "application/json"
 GZIP, IDENTITY = "gzip", "identity"
@@ -22,7 +23,6 @@ CHARSET = re.compile(r'charset\s*=\s*"?([^\s";]*)')
 UTF8 = ("utf-8", "utf8", "us-ascii")
 BOM = b"\xef\xbb\xbf"  # which some editors put before UTF-8
 MAX_PROBLEMS = 20  # listed in one response
-MAX_COUNTED = 10_000  # more take seconds to list
 MAX_SHOWN = 60  # characters of a value
 
 
@@ -136,7 +136,7 @@ def problems(error: ValidationError, key: str, columns: Iterable[str]) -> Respon
         problems.
 
     """
-    if error.error_count() > MAX_COUNTED:
+    if error.error_count() > MAX_ERRORS:
         line = f"{error.error_count()} problems; send a single row to see its own. {hint('', columns)}"
         return Response(to_json(Problems(detail=line, errors=[])), 422, media_type=JSON)
     errors = error.errors(include_url=False)

@@ -21,7 +21,7 @@ from perenne.registry.change import inputs
 from perenne.registry.tags import Version
 from perenne.serving.download import GOLDEN
 from perenne.serving.forest import Array
-from perenne.serving.rows import InputRow, predict_adapter
+from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Scorer, scorer
 
 TOLERANCE = 1e-9  # for BLAS, whose last bits may differ between CPUs; trees agree to the bit
@@ -108,7 +108,7 @@ def _check_golden(served: Served, body: bytes) -> None:
     """Check that the golden rows, read and scored as a request is, have the released scores."""
     recorded = golden.recorded(served.version)
     try:
-        rows = predict_adapter(served.contract, len(recorded)).validate_json(body)["rows"]
+        rows = PredictAdapter(served.contract, len(recorded)).validate_json(body)["rows"]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error
