@@ -172,6 +172,27 @@ def test_requests_on_one_connection_are_answered_in_order(narrow: Running) -> No
     assert found == [405 if path == "/healthz" else 401 for path in paths] + [200]
 
 
+@pytest.mark.parametrize(
+    "form", ["Content-Length: {}\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n"]
+)
+def test_request_for_another_protocol_is_answered_in_this_one(form: str, narrow: Running) -> None:
+    """Java's client asks for HTTP/2 with its first request; the body, and what follows it, is read."""
+    upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+    body = httpx.Request("POST", "http://x", json={"rows": [example(narrow)]}).content.decode()
+    post = f"{HEAD}{upgrade}{form.format(len(body), body)}"
+    last = f"{OPEN}{upgrade}\r\n{OPEN}Connection: close\r\n\r\n"
+    for pieces in (
+        [post + post + last],
+        [post[:40], post[40:-9], post[-9:] + post, last],
+        [*(post + post + last)],
+    ):
+        with connected(narrow) as connection:
+            for piece in pieces:
+                connection.sendall(piece.encode())
+            answers = rest(connection).split(b"HTTP/1.1 ")[1:]
+        assert [int(answer.split(b" ", 1)[0]) for answer in answers] == [200] * 4
+
+
 @pytest.mark.parametrize("begin", ["", OPEN, f"{HEAD}Content-Length: 9\r\n\r\n{{"])
 def test_oldest_waiting_connection_gives_way(begin: str, narrow: Running) -> None:
     """Half-sent requests lock nobody out."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import httptools
 from pydantic_core import to_json
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -28,6 +29,7 @@ LINGER = 2.0  # seconds to read a refusal; closing at once may take it away from
 MAX_DROPPED = 2_000_000  # bytes that are taken and dropped meanwhile
 TIMEOUT, SHED, TOO_LARGE, FULL = "timeout", "shed", "too large", "full"
 CROWDED = "too many connections; try again"
+FRAMING = (b"content-length", b"transfer-encoding")
 OPEN_URLS = {path.encode() for path in OPEN}
 
 
@@ -136,6 +138,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stuck: float | None = None  # since when its caller does not take an answer
         self._part: Literal["head", "body"] | None = None  # of a request, that is arriving
         self._refused = False
+        self._framing = b""  # the headers of a body that the parser has not seen
+        self._again = False  # whether a second parser is shown them
         self._extra = 0  # bytes of this request that are not its body
         self._body = 0
 
@@ -164,21 +168,61 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._extra > MAX_DROPPED:
                 self.transport.abort()
             return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.refuse(400, "this is not HTTP/1.1")
         if self._extra > MAX_HEAD + MAX_FRAMING * self._body:
             self._too_large()
 
+    def _parse(self, data: bytes) -> None:
+        """Parse, and pass over requests for another protocol: a server need not follow them.
+
+        Java's client asks for HTTP/2 so. The parser takes what follows for that protocol, even the body, so a
+        new one goes on after the headers: it is shown what they say of the body.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+            else:
+                return
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            if framing := self._framing:
+                self._again = True
+                self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % framing)
+                self._again, self._framing = False, b""
+
     def on_message_begin(self) -> None:
         """Begin a request."""
+        if self._again:
+            return
         super().on_message_begin()
         self._part = "head"
         if self.cycle is None or self.cycle.response_complete:
             self._since = time.monotonic()
 
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path."""
+        if not self._again:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        if not self._again:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start to answer."""
-        if self._refused:
+        if self._refused or self._again:
             return
+        if self.parser.should_upgrade():
+            self._framing = b"".join(
+                b"%s: %s\r\n" % header for header in self.headers if header[0] in FRAMING
+            )
         if self._extra > MAX_HEAD:  # which may include the body, or a request after it
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > MAX_HEAD:
@@ -201,7 +245,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request has arrived: now its caller waits."""
-        if self._refused:
+        if self._refused or (self._framing and not self._again):
             return
         super().on_message_complete()
         self._part = None
@@ -224,10 +268,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """It does again."""
         super().resume_writing()
         self._stuck = None
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
-        self.refuse(400, msg)
 
     def check(self, now: float) -> None:
         """Close the connection if its caller takes too long."""
