@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -33,7 +34,11 @@ def narrow(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     project.edit("max_connections: .*", f"max_connections: {MOST}")
     project.edit("request_seconds: .*", "request_seconds: 1")
     with serving(project) as running:
-        yield running
+        # A connection that is kept may be closed just when the next request is sent.
+        none = httpx.Limits(max_keepalive_connections=0)
+        url = running.client.base_url
+        with httpx.Client(base_url=url, headers=BEARER, timeout=PATIENCE, limits=none) as client:
+            yield replace(running, client=client)
 
 
 @contextmanager
