@@ -103,7 +103,7 @@ def test_the_same_row_has_one_score_in_pipeline_and_service(estimator: str) -> N
         {"rows": [row | {"colour": text} for row, text in zip(whole, SPELLINGS, strict=True)]},
         default=lambda time: time.isoformat(),
     )
-    served = predict_adapter(contract, len(whole)).validate_json(body)["rows"]
+    served = PredictAdapter(contract, len(whole)).validate_json(body)["rows"]
     expected = model.predict(pipeline, typed, contract)
     assert scores(scorer(pipeline, contract), served).tolist() == expected.tolist()
     assert expected[0] == expected[1] == expected[2] != expected[7]
