@@ -47,7 +47,7 @@ def run_by(folder: Path, commands: Iterable[str], values: Iterable[object] = ())
             found.add(name)
             continue
         tree = _tree((folder / name).read_bytes())
-        if not name.endswith("__init__.py") or tree is None or len(tree.body) > 1:
+        if not name.endswith("__init__.py") or tree is None or _runs(tree):
             found.add(name)
         waiting += [path for node in ast.walk(tree) for path in _of_node(node, name)] if tree else []
         if name == BY_NAME:
@@ -106,6 +106,11 @@ def _files(module: str, *, package: bool = False) -> list[str]:
         f"{folders[-1]}.py",
         *([f"{folders[-2]}.py"] if len(folders) > 1 else []),  # it may be a name in a module
     ]
+
+
+def _runs(tree: ast.Module) -> bool:
+    """Whether there is more than a docstring."""
+    return len(tree.body) > (ast.get_docstring(tree, clean=False) is not None)
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -225,8 +225,7 @@ def differences(before: bytes, after: bytes) -> list[str]:
     if before == after:
         return []
     old, new = (
-        locked.loads(text.decode(), rev).stages
-        for text, rev in ((before, "the commit"), (after, "the rerun"))
+        locked.loads(text, rev).stages for text, rev in ((before, "the commit"), (after, "the rerun"))
     )
     changed = [
         f"{name}: {path} is not what the commit reproduces"
@@ -305,7 +304,7 @@ def _training(folder: Path) -> tuple[str, LockedStage]:
 
 
 def _locked(folder: Path) -> dict[str, LockedStage]:
-    return locked.loads((folder / LOCK).read_text(encoding="utf-8"), "the clone").stages
+    return locked.loads((folder / LOCK).read_bytes(), "the clone").stages
 
 
 def _tracked(commit: str) -> set[Path]:
