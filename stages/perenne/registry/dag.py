@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perenne.common.errors import PerenneError
 from perenne.common.names import CLEAN, DAG, HOLDOUT, MODEL, PARAMS, TRAIN
+from perenne.registry.workspace import line
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -73,7 +74,7 @@ def read(folder: Path) -> Dag:
     except PerenneError:
         raise
     except Exception as error:  # whatever DVC makes of a text that somebody else wrote
-        raise PerenneError(f"{DAG}: {_line(error)}") from error
+        raise PerenneError(f"{DAG}: {line(error)}") from error
 
 
 def _read(repo: Repo, folder: Path) -> Dag:
@@ -104,7 +105,7 @@ def _unexpected(name: str, definition: dict[str, object]) -> Iterator[str]:
             if not _inside(path):
                 yield f"{DAG}: {name}: {key}: {path} is not in the project"
             for each in flags if isinstance(flags, list) else [flags]:
-                for flag in sorted(set(each or {}) - allowed):
+                for flag in sorted(set(each if isinstance(each, dict) else ()) - allowed):
                     yield _refused(f"{DAG}: {name}: {key}: {path}", flag)
 
 
@@ -164,8 +165,3 @@ def _inside(path: str) -> bool:
 
 def _refused(where: str, key: str) -> str:
     return f"{where}: {key} exempts it from being verified; remove it"
-
-
-def _line(error: BaseException) -> str:
-    """An error of DVC's in one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

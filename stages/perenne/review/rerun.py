@@ -12,6 +12,7 @@ from perenne.registry import dag, verify
 from perenne.registry.meter import Cost
 from perenne.registry.parts import mixed
 from perenne.registry.reproduce import checkout, environment, keep
+from perenne.registry.workspace import line
 
 
 class Rerun(NamedTuple):
@@ -140,21 +141,16 @@ def pull() -> None:
         with Repo() as repo:
             repo.pull()
     except Exception as error:  # whatever a file system or a server can raise
-        raise PerenneError(f"{LOCK}: some of its outputs are unavailable: {_line(error)}") from error
+        raise PerenneError(f"{LOCK}: some of its outputs are unavailable: {line(error)}") from error
 
 
 def _checkout() -> None:
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             repo.checkout()
-    except DvcException as error:
+    except Exception as error:  # whatever DVC makes of a text that somebody else wrote
         raise PerenneError(
-            f"data/: a file there is in no cache: dvc commit keeps it, or remove it: {_line(error)}"
+            f"data/: a file there is in no cache: dvc commit keeps it, or remove it: {line(error)}"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
