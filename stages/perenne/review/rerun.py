@@ -122,7 +122,7 @@ def fetch_inputs() -> str:
             if targets:
                 repo.fetch(targets=targets)
     except Exception as error:  # whatever a file system or a server can raise  # noqa: BLE001
-        return f"; some of its inputs are unavailable: {_line(error)}"
+        return f"; some of its inputs are unavailable: {line(error)}"
     return ""
 
 
