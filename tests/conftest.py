@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from perenne.registry import variables
 from tests import warm
 from tests.project import Project, clone, environment
 
@@ -22,6 +23,8 @@ SMALL = 0.02  # of the company: some 190 employees a quarter, every code path, a
 
 def pytest_configure() -> None:
     """Before the workers start: they inherit what is set here."""
+    # For `make coverage`: the stages of a clone are measured too.
+    os.environ.setdefault(variables.MORE, "COVERAGE_PROCESS_START COVERAGE_PROCESS_CONFIG")
     warm.begin()
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from perenne.common import strict_yaml
+from perenne.registry import imports
 from tests.project import ROOT, Project, clone
 
 DAG: dict[str, Any] = strict_yaml.load(ROOT / "dvc.yaml")
 STAGES = list(DAG["stages"])
-SOURCE = "stages/perenne/cases/source.py"
-PACKAGES = {"stages": ["stages"], "perenne": ["stages", "perenne"]}  # where our packages lie
 
 
 def sha256(project: Project, *files: str) -> str:
@@ -116,32 +114,7 @@ def test_every_stage_watches_the_environment_and_the_contract(stage: str) -> Non
 
 def imported(file: str) -> set[str]:
     """Return the file and all of our files that it imports, directly or not, packages included."""
-    found: set[str] = set()
-    waiting = [file]
-    while waiting:
-        name = waiting.pop()
-        if name in found or not (ROOT / name).is_file():
-            continue
-        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
-        # A package whose file is a docstring and nothing more runs nothing.
-        if not name.endswith("__init__.py") or len(tree.body) > 1:
-            found.add(name)
-        waiting += [path for node in ast.walk(tree) for path in files_of(node)]
-        if name == SOURCE:  # it imports the one that params.yaml names, whichever that is
-            waiting += [str(path.relative_to(ROOT)) for path in (ROOT / SOURCE).parent.glob("*.py")]
-    return found
-
-
-def files_of(node: ast.AST) -> list[str]:
-    """Return the files of ours that an import statement may run."""
-    names: list[str] = []
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [PACKAGES[top] + rest for top, *rest in (name.split(".") for name in names) if top in PACKAGES]
-    packages = ["/".join([*parts[:i], "__init__.py"]) for parts in ours for i in range(1, len(parts) + 1)]
-    return packages + ["/".join(parts) + ".py" for parts in ours]
+    return imports.run_by(ROOT, [f"python {file}"])
 
 
 def test_the_walk_over_imports_sees_an_indirect_one() -> None:

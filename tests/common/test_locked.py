@@ -40,3 +40,25 @@ def test_output_that_is_not_there_is_told(project: Project, monkeypatch: pytest.
         PerenneError, match=r"no output data/model/model.json5; did you mean 'data/model/model.json'"
     ):
         locked.load("HEAD").out(Path("data/model/model.json5"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[" * 3000, "a: 1\na: 2", "stages: 5", "- 1", "stages: {train: 7}", "stages: {train: {outs: 5}}"),
+        *("stages: {train: {outs: [{md5: x}]}}", "stages: {train: {deps: [{path: x, md5: [1]}]}}"),
+        *("stages: {train: {params: {params.yaml: 3}}}", "stages: {<<: {train: {cmd: x}}}", "a: \x00"),
+        b"\xff",
+    ],
+)
+def test_lock_that_somebody_else_wrote_is_one_line(text: str | bytes) -> None:
+    """Whatever it is."""
+    with pytest.raises(PerenneError) as caught:
+        locked.loads(text, "a commit")
+    assert str(caught.value).startswith("dvc.lock of a commit")
+
+
+def test_lock_without_stages_has_none() -> None:
+    """DVC leaves this where the last stage was removed."""
+    assert locked.loads("schema: '2.0'\n", "a commit").stages == {}
+    assert locked.loads("", "a commit").stages == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_scalars_may_be_keys() -> None:
         ("a: *b", 1, "undefined alias 'b'"),
         ("a: &a [*a]", 1, "recursive"),
         ("a: 1\n---\nb: 2", 2, "another document"),
+        ("a: &b {c: 1}\nd:\n  <<: *b", 3, "a merge key (<<) is not allowed"),
+        ("a: {<<: [{b: 1}]}", 1, "a merge key (<<) is not allowed"),
         ("a: !!python/object/apply:os.system [ls]", 1, "could not determine a constructor"),
     ],
 )
@@ -79,11 +82,32 @@ def test_what_is_no_yaml_is_named_by_its_line(text: str, line: int, said: str) -
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a: \x07", "a: !!int abc", "a: !!timestamp 5", "!!map [1]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "a: \x07",
+            "a: \x00",
+            "a: !!int abc",
+            "a: !!timestamp 5",
+            "!!map [1]",
+            "a: !!bool x",
+            "a: !!float ''",
+        ),
+        *("[" * 3000, "{a: " * 3000, "- " * 3000, "9" * 5000, f"0x{'f' * 5000}"),
+        "a: &a [1, 1, 1, 1]\n"
+        + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}]\n" for p, c in pairwise("abcdefghijkl")),
+    ],
+)
 def test_rarer_mistakes_are_one_line_too(text: str) -> None:
     """Neither PyYAML's own exceptions nor its long messages come through."""
     with pytest.raises(PerenneError, match=r"^f\.yaml: not valid YAML: [^\n]+$"):
         strict_yaml.loads(text, "f.yaml")
+
+
+def test_text_that_looks_like_a_merge_key_is_quoted() -> None:
+    """A key may be called so: what is written can be read again."""
+    assert strict_yaml.loads(strict_yaml.dumps({"<<": "<<"})) == {"<<": "<<"}
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from perenne.common import locked, names
 from perenne.common.errors import PerenneError
 from perenne.common.status import Status
-from perenne.documents.verdict import Verdict
+from perenne.documents.verdict import ChangeRecord, Verdict
 from perenne.gate import ledger
 from perenne.gate.gate import gate
 from perenne.pages.verdict import markdown
@@ -85,6 +85,20 @@ def test_only_newer_data_need_only_be_as_good(inside: Project) -> None:
     inside.edit(r"max_iter: \d+", "max_iter: 4")
     inside.repro()
     assert gate().intent == "better"
+
+
+def test_comment_in_the_code_does_not_change_the_question(inside: Project) -> None:
+    """The same bytes come of it, so it is the same recipe; of a change that is not merged that is a claim."""
+    before = inside.out("git rev-parse HEAD").strip()
+    inside.edit(r"\Z", "# a comment\n", "stages/perenne/common/cut.py")
+    inside.repro()
+    inside.commit("a comment")
+    inside.edit("as_of: 2019Q4", "as_of: 2020Q1")
+    inside.repro()
+    verdict = gate()
+    assert verdict.change == ChangeRecord(kind="patch", reasons=("split.as_of 2019Q4 -> 2020Q1",))
+    assert verdict.intent == "fresher"
+    assert gate(policy_from=before).intent == "better"
 
 
 def test_first_model_has_no_champion(project: Project, enter: Enter) -> None:

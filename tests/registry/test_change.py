@@ -7,13 +7,13 @@ import re
 import pytest
 
 from perenne.documents.verdict import ChangeKind
-from perenne.registry.change import Change, between
+from perenne.registry.change import Change, between, same_model
 from tests.conftest import Enter
 from tests.project import Project
 
 CONTRACT = "data/cases/retirement/contract.yaml"
 MD5 = r"\n[^\n]*\n +md5: )\w+"  # what follows a path in dvc.lock, and closes the group that keeps it
-OTHER = r"\g<1>00000000000000000000000000000000"
+OTHER = r"\g<1>ffffffffffffffffffffffffffffffff"
 
 
 @pytest.fixture
@@ -26,6 +26,12 @@ def inside(project: Project, enter: Enter) -> Project:
 def now() -> Change:
     """Return what changed since the last commit."""
     return between("HEAD", None, "retirement")
+
+
+def another_model(project: Project, digit: str = "a") -> None:
+    """Let the lock name another model: as the same bytes, whatever changed would be the same recipe."""
+    made = rf"\g<1>{digit * 32}"
+    project.edit(rf"(?s)(^  train:.*?outs:.*?data/model/model.skops{MD5}", made, "dvc.lock")
 
 
 @pytest.mark.usefixtures("inside")
@@ -50,6 +56,7 @@ def test_lock_tells_recipe_from_data(
 ) -> None:
     """`as_of` and the ingested periods are data; everything else behind the model is its recipe."""
     inside.edit(pattern, new, "dvc.lock")
+    another_model(inside)
     assert now() == Change(kind, (reason,))
 
 
@@ -58,6 +65,7 @@ def test_window_that_moves_with_as_of_is_data(inside: Project) -> None:
     for pattern, new in (("as_of: 2019Q4", "as_of: 2020Q2"), ("window: 20", "window: 2")):
         inside.edit(pattern, new, "dvc.lock")
     inside.edit("holdout: 4", "holdout: 3", "dvc.lock")
+    another_model(inside)
     change = now()
     assert change.kind == "patch"
     assert change.reasons[-1] == "split.window 20 -> 2"
@@ -65,11 +73,82 @@ def test_window_that_moves_with_as_of_is_data(inside: Project) -> None:
     assert now().kind == "minor"
 
 
+COMMENT = (f"(?s)(train:.*?stages/train.py{MD5}", OTHER)
+
+
+def moved(project: Project) -> None:
+    """Move `as_of`, and make another model of it."""
+    project.edit("as_of: 2019Q4", "as_of: 2020Q2", "dvc.lock")
+    another_model(project)
+
+
+def test_code_that_makes_the_same_bytes_is_the_same_recipe(inside: Project) -> None:
+    """A comment in it, at once and once it is on the branch: newer data are all that changed."""
+    first = inside.out("git rev-parse HEAD").strip()
+    inside.edit(*COMMENT, "dvc.lock")
+    assert now() == Change("patch", ())
+    inside.commit("a comment")
+    moved(inside)
+    patch = Change("patch", ("split.as_of 2019Q4 -> 2020Q2",))
+    assert between(first, None, "retirement") == patch
+    inside.commit("newer data")
+    inside.write("words", "")
+    inside.commit("words")
+    assert between(first, None, "retirement") == patch
+    assert between(first, "HEAD", "retirement") == patch
+
+
+def test_newest_commit_that_makes_the_model_counts(inside: Project) -> None:
+    """One that made another between them does not; nor what changed after it."""
+    first = inside.out("git rev-parse HEAD").strip()
+    before = inside.read("dvc.lock")
+    another_model(inside, "b")
+    inside.edit("max_iter: 150", "max_iter: 200", "dvc.lock")
+    inside.commit("an experiment")
+    inside.write("dvc.lock", before)
+    inside.edit(*COMMENT, "dvc.lock")
+    inside.commit("back, with a comment")
+    same = inside.out("git rev-parse HEAD").strip()
+    moved(inside)
+    inside.commit("newer data")
+    assert same_model(first, "HEAD") == same
+    inside.edit("max_iter: 150", "max_iter: 200", "dvc.lock")
+    assert between(first, None, "retirement").kind == "minor"
+
+
+def test_change_cannot_prove_its_own_recipe(inside: Project) -> None:
+    """A lock in the change itself, or in what was merged, is a claim: only the branch below counts."""
+    first = inside.out("git rev-parse HEAD").strip()
+    inside.run("git checkout -q -b topic")
+    inside.edit("max_iter: 150", "max_iter: 200", "dvc.lock")
+    inside.commit("a lock by hand: it says that this makes the same model")
+    moved(inside)
+    inside.commit("newer data")
+    assert between(first, None, "retirement", branch="main").kind == "minor"
+    inside.run("git checkout -q main && git merge -q --no-ff -m merged topic")
+    assert between(first, None, "retirement").kind == "minor"
+
+
+def test_lock_on_the_way_that_cannot_be_read_is_passed_over(inside: Project) -> None:
+    """Nor does one stop it that was removed."""
+    first = inside.out("git rev-parse HEAD").strip()
+    lock = inside.read("dvc.lock")
+    md5 = same_model(first, "HEAD") and inside.out("md5sum data/model/model.skops").split()[0]
+    inside.write("dvc.lock", "[" * 3000 + md5)
+    inside.commit("nonsense")
+    inside.run("git rm -q dvc.lock")
+    inside.commit("none")
+    inside.write("dvc.lock", lock)
+    moved(inside)
+    inside.commit("newer data")
+    assert same_model(first, "HEAD") == first
+
+
 @pytest.mark.parametrize("stage", ["evaluate", "drift"])
 def test_what_only_looks_at_the_model_does_not_count(inside: Project, stage: str) -> None:
     """Other metrics or drift settings make no other model."""
     inside.edit(
-        rf"(path: stages/{stage}.py\n.*\n +md5: )\w+", r"\g<1>00000000000000000000000000000000", "dvc.lock"
+        rf"(path: stages/{stage}.py\n.*\n +md5: )\w+", r"\g<1>ffffffffffffffffffffffffffffffff", "dvc.lock"
     )
     assert now() == Change("patch", ())
 

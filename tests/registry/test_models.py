@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from perenne.common.errors import PerenneError
 from perenne.common.task import TASKS
 from perenne.registry.models import MAIN, models, table
 from perenne.registry.rollback import rollback
@@ -101,11 +100,14 @@ def test_proof_of_others_is_shown_as_far_as_it_goes(proof: str, shown: str, rele
     assert shown in table(models("retirement"), NOW)
 
 
-def test_malformed_proof_is_an_error_that_names_its_tag(release: Release) -> None:
-    """It is not YAML at all."""
-    release("v1.0.0", proof="a: [")
-    with pytest.raises(PerenneError, match=r"the proof in the tag retirement@v1\.0\.0"):
-        models("retirement")
+def test_malformed_proof_leaves_the_other_versions(release: Release) -> None:
+    """One pushed tag does not stop the list: its own row has no metrics."""
+    release("v1.0.0", proof=yaml.safe_dump(PROOF))
+    release("v1.1.0", proof="a: [")
+    assert [(row.version, row.as_of) for row in models("retirement")] == [
+        ("v1.1.0", None),
+        ("v1.0.0", "2019Q4"),
+    ]
 
 
 def test_nothing_released_is_said(here: Project) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.registry import reproduce
+from perenne.registry import reproduce, variables
 from tests.conftest import Enter
 from tests.project import ROOT, Project, environment
 from tests.registry.visits import INPUT, least
@@ -169,6 +169,102 @@ def test_clones_own_code_is_run(repository: Project, monkeypatch: pytest.MonkeyP
         assert printed == [str(folder / "stages/perenne/__init__.py"), sys.prefix]
 
 
+NEVER = (
+    *("GH_TOKEN", "GITHUB_TOKEN", "SIGNING_KEY", "DVC_CONFIG", "LOOP_TOKEN", "A_TOKEN_OF_NEXT_YEAR"),
+    *("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_RUNTIME_TOKEN"),
+    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GIT_CONFIG_VALUE_0"),
+    *("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "SSH_AUTH_SOCK", "PIP_INDEX_URL", "LD_PRELOAD"),
+)
+KEPT = ("HOME", "TZ", "LC_ALL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "OMP_NUM_THREADS", "TMPDIR")
+
+
+def test_stages_see_only_what_is_allowed(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other variable may hold a secret, or a file that later steps of a job obey."""
+    for name in NEVER:
+        monkeypatch.setenv(name, "/secret")
+    for name in KEPT:
+        monkeypatch.setenv(name, "/kept")
+    with reproduce.checkout("HEAD") as folder:
+        env = reproduce.environment(folder)
+        assert {name: env.get(name) for name in (*NEVER, *KEPT)} == {
+            **dict.fromkeys(NEVER),
+            **dict.fromkeys(KEPT, "/kept"),
+        }
+        assert "/secret" not in reproduce.quiet(["env"], folder, env)
+        assert Path(env["DVC_SITE_CACHE_DIR"]).is_relative_to(folder)
+    assert repository.path == Path.cwd()
+
+
+def test_storage_and_packages_have_variables_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While data are pulled, and while the commit's environment is made: no stage runs then."""
+    for name in NEVER:
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("UV_PYTHON", "another")
+    assert variables.storage().keys() & set(NEVER) == {
+        *("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "SSH_AUTH_SOCK")
+    }
+    assert variables.packages().keys() & {*NEVER, "UV_PYTHON"} == {"PIP_INDEX_URL"}
+
+
+def test_user_names_what_else_stages_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source may need an address; what is not set is passed over, and nothing but names will do."""
+    monkeypatch.setenv("DATABASE_URL", "there")
+    assert "DATABASE_URL" not in variables.stages()
+    monkeypatch.setenv(variables.MORE, "DATABASE_URL, OTHER")
+    assert variables.stages()["DATABASE_URL"] == "there"
+    assert "OTHER" not in variables.stages()
+    monkeypatch.setenv(variables.MORE, "DATABASE_*")
+    with pytest.raises(PerenneError, match=r"PERENNE_STAGE_VARIABLES: 'DATABASE_\*' is not the name"):
+        variables.stages()
+
+
+def test_clone_holds_no_keys_of_a_remote(with_input: Project) -> None:
+    """Its inputs are there; where they came from, and with which key, no stage can read."""
+    with_input.run("dvc remote add -q --local --default s3 s3://bucket/x")
+    with_input.run("dvc remote modify -q --local s3 secret_access_key hush")
+    with reproduce.checkout("HEAD") as folder:
+        assert (folder / INPUT).exists()
+        config = folder / ".dvc/config.local"
+        assert "hush" not in config.read_text()
+        assert str(with_input.path) not in config.read_text()
+
+
+def test_settings_of_the_commit_are_not_added_to_a_remote(with_input: Project) -> None:
+    """It may name the same remote; and settings that it hides in the local file are removed."""
+    with_input.write(".dvc/config.local", "[core]\n    checksum_jobs = 1\n")
+    with_input.run("git add -f .dvc/config.local")
+    with_input.commit("settings that nobody sees")
+    with_input.run("git rm -q --cached .dvc/config.local; rm .dvc/config.local; rm -r .dvc/cache")
+    with reproduce.checkout("HEAD") as folder:
+        assert (folder / INPUT).read_text() == table(*MONTHS)
+        assert "checksum_jobs" not in (folder / ".dvc/config.local").read_text()
+
+
+HIDDEN = """
+import ctypes, os, sys
+from pathlib import Path
+from perenne.registry import reproduce, variables
+if os.geteuid() == 0:  # root reads everything
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as a process is that was never root's
+reproduce.shown(["cat", f"/proc/{os.getpid()}/environ"], Path("/"), {"PATH": os.defpath})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_stage_cannot_read_the_variables_of_its_parent() -> None:
+    """Not by its number either: they would hold the secrets that it was not given."""
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN],
+        env={"PATH": os.environ["PATH"], "A_TOKEN": "hush"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "hush" not in done.stdout + done.stderr
+    assert "Permission denied" in done.stderr
+
+
 def test_another_lock_has_its_own_environment(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clone's makefile makes it, of this Python, and knows nothing of the environment in use here."""
     repository.write(
@@ -226,7 +322,7 @@ def test_missing_dep_is_told_by_dvc(repository: Project) -> None:
 INTERRUPTED = """
 import sys, tempfile
 from pathlib import Path
-from perenne.registry import reproduce
+from perenne.registry import reproduce, variables
 tempfile.tempdir = sys.argv[1]
 with reproduce.checkout("HEAD") as folder:
     busy = "echo $$; (while :; do echo busy > $RANDOM; done) & wait"

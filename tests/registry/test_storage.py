@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from perenne.common import locked
 from perenne.common.errors import PerenneError
 from perenne.common.names import MODEL
-from perenne.registry import storage
+from perenne.registry import storage, workspace
 from tests.conftest import Enter
 from tests.project import Project
 from tests.registry.visits import least_reproduced
@@ -142,3 +143,29 @@ def test_default_remote_is_a_folder_beside_the_project(project: Project, enter: 
     beside = Project(project.path.parent / "beside")
     beside.run("dvc pull -q")
     assert (beside.path / MODEL).read_bytes() == (project.path / MODEL).read_bytes()
+
+
+DEEP = "[" * 3000
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, "5", "{}", "[5]", "[{}]", '[{"relpath": 5, "md5": "x"}]', '[{"relpath": "a"}]', "\x00"]
+)
+def test_listing_that_somebody_else_wrote_is_one_line(inside: Project, text: str) -> None:
+    """It is named by its hash, whatever is in it."""
+    md5 = hashlib.md5(text.encode()).hexdigest()  # noqa: S324 -- as DVC names it
+    file = inside.path / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    with pytest.raises(PerenneError, match=r"^data/raw: not .+\Z"):
+        storage.listing(f"{md5}.dir", "data/raw")
+
+
+def test_lock_that_somebody_else_wrote_stops_with_one_line(inside: Project) -> None:
+    """What DVC itself reads it with has no limit either."""
+    inside.write("dvc.lock", f"stages: {DEEP}")
+    inside.commit("deep")
+    for stops in (storage.push, workspace.reproduced, lambda: storage.push("HEAD", workspace=False)):
+        with pytest.raises(PerenneError) as caught:
+            stops()
+        assert "\n" not in str(caught.value)

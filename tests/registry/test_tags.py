@@ -10,9 +10,10 @@ import pytest
 import semver
 
 from perenne.common import git
-from perenne.common.errors import PerenneError
+from perenne.common.errors import PerenneError, warn
 from perenne.documents.proof import Proof, ProvenMetric
 from perenne.registry import grammar, tags
+from perenne.registry.models import models
 from perenne.registry.rollback import rollback
 from tests.project import Project
 from tests.registry.conftest import LONG_AGO, Release
@@ -210,6 +211,9 @@ def test_proof_is_what_follows_the_last_rule(
     assert (version.message, version.proof) == (text, proof)
 
 
+DEEP = "[" * 3000
+
+
 @pytest.mark.parametrize(
     ("proof", "error"),
     [
@@ -218,15 +222,100 @@ def test_proof_is_what_follows_the_last_rule(
         ("as we said", r"retirement@v1.0.0: must be a mapping, found 'as we said'"),
         ("", r"retirement@v1.0.0: must be a mapping, found None"),
         ("schema: 2", r"retirement@v1.0.0: schema: found 2, this version reads 1"),
+        (DEEP, r"retirement@v1.0.0: not valid YAML: nested too deeply"),
+        ("a: !!bool x", r"retirement@v1.0.0: not valid YAML"),
+        (f"schema: 0x{'f' * 5000}", r"retirement@v1.0.0: not valid YAML: an integer of 5002 digits"),
+        (f"model: {{size: {'9' * 5000}}}", r"retirement@v1.0.0: not valid YAML: an integer of 5000 digits"),
+        ("<<: {a: 1}", r"retirement@v1.0.0:1: not valid YAML: a merge key"),
+        ("a: \x07", r"retirement@v1.0.0: not valid YAML"),
     ],
+    ids=["twice", "cut", "text", "empty", "later", "deep", "tag", "hex", "digits", "merge", "control"],
 )
-def test_malformed_proof_is_an_error_that_names_its_tag(proof: str, error: str, here: Project) -> None:
-    """Only when it is used: the registry itself can still be read."""
+def test_malformed_proof_says_nothing_and_costs_one_warning(
+    proof: str, error: str, here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Anybody who can push may have written it; whoever needs its sha256 is told what is wrong with it."""
     assert here.path == Path.cwd()
+    warn.cache_clear()
     annotated("retirement@v1.0.0", message=f"text\n---\n{proof}")
     version = tags.read("retirement").find("v1.0.0")
+    assert (version.proof, version.proof) == (None, None)
+    assert [row.sha256 for row in models("retirement")] == [None]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: the proof in the tag ")
+    assert line.endswith("; it says nothing")
     with pytest.raises(PerenneError, match=error):
-        _ = version.proof
+        _ = version.sha256
+
+
+LAUGHS = "\n".join(
+    [
+        "a0: &a0 [1, 1]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)),
+        "batches: *a29",
+    ]
+)
+
+
+def test_aliases_of_a_proof_stand_for_no_billions(here: Project) -> None:
+    """A few lines, written out, would fill every memory."""
+    assert here.path == Path.cwd()
+    annotated("retirement@v1.0.0", message=f"text\n---\n{LAUGHS}")
+    with pytest.raises(PerenneError, match="aliases stand for more than 100000 values"):
+        _ = tags.read("retirement").find("v1.0.0").sha256
+
+
+def by_hand(name: str, date: str, message: str = "x") -> None:
+    """Make a tag that no command of Git's would make."""
+    text = f"object {git.commit('HEAD')}\ntype commit\ntag {name}\ntagger Eve <eve@example.org> {date}\n\n"
+    made = git.git("hash-object", "-t", "tag", "-w", "--literally", "--stdin", stdin=f"{text}{message}\n")
+    git.git("update-ref", f"refs/tags/{name}", made)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "253402300800 +0000",
+        "253402300799 +0000",
+        "253402300799 -1200",
+        "32503680000 +0000",
+        "1600000000 +9999",
+        "-5 +0000",  # Git itself fails on it
+    ],
+    ids=["year 10000", "last second", "its end is in no year", "year 3000", "no such zone", "before all"],
+)
+def test_date_that_no_tag_can_follow_says_nothing(
+    date: str, here: Project, release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither read nor dated after: the next tags are dated as if it were not there."""
+    first, second = release("v1.0.0"), release("v1.1.0")
+    warn.cache_clear()
+    for name in ("retirement#prod#7", "retirement@v1.1.0!", "retirement@v8.0.0", "retirement@deprecated"):
+        by_hand(name, date)
+    by_hand(f"retirement#prod#{'9' * 200}", date)
+    assert holder() == "v1.1.0"
+    assert [row.version for row in models("retirement")] == ["v1.1.0", "v1.0.0"]
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 5
+    assert all(line.startswith("warning: the tag retirement") for line in warnings)
+    rollback("retirement", to="v1.0.0", reason="a test", push=False)
+    assert (holder(), tags.read("retirement").versions[0].commit) == ("v1.0.0", second)
+    assert first != second
+    assert here.out("perenne models --case retirement").startswith("version")
+
+
+def test_number_that_is_too_long_is_no_number(here: Project, release: Release) -> None:
+    """Python cannot print one of five thousand digits; a packed ref can have it."""
+    release("v1.0.0")
+    head = here.out("git rev-parse 'retirement@v1.0.0'").strip()
+    names = [f"retirement#prod#{'9' * 5000}", f"retirement@v1.0.{'9' * 5000}"]
+    here.run("git pack-refs --all")
+    with (here.path / ".git/packed-refs").open("a") as refs:
+        refs.writelines(f"{head} refs/tags/{name}\n" for name in names)
+    assert set(names) <= tags.ids().keys()
+    registry = tags.read("retirement")
+    assert [event.tag for event in registry.events] == ["retirement@v1.0.0", "retirement#prod#1"]
+    assert registry.next_counter == 2
 
 
 def test_only_annotated_tags_of_commits_count(here: Project) -> None:

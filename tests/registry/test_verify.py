@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.registry import verify
+from perenne.registry import dag, parts, verify
 from perenne.registry.reproduce import environment
+from perenne.review import rerun
 from tests.conftest import Enter, once
 from tests.project import Project
-from tests.registry.visits import visits
+from tests.registry.visits import INPUT, visits
 
 METRICS = "data/reports/metrics.json"
 CUT = "stages/perenne/common/cut.py"
@@ -60,8 +61,12 @@ def findings() -> list[str]:
 
 def stale(project: Project) -> list[str]:
     """Return the findings on a lock, without a run."""
-    env = environment(project.path)
-    return verify.stale(project.path, env, verify.stages(project.path, env))
+    return verify.stale(project.path, environment(project.path), dag.read(project.path))
+
+
+def exempt(project: Project) -> list[str]:
+    """Return what would escape a rerun."""
+    return verify.exempt(project.path, dag.read(project.path))
 
 
 def test_what_reproduces_is_proven(project: Project) -> None:
@@ -122,9 +127,8 @@ def test_entry_of_no_stage_is_reported(project: Project) -> None:
     forged = "{cmd: x, outs: [{path: data/model/model.skops, md5: 0123456789abcdef0123456789abcdef}]}"
     project.edit(r"^  train:", f"  forged: {forged}\n  train:", "dvc.lock")
     assert project.repro() == []
-    names = verify.stages(project.path, environment(project.path))
     assert stale(project) == []
-    assert verify.gone(project.path, names) == [
+    assert verify.gone(project.path, dag.read(project.path)) == [
         "dvc.lock: forged is not a stage of dvc.yaml any more; remove it there too"
     ]
 
@@ -140,23 +144,138 @@ def test_nothing_is_run_for_a_stale_lock(
     assert "Running stage" not in capfd.readouterr().err
 
 
-def test_dep_that_only_the_lock_has_is_reported(project: Project) -> None:
-    """DVC itself does not see that it is listed no more."""
-    project.edit(r"      - stages/perenne/common/model.py\n", "", "dvc.yaml")
-    before = project.read("dvc.lock").encode()
+@pytest.mark.parametrize(
+    ("pattern", "new", "changed"),
+    [
+        (r"(?s)(  train:.*?)      - stages/train.py\n", r"\1", "train: stages/train.py"),
+        (r"(?s)(  train:.*?)      - data/model/model.json\n", r"\1", "train: data/model/model.json"),
+        (r"(?s)(  train:.*?)      - case\n", r"\1", "train: params.yaml case"),
+    ],
+)
+def test_what_only_the_lock_has_is_reported(project: Project, pattern: str, new: str, changed: str) -> None:
+    """A dep, an output or a param that `dvc.yaml` lists no more: DVC itself does not compare them."""
+    project.edit(pattern, new, "dvc.yaml")
+    assert stale(project) == [f"{verify.STALE} ({changed})"]
+
+
+def test_training_code_that_is_no_dep_is_reported(project: Project) -> None:
+    """Whatever the lock says: which files a stage runs is found by its imports."""
+    project.edit(r"(?s)(  train:.*?)      - stages/train.py\n", r"\1", "dvc.yaml")
+    project.edit(r"    - path: stages/train.py\n(      .*\n)+", "", "dvc.lock")
+    project.edit(r"\Z", "# changed\n", "stages/train.py")
+    assert project.repro() == []
     assert stale(project) == []
-    project.repro("--force -s train")
-    assert verify.differences(before, project.read("dvc.lock").encode()) == [verify.STALE]
+    project.commit("another way to train")
+    finding = "dvc.yaml: train: runs stages/train.py, which is not among its deps; add it"
+    assert findings() == [finding]
+    assert not rerun.current("HEAD")
 
 
-@pytest.mark.parametrize(("key", "value"), [("frozen", "true"), ("wdir", "data")])
-def test_stage_that_cannot_be_verified_is_reported(project: Project, key: str, value: str) -> None:
-    """A frozen stage is not run, so that metrics which Git keeps would stand; nor may files be elsewhere."""
-    assert verify.exempt(project.path) == []
-    project.edit(r"^  evaluate:", f"  evaluate:\n    {key}: {value}", "dvc.yaml")
-    assert verify.exempt(project.path) == [
-        f"dvc.yaml: evaluate: {key} exempts it from being verified; remove it"
+FORGED = """
+import pyarrow.parquet as pq
+rows = pq.read_table("data/split/holdout.parquet")
+pq.write_table(rows.slice(0, len(rows) // 2), "data/split/holdout.parquet")
+"""
+
+
+def test_holdout_that_was_cut_is_not_proven(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    """A frozen stage, whose output Git keeps, is not run even by force: it would prove itself."""
+    project.edit(r"^  split:\n", "  split:\n    <<: {frozen: true}\n", "dvc.yaml")
+    for out in (TRAIN, HOLDOUT, "data/reports/split.json"):
+        project.edit(rf"(?s)(  split:.*?)- {out}\n", rf"\1- {{{out}: {{cache: false}}}}\n", "dvc.yaml")
+    project.write("../forge.py", FORGED)
+    project.run("python ../forge.py && rm data/split/.gitignore && sed -i /split/d data/reports/.gitignore")
+    project.run("dvc commit -f split; dvc repro", status=None)
+    project.commit("nothing to see")
+    capfd.readouterr()
+    assert set(findings()) >= {
+        "dvc.yaml: split: frozen exempts it from being verified; remove it",
+        f"dvc.yaml: split: outs: {HOLDOUT}: cache exempts it from being verified; remove it",
+    }
+    assert "Running stage" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "file", "finding"),
+    [
+        (r"^  evaluate:", "  evaluate:\n    frozen: true", "dvc.yaml", "dvc.yaml: evaluate: frozen"),
+        (r"^  evaluate:", "  evaluate:\n    <<: &a {frozen: true}", "dvc.yaml", "evaluate: frozen"),
+        (r"^  evaluate:", "  evaluate:\n    wdir: .", "dvc.yaml", "dvc.yaml: evaluate: wdir"),
+        (r"^  split:", "  split:\n    always_changed: true", "dvc.yaml", "dvc.yaml: split: always_changed"),
+        (
+            r"- data/clean\n      - data/q",
+            "- data/clean: {persist: true}\n      - data/q",
+            "dvc.yaml",
+            "persist",
+        ),
+        (r"- data/clean\n      - data/q", "- data/clean: {push: false}\n      - data/q", "dvc.yaml", "push"),
+        (r"- data/clean\n      - data/q", "- data/clean: {remote: x}\n      - data/q", "dvc.yaml", "remote"),
+        (
+            r"- data/clean\n      - data/q",
+            "- data/clean: {cache: false}\n      - data/q",
+            "dvc.yaml",
+            "cache",
+        ),
+        (
+            r"- data/reports/metrics.json",
+            "- data/reports/metrics.json: {persist: true}",
+            "dvc.yaml",
+            "persist",
+        ),
+        (r"\Aouts:", "frozen: true\nouts:", f"{INPUT}.dvc", f"{INPUT}.dvc: frozen"),
+        (r"(md5: \w+)", r"\1\n  push: false", f"{INPUT}.dvc", f"{INPUT}.dvc: push"),
+    ],
+)
+def test_what_a_rerun_would_not_prove_is_refused(
+    project: Project, pattern: str, new: str, file: str, finding: str
+) -> None:
+    """Keys of a stage, of an output and of a `.dvc` file; as DVC reads them."""
+    assert exempt(project) == []
+    project.edit(pattern, new, file)
+    (line,) = exempt(project)
+    assert finding in line
+    assert line.endswith("exempts it from being verified; remove it")
+
+
+def test_keys_hidden_in_a_template_are_seen(project: Project) -> None:
+    """What `foreach` and `matrix` make is checked, not what they are made from."""
+    some = "{matrix: {n: [a]}, cmd: 'touch ${item.n}', outs: [{'${item.n}': {persist: true}}]}"
+    project.edit(r"^  split:", f"  some: {some}\n  split:", "dvc.yaml")
+    assert exempt(project) == ["dvc.yaml: some@a: outs: a: persist exempts it from being verified; remove it"]
+
+
+def test_stages_of_another_file_are_refused(project: Project) -> None:
+    """A run without a target passes them over."""
+    project.write("data/more/dvc.yaml", "stages:\n  more: {cmd: touch x, outs: [x]}\n")
+    assert exempt(project) == [
+        "data/more/dvc.yaml: only the stages of dvc.yaml are verified; move more there"
     ]
+
+
+@pytest.mark.parametrize("path", ["data/clean", HOLDOUT])
+def test_data_that_no_stage_makes_is_refused(project: Project, path: str) -> None:
+    """As an input in Git it would prove itself."""
+    project.edit(rf"^      - {path}\n(?!      - stages)", "", "dvc.yaml")
+    assert exempt(project) == [f"dvc.yaml: no stage makes {path}"]
+
+
+def test_stage_that_was_not_run_is_reported(project: Project) -> None:
+    """Its outputs are deleted before, so nothing that was there passes for made."""
+    pipeline = dag.read(project.path)
+    project.edit(r"^  evaluate:", "  evaluate:\n    frozen: true", "dvc.yaml")
+    with pytest.raises(PerenneError, match="evaluate"):
+        verify.rerun(project.path, environment(project.path), pipeline)
+    assert not (project.path / METRICS).exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["stages: [", "stages: {a: 5}", "[" * 3000, "stages: {a: {cmd: x, what: y}}"]
+)
+def test_pipeline_that_cannot_be_read_is_one_line(project: Project, text: str) -> None:
+    """Whoever wrote it."""
+    project.write("dvc.yaml", text)
+    with pytest.raises(PerenneError, match=r"^dvc\.yaml: .+\Z"):
+        dag.read(project.path)
 
 
 @pytest.mark.parametrize("dep", [HOLDOUT, "data/clean", "data/incoming/visits.csv", "notes.txt"])
@@ -203,10 +322,10 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
 
 def test_split_that_overlaps_is_reported(project: Project) -> None:
     """By the rows, though the stage itself reports no error."""
-    assert verify.mixed(project.path) == []
+    assert parts.mixed(project.path) == []
     project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", CUT)
     assert project.repro("split") == ["split"]
-    assert verify.mixed(project.path) == [
+    assert parts.mixed(project.path) == [
         "data/split/train.parquet: goes to 2021-03, with labels 0 period(s) late; "
         "the holdout begins after 2021-02"
     ]
@@ -235,7 +354,7 @@ def test_parts_are_apart_by_the_rows_own_time(
     project.edit("label_delay: 0", f"label_delay: {delay}", "data/cases/tiny/contract.yaml")
     rows(project, TRAIN, *train)
     rows(project, HOLDOUT, *holdout)
-    lines = verify.mixed(project.path)
+    lines = parts.mixed(project.path)
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 
@@ -269,4 +388,37 @@ def test_rows_must_be_those_of_their_time(
     """Rows of the holdout under another date, without any, or in a column of their own, are reported."""
     rows(project, TRAIN, "2021-03")
     pq.write_table(change(pq.read_table(project.path / TRAIN)), project.path / TRAIN)
-    assert verify.mixed(project.path) == [f"{TRAIN}: {finding}"]
+    assert parts.mixed(project.path) == [f"{TRAIN}: {finding}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (lambda rows: rows.slice(5), "5 row(s) of its periods in data/clean have a label and are not in it"),
+        (
+            lambda rows: pa.concat_tables([rows, rows.slice(0, 3)]),
+            "3 row(s) are not among those of their periods in data/clean",
+        ),
+        (
+            lambda rows: rows.set_column(2, "size", pc.add(rows["size"], 0.25)),
+            "40 row(s) are not among those of their periods in data/clean",
+        ),
+    ],
+    ids=["cut", "repeated", "changed"],
+)
+def test_holdout_is_all_labelled_rows_of_its_periods(
+    project: Project, change: Callable[[pa.Table], pa.Table], finding: str
+) -> None:
+    """No more and no fewer: who chooses among them chooses the verdict."""
+    pq.write_table(change(pq.read_table(project.path / HOLDOUT)), project.path / HOLDOUT)
+    assert finding in parts.mixed(project.path)[0]
+
+
+def test_training_row_counts_as_often_as_it_is_there(project: Project) -> None:
+    """A row twice is another sample, which no stage before the training may make."""
+    rows = pq.read_table(project.path / TRAIN)
+    pq.write_table(pa.concat_tables([rows, rows.slice(0, 2)]), project.path / TRAIN)
+    (line,) = parts.mixed(project.path)
+    assert line == f"{TRAIN}: 2 row(s) are not among those of their periods in data/clean"
+    pq.write_table(rows.slice(2), project.path / TRAIN)
+    assert parts.mixed(project.path) == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perenne.common import notes
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.documents.proof import Proof, ProvenVerdict
 from perenne.gate.gate import gate
@@ -63,6 +63,35 @@ def test_release_is_two_tags_on_the_origin(inside: Project) -> None:
     ]
     history = inside.out("gto history retirement --plain")
     assert history.count("registration") == history.count("assignment") == 2
+
+
+def test_tags_that_cannot_be_read_stop_nothing(inside: Project) -> None:
+    """Pushed by anybody: versions are listed, judged, released and rolled back as if they were not there."""
+    late, deep = "253402300800 +0000", f"x\n\n---\n{'[' * 3000}"
+    for name, date, message in (
+        ("retirement@v7.0.0", late, "x"),
+        ("retirement#prod#7", late, "x"),
+        ("retirement@v1.0.0!", "253402300799 +0000", "x"),
+        ("retirement@v1.0.1", "1600000000 +0000", deep),
+        ("retirement@v1.0.2", "1600000000 +0000", "x\n\n---\na: !!bool x"),
+    ):
+        inside.run("git commit -q --allow-empty -m another")
+        head = inside.out("git rev-parse HEAD").strip()
+        text = f"object {head}\ntype commit\ntag {name}\ntagger Eve <eve@example.org> {date}\n\n{message}\n"
+        made = git.git("hash-object", "-t", "tag", "-w", "--literally", "--stdin", stdin=text)
+        inside.run(f"git update-ref 'refs/tags/{name}' {made} && git push -q origin 'refs/tags/{name}'")
+    improve(inside)
+    assert gate().answer == "eligible"
+    assert let_go().startswith("released retirement@v1.1.0, retirement#prod#8")
+    listed = inside.run("perenne models")
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == [
+        "v1.1.0",
+        "v1.0.0",
+        "v1.0.2",
+        "v1.0.1",
+    ]
+    assert len(listed.stderr.splitlines()) == 5
+    assert inside.out("perenne rollback v1.0.0 --reason test").startswith("retirement@v1.0.0 is in prod")
 
 
 def test_proof_is_what_was_released(inside: Project) -> None:

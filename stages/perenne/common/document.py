@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ValidationError
 
+from perenne.common import strict_json
 from perenne.common.disk import canonical, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.typed import Model, explained
@@ -61,11 +62,7 @@ class Document(Model):
     @classmethod
     def loads(cls, text: str | bytes, name: str) -> Self:
         """Read JSON text; a `PerenneError` says what is wrong in it."""
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise PerenneError(f"{name}: not valid JSON: {error}") from error
-        return cls.from_json(content, name)
+        return cls.from_json(strict_json.loads(text, name), name)
 
     @classmethod
     def load(cls, path: Path) -> Self:

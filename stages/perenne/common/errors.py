@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import cache
 from typing import ClassVar, Never
 
 
@@ -39,6 +40,13 @@ def hint(name: object, valid: Iterable[object]) -> str:
     listed = ", ".join(options)
     nearest = get_close_matches(str(name), options, n=1)
     return f"did you mean {nearest[0]!r}? Valid: {listed}" if nearest else f"valid: {listed}"
+
+
+@cache
+def warn(message: str) -> None:
+    """Print a warning to stderr, in one line; each only once in a process."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"warning: {''.join(c if c.isprintable() else '?' for c in line)}\n")
 
 
 def fail(message: str) -> Never:

@@ -71,6 +71,14 @@ def show(rev: str, path: Path) -> bytes:
     return done.stdout
 
 
+def text(rev: str, path: Path) -> str:
+    """As `show`, as text; a `PerenneError` if it is not UTF-8."""
+    try:
+        return show(rev, path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PerenneError(f"{path} of {rev}: not UTF-8 at byte {error.start}") from error
+
+
 def changes() -> list[str]:
     """The changed and the untracked files, as paths relative to the root of the repository."""
     lines = git("status", "--porcelain", "-z", "--no-renames").split("\0")

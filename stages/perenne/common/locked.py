@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pydantic import ConfigDict, Field
 
 from perenne.common import git, strict_yaml
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import LOCK, PARAMS
+from perenne.common.typed import Model, parse
 
 
 class File(NamedTuple):
@@ -78,38 +81,70 @@ def load(rev: str | None = None) -> Locked:
     """Read the lock of a commit, or of the working tree (None); a `PerenneError` if there is none."""
     if rev is None and not LOCK.exists():
         raise PerenneError(f"{LOCK}: no such file; dvc repro makes it")
-    text = LOCK.read_text(encoding="utf-8") if rev is None else git.show(rev, LOCK).decode()
-    return loads(text, rev or "the working tree")
+    if rev is not None:
+        return loads(git.text(rev, LOCK), rev)
+    return loads(LOCK.read_bytes(), "the working tree")
 
 
-def loads(text: str, rev: str) -> Locked:
+def loads(text: str | bytes, rev: str) -> Locked:
     """Parse the text of a lock; `rev` is what an error calls the commit.
 
     Raises
     ------
     PerenneError
-        If the text is not valid YAML.
+        If the text is not the YAML that DVC writes.
 
     """
-    content = strict_yaml.loads(text, f"{LOCK} of {rev}")
-    return Locked(rev, {name: _stage(stage) for name, stage in content["stages"].items()})
+    name = f"{LOCK} of {rev}"
+    try:
+        content = strict_yaml.loads(text if isinstance(text, str) else text.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise PerenneError(f"{name}: not UTF-8 at byte {error.start}") from error
+    written = parse(_Written, content or {}, name)
+    return Locked(rev, {stage: _stage(entry) for stage, entry in (written.stages or {}).items()})
 
 
-def _stage(content: dict[str, Any]) -> LockedStage:  # as DVC wrote it
-    commands = content.get("cmd", [])
-    params = content.get("params", {})
+class _Lenient(Model):
+    """A part of the lock: DVC may write more into it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Entry(_Lenient):
+    """A file. What is outside the project has an `etag` or the like in place of an MD5."""
+
+    path: str
+    md5: str = ""
+    size: int = 0
+
+
+class _Stage(_Lenient):
+    """A stage as DVC writes it."""
+
+    cmd: str | list[str] = Field(default_factory=list)
+    deps: list[_Entry] = Field(default_factory=list)
+    outs: list[_Entry] = Field(default_factory=list)
+    params: dict[str, dict[str, object] | None] = Field(default_factory=dict)
+
+
+class _Written(_Lenient):
+    """The whole file. One without stages is what DVC leaves where the last stage was removed."""
+
+    stages: dict[str, _Stage] | None = None
+
+
+def _stage(entry: _Stage) -> LockedStage:
     return LockedStage(
-        (commands,) if isinstance(commands, str) else tuple(commands),
-        _files(content.get("deps", [])),
-        _files(content.get("outs", [])),
-        flat(params.get(str(PARAMS), {})),
-        tuple(params),
+        (entry.cmd,) if isinstance(entry.cmd, str) else tuple(entry.cmd),
+        _files(entry.deps),
+        _files(entry.outs),
+        flat(entry.params.get(str(PARAMS)) or {}),
+        tuple(entry.params),
     )
 
 
-def _files(entries: list[dict[str, Any]]) -> dict[str, File]:  # as DVC wrote them
-    # What is outside the project has an `etag` or the like in place of an MD5.
-    return {entry["path"]: File(entry.get("md5", ""), entry.get("size", 0)) for entry in entries}
+def _files(entries: list[_Entry]) -> dict[str, File]:
+    return {entry.path: File(entry.md5, entry.size) for entry in entries}
 
 
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:

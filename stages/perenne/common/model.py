@@ -20,6 +20,7 @@ import pandas as pd
 import skops.io as sio
 from sklearn.pipeline import Pipeline
 
+from perenne.common import strict_json
 from perenne.common.contract import Column, Contract
 from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
@@ -229,11 +230,9 @@ def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, o
 
     """
     try:
-        data, card = path.read_bytes(), json.loads(beside.read_text(encoding="utf-8"))
+        data, card = path.read_bytes(), strict_json.loads(beside.read_bytes(), str(beside))
     except FileNotFoundError as error:
         raise PerenneError(f"{error.filename}: no such file") from error
-    except json.JSONDecodeError as error:
-        raise PerenneError(f"{beside}: not valid JSON: {error}") from error
     sha256 = hashlib.sha256(data).hexdigest()
     expected = card.get("sha256") if isinstance(card, dict) else None
     if sha256 != expected:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from perenne.common import git
+from perenne.common import git, strict_json
 from perenne.common.errors import PerenneError
 
 REF = "refs/notes/perenne"
@@ -154,8 +154,8 @@ def _locked() -> Iterator[None]:
 def _line(text: str, kind: str, name: str, subject: str) -> Line:
     """A line of a note."""
     try:
-        line = json.loads(text)
-    except ValueError:
+        line = strict_json.loads(text, REF)
+    except PerenneError:
         line = None
     if not isinstance(line, dict):
         raise PerenneError(

@@ -37,7 +37,7 @@ def tree(rev: str | None = None) -> dict[str, Any]:
     if rev is None:
         content = strict_yaml.load(PARAMS)
     else:
-        content = strict_yaml.loads(git.show(rev, PARAMS).decode(), title(rev))
+        content = strict_yaml.loads(git.text(rev, PARAMS), title(rev))
     if not isinstance(content, dict):
         raise PerenneError(f"{title(rev)}: expected a mapping, found {content!r:.60}")
     return content
@@ -120,7 +120,7 @@ def contract_of(case: str, rev: str | None = None) -> Contract:
         return read_contract(case)
     path = CASES / case / "contract.yaml"
     name = f"{path} of {rev}"
-    return parse(Contract, strict_yaml.loads(git.show(rev, path).decode(), name), name)
+    return parse(Contract, strict_yaml.loads(git.text(rev, path), name), name)
 
 
 def cut_of(contract: Contract, rev: str | None = None) -> Cut:

@@ -1,7 +1,10 @@
 """YAML read as DVC reads it (YAML 1.2), and strictly.
 
 PyYAML alone follows YAML 1.1: `1e-3` is a string, `no` is False, `2013-05-17` is a date, `0123` is 83, and
-of two equal keys the last wins silently. Each of these has cost somebody an afternoon.
+of two equal keys the last wins silently. Each of these has cost somebody an afternoon. Merge keys are
+refused: what they add would be seen by one reader and not by another.
+
+Somebody else may have written the text, a tag's for example: whatever it is, the error is a `PerenneError`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from typing import Any
 import yaml
 
 from perenne.common.errors import PerenneError
+
+LONGEST = 300  # digits of an integer: no float holds a longer one, and Python cannot print one of 4301
+MOST = 100_000  # values of a text in which aliases are written out: a few lines can stand for billions
 
 
 class Loader(yaml.SafeLoader):
@@ -36,12 +42,19 @@ for tag, pattern, first in (
 
 def _integer(loader: Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
+    if len(text) > LONGEST:
+        raise ValueError(f"an integer of {len(text)} digits")
     return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
 def _mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.value == "<<" and key_node.style is None:
+            raise yaml.MarkedYAMLError(
+                problem="a merge key (<<) is not allowed; write out what it adds",
+                problem_mark=key_node.start_mark,
+            )
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, list | dict):
             raise yaml.MarkedYAMLError(
@@ -74,15 +87,43 @@ def loads(text: str, name: str = "<string>") -> Any:
     {'rate': 0.001, 'day': '2013-05-17', 'flag': 'no'}
 
     """
+    loader: Loader | None = None
     try:
-        return yaml.load(text, Loader)  # noqa: S506 -- Loader is a SafeLoader
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if "*" in text:
+            _bounded(node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise PerenneError(f"{name}{line}: not valid YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        # The last three: a value that does not fit its explicit tag, such as `!!int abc`.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        # All but the first: a value that does not fit its explicit tag, such as `!!int abc`.
         raise PerenneError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise PerenneError(f"{name}: not valid YAML: nested too deeply") from error
+    finally:
+        if loader:
+            loader.dispose()
+
+
+def _bounded(node: yaml.Node) -> None:
+    if _size(node, {}) > MOST:
+        raise ValueError(f"its aliases stand for more than {MOST} values")
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has, those of its aliases included, each as often as it is named."""
+    if id(node) not in known:
+        known[id(node)] = 1  # one that contains itself ends here; it is refused later
+        if isinstance(node, yaml.SequenceNode):
+            known[id(node)] += sum(_size(child, known) for child in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            known[id(node)] += sum(_size(key, known) + _size(value, known) for key, value in node.value)
+    return known[id(node)]
 
 
 def load(path: Path) -> Any:
@@ -99,6 +140,13 @@ class Dumper(yaml.SafeDumper):
     """Quotes what `loads` would read as another type: a hash may look like a number."""
 
     yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if text == "<<" else None)
+
+
+Dumper.add_representer(str, _text)
 
 
 def dumps(value: object) -> str:

@@ -61,7 +61,7 @@ def parse(model: type[M], data: Any, name: str, *, prefix: str = "") -> M:
 
     """
     if not isinstance(data, dict):
-        raise PerenneError(f"{name}: expected a mapping of {', '.join(_keys(model))}, found {data!r}")
+        raise PerenneError(f"{name}: expected a mapping of {', '.join(_keys(model))}, found {data!r:.200}")
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -114,7 +114,7 @@ def _explain(model: type[Model], error: ErrorDetails, prefix: str) -> str:
         case kind:
             said = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
             needed = f"must be {EXPECTED[kind]}" if kind in EXPECTED else said[0].lower() + said[1:]
-            return f"{key}: found {error['input']!r}, {needed}"
+            return f"{key}: found {error['input']!r:.200}, {needed}"
 
 
 def _walk(model: type[Model], loc: Iterable[int | str]) -> tuple[type[Model], list[str]]:

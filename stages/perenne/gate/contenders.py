@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, names
+from perenne.common import model, names, strict_json
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -69,9 +68,12 @@ def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
 
     """
     data = storage.obtain(rev, names.MODEL)
-    card = json.loads(storage.obtain(rev, names.CARD))
+    card = strict_json.loads(storage.obtain(rev, names.CARD), f"{names.CARD} of {rev}")
+    recorded = card.get("sha256") if isinstance(card, dict) else None
+    if recorded is None:
+        raise PerenneError(f"{names.CARD} of {rev}: holds no sha256 of the model")
     actual = hashlib.sha256(data).hexdigest()
-    for expected, source in ((card["sha256"], f"{names.CARD} of {rev}"), (sha256, f"the tag of {name}")):
+    for expected, source in ((recorded, f"{names.CARD} of {rev}"), (sha256, f"the tag of {name}")):
         if expected not in (None, actual):
             raise PerenneError(
                 f"{names.MODEL} of {rev}: its sha256 is {actual}, but {source} says {expected}"

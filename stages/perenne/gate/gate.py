@@ -59,7 +59,6 @@ def gate(
     *,
     base: str | None = None,
     policy_from: str | None = None,
-    intent: Intent | None = None,
     share: bool = False,
     offline: bool = False,
     asker: Asker = "anyone",
@@ -73,8 +72,6 @@ def gate(
     policy_from
         The commit whose params.yaml holds the policy; None: the working tree. A change must not be judged by
         a policy of its own.
-    intent
-        Overrides the policy's.
     share
         Push the look and the verdict.
     offline
@@ -105,7 +102,7 @@ def gate(
     ledger.complete(registry)
     champion = registry.in_stage(PROD)
     challenger = contenders.here(contract)
-    change = between(champion.commit, None, name) if champion else None
+    intent, change = question(rules, champion, name, policy_from)
     rows = batches.read_parquet(HOLDOUT)
     terms = Terms(
         name,
@@ -117,7 +114,7 @@ def gate(
         champion,
         git.commit(base) if base else None,
         change,
-        intent or _intent(rules, change),
+        intent,
     )
     opponents = list(_opponents(challenger, terms))
     if champion and challenger.sha256 == opponents[0].sha256:
@@ -214,11 +211,34 @@ def _opponents(challenger: Loaded, terms: Terms) -> Iterator[Loaded]:
             yield loaded
 
 
-def _intent(rules: Policy, change: Change | None) -> Intent:
-    """The same recipe on newer data must not be worse; anything else must be better."""
+def question(
+    rules: Policy, champion: Version | None, case: str, policy_from: str | None
+) -> tuple[Intent, Change | None]:
+    """Return what the working tree's model has to be, and what changed since the champion.
+
+    The same recipe on newer data must not be worse; anything else must be better.
+
+    Parameters
+    ----------
+    rules
+        The policy, which may ask always the same.
+    champion
+        The version in prod, if there is one.
+    case
+        The case that is judged.
+    policy_from
+        As for `gate`. Its branch is trusted: see `change.between`.
+
+    Raises
+    ------
+    PerenneError
+        If a side has no `dvc.lock`, or no contract of the case that can be read.
+
+    """
+    change = between(champion.commit, None, case, branch=policy_from or "HEAD") if champion else None
     if rules.intent != "auto":
-        return rules.intent
-    return "fresher" if change and change.kind == "patch" else "better"
+        return rules.intent, change
+    return "fresher" if change and change.kind == "patch" else "better", change
 
 
 def _described(rows: pd.DataFrame, contract: Contract) -> Holdout:

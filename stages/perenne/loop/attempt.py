@@ -14,16 +14,14 @@ from typing import NamedTuple
 from perenne.cases.source import source_of
 from perenne.common import git, locked, sections
 from perenne.common.errors import PerenneError
-from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS
+from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.decision import AttemptAnswer, CandidateVerdict, MonitorDecision, OfferedCut
-from perenne.documents.verdict import Intent, Verdict
+from perenne.documents.verdict import Verdict
 from perenne.gate import gate, ledger, policy
 from perenne.gate.gate import SpentError
 from perenne.loop import edit, worktree
-from perenne.registry import reproduce
-
-INTENT: Intent = "fresher"  # newer data and the same recipe: it must not be worse, on matured labels
+from perenne.registry import reproduce, tags
 
 
 class JudgedCandidate(NamedTuple):
@@ -195,8 +193,9 @@ def message(decision: MonitorDecision, candidate: OfferedCut) -> str:
 def _judged(base: str, decision: MonitorDecision, *, share: bool) -> Verdict:
     sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     rules = policy.load(base, contract_of(decision.case).task)
-    needed = (decision.champion.version, INTENT, rules.record(), locked.load().out(HOLDOUT).md5)
+    intent, _ = gate.question(rules, tags.read(decision.case).in_stage(PROD), decision.case, base)
+    needed = (decision.champion.version, intent, rules.record(), locked.load().out(HOLDOUT).md5)
     for known in ledger.verdicts(sha256):
         if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
             return known
-    return gate.gate(policy_from=base, intent=INTENT, share=share, offline=True, asker="own")
+    return gate.gate(policy_from=base, share=share, offline=True, asker="own")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import NamedTuple
 
 import pandas as pd
 
+from perenne.common import locked
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -53,8 +53,8 @@ def current(case: str) -> Champion:
 def importance(rev: str) -> dict[str, float]:
     """The permutation importance of each feature, from the plots of a commit; empty if there are none."""
     try:
-        listing = json.loads(storage.obtain(rev, PLOTS))
-        (md5,) = [entry["md5"] for entry in listing if entry["relpath"] == IMPORTANCE.name]
+        listing = storage.listing(locked.load(rev).out(PLOTS).md5, f"{PLOTS} of {rev[:7]}")
+        md5 = listing[IMPORTANCE.name]
         text = storage.named(md5, f"{IMPORTANCE} of {rev[:7]}").decode()
     except (PerenneError, ValueError):  # it orders reasons, and decides nothing
         return {}

@@ -47,8 +47,7 @@ def opened(commit: str) -> Iterator[Path]:
         try:
             git.git("worktree", "add", "--quiet", "--detach", str(top), commit)
             folder = top / below
-            reproduce.configure(folder, own_cache=False)
-            reproduce.bring_inputs(folder)
+            reproduce.bring_inputs(folder, own_cache=False)
             _copy_inputs(here, folder)
             with _absolute(), chdir(folder):
                 yield folder

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import locked
+from perenne.common import git, locked
 from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
 from perenne.common.locked import Locked
-from perenne.common.names import MODEL
+from perenne.common.names import LOCK, MODEL
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import ChangeKind
 
@@ -24,15 +25,19 @@ class Change(NamedTuple):
     """How large a change is, as in semantic versioning, and what changed.
 
     `major`: callers must send other rows, or the answer means something else. `minor`: code, environment,
-    estimator or hyperparameters. `patch`: the same recipe on other data.
+    estimator or hyperparameters. `patch`: the same recipe on other data. The recipe is the same where a build
+    with it gives the same bytes, whatever else is written in the code.
     """
 
     kind: ChangeKind
     reasons: tuple[str, ...]
 
 
-def between(old: str, new: str | None, case: str) -> Change:
+def between(old: str, new: str | None, case: str, *, branch: str = "HEAD") -> Change:
     """Return what changed from a commit to another, or to the working tree (None).
+
+    It decides which question is asked of a model, and the number of its version: everybody who has to know
+    asks here.
 
     Parameters
     ----------
@@ -42,6 +47,9 @@ def between(old: str, new: str | None, case: str) -> Change:
         Another one; None: the working tree.
     case
         Whose contracts are compared.
+    branch
+        A commit whose history is trusted: see `same_model`. Of a change that is judged it is the commit
+        below, or the change could call its own recipe the old one.
 
     Raises
     ------
@@ -52,10 +60,38 @@ def between(old: str, new: str | None, case: str) -> Change:
     before, after = locked.load(old), locked.load(new)
     contract = tuple(inputs(contract_of(case, old), contract_of(case, new)))
     of_data = _of_data(before, after)
-    recipe = tuple(_recipe(before, after, of_data))
+    model = _model(before)
+    same = model is not None and model == _model(after)
+    recipe = () if same else tuple(_recipe(locked.load(same_model(old, branch)), after, of_data))
     data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
     kind: ChangeKind = "major" if contract else "minor" if recipe else "patch"
     return Change(kind, contract + recipe + data)
+
+
+def same_model(old: str, branch: str) -> str:
+    """Return the newest commit of a branch whose lock makes the model of a commit; that commit if none does.
+
+    Its recipe made the same bytes, so it is the same recipe, even if a comment in the code differs. Only the
+    first parents count: what was merged was proven as it was merged, and no commit within it.
+    """
+    model = _model(locked.load(old))
+    if model is None:
+        return old
+    listed = git.git("rev-list", "--first-parent", "--end-of-options", f"{old}..{branch}", "--", str(LOCK))
+    for commit in listed.split():
+        try:
+            # Most locks need not be parsed, which takes a tenth of a second.
+            if model.encode() in git.show(commit, LOCK) and _model(locked.load(commit)) == model:
+                return commit
+        except PerenneError:  # a lock that was removed, or that nobody can read
+            continue
+    return old
+
+
+def _model(lock: Locked) -> str | None:
+    """The MD5 of the model; None if no stage of the lock makes it."""
+    made = (stage.outs.get(str(MODEL)) for stage in lock.stages.values())
+    return next((file.md5 for file in made if file and file.md5), None)
 
 
 def inputs(old: Contract, new: Contract) -> list[str]:

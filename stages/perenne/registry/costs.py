@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from pydantic import TypeAdapter, ValidationError
+
 from perenne.common import notes
+from perenne.common.errors import PerenneError, warn
 
 KIND = "lock"
+_COSTS = TypeAdapter(dict[str, tuple[float, float]])
 
 
 def record(lock: bytes, costs: Mapping[str, tuple[float, float]]) -> None:
@@ -46,13 +50,12 @@ def recorded(lock: bytes) -> dict[str, tuple[float, float]]:
     Returns
     -------
     dict
-        Stage -> seconds and megabytes (1e6 bytes); empty if unknown.
-
-    Raises
-    ------
-    PerenneError
-        If a record cannot be read.
+        Stage -> seconds and megabytes (1e6 bytes); empty if unknown, or if the record cannot be read.
 
     """
-    lines = notes.read(KIND, hashlib.sha256(lock).hexdigest())
-    return {stage: (cost[0], cost[1]) for stage, cost in lines[0].items()} if lines else {}
+    try:
+        lines = notes.read(KIND, hashlib.sha256(lock).hexdigest())
+        return _COSTS.validate_python(lines[0]) if lines else {}
+    except (PerenneError, ValidationError) as error:  # what a run has cost decides nothing
+        warn(f"the costs of an earlier run cannot be read: {error}")
+        return {}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
-from perenne.common import git
+from perenne.common import git, strict_json
 from perenne.common.errors import PerenneError
 from perenne.common.names import MODEL
 from perenne.registry import storage, tags
@@ -56,7 +55,7 @@ def write(version: Version, out: Path, *, require_signed: bool) -> str:
     actual = hashlib.sha256(data).hexdigest()
     for expected, by in (
         (proven, f"its tag {version.tag}"),
-        (json.loads(card)["sha256"], f"its {CARD.name}"),
+        (_recorded(card), f"its {CARD.name}"),
     ):
         if actual != expected:
             raise PerenneError(f"{MODEL} of {version.tag}: its sha256 is {actual}, but {by} says {expected}")
@@ -84,6 +83,12 @@ def signed(tag: str) -> None:
         git.git("verify-tag", f"refs/tags/{tag}")
     except PerenneError as error:
         raise PerenneError(f"{tag}: no good signature: {error}") from error
+
+
+def _recorded(card: bytes) -> object:
+    """The sha256 in a model card; None if there is none."""
+    content = strict_json.loads(card, CARD.name)
+    return content.get("sha256") if isinstance(content, dict) else None
 
 
 def _replace(path: Path, content: bytes) -> None:

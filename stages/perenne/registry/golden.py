@@ -59,7 +59,7 @@ def recorded(version: Version) -> dict[int, float]:
         )
     scores = {}
     for row, score in golden.items():
-        if not isinstance(score, int | float):
+        if not isinstance(score, int | float) or row < 0:
             raise PerenneError(f"{version.tag}: golden.{row}: found {score!r}, must be a score by its row")
         scores[row] = float(score)
     return scores

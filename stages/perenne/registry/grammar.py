@@ -26,6 +26,7 @@ TAG = re.compile(
     rf"(?:(?:@(?P<version>v{SEMVER})|#(?P<stage>{NAME}))(?P<cancel>!?)|@deprecated)"
     r"(?:#(?P<counter>[0-9]+))?"
 )
+LONGEST = 250  # characters: as in a file's name; Python cannot print a number of more than 4300 digits
 
 
 class Name(NamedTuple):
@@ -43,8 +44,9 @@ def parse(tag: str) -> Name | None:
     >>> parse("retirement#prod!#8")
     Name(model='retirement', kind='unassign', subject='prod', counter=8)
     >>> parse("v1.2.0")
+    >>> parse(f"retirement#prod#{'9' * 5000}")
     """
-    match = TAG.fullmatch(tag)
+    match = TAG.fullmatch(tag) if len(tag) <= LONGEST else None
     if not match:
         return None
     kinds: tuple[Kind, Kind] = ("register", "deregister") if match["version"] else ("assign", "unassign")

@@ -14,14 +14,7 @@ MAIN = ("log_loss", "roc_auc", "mae", "rmse")  # the table has room for these; t
 
 
 def models(name: str) -> list[VersionRow]:
-    """Return one row for each registered version of a model, the newest first.
-
-    Raises
-    ------
-    PerenneError
-        If a proof cannot be read.
-
-    """
+    """Return one row for each registered version of a model, the newest first."""
     registry = tags.read(name)
     newest = sorted(registry.versions, key=lambda version: version.at, reverse=True)
     return [_row(version, registry) for version in newest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,27 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, cast
 
-from perenne import forge
 from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.common.names import REQUIREMENTS
+from perenne.registry import variables
 from perenne.registry.meter import Cost, Meter
 
-CACHE_HERE = "the-cache-it-was-cloned-from"  # the clone's name for the cache of this project
-
-# Variables that would point the clone's commands to this project's environment, modules, pipeline or
-# makefile. uv prefers VIRTUAL_ENV to the .venv beside it: `make venv` in the clone would change the user's.
-OURS = (
-    *("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"),
-    *("DVC_ROOT", "DVC_STAGE"),
-    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
-)
-
-# Secrets of the runner: the stages, and the packages they use, must not see them.
-SECRETS = (*forge.SECRETS, "DVC_CONFIG", "SIGNING_KEY")
-
 Environment = dict[str, str]
+RemoteSettings = dict[str, object]  # as DVC reads them
 
 
 @contextmanager
@@ -70,20 +58,21 @@ def checkout(rev: str) -> Iterator[Path]:
         quiet(["git", "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", commit], clone, own)
         if not (folder / ".dvc").is_dir():
             raise PerenneError(f"{rev} has no folder .dvc: it does not use DVC")
-        configure(folder, own_cache=True)
-        bring_inputs(folder)
+        bring_inputs(folder, own_cache=True)
         yield folder
 
 
-def configure(folder: Path, *, own_cache: bool) -> None:
-    """Configure a clone's DVC: this project's remotes with local settings, and its own cache or this one.
+def configure(folder: Path, *, own_cache: bool, remotes: bool = True) -> None:
+    """Configure a clone's DVC: its own cache or this one, and this project's remotes with local settings.
 
     Parameters
     ----------
     folder
-        The project's folder in the clone. Its local DVC configuration is written.
+        The project's folder in the clone. Its local DVC configuration is written anew.
     own_cache
         Use a cache in the clone, instead of this project's.
+    remotes
+        Without them nothing in the clone tells where data are, and with which key: stages can read it.
 
     Raises
     ------
@@ -93,16 +82,25 @@ def configure(folder: Path, *, own_cache: bool) -> None:
     """
     from dvc.config import Config, ConfigError
 
+    local = folder / ".dvc" / "config.local"
+    local.unlink(missing_ok=True)  # the one that was written before, or one that the commit has
     try:
-        here, there = Config(".dvc"), Config(str(folder / ".dvc"))
+        here = Config(".dvc")
         # Paths in `here` are absolute: a relative remote would be beside the clone.
-        cache = str(Path(here["cache"].get("dir", ".dvc/cache")).absolute())
-        with there.edit("local") as settings:
-            settings["remote"] = here["remote"] | {CACHE_HERE: {"url": cache}}
-            settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
-            settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else cache
+        with Config(str(folder / ".dvc")).edit("local") as settings:
+            if remotes:
+                settings["remote"] = dict(here["remote"])
+                settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
+            settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else _cache()
     except ConfigError as error:
         raise PerenneError(f".dvc/config: {error}") from error
+
+
+def _cache() -> str:
+    """The cache of this project."""
+    from dvc.config import Config
+
+    return str(Path(Config(".dvc")["cache"].get("dir", ".dvc/cache")).absolute())
 
 
 def has_remote() -> bool:
@@ -112,36 +110,68 @@ def has_remote() -> bool:
     return "remote" in Config(".dvc")["core"]
 
 
-def bring_inputs(folder: Path) -> None:
+def bring_inputs(folder: Path, *, own_cache: bool) -> None:
     """Fetch the data of the commit's `.dvc` files, from this project's cache or else its remote.
+
+    Afterwards a clone with a cache of its own knows neither: the stages could read where they are.
 
     Parameters
     ----------
     folder
-        The project's folder in a clone that `configure` has set up.
+        The project's folder in a clone. Its local DVC configuration is written.
+    own_cache
+        As for `configure`.
 
     Raises
     ------
     PerenneError
-        If data is in neither.
+        If data is in neither, or a configuration of DVC cannot be read.
 
     """
-    own = _own(folder)
-    listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, own)
+    listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, _own(folder))
     targets = [name for name in listed.split("\0") if name]
+    configure(folder, own_cache=own_cache, remotes=not own_cache)
     if not targets:
         return
-    with_dvc = own | {"PATH": _path(Path(sys.executable).parent, own)}
     try:
-        dvc(folder, with_dvc, "pull", "--remote", CACHE_HERE, "--", *targets)
+        _stored(folder, {"url": _cache()}, "pull", *targets)
     except PerenneError:
         try:
-            dvc(folder, with_dvc, "pull", "--", *targets)
+            _stored(folder, _remote(), "pull", *targets)
         except PerenneError as error:
             raise PerenneError(
                 "data of the commit's .dvc files is neither in the cache nor in the remote; "
                 f"dvc push it from where it was added: {error}"
             ) from error
+
+
+def _remote() -> RemoteSettings:
+    """The settings of this project's default remote; paths are absolute."""
+    from dvc.config import Config
+
+    here = Config(".dvc")
+    name = here["core"].get("remote")
+    if name not in here["remote"]:
+        raise PerenneError("DVC has no default remote")
+    return dict(here["remote"][name])
+
+
+def _stored(folder: Path, remote: RemoteSettings, command: str, *targets: str) -> None:
+    """Pull or push data of a clone by this project's DVC, which alone may know the remote and its keys."""
+    from dvc.config import Config
+
+    # No commit can know this name. Of a remote that it knows, its own settings would be added to these.
+    name = f"remote-{secrets.token_hex(8)}"
+    own = _own(folder) | variables.storage()
+    own["PATH"] = _path(Path(sys.executable).parent, own)
+    there = Config(str(folder / ".dvc"))
+    try:
+        with there.edit("local") as settings:
+            settings["remote"] = settings["remote"] | {name: remote}
+        dvc(folder, own, command, "--remote", name, "--", *targets)
+    finally:
+        with there.edit("local") as settings:
+            del settings["remote"][name]
 
 
 def environment(folder: Path) -> Environment:
@@ -158,7 +188,7 @@ def environment(folder: Path) -> Environment:
     Returns
     -------
     dict
-        All variables of the clone's commands, without the secrets of this process.
+        All variables of the clone's commands: those of `variables.stages`.
 
     Raises
     ------
@@ -170,18 +200,15 @@ def environment(folder: Path) -> Environment:
     locks = [path.read_bytes() for path in (REQUIREMENTS, folder / REQUIREMENTS) if path.exists()]
     if len(locks) == 2 and locks[0] == locks[1]:
         return own | {"PATH": _path(Path(sys.executable).parent, own)}
-    failed = shown(["make", "venv", f"PYTHON={sys.executable}"], folder, own)
+    failed = shown(["make", "venv", f"PYTHON={sys.executable}"], folder, own | variables.packages())
     if failed:
         raise PerenneError(f"{REQUIREMENTS} of the commit differs, and make venv fails: {failed[-1]}")
     return own | {"PATH": _path(folder / ".venv" / "bin", own)}
 
 
 def _own(folder: Path) -> Environment:
-    """The variables here without those that point to this project; DVC's scratch folder is in the clone."""
-    ours = {*OURS, *SECRETS, *git.git("rev-parse", "--local-env-vars").split()}
-    config = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")  # may hold a token; rev-parse does not list these
-    kept = {name: v for name, v in os.environ.items() if name not in ours and not name.startswith(config)}
-    return kept | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
+    """The variables of a clone's commands; DVC's scratch folder is in the clone."""
+    return variables.stages() | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
 
 
 def _path(first: Path, own: Environment) -> str:
@@ -238,10 +265,10 @@ def keep(folder: Path, env: Environment, *, push: bool = False) -> None:
         If DVC fails: the line in which it says why.
 
     """
-    configure(folder, own_cache=False)
+    configure(folder, own_cache=False, remotes=False)
     dvc(folder, env, "commit", "--force")
     if push:
-        dvc(folder, env, "push")
+        _stored(folder, _remote(), "push")
 
 
 def why(lines: list[str]) -> str:
@@ -284,6 +311,7 @@ def shown(command: list[str], folder: Path, env: Environment, meter: Meter | Non
 
     """
     meter = meter or Meter()
+    variables.hide()
     # A session of its own, so that all its processes can be ended.
     with subprocess.Popen(  # noqa: S603 -- no shell of ours
         command,

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perenne.common import locked
+from pydantic import TypeAdapter, ValidationError
+
+from perenne.common import locked, strict_json
 from perenne.common.errors import PerenneError
+from perenne.registry.workspace import line
 
 if TYPE_CHECKING:
     from dvc.data_cloud import Remote
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 # The loggers that say why a file was not transferred: DVC's own errors do not.
 LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+LISTING = TypeAdapter(list[dict[str, str]])
 MOST_SHOWN = 200  # characters of a reason that a server gives
 
 
@@ -162,9 +166,35 @@ def named(md5: str, name: str) -> bytes:
     raise PerenneError(f"{name}: not in the cache {where}; perenne restore VERSION makes it again")
 
 
+def listing(md5: str, name: str) -> dict[str, str]:
+    """Return the MD5 of each file of a folder, by its path in the folder.
+
+    Parameters
+    ----------
+    md5, name
+        As for `named`.
+
+    Raises
+    ------
+    PerenneError
+        As `named`, and if it is not a listing as DVC writes it.
+
+    """
+    content = strict_json.loads(named(md5, name), name)
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in LISTING.validate_python(content, strict=True)}
+    except (ValidationError, KeyError) as error:
+        raise PerenneError(f"{name}: not the listing of a folder as DVC writes it") from error
+
+
 def _used(repo: Repo, *commits: str) -> set[HashInfo]:
     """What is in DVC in the working tree, or in a commit."""
-    used = repo.used_objs(revs=list(commits)) if commits else repo.used_objs()
+    try:
+        used = repo.used_objs(revs=list(commits)) if commits else repo.used_objs()
+    except Exception as error:  # whatever DVC makes of a text that somebody else wrote
+        raise PerenneError(
+            f"dvc: the data of {', '.join(commits) or 'the working tree'}: {line(error)}"
+        ) from error
     return {info for infos in used.values() for info in infos}
 
 

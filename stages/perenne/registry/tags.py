@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import NamedTuple
 
 from perenne.common import git
-from perenne.common.errors import PerenneError, hint
+from perenne.common.errors import PerenneError, hint, warn
 from perenne.documents.proof import Proof
 from perenne.registry import seen
 from perenne.registry.grammar import Kind, Name, is_name, parse, precedence
@@ -20,10 +20,12 @@ FIELDS = (
     "%(*objecttype)",  # empty for a lightweight tag
     "%(*objectname)",
     "%(taggername) %(taggeremail)",
-    "%(taggerdate:iso-strict)",
+    "%(taggerdate:raw)",  # in any other form, a date that Git cannot hold ends the whole list
     "%(contents:signature)",
     "%(contents)",
 )
+
+NO_YEAR = 3000  # no clock is set so late, and each tag that is made must be dated after all others
 
 
 class TagEvent(NamedTuple):
@@ -60,15 +62,14 @@ class Version(NamedTuple):
     def proof(self) -> Proof | None:
         """The proof in the tag's message, None without one; parsed on each use, which takes 4 ms.
 
-        Raises
-        ------
-        PerenneError
-            If it cannot be read. Listing versions does not read it.
-
+        Anybody who can push may have written it. One that cannot be read says nothing, and costs a warning.
+        Listing versions does not read it.
         """
-        if self.proof_text is None:
+        try:
+            return self._proof()
+        except PerenneError as error:
+            warn(f"{error}; it says nothing")
             return None
-        return Proof.from_yaml(self.proof_text, f"the proof in the tag {self.tag}")
 
     @property
     def sha256(self) -> str:
@@ -80,12 +81,17 @@ class Version(NamedTuple):
             If the tag holds no proof or no sha256, or the proof cannot be read.
 
         """
-        proof = self.proof
+        proof = self._proof()
         if proof is None:
             raise PerenneError(f"{self.tag}: the tag holds no proof; perenne release makes tags that do")
         if proof.model.sha256 is None:
             raise PerenneError(f"{self.tag}: the tag holds no sha256 of the model, so it proves nothing")
         return proof.model.sha256
+
+    def _proof(self) -> Proof | None:
+        if self.proof_text is None:
+            return None
+        return Proof.from_yaml(self.proof_text, f"the proof in the tag {self.tag}")
 
 
 class Assignment(NamedTuple):
@@ -204,7 +210,7 @@ def read(name: str) -> Registry:
     Parameters
     ----------
     name
-        The model, which is the case.
+        The model, which is the case. One of its tags that cannot be read says nothing, and costs a warning.
 
     Raises
     ------
@@ -219,7 +225,7 @@ def read(name: str) -> Registry:
     listed = git.git("for-each-ref", f"--format={'%00'.join(FIELDS)}%00", "refs/tags").split("\0")
     tags = [listed[i : i + len(FIELDS)] for i in range(0, len(listed) - 1, len(FIELDS))]
     parsed = [(tag, fields) for ref, *fields in tags if (tag := parse(ref.strip())) and tag.model == name]
-    events = [_event(tag, *fields) for tag, fields in parsed if _counts(tag, *fields)]
+    events = [event for tag, fields in parsed if (event := _event(tag, *fields))]
     # The others do not count, but their names are taken.
     counter = max((tag.counter for tag, _ in parsed), default=0)
     return Registry(name, tuple(sorted(events, key=_order)), counter + 1)
@@ -285,16 +291,33 @@ def ids(remote: str | None = None) -> dict[str, str]:
     return {ref.removeprefix("refs/tags/"): name for name, ref in pairs}
 
 
-def _counts(name: Name, tag: str, kind: str, _commit: str, _who: str, at: str, *_: str) -> bool:
-    """Whether it is an annotated tag of a commit, dated, and under the name that it was made with."""
-    return parse(tag) == name and kind == "commit" and at != ""
-
-
 def _event(
-    name: Name, tag: str, _kind: str, commit: str, who: str, at: str, signature: str, text: str
-) -> TagEvent:
-    message = text.removesuffix(signature)
-    return TagEvent(tag, *name[1:], commit, datetime.fromisoformat(at), who, message, bool(signature))
+    name: Name, tag: str, kind: str, commit: str, who: str, at: str, signature: str, text: str
+) -> TagEvent | None:
+    """What a tag says; nothing, unless it is an annotated tag of a commit, under its own name, and dated."""
+    if parse(tag) != name or kind != "commit" or not at:
+        return None
+    moment = _moment(at)
+    if moment is None:
+        warn(f"the tag {tag} says nothing: it is dated {at}, and no tag could be dated later")
+        return None
+    return TagEvent(tag, *name[1:], commit, moment, who, text.removesuffix(signature), bool(signature))
+
+
+def _moment(raw: str) -> datetime | None:
+    """A date as Git keeps it, seconds and time zone; None if it is no date, or one that no clock shows.
+
+    >>> _moment("1600000000 +0230").isoformat(), _moment("253402300800 +0000"), _moment("0 +9999")
+    ('2020-09-13T14:56:40+02:30', None, None)
+    """
+    seconds, _, zone = raw.partition(" ")
+    try:
+        hours, minutes = divmod(int(zone[1:]), 100)
+        offset = timedelta(hours=hours, minutes=minutes) * (-1 if zone.startswith("-") else 1)
+        moment = datetime.fromtimestamp(int(seconds), timezone(offset))
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment if moment.year < NO_YEAR else None
 
 
 def _version(name: str, event: TagEvent) -> Version:

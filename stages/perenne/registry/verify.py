@@ -9,25 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import chdir
 from pathlib import Path, PurePath
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from perenne.common import batches, git, locked, params, periods, strict_yaml
-from perenne.common.contract import Contract, read_contract
+from perenne.common import git, locked, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
-from perenne.common.names import CLEAN, DAG, HIDDEN, HOLDOUT, LOCK, MODEL, TRAIN
-from perenne.registry import costs
+from perenne.common.names import DAG, LOCK, MODEL, PARAMS, TRAIN
+from perenne.registry import costs, dag, imports
+from perenne.registry.dag import Dag, StageOfDag
+from perenne.registry.meter import Cost
+from perenne.registry.parts import mixed
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
 
-KNOWN = f"{HIDDEN}known"  # a column beside those of the contract
 STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 
 
@@ -50,11 +45,12 @@ def verify(rev: str = "HEAD") -> str:
     """
     commit = git.commit(rev)
     with checkout(commit) as folder:
+        pipeline = dag.read(folder)
+        _raise(exempt(folder, pipeline))
         env = environment(folder)
-        names = stages(folder, env)
-        _raise([*stale(folder, env, names), *gone(folder, names)])
-        _raise([*exempt(folder), *other_data(folder, commit)])
-        measured = run(folder, env)
+        _raise([*stale(folder, env, pipeline), *gone(folder, pipeline)])
+        _raise(other_data(folder, commit))
+        measured = rerun(folder, env, pipeline)
         lock = git.show(commit, LOCK)
         findings = differences(lock, (folder / LOCK).read_bytes()) + mixed(folder)
         _raise(findings + dependent(folder, env, commit))
@@ -68,12 +64,37 @@ def _raise(findings: list[str]) -> None:
         raise PerenneError("\n       ".join(findings))
 
 
-def stages(folder: Path, env: Environment) -> list[str]:
-    """Return the names of a clone's stages, as DVC reads them from its `dvc.yaml`."""
-    return dvc(folder, env, "stage", "list", "--name-only").split()
+def rerun(folder: Path, env: Environment, pipeline: Dag) -> dict[str, Cost]:
+    """Delete all that the stages make, run every stage, and see that each has run; return what each cost.
+
+    Parameters
+    ----------
+    folder
+        The project's folder in a clone.
+    env
+        From `reproduce.environment`.
+    pipeline
+        The clone's pipeline.
+
+    Raises
+    ------
+    PerenneError
+        If a stage fails, or was not run, or one of its outputs is not there.
+
+    """
+    for path in pipeline.outs:
+        made = folder / path
+        if made.is_dir() and not made.is_symlink():
+            shutil.rmtree(made)
+        else:
+            made.unlink(missing_ok=True)
+    measured = run(folder, env)
+    _raise([f"{name}: was not run" for name in pipeline.stages if name not in measured])
+    _raise([f"{path}: was not made" for path in sorted(pipeline.outs) if not (folder / path).exists()])
+    return measured
 
 
-def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
+def stale(folder: Path, env: Environment, pipeline: Dag) -> list[str]:
     """Return how the stages, their commands or inputs differ from the commit's lock; no stage is run.
 
     Parameters
@@ -82,8 +103,8 @@ def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
         The project's folder in a clone.
     env
         From `reproduce.environment`.
-    names
-        From `stages`.
+    pipeline
+        The clone's pipeline.
 
     Returns
     -------
@@ -93,34 +114,63 @@ def stale(folder: Path, env: Environment, names: list[str]) -> list[str]:
     """
     if not (folder / LOCK).exists():
         return [STALE]
-    status = json.loads(dvc(folder, env, "status", "--json"))
     known = _locked(folder)
-    changed = [name for name in names if name not in known]
-    for stage in names:
+    changed = [name for name in pipeline.stages if name not in known]
+    status = json.loads(dvc(folder, env, "status", "--json"))
+    for stage in pipeline.stages:
         for change in status.get(stage, []):
             if isinstance(change, dict):
                 deps = change.get("changed deps", {})
                 changed += [f"{stage}: {dep}" for dep, how in deps.items() if how != "deleted"]
             elif change == "changed command":
                 changed.append(f"{stage}: cmd")
-    return [f"{STALE} ({', '.join(changed)})"] if changed else []
+        changed += [f"{stage}: {what}" for what in _not_listed(known.get(stage), pipeline.stages[stage])]
+    return [f"{STALE} ({', '.join(dict.fromkeys(changed))})"] if changed else []
 
 
-def gone(folder: Path, names: list[str]) -> list[str]:
+def _not_listed(before: LockedStage | None, stage: StageOfDag) -> list[str]:
+    """What a lock has of a stage that `dvc.yaml` does not list any more: DVC does not compare that."""
+    if before is None:
+        return []
+    keys = stage.params.get(str(PARAMS), frozenset())
+    params = [
+        f"{PARAMS} {key}"
+        for key in before.params
+        if str(PARAMS) in stage.params and keys and not any(f"{key}.".startswith(f"{k}.") for k in keys)
+    ]
+    files = (before.deps.keys() - stage.deps) | (set(before.params_files) - stage.params.keys())
+    outs = before.outs.keys() ^ stage.outs
+    return [*sorted(files), *sorted(outs), *params]
+
+
+def gone(folder: Path, pipeline: Dag) -> list[str]:
     """Return the entries of the lock without a stage: DVC keeps them, so they would prove themselves."""
-    left = sorted(_locked(folder).keys() - set(names)) if (folder / LOCK).exists() else []
+    left = sorted(_locked(folder).keys() - pipeline.stages.keys()) if (folder / LOCK).exists() else []
     return [f"{LOCK}: {name} is not a stage of {DAG} any more; remove it there too" for name in left]
 
 
-def exempt(folder: Path) -> list[str]:
-    """Return the stages that a forced run would skip (frozen), or that run in another folder (wdir)."""
-    dag = strict_yaml.load(folder / DAG).get("stages", {})
-    return [
-        f"{DAG}: {name}: {key} exempts it from being verified; remove it"
-        for name, stage in dag.items()
-        for key in ("frozen", "wdir")
-        if key in stage or key in stage.get("do", {})
-    ]
+def exempt(folder: Path, pipeline: Dag) -> list[str]:
+    """Return what would not be verified: keys of the pipeline that take something out, code that is no dep.
+
+    The deps of a stage are not believed. Its imports are followed, by this code and not by the commit's.
+    """
+    return [*pipeline.refused, *undeclared(folder, pipeline)]
+
+
+def undeclared(folder: Path, pipeline: Dag) -> list[str]:
+    """Return the files that a stage runs and that are not among its deps: DVC would not see them change."""
+    params = locked.flat(strict_yaml.load(folder / PARAMS)) if (folder / PARAMS).exists() else {}
+    findings: list[str] = []
+    for name, stage in pipeline.stages.items():
+        keys = tuple(f"{key}." for key in stage.params.get(str(PARAMS), ()))
+        values = [value for key, value in params.items() if f"{key}.".startswith(keys)]
+        known = stage.deps | pipeline.outs
+        findings += [
+            f"{DAG}: {name}: runs {path}, which is not among its deps; add it"
+            for path in sorted(imports.run_by(folder, stage.commands, values))
+            if not known & {path, *map(str, PurePath(path).parents)}
+        ]
+    return findings
 
 
 def other_data(folder: Path, commit: str) -> list[str]:
@@ -175,8 +225,7 @@ def differences(before: bytes, after: bytes) -> list[str]:
     if before == after:
         return []
     old, new = (
-        locked.loads(text.decode(), rev).stages
-        for text, rev in ((before, "the commit"), (after, "the rerun"))
+        locked.loads(text, rev).stages for text, rev in ((before, "the commit"), (after, "the rerun"))
     )
     changed = [
         f"{name}: {path} is not what the commit reproduces"
@@ -185,72 +234,6 @@ def differences(before: bytes, after: bytes) -> list[str]:
         if name not in new or file != new[name].outs.get(path)
     ]
     return changed or [STALE]
-
-
-def mixed(folder: Path) -> list[str]:
-    """Return how the training rows and the holdout overlap or differ from the clean data, by their rows.
-
-    Parameters
-    ----------
-    folder
-        The project's folder in a clone whose stages were run.
-
-    Returns
-    -------
-    list of str
-        One line for each finding; empty if there is none.
-
-    Raises
-    ------
-    PerenneError
-        If the clone's params or contract cannot be read.
-
-    """
-    with chdir(folder):
-        p = params.load("split")
-        contract = read_contract(p.case)
-        as_of = periods.parse(p.split.as_of, contract.period, "params.yaml: split.as_of")
-        return list(_mixed(contract, as_of, as_of - p.split.holdout))
-
-
-def _mixed(contract: Contract, as_of: pd.Period, known: pd.Period) -> Iterator[str]:
-    """As `mixed`, in the current folder; `known` is the last period before the holdout."""
-    ends = {}
-    for path in (TRAIN, HOLDOUT):
-        if not path.exists():
-            yield f"{path}: no stage makes it"
-            return
-        if not pq.read_schema(path).equals(batches.schema(contract)):
-            yield f"{path}: its columns are not those of the contract"
-            return
-        of = periods.of(
-            pq.read_table(path, columns=[contract.time])[contract.time].to_pandas(), contract.period
-        )
-        if not len(of) or of.isna().any():
-            yield f"{path}: every row must have its {contract.time}, and one must be there"
-            return
-        ends[path] = of.min(), of.max()
-    late = f"with labels {contract.label_delay} period(s) late"
-    if ends[TRAIN][1] + contract.label_delay > known:
-        yield f"{TRAIN}: goes to {ends[TRAIN][1]}, {late}; the holdout begins after {known}"
-    if ends[HOLDOUT][0] <= known:
-        yield f"{HOLDOUT}: begins in {ends[HOLDOUT][0]}, must begin after {known}"
-    if ends[HOLDOUT][1] + contract.label_delay > as_of:
-        yield f"{HOLDOUT}: goes to {ends[HOLDOUT][1]}, {late} beyond as_of, {as_of}"
-    strangers = _strangers(contract, *ends[TRAIN])
-    if strangers:
-        yield f"{TRAIN}: {strangers} row(s) are not among those of their periods in {CLEAN}"
-
-
-def _strangers(contract: Contract, first: pd.Period, last: pd.Period) -> int:
-    """How many distinct training rows are in no clean batch: invented, or given another time."""
-    files = [path for period, path in batches.listed(CLEAN, contract).items() if first <= period <= last]
-    rows = pq.read_table(TRAIN)
-    tables = [rows, *(pq.read_table(path, schema=rows.schema, partitioning=None) for path in files)]
-    known = [False, *(True for _ in files)]
-    marked = [t.append_column(KNOWN, pa.array([k] * len(t))) for t, k in zip(tables, known, strict=True)]
-    each = pa.concat_tables(marked).group_by(rows.column_names).aggregate([(KNOWN, "any")])
-    return sum(not known for known in each[f"{KNOWN}_any"].to_pylist())
 
 
 def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
@@ -321,7 +304,7 @@ def _training(folder: Path) -> tuple[str, LockedStage]:
 
 
 def _locked(folder: Path) -> dict[str, LockedStage]:
-    return locked.loads((folder / LOCK).read_text(encoding="utf-8"), "the clone").stages
+    return locked.loads((folder / LOCK).read_bytes(), "the clone").stages
 
 
 def _tracked(commit: str) -> set[Path]:

@@ -15,16 +15,24 @@ def reproduced() -> None:
     Raises
     ------
     PerenneError
-        If it is not clean; names the first stage, and what changed.
+        If it is not clean; names the first stage, and what changed. Or if DVC cannot read the pipeline.
 
     """
     from dvc.repo import Repo
 
-    with Repo() as repo:
-        status: dict[str, list[object]] = repo.status()
+    try:
+        with Repo() as repo:
+            status: dict[str, list[object]] = repo.status()
+    except Exception as error:  # whatever DVC makes of a text that somebody else wrote
+        raise PerenneError(f"dvc status: {line(error)}") from error
     if status:
         stage, changes = next(iter(status.items()))
         raise PerenneError(f"{LOCK}: {stage}: {_first(changes)} since; run dvc repro")
+
+
+def line(error: BaseException) -> str:
+    """Return an error of DVC's in one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _first(changes: list[object]) -> str:

@@ -177,7 +177,7 @@ def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tup
     """
     head = git.commit("HEAD")
     before = registry.versions[0] if registry.versions else None
-    change = between(before.commit, None, p.case) if before else Change("major", ("the first release",))
+    change = _change(verdict, before, p.case)
     # Deregistered versions as well: a number is never used twice.
     highest = max(registry.registered, key=grammar.precedence, default=None)
     version = bumped(highest, change) if highest else FIRST
@@ -191,6 +191,16 @@ def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tup
         Tag(f"{registry.name}@{version}", head, message),
         Tag(f"{registry.name}#{stage}#{registry.next_counter}", head, f"{version} to {stage}\n\nreleased\n"),
     )
+
+
+def _change(verdict: Verdict, before: Version | None, case: str) -> Change:
+    """What changed since the version before: as it was judged, if it was judged against that one."""
+    if before is None:
+        return Change("major", ("the first release",))
+    judged = verdict.change
+    if judged and verdict.champion == before.version:
+        return Change(judged.kind, judged.reasons)
+    return between(before.commit, None, case, branch=verdict.policy_from or "HEAD")
 
 
 def bumped(version: str, change: Change) -> str:
@@ -210,14 +220,7 @@ def bumped(version: str, change: Change) -> str:
 
 
 def model_of(version: Version) -> str | None:
-    """Return the sha256 of a version's model file; None for a tag without proof.
-
-    Raises
-    ------
-    PerenneError
-        If the proof cannot be read.
-
-    """
+    """Return the sha256 of a version's model file; None for a tag without a proof that can be read."""
     return version.proof.model.sha256 if version.proof else None
 
 

@@ -8,9 +8,11 @@ from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.common.names import LOCK
 from perenne.documents.review import LockState
-from perenne.registry import verify
+from perenne.registry import dag, verify
 from perenne.registry.meter import Cost
-from perenne.registry.reproduce import checkout, environment, keep, run
+from perenne.registry.parts import mixed
+from perenne.registry.reproduce import checkout, environment, keep
+from perenne.registry.workspace import line
 
 
 class Rerun(NamedTuple):
@@ -36,9 +38,10 @@ def current(commit: str) -> bool:
 
     """
     with checkout(commit) as folder:
-        env = environment(folder)
-        names = verify.stages(folder, env)
-        return not verify.stale(folder, env, names) and not verify.gone(folder, names)
+        pipeline = dag.read(folder)
+        if verify.exempt(folder, pipeline) or verify.gone(folder, pipeline):
+            return False
+        return not verify.stale(folder, environment(folder), pipeline)
 
 
 def rerun(commit: str) -> Rerun:
@@ -64,19 +67,22 @@ def rerun(commit: str) -> Rerun:
 
     """
     with checkout(commit) as folder:
-        env = environment(folder)
-        names = verify.stages(folder, env)
-        stale = bool(verify.stale(folder, env, names))
-        exempt = verify.exempt(folder)
+        try:
+            pipeline = dag.read(folder)
+            exempt = verify.exempt(folder, pipeline)
+        except PerenneError as error:
+            return Rerun("not reproducible", (str(error),))
         if exempt:
             return Rerun("not reproducible", tuple(exempt))
+        env = environment(folder)
+        stale = bool(verify.stale(folder, env, pipeline))
         try:
-            costs = run(folder, env)
+            costs = verify.rerun(folder, env, pipeline)
         except PerenneError as error:
             return Rerun("not reproducible", (f"the pipeline fails: {error}",))
         made = (folder / LOCK).read_bytes()
         findings = [] if stale else verify.differences(git.show(commit, LOCK), made)
-        findings += verify.other_data(folder, commit) + verify.mixed(folder) + verify.gone(folder, names)
+        findings += verify.other_data(folder, commit) + mixed(folder) + verify.gone(folder, pipeline)
         if not findings:
             keep(folder, env)
             findings = verify.dependent(folder, env, commit)
@@ -116,7 +122,7 @@ def fetch_inputs() -> str:
             if targets:
                 repo.fetch(targets=targets)
     except Exception as error:  # whatever a file system or a server can raise  # noqa: BLE001
-        return f"; some of its inputs are unavailable: {_line(error)}"
+        return f"; some of its inputs are unavailable: {line(error)}"
     return ""
 
 
@@ -135,21 +141,16 @@ def pull() -> None:
         with Repo() as repo:
             repo.pull()
     except Exception as error:  # whatever a file system or a server can raise
-        raise PerenneError(f"{LOCK}: some of its outputs are unavailable: {_line(error)}") from error
+        raise PerenneError(f"{LOCK}: some of its outputs are unavailable: {line(error)}") from error
 
 
 def _checkout() -> None:
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             repo.checkout()
-    except DvcException as error:
+    except Exception as error:  # whatever DVC makes of a text that somebody else wrote
         raise PerenneError(
-            f"data/: a file there is in no cache: dvc commit keeps it, or remove it: {_line(error)}"
+            f"data/: a file there is in no cache: dvc commit keeps it, or remove it: {line(error)}"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

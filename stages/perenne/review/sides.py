@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 
-from perenne.common import git, locked, sections, strict_yaml
+from perenne.common import git, locked, sections, strict_json, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import DRIFT, PARAMS, PLOTS, RAW, VALIDATION
 from perenne.common.params import OUTSIDE
@@ -60,7 +60,7 @@ class Side(NamedTuple):
     def section(self, path: Path, key: str) -> object:
         """Return what stands under a key of a JSON report; None if the report or the key is not there."""
         try:
-            report = json.loads(self.read(path))
+            report = strict_json.loads(self.read(path), str(path))
         except (PerenneError, FileNotFoundError):
             return None
         return report.get(key) if isinstance(report, dict) else None
@@ -74,7 +74,7 @@ class Side(NamedTuple):
             If a commit has no params.yaml, or it cannot be read as YAML.
 
         """
-        text = git.show(self.rev, PARAMS).decode() if self.rev else PARAMS.read_text(encoding="utf-8")
+        text = git.text(self.rev, PARAMS) if self.rev else PARAMS.read_text(encoding="utf-8")
         tree = strict_yaml.loads(text, f"{PARAMS} of {self.rev or 'the working tree'}")
         return locked.flat(tree) if isinstance(tree, dict) else {}
 
@@ -82,10 +82,10 @@ class Side(NamedTuple):
         """Return the MD5 of each batch in `data/raw` by period; None if its listing is unavailable."""
         try:
             md5 = locked.load(self.rev).out(RAW).md5
-            listing = json.loads(storage.named(md5, f"{RAW} of {self.rev or 'the working tree'}"))
+            listing = storage.listing(md5, f"{RAW} of {self.rev or 'the working tree'}")
         except PerenneError:
             return None
-        return {Path(entry["relpath"]).stem: entry["md5"] for entry in listing}
+        return {Path(path).stem: file for path, file in listing.items()}
 
 
 def params(old: Side, new: Side) -> tuple[ParamChange, ...]:
