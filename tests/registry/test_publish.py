@@ -192,6 +192,14 @@ def test_publishing_in_the_same_second_keeps_the_order(here: Project) -> None:
     assert dates[1].timestamp() <= time.time()
 
 
+def test_tag_that_none_can_follow_is_named(here: Project) -> None:
+    """A tag after the last date that counts would be made, pushed, and say nothing."""
+    here.run("git tag -a -m x retirement#staging#5", GIT_COMMITTER_DATE="@32503679998 +0000")
+    with pytest.raises(PerenneError, match=r"retirement#staging#5: dated 2999-12-31.*git tag -d"):
+        publish(pair("v1.0.0"), push=False)
+    assert list(tags.ids()) == ["retirement#staging#5"]
+
+
 def test_nothing_is_left_if_one_cannot_be_made(here: Project) -> None:
     """The tag that was there stays."""
     here.run("git tag 'retirement#prod#1'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from perenne.common import git, notes
@@ -13,6 +14,8 @@ from perenne.registry import seen
 from perenne.registry import tags as registry_tags
 from perenne.registry.grammar import Name, parse
 from perenne.registry.tags import Registry, TagEvent
+
+END = int(datetime(registry_tags.NO_YEAR, 1, 1, tzinfo=UTC).timestamp())  # from here on a date says nothing
 
 
 class Tag(NamedTuple):
@@ -166,14 +169,23 @@ def _remote() -> str:
 
 
 def _first_date(tags: Sequence[Tag]) -> int:
-    """The date of the first tag, in seconds: the last one is dated now, unless the model has later tags."""
+    """The date of the first tag, in seconds: the last one is dated now, unless the model has later tags.
+
+    A `PerenneError` if a tag of the model is dated so late that none can follow.
+    """
     latest = 0
     for tag in tags:
         name = _named(tag.name)
         registry = registry_tags.read(name.model)
         if name.kind == "register":
             _alone(tag, registry)
-        latest = max([latest, *(int(event.at.timestamp()) for event in registry.events)])
+        for event in registry.events:
+            latest = max(latest, int(event.at.timestamp()))
+            if latest + len(tags) >= END:
+                raise PerenneError(
+                    f"{event.tag}: dated {event.at:%Y-%m-%d}, so no tag can follow it; "
+                    f"delete it here and in the remote: git tag -d '{event.tag}'"
+                )
     return max(int(time.time()) + 1 - len(tags), latest + 1)
 
 

@@ -15,6 +15,7 @@ from perenne.common import git, locked, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
 from perenne.common.names import DAG, LOCK, MODEL, PARAMS, TRAIN
+from perenne.common.status import Status
 from perenne.registry import costs, dag, imports
 from perenne.registry.dag import Dag, StageOfDag
 from perenne.registry.meter import Cost
@@ -39,8 +40,10 @@ def verify(rev: str = "HEAD") -> str:
 
     Raises
     ------
-    PerenneError
+    UnprovenError
         If anything differs, one line each.
+    PerenneError
+        If that cannot be found out.
 
     """
     commit = git.commit(rev)
@@ -58,10 +61,16 @@ def verify(rev: str = "HEAD") -> str:
     return f"{rev} ({commit[:7]}) is proven: it makes {LOCK} byte for byte, and {MODEL} of {TRAIN} alone"
 
 
+class UnprovenError(PerenneError):
+    """A commit is not what it claims to be; that is an answer, not a failure to find one."""
+
+    status = Status.NOT_REPRODUCIBLE
+
+
 def _raise(findings: list[str]) -> None:
     """Raise the findings as one error, if there are any."""
     if findings:
-        raise PerenneError("\n       ".join(findings))
+        raise UnprovenError("\n       ".join(findings))
 
 
 def rerun(folder: Path, env: Environment, pipeline: Dag) -> dict[str, Cost]:
