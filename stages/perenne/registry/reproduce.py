@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from perenne import forge
 from perenne.common import git
@@ -33,6 +33,7 @@ OURS = (
 SECRETS = (*forge.SECRETS, "DVC_CONFIG", "SIGNING_KEY")
 
 Environment = dict[str, str]
+DVCSettings = Mapping[str, Mapping[str, Any]]  # of DVC, which has no types
 
 
 @contextmanager
@@ -64,10 +65,11 @@ def checkout(rev: str) -> Iterator[Path]:
         folder = clone / below
         own = _own(folder)
         # Only this commit, on a branch or not, also from a shallow clone; without hooks.
-        quiet(["git", "init", "--quiet", "--template=", str(clone)], Path(temporary), own)
-        fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules"]
-        quiet(["git", "-c", "protocol.version=2", *fetch, str(source), commit], clone, own)
-        quiet(["git", "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", commit], clone, own)
+        kind = f"--object-format={git.git('rev-parse', '--show-object-format')}"
+        quiet(git.command("init", "--quiet", "--template=", kind, str(clone)), Path(temporary), own)
+        fetch = git.command("fetch", "--quiet", "--depth=1", "--no-tags", str(source), commit)
+        quiet(["git", "-c", "protocol.version=2", *fetch[1:]], clone, own)
+        quiet(git.command("checkout", "--quiet", commit), clone, own)
         if not (folder / ".dvc").is_dir():
             raise PerenneError(f"{rev} has no folder .dvc: it does not use DVC")
         configure(folder, own_cache=True)
@@ -97,12 +99,23 @@ def configure(folder: Path, *, own_cache: bool) -> None:
         here, there = Config(".dvc"), Config(str(folder / ".dvc"))
         # Paths in `here` are absolute: a relative remote would be beside the clone.
         cache = str(Path(here["cache"].get("dir", ".dvc/cache")).absolute())
-        with there.edit("local") as settings:
-            settings["remote"] = here["remote"] | {CACHE_HERE: {"url": cache}}
-            settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
-            settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else cache
+        settings = there.load_one("local")
+        settings["remote"] = here["remote"] | {CACHE_HERE: {"url": cache}}
+        settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
+        settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else cache
+        _write(settings, folder / ".dvc" / "config.local")
     except ConfigError as error:
         raise PerenneError(f".dvc/config: {error}") from error
+
+
+def _write(settings: DVCSettings, path: Path) -> None:
+    """Write a configuration of DVC. DVC reads UTF-8, but itself writes ASCII (3.67) and fails on `Größe`."""
+    from configobj import ConfigObj  # type: ignore[import-untyped]  # it has none; DVC uses it
+
+    sections = {name: values for name, values in settings.items() if name != "remote" and values}
+    sections |= {f'remote "{name}"': values for name, values in settings["remote"].items()}
+    with path.open("wb") as file:
+        ConfigObj(sections, encoding="utf-8", interpolation=False).write(file)
 
 
 def has_remote() -> bool:
@@ -127,7 +140,7 @@ def bring_inputs(folder: Path) -> None:
 
     """
     own = _own(folder)
-    listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, own)
+    listed = quiet(git.command("ls-files", "-z", "--", "*.dvc"), folder, own)
     targets = [name for name in listed.split("\0") if name]
     if not targets:
         return
@@ -178,7 +191,7 @@ def environment(folder: Path) -> Environment:
 
 def _own(folder: Path) -> Environment:
     """The variables here without those that point to this project; DVC's scratch folder is in the clone."""
-    ours = {*OURS, *SECRETS, *git.git("rev-parse", "--local-env-vars").split()}
+    ours = {*OURS, *SECRETS, *git.FOREIGN, *git.git("rev-parse", "--local-env-vars").split()}
     config = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")  # may hold a token; rev-parse does not list these
     kept = {name: v for name, v in os.environ.items() if name not in ours and not name.startswith(config)}
     return kept | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
