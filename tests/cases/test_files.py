@@ -125,7 +125,7 @@ def test_contradicting_rows_are_refused_with_both_files(old: str, new: str, foun
     write("visits.csv", first + row(1, "2021-01") + "\n")
     write("visits-correction.csv", first.replace(old, new))
     assert refused() == (
-        "data/incoming/visits-correction.csv: row 1 and data/incoming/visits.csv: row 1 contradict each "
+        "data/incoming/tiny/visits-correction.csv: row 1 and data/incoming/tiny/visits.csv: row 1 contradict each "
         f"other: both are id 0, seen 2021-01-01 00:00:00, but {found}; keep one, or give the contract a "
         "column with the role version: the latest counts"
     )
@@ -153,7 +153,9 @@ def test_rows_of_one_version_must_agree() -> None:
         if agree:
             assert bring(VERSIONED)["2021-01"].num_rows == 2
         else:
-            assert "a.csv: row 1 and data/incoming/b.csv: row 1 contradict" in refused(contract=VERSIONED)
+            assert "a.csv: row 1 and data/incoming/tiny/b.csv: row 1 contradict" in refused(
+                contract=VERSIONED
+            )
 
 
 def test_later_rows_leave_earlier_batches_alone() -> None:
