@@ -125,7 +125,8 @@ def test_contradicting_rows_are_refused_with_both_files(old: str, new: str, foun
     write("visits.csv", first + row(1, "2021-01") + "\n")
     write("visits-correction.csv", first.replace(old, new))
     assert refused() == (
-        "data/incoming/tiny/visits-correction.csv: row 1 and data/incoming/tiny/visits.csv: row 1 contradict each "
+        "data/incoming/tiny/visits-correction.csv: row 1 and data/incoming/tiny/visits.csv: row 1 contradict "
+        "each "
         f"other: both are id 0, seen 2021-01-01 00:00:00, but {found}; keep one, or give the contract a "
         "column with the role version: the latest counts"
     )
