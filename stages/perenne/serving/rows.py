@@ -195,7 +195,11 @@ def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputR
 def target_type(contract: Contract) -> TypeForm:
     """The type of the target: a class if it has classes, else a number that the contract allows."""
     column = contract.columns[contract.target]
-    return Annotated[bool, BeforeValidator(_truth)] if column.type == "boolean" else _type(column, whole=True)
+    return (
+        Annotated[bool, BeforeValidator(_truth)]
+        if column.type == "boolean"
+        else _type(column, contract.zone, whole=True)
+    )
 
 
 def input_columns(contract: Contract) -> dict[str, Column]:

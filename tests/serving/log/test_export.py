@@ -19,7 +19,7 @@ from perenne.serving.batcher import features
 from perenne.serving.log.database import Database
 from perenne.serving.log.export import export, over
 from perenne.serving.log.records import Entry, Label
-from perenne.serving.rows import predict_adapter
+from perenne.serving.rows import PredictAdapter
 from tests import tiny
 from tests.project import Project
 
@@ -72,7 +72,7 @@ def test_log_of_a_zone_goes_around(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     paris = tiny.contract("period: month", "period: day\nzone: Europe/Paris")
     with Database(f"sqlite:///{tmp_path}/log.sqlite") as database:
-        adapter = predict_adapter(paris, 9)
+        adapter = PredictAdapter(paris, 9)
         sent: list[dict[str, object]] = [ROW | {"id": n} for n in range(3)]
         sent[0] |= {"seen": "2021-03-30T23:30:00+02:00"}  # 21:30 in UTC
         sent[1] |= {"seen": "2021-03-31T00:30"}  # 22:30 of the day before in UTC
