@@ -72,7 +72,17 @@ def _archive() -> bytes:
     left_out = _git("status", "--porcelain", "--", *SOURCES)
     if left_out:
         print(f"not in the build, because no commit holds it:\n{left_out}", file=sys.stderr)
-    command = ["git", "archive", "--format=tar", "HEAD", *SOURCES]
+    command = [
+        "git",
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "tar.umask=0002",
+        "archive",
+        "--format=tar",
+        "HEAD",
+        *SOURCES,
+    ]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
 
 

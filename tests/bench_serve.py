@@ -105,7 +105,7 @@ def project(to: Path) -> Project:
     sections = ("evaluate", "drift", "gate", "review", "serve", "loop")
     kept = [re.search(rf"(?ms)^{name}:.*?(?=^\S|\Z)", rest) for name in sections]
     made.write("params.yaml", PARAMS + "".join(found[0] for found in kept if found))
-    made.run("rm -rf data/incoming/*.csv data/raw")
+    made.run("rm -rf data/incoming/* data/raw")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8_000, len(FEATURES))).clip(-9, 9)
     y = (x[:, 0] + x[:, 1] * x[:, 2] + np.sin(3 * x[:, 3]) + rng.normal(size=len(x)) > 0).astype(int)
@@ -113,8 +113,8 @@ def project(to: Path) -> Project:
         f"2021-{i % 4 + 1:02d}-{i % 28 + 1:02d},{','.join(f'{v:.3f}' for v in row)},{label}"
         for i, (row, label) in enumerate(zip(x, y.tolist(), strict=True))
     ]
-    made.write("data/incoming/rows.csv", "\n".join([f"at,{','.join(FEATURES)},y", *lines, ""]))
-    made.run("dvc add -q data/incoming/rows.csv")
+    made.write("data/incoming/bench/rows.csv", "\n".join([f"at,{','.join(FEATURES)},y", *lines, ""]))
+    made.run("dvc add -q data/incoming/bench/rows.csv")
     for version, rate in (("v1.0.0", "0.1"), ("v1.1.0", "0.05")):
         made.edit("max_iter: 200.*}", f"max_iter: 200, early_stopping: false, learning_rate: {rate}}}")
         made.repro("ingest validate split train")

@@ -15,7 +15,7 @@ from tests import tiny
 from tests.project import Project
 from tests.tiny import row, table
 
-CSV = "data/incoming/visits.csv"
+CSV = "data/incoming/tiny/visits.csv"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def labels(file: str, value: int | None) -> Spoil:
 def truncated_parquet(project: Project) -> None:
     """Put a part of a Parquet file among the files."""
     whole = (project.path / "data/raw/2021-01.parquet").read_bytes()
-    (project.path / "data/incoming/more.parquet").write_bytes(whole[:-9])
+    (project.path / "data/incoming/tiny/more.parquet").write_bytes(whole[:-9])
 
 
 BAD: dict[str, tuple[str, Spoil, str]] = {
@@ -170,7 +170,7 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "truncated Parquet among the files": (
         "ingest",
         truncated_parquet,
-        "data/incoming/more.parquet: not a readable Parquet file (truncated, or another format?): ",
+        "data/incoming/tiny/more.parquet: not a readable Parquet file (truncated, or another format?): ",
     ),
     "truncated Parquet of a stage": (
         "validate",
@@ -197,10 +197,23 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
         csv("blue", "bleu cl\xe9", "latin-1"),
         f"{CSV}: line 3: not UTF-8: byte 0xe9 in b'1,2021-01-02,1.5,bleu cl\\xe9,true,2020-12-31,0\\n'",
     ),
-    "a date that does not parse": (
+    "dates that do not parse": (
         "ingest",
-        csv("2021-01-02", "2021-02-30"),
-        f"{CSV}: row 2: seen = '2021-02-30' is not a date; write it like 2021-09-30",
+        lambda project: project.write(CSV, project.read(CSV).replace("2021-", "21/")),
+        f"{CSV}: row 1: seen = '21/01-01' is not a date that can be right, nor is any after it; write it "
+        "like 2021-09-30",
+    ),
+    "offsets that differ": (
+        "ingest",
+        csv("2021-01-02", "2021-01-02T12:00+01:00"),
+        f"{CSV}: row 2: seen = '2021-01-02T12:00+01:00' has +01:00, but no offset is in {CSV}: row 1; name "
+        "the clocks in the contract, such as zone: Europe/Paris",
+    ),
+    "a zone that does not exist": (
+        "ingest",
+        contract("^label_delay: 0", "label_delay: 0\nzone: Europa/Paris"),
+        "data/cases/tiny/contract.yaml: zone: 'Europa/Paris' is not a time zone; write it like Europe/Paris "
+        "or UTC",
     ),
 }
 
@@ -215,16 +228,18 @@ def test_bad_input_is_one_line(project: Project, stage: str, spoil: Spoil, line:
 def test_a_file_delivered_twice_counts_once(project: Project) -> None:
     """The same visits in two files: the rows that are kept are the same, and the report has the others."""
     project.run("python -m stages.ingest && python -m stages.validate && cp -r data/clean before")
-    project.write("data/incoming/again.csv", table("2021-03"))
+    project.write("data/incoming/tiny/again.csv", table("2021-03"))
     project.run("python -m stages.ingest && python -m stages.validate && diff -r data/clean before")
     assert '"id+seen: duplicate": 20' in project.read("data/reports/validation.json")
 
 
 def test_contradicting_rows_are_named_with_their_files(project: Project) -> None:
     """A correction that no version marks: one line, both places."""
-    project.write("data/incoming/again.csv", table("2021-03", rows=1).replace(",0.5,", ",99.5,"))
+    project.write("data/incoming/tiny/again.csv", table("2021-03", rows=1).replace(",0.5,", ",99.5,"))
     line = refused(project, "ingest")
-    assert line.startswith(f"error: data/incoming/again.csv: row 1 and {CSV}: row 41 contradict each other")
+    assert line.startswith(
+        f"error: data/incoming/tiny/again.csv: row 1 and {CSV}: row 41 contradict each other"
+    )
 
 
 def test_few_bad_rows_stop_nothing(project: Project) -> None:

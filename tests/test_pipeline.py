@@ -9,6 +9,7 @@ import pytest
 
 from perenne.common import strict_yaml
 from perenne.registry import imports
+from tests import tiny
 from tests.project import ROOT, Project, clone
 
 DAG: dict[str, Any] = strict_yaml.load(ROOT / "dvc.yaml")
@@ -71,6 +72,21 @@ def test_fresh_clone_gives_the_same_bytes(small: Project, tmp_path: Path, machin
     fresh = Project(tmp_path / "clone")
     assert fresh.repro("--force", **machine) == STAGES
     assert fresh.out("git status --porcelain") == ""
+
+
+@pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.eol=crlf", "core.autocrlf=input"])
+def test_line_ends_are_the_same_on_every_machine(project: Project, tmp_path: Path, setting: str) -> None:
+    """Whatever Git would make of them there: to DVC nothing is modified, in cases of one's own neither."""
+    tiny.write_case(project)
+    project.write("data/incoming/tiny/windows.csv", "id,seen\r\n1,2021-01-01\r\n")
+    project.commit("another case")
+    clone = tmp_path / "clone"
+    project.run(f"git clone -q -c {setting} . {clone} && cp -r .dvc/cache {clone}/.dvc/")
+    there = Project(clone)
+    there.run("dvc checkout -q")
+    assert there.out("dvc status") == "Data and pipelines are up to date.\n"
+    for name in project.out("git ls-files").splitlines():
+        assert (clone / name).read_bytes() == (project.path / name).read_bytes(), name
 
 
 @pytest.mark.minutes

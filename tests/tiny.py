@@ -45,6 +45,7 @@ train:
 evaluate: {resamples: 100, confidence: 0.95, bins: 2, importance_rows: 9, importance_repeats: 1, seed: 0}
 drift: {false_discovery_rate: 0.05, min_effect: 0.05, periods_per_false_alarm: 160, report_rows: 100, seed: 0}
 """
+INPUT = "data/incoming/tiny/visits.csv"
 HEADER = "id,seen,size,colour,adult,member,won"
 MONTHS = ("2021-01", "2021-02", "2021-03", "2021-04")
 
@@ -78,11 +79,17 @@ def frame(text: str) -> pd.DataFrame:
     return pd.DataFrame(lines[1:], columns=lines[0], dtype="str").replace("", None)
 
 
+def write_case(made: Project) -> None:
+    """Write the case's contract and params into a project."""
+    made.write("data/cases/tiny/contract.yaml", CONTRACT)
+    made.write("data/cases/tiny/params.yaml", PARAMS)
+
+
 def project(to: Path) -> Project:
     """Return a project whose current case is this one, with four months to bring in, and nothing run."""
     made = clone(to)
-    made.write("data/cases/tiny/contract.yaml", CONTRACT)
+    write_case(made)
     made.write("params.yaml", PARAMS)
     made.run("rm -rf data/incoming/* data/raw")
-    made.write("data/incoming/visits.csv", table(*MONTHS))
+    made.write(INPUT, table(*MONTHS))
     return made

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import gzip
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.parquet as pq
 import pytest
 
 from perenne.cases import files
 from perenne.cases.files import Files
-from perenne.common import batches, names
+from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.pipeline import ingest
+from perenne.pipeline import ingest, validate
 from tests import tiny
 from tests.tiny import HEADER, MONTHS, row, table
+
+INCOMING = names.INCOMING / "tiny"
 
 
 @pytest.fixture(autouse=True)
 def incoming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty `data/incoming/` in an empty working directory."""
+    """Return the empty folder of the case, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-    Path("data/incoming").mkdir(parents=True)
-    return Path("data/incoming")
+    INCOMING.mkdir(parents=True)
+    return INCOMING
 
 
 def write(name: str, content: str | bytes | pa.Table) -> None:
     """Write a file as its ending says."""
-    path = names.INCOMING / name
+    path = INCOMING / name
     if isinstance(content, pa.Table):
         pq.write_table(content, path)
     else:
@@ -42,7 +47,7 @@ def write(name: str, content: str | bytes | pa.Table) -> None:
 def bring(contract: Contract | None = None, through: str = "2021-04", glob: str = "*") -> dict[str, pa.Table]:
     """Return the batches as `ingest` would write them, by period."""
     contract = contract or tiny.contract()
-    source = Files(source="files", through=through, glob=glob)
+    source = Files(source="files", through=through, glob=glob).of_case("tiny")
     return {str(period): ingest.table(frame, contract) for period, frame in ingest.ingest(source, contract)}
 
 
@@ -120,7 +125,8 @@ def test_contradicting_rows_are_refused_with_both_files(old: str, new: str, foun
     write("visits.csv", first + row(1, "2021-01") + "\n")
     write("visits-correction.csv", first.replace(old, new))
     assert refused() == (
-        "data/incoming/visits-correction.csv: row 1 and data/incoming/visits.csv: row 1 contradict each "
+        "data/incoming/tiny/visits-correction.csv: row 1 and data/incoming/tiny/visits.csv: row 1 contradict "
+        "each "
         f"other: both are id 0, seen 2021-01-01 00:00:00, but {found}; keep one, or give the contract a "
         "column with the role version: the latest counts"
     )
@@ -148,7 +154,9 @@ def test_rows_of_one_version_must_agree() -> None:
         if agree:
             assert bring(VERSIONED)["2021-01"].num_rows == 2
         else:
-            assert "a.csv: row 1 and data/incoming/b.csv: row 1 contradict" in refused(contract=VERSIONED)
+            assert "a.csv: row 1 and data/incoming/tiny/b.csv: row 1 contradict" in refused(
+                contract=VERSIONED
+            )
 
 
 def test_later_rows_leave_earlier_batches_alone() -> None:
@@ -201,7 +209,7 @@ def test_csv_as_others_write_it(name: str, content: str, monkeypatch: pytest.Mon
     """Ways to write the same rows; also where a piece ends within quotes."""
     write("a.csv", table(*MONTHS))
     plain = bring()
-    (names.INCOMING / "a.csv").unlink()
+    (INCOMING / "a.csv").unlink()
     monkeypatch.setattr(files, "PIECE", 400)
     write(name, content)
     found = bring()
@@ -304,7 +312,8 @@ def test_numbers_in_a_time_column_are_not_times() -> None:
     assert bring()["2021-01"]["member"].type == pa.int64()
     write("a.parquet", whole.set_column(1, "seen", pa.array([20210101] * 20)))
     assert refused() == (
-        "data/incoming/a.parquet: row 1: seen = 20210101 is not a date; write it like 2021-09-30"
+        "data/incoming/tiny/a.parquet: row 1: seen = 20210101 is not a date that can be right, nor is any "
+        "after it; write it like 2021-09-30"
     )
 
 
@@ -319,7 +328,7 @@ def test_header_alone_is_a_month_without_visits() -> None:
     """It adds nothing and breaks nothing, unless there is nothing else."""
     write("a.csv", HEADER)
     write("b.csv", f"{HEADER}\n")
-    assert refused() == "data/incoming/*: no row in or before 2021-04 (ingest.through)"
+    assert refused() == "data/incoming/tiny/*: no row in or before 2021-04 (ingest.through)"
     write("c.csv", table("2021-01"))
     assert len(bring()["2021-01"]) == 20
 
@@ -345,10 +354,8 @@ LINES = GOOD.splitlines()
         ("a.csv", GOOD.replace("size", "szie"), "a.csv: no column 'size'; did you mean 'szie'? Valid: adult"),
         ("a.csv", GOOD.replace("size", "id"), "a.csv: 2 columns have the name 'id'; keep one"),
         ("a.csv", GOOD.replace(",", ";"), "a.csv: no column 'id'; valid: id;seen;size;colour;adult;member;w"),
-        ("a.csv", GOOD.replace("2021-01-02", "02/01/2021"), "a.csv: row 2: seen = '02/01/2021' is not a dat"),
-        ("a.csv", GOOD.replace("2021-01-02", "2021-02-30"), "a.csv: row 2: seen = '2021-02-30' is not a dat"),
-        ("a.csv", GOOD.replace("2021-01-02", "now"), "a.csv: row 2: seen = 'now' is not a date; write it li"),
-        ("a.csv", GOOD.replace("2021-01-02", ""), "a.csv: row 2: seen is missing; write it like 2021-09-30"),
+        ("a.csv", GOOD.replace("2021-01", "01/2021"), "a.csv: row 1: seen = '01/2021-01' is not a date tha"),
+        ("a.csv", f"{LINES[0]}\n1,,1,red,true,,1\n", "a.csv: row 1: seen is missing, nor is any after it; "),
         ("a.txt", GOOD, "a.txt: not a file this reads; use .csv, .csv.gz, .parquet"),
         ("a.parquet", GOOD, "a.parquet: not a readable Parquet file (truncated, or another format?): "),
         ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
@@ -359,23 +366,25 @@ LINES = GOOD.splitlines()
 def test_bad_file_is_one_line(name: str, content: str | bytes | pa.Table, said: str) -> None:
     """The line names the file, the line or row, the value and what would do."""
     write(name, content)
-    assert refused().startswith(f"data/incoming/{said}")
+    assert refused().startswith(f"data/incoming/tiny/{said}")
 
 
 def test_row_is_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row in the message is the file's, however it was read."""
     monkeypatch.setattr(files, "PIECE", 200)
-    write("a.csv", table("2021-01", rows=28) + row(1, "2021-01").replace("2021-01-02", "yesterday"))
-    assert refused().startswith("data/incoming/a.csv: row 29: seen = 'yesterday' is not a date")
+    write("a.csv", table("2021-01", rows=28) + row(1, "2021-01").replace("2021-01-02", "2021-01-02T09Z"))
+    assert refused().startswith(
+        "data/incoming/tiny/a.csv: row 29: seen = '2021-01-02T09Z' has +00:00, but no off"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet"])
 def test_truncated_file_is_named(name: str) -> None:
     """A download that stopped half-way gives no half of a batch."""
     write(name, parquet(table(*MONTHS)) if name.endswith("parquet") else table(*MONTHS, rows=999))
-    path = names.INCOMING / name
+    path = INCOMING / name
     path.write_bytes(path.read_bytes()[:-40])
-    assert refused().startswith(f"data/incoming/{name}: ")
+    assert refused().startswith(f"data/incoming/tiny/{name}: ")
     assert "runcated" in refused()
 
 
@@ -383,13 +392,16 @@ def test_nested_column_is_named() -> None:
     """A list is no value of a contract's type."""
     whole = parquet(table("2021-01"))
     write("a.parquet", whole.set_column(3, "colour", pa.array([[{"a": 1}]] * 20)))
-    assert refused().startswith("data/incoming/a.parquet: column 'colour': is list<")
+    assert refused().startswith("data/incoming/tiny/a.parquet: column 'colour': is list<")
 
 
 @pytest.mark.parametrize(
     ("glob", "said"),
     [
-        ("visit.csv", "nothing matches 'visit.csv' in data/incoming; did you mean 'visits.csv'? Valid: visi"),
+        (
+            "visit.csv",
+            "nothing matches 'visit.csv' in data/incoming/tiny; did you mean 'visits.csv'? Valid: visi",
+        ),
         ("/tmp/*.csv", "'/tmp/*.csv': Non-relative patterns are unsupported; write it like \"*.csv\""),  # noqa: S108
         ("", "'': "),
     ],
@@ -400,17 +412,180 @@ def test_glob_that_finds_nothing(glob: str, said: str) -> None:
     assert refused(glob=glob).startswith(f"params.yaml: ingest.glob: {said}")
 
 
+def test_case_reads_no_other_cases_files() -> None:
+    """However wide its pattern is; what lies in no case's folder is refused, with where it belongs."""
+    write("visits.csv", GOOD)
+    before = bring(glob="**/*.csv")
+    other = names.INCOMING / "other" / "a.csv"
+    other.parent.mkdir()
+    other.write_text("nothing that this contract knows", encoding="utf-8")
+    assert list(bring(glob="**/*.csv")) == list(before)
+    (names.INCOMING / "README.md").touch()
+    (names.INCOMING / "May.CSV").touch()
+    assert refused() == (
+        "data/incoming/May.CSV: each case has a folder of its own; move the files of this one to "
+        "data/incoming/tiny/ (with dvc move, where DVC keeps them)"
+    )
+
+
 def test_through_before_everything() -> None:
     """No batch at all is an error, not an empty folder."""
     write("visits.csv", GOOD)
-    assert refused(through="2020-12") == "data/incoming/*: no row in or before 2020-12 (ingest.through)"
+    assert refused(through="2020-12") == "data/incoming/tiny/*: no row in or before 2020-12 (ingest.through)"
     assert "'2020' is not a month; write it like 2013-05" in refused(through="2020")
 
 
-def test_hours_across_a_change_of_zone() -> None:
-    """A time with a zone counts in UTC, here in the next month."""
-    write("a.csv", GOOD.replace("2021-01-02", "2021-01-31T23:30:00-05:00"))
-    assert {month: len(batch) for month, batch in bring().items()} == {"2021-01": 2, "2021-02": 1}
+def rows(*lines: str) -> str:
+    """Return a CSV with good rows at some times."""
+    return "\n".join([HEADER, *(f"{n},{time},1,red,true,,1" for n, time in enumerate(lines)), ""])
+
+
+def quarantined(contract: Contract | None = None, through: str = "2021-04") -> dict[str, dict[str, int]]:
+    """Return the rules that are broken in each batch, as the stage `validate` counts them."""
+    contract, counts = contract or tiny.contract(), {}
+    for period, batch in bring(contract, through).items():
+        raw = batch.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        checked = validate.validate(raw, periods.parse(period, contract.period, ""), contract, matured=True)
+        counts[period] = checked.counts().rules
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("moment", "rule"),
+    [
+        ("02/01/2021", "type"),
+        ("2021-02-30", "type"),
+        ("now", "type"),
+        ("", "missing"),
+        ("2121-01-02", "outside its period"),
+        ("0001-01-01", "outside its period"),
+        ("1970-01-01", "outside its period"),
+        ("9999-12-31", "outside its period"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("at", [0, 30, 79])
+def test_time_that_cannot_be_right_is_quarantined(
+    moment: str, rule: str, ending: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes no batch of its own, stops nothing, and is counted in the batch of its neighbour."""
+    lines = table(*MONTHS).splitlines()
+    lines[1 + at] = row(99, MONTHS[at // 20]).replace(f"{MONTHS[at // 20]}-16", moment, 1)
+    text = "\n".join([*lines, ""])
+    write(f"a.{ending}", parquet(text) if ending == "parquet" else text)
+    monkeypatch.setattr(files, "PIECE", 400)
+    spoiled = "missing" if ending == "parquet" and rule == "type" and moment != "now" else rule
+    expected: dict[str, dict[str, int]] = {month: {} for month in MONTHS}
+    expected[MONTHS[at // 20]] = {f"seen: {spoiled}": 1}
+    if ending == "csv" or moment not in ("02/01/2021", "2021-02-30", "now"):  # a column of times has no words
+        assert quarantined() == expected
+
+
+def test_row_far_from_all_others_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line names the file, how many rows, when, and what would let them in."""
+    write("b.csv", table(*MONTHS) + row(3, "2121-01"))
+    bring()
+    assert capsys.readouterr().err == (
+        "warning: data/incoming/tiny/b.csv: 1 row(s) in 2121-01, far from all others: they are quarantined "
+        "as outside their period; a range of seen in the contract would allow them\n"
+    )
+
+
+def test_range_of_the_time_says_which_rows_can_be_right() -> None:
+    """What is outside is quarantined by the rule `range`, and what is far away and allowed is a batch."""
+    write("a.csv", table("1921-01", *MONTHS) + row(3, "2019-12"))
+    assert list(quarantined()) == ["1921-01", "2019-12", *MONTHS]
+    ranged = tiny.contract("role: time", "role: time, range: [2021-01-01, 2021-04-28]")
+    assert quarantined(ranged) == {m: {} for m in MONTHS} | {
+        "2021-01": {"seen: range": 20},
+        "2021-04": {"seen: range": 1},
+    }
+    write("a.csv", table(*MONTHS) + row(3, "1921-01"))
+    assert list(quarantined()) == list(MONTHS)
+    wide = tiny.contract("role: time", "role: time, range: [1900-01-01, 2100-01-01]")
+    assert list(quarantined(wide)) == ["1921-01", *MONTHS]
+
+
+def test_time_is_what_the_clock_shows() -> None:
+    """Without a zone in the contract an offset moves no row to another day; all must have the same."""
+    for content in (
+        rows("2021-01-31T23:30:00-05:00", "2021-02-01T00:30-05"),
+        pa.table(
+            {name: parquet(rows("2021-01-31T23:30", "2021-02-01T00:30"))[name] for name in HEADER.split(",")}
+        ),
+    ):
+        name = "a.csv" if isinstance(content, str) else "a.parquet"
+        if not isinstance(content, str):
+            (INCOMING / "a.csv").unlink()
+            clock = compute.assume_timezone(content["seen"], "America/New_York")
+            content = content.set_column(1, "seen", clock)
+        write(name, content)
+        found = {month: batch["seen"].to_pylist() for month, batch in bring().items()}
+        assert found == {"2021-01": [datetime(2021, 1, 31, 23, 30)], "2021-02": [datetime(2021, 2, 1, 0, 30)]}
+
+
+@pytest.mark.parametrize("second", ["2022-03-27T11:00+02:00", "2022-03-27", "2022-03-27T11:00Z"])
+@pytest.mark.parametrize("apart", [True, False])
+def test_mixture_of_offsets_is_refused(second: str, apart: bool) -> None:  # noqa: FBT001 -- a parameter
+    """Which day a row is of would be a guess; the line names both rows, and what would do."""
+    if apart:
+        write("a.csv", rows("2022-03-20T11:00+01:00"))
+        write("b.csv", rows(second))
+    else:
+        write("a.csv", rows("2022-03-20T11:00+01:00", second))
+    line = refused(through="2022-04")
+    assert line.startswith(
+        "data/incoming/tiny/" + ("b.csv: row 1: " if apart else "a.csv: row 2: ") + f"seen = {second!r} has "
+    )
+    assert "but +01:00 is in data/incoming/tiny/a.csv: row 1; name the clocks" in line
+
+
+def test_zone_of_the_contract_cuts_time_into_periods() -> None:
+    """Moments with any offset, and readings of its clocks, fall into the days that its clocks show."""
+    write(
+        "a.csv",
+        rows(
+            "2022-03-26T22:59Z",
+            "2022-03-26T23:00Z",
+            "2022-03-27",
+            "2022-03-27T23:30",
+            "2022-03-27T19:00-05:00",
+        ),
+    )
+    paris = tiny.contract("period: month", "period: day\nzone: Europe/Paris")
+    days = {day: batch["id"].to_pylist() for day, batch in bring(paris, "2022-03-31").items()}
+    assert days == {"2022-03-26": [0], "2022-03-27": [1, 2, 3], "2022-03-28": [4]}
+    assert all(not rules for rules in quarantined(paris, "2022-03-31").values())
+
+
+def test_hour_that_occurs_twice_is_two_hours_of_moments() -> None:
+    """Clocks set back: equal readings with other offsets are other moments. Set forward: no such time."""
+    write(
+        "a.csv",
+        rows("2022-10-30T02:30+02:00", "2022-10-30T02:30+01:00", "2022-10-30T02:10").replace(
+            "1,2022", "0,2022"
+        ),
+    )
+    paris = tiny.contract("period: month", "period: hour\nzone: Europe/Paris")
+    (batch,) = bring(paris, "2022-10-30 02:00").values()
+    assert sorted(batch["seen"].to_pylist()) == [
+        datetime(2022, 10, 30, *t) for t in ((0, 10), (0, 30), (1, 30))
+    ]
+    assert quarantined(paris, "2022-10-30 02:00") == {"2022-10-30 02:00": {}}
+    write("a.csv", rows("2022-03-27T01:30", "2022-03-27T02:30", "2022-03-27T03:30"))
+    found = quarantined(paris, "2022-10-30 02:00")
+    assert found == {"2022-03-27 01:00": {"seen: type": 1}, "2022-03-27 03:00": {}}
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("us", "Asia/Tokyo")]
+)
+def test_zone_and_parquet(kind: pa.DataType) -> None:
+    """A column of moments has its own zone; one without is of the contract's clocks."""
+    content = parquet(rows("2022-03-31T23:30"))
+    write("a.parquet", content.set_column(1, "seen", content["seen"].cast(kind)))
+    paris = tiny.contract("period: month", "period: month\nzone: Europe/Paris")
+    assert list(bring(paris, "2022-05")) == ["2022-03" if kind.tz is None else "2022-04"]
 
 
 def test_without_an_entity_rows_still_have_one_order() -> None:

@@ -43,7 +43,7 @@ def test_source_has_the_name_of_its_module(name: str) -> None:
 def test_sources_of_the_cases_are_good(case: str) -> None:
     """Those that `perenne use` brings to the root."""
     text = (ROOT / f"data/cases/{case}/params.yaml").read_text(encoding="utf-8")
-    assert source_of(section(text).ingest).source == case
+    assert source_of(section(text).ingest, case).source == case
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,6 @@ def test_mistake_is_one_line(old: str, new: str, line: str) -> None:
     """The line names the file, the key as its author wrote it, the value, and what would be accepted."""
     assert old in PARAMS, old
     with pytest.raises(PerenneError) as caught:
-        source_of(section(PARAMS.replace(old, new)).ingest)
+        source_of(section(PARAMS.replace(old, new)).ingest, "a case")
     assert str(caught.value).startswith(f"params.yaml: {line}")
     assert "\n" not in str(caught.value)

@@ -65,7 +65,7 @@ def read(kind: Type, *values: object) -> list[object]:
         ("boolean", 0.5, None),
         ("boolean", "yes", None),
         ("datetime", "2013-05-17", pd.Timestamp("2013-05-17")),
-        ("datetime", "2013-05-17T23:30-05:00", pd.Timestamp("2013-05-18 04:30")),
+        ("datetime", "2013-05-17T23:30-05:00", pd.Timestamp("2013-05-17 23:30")),
         ("datetime", "17.05.2013", None),
         ("datetime", "now", None),
         ("datetime", 20130517, None),

@@ -41,7 +41,7 @@ def test_roles_name_columns() -> None:
         ("type: number", "type: float", "columns.size.type: found 'float', must be 'integer', 'number', 'bo"),
         ("range: [0", "rnage: [0", "columns.size.rnage: unknown key; did you mean 'range'? Valid: about, bi"),
         ("[0, 100]", "[0]", "columns.size.range.1: missing"),
-        ("[0, 100]", "[0, x]", "columns.size.range.1: found 'x', must be a number"),
+        ("[0, 100]", "[0, x]", "columns.size: range: found 'x', must be a number"),
         ("[0, 100]", "[0, .inf]", "columns.size.range.1: found inf, must be a finite number"),
         ("[0, 100]", "100", "columns.size.range: found 100, must be a list such as [a, b]"),
         ("[0, 100]", "[100, 0]", "columns.size: the range [100.0, 0.0] is empty"),

@@ -63,9 +63,16 @@ def test_changes_in_no_commit_are_not_lost(project: Project, staged: bool) -> No
 
 
 def test_line_endings_are_kept(project: Project) -> None:
-    """Params committed with CRLF are not taken for changed ones, and come back with CRLF."""
-    project.write("params.yaml", project.read("params.yaml").replace("\n", "\r\n"))
-    project.run("git config core.autocrlf false")
+    """An editor's CRLF is no change, as for Git; where Git keeps it, it comes back."""
+    (project.path / "params.yaml").write_bytes(
+        (project.path / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    )
+    project.run("perenne use flights && perenne use retirement")
+    assert project.out("git status --porcelain") == ""
+    project.run("rm .gitattributes && git config core.autocrlf false")
+    (project.path / "params.yaml").write_bytes(
+        (project.path / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    )
     project.commit("CRLF")
     project.run("perenne use flights && perenne use retirement")
     assert project.out("git status --porcelain") == ""

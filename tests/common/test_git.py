@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import git
+from perenne.common import git, notes
 from perenne.common.errors import PerenneError
-from tests.project import Project
+from perenne.registry import tags
+from tests import hostile
+from tests.project import Project, environment
 
 
 @pytest.fixture
@@ -66,6 +68,67 @@ def test_changes_are_what_no_commit_holds(repository: Project) -> None:
     repository.write("a file", "two\n")
     repository.write("new 'file' é", "")
     assert git.changes() == ["a file", "new 'file' é"]
+
+
+@pytest.fixture
+def configured(repository: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return the repository of a user who has configured Git to the last key."""
+    for name, value in (environment(repository.path) | hostile.settings(tmp_path / "user")).items():
+        monkeypatch.setenv(name, value)
+    return repository
+
+
+def test_changes_do_not_depend_on_the_users_settings(configured: Project) -> None:
+    """Untracked files count, in plain names, with a line end of whichever kind."""
+    configured.write("new é", "")
+    (configured.path / "a file").write_bytes(b"one\r\n")
+    assert git.changes() == ["a file", "new é"]
+
+
+def test_commit_does_not_depend_on_the_users_settings(configured: Project) -> None:
+    """Unsigned, without hooks, with its message and its bytes as they were given."""
+    (configured.path / "a file").write_bytes(b"one\r\ntwo\n")
+    git.git("add", "--", "a*")
+    git.git("commit", "--quiet", "--file=-", stdin="Größe\n\n- of a line\n# of another\n")
+    assert git.git("show", "--no-patch", "--format=%B", "HEAD") == "Größe\n\n- of a line\n# of another\n"
+    assert git.show("HEAD", Path("a file")) == b"one\r\ntwo\n"
+    assert git.git("diff", "--name-only", "HEAD~1", "HEAD") == "a file"
+
+
+def test_notes_and_tags_do_not_depend_on_the_users_settings(configured: Project) -> None:
+    """Neither is pruned by a fetch, and pushing one pushes nothing else."""
+    git.git("init", "--quiet", "--bare", "--object-format=sha1", str(configured.path.parent / "origin"))
+    configured.run("git -C ../origin config core.hooksPath hooks")  # a server is not this user's
+    git.git("remote", "add", "origin", "../origin")
+    git.git("tag", "--annotate", "--message=x", "mine", "HEAD")
+    notes.append("a", "b", {"c": 1})
+    notes.share()
+    notes.fetch()
+    tags.fetch()
+    assert notes.read("a", "b") == [{"c": 1}]
+    assert git.git("tag", "--list") == "mine"
+    assert git.git("ls-remote", "origin").split()[1::2] == [notes.REF]
+
+
+def test_object_is_what_its_hash_says(repository: Project) -> None:
+    """A replacement, which another one may have pushed, is not looked at."""
+    before = git.git("rev-parse", "HEAD:a file")
+    repository.run(f"git replace {before} $(echo forged | git hash-object -w --stdin)")
+    assert git.show("HEAD", Path("a file")) == b"one\n"
+
+
+def test_variables_of_a_hook_lead_nowhere_else(
+    repository: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git sets them for its hooks, and a hook may run any command here."""
+    other = Project(tmp_path / "other")
+    other.write("b", "")
+    other.run("git init -q")
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "other" / ".git"))
+    assert git.show("HEAD", Path("a file")) == b"one\n"
+    assert git.changes() == []
+    assert repository.path == Path.cwd()
 
 
 def test_the_remote_is_origin_or_the_only_one(repository: Project) -> None:

@@ -82,7 +82,7 @@ def test_no_text_is_a_traceback(text: str, unit: Unit) -> None:
         ("20130517", "2013-05-17"),
         ("2013-05-17 23:30", "2013-05-17T23:30"),
         ("2013-05-17T23:30:00.5", "2013-05-17T23:30:00.5"),
-        ("2013-05-17T23:30:00-05:00", "2013-05-18T04:30"),
+        ("2013-05-17T23:30:00-05:00", "2013-05-17T23:30"),
         ("2013-05-17T01:00:00Z", "2013-05-17T01:00"),
         ("now", None),
         ("today", None),
@@ -93,8 +93,8 @@ def test_no_text_is_a_traceback(text: str, unit: Unit) -> None:
         (None, None),
     ],
 )
-def test_times_are_iso_8601_in_utc(value: str | None, time: str | None) -> None:
-    """A zone is taken into account, a word or another order of day and month is not guessed."""
+def test_times_are_iso_8601(value: str | None, time: str | None) -> None:
+    """An offset moves nothing; a word, or another order of day and month, is not guessed."""
     found = periods.times(pd.Series([value, "2000-01-01"], dtype="str"))
     assert found.dtype == "datetime64[us]"
     assert found[0] is pd.NaT if time is None else found[0] == pd.Timestamp(time)
@@ -116,10 +116,57 @@ def test_number_is_no_time(values: list[object]) -> None:
     ids=["zone", "date", "nanoseconds"],
 )
 def test_times_of_other_types_become_the_same(values: pd.Series) -> None:
-    """Whatever a Parquet file holds: a time in UTC without a zone."""
-    moment = periods.times(values)[0]
-    assert moment - pd.Timestamp("2013-05-17 05:00") in (timedelta(0), timedelta(hours=-5))
-    assert moment.tz is None
+    """Whatever a Parquet file holds: what the clock shows, or the moment by the clocks of a zone."""
+    shown, paris = periods.times(values)[0], periods.times(values, "Europe/Paris")[0]
+    hours = shown.hour
+    assert shown == pd.Timestamp("2013-05-17") + timedelta(hours=hours)
+    assert paris - shown == timedelta(hours=4 if hours == 1 else -2)
+    assert shown.tz is None
+
+
+def offset(hours: float) -> str:
+    """Return an offset as ISO 8601 writes it."""
+    return f"{'-' if hours < 0 else '+'}{abs(int(hours)):02d}:{int(abs(hours) * 60) % 60:02d}"
+
+
+@given(
+    moment=st.datetimes(datetime(1970, 1, 1), datetime(2037, 12, 31)),
+    hours=st.sampled_from([-5, 0, 1, 5.5]),
+    zone=st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+)
+def test_moment_is_in_the_bounds_of_its_period(moment: datetime, hours: float, zone: str) -> None:
+    """By the clocks of a zone, also on days on which they change; any offset gives the same moment."""
+    text = (moment + timedelta(hours=hours)).isoformat() + offset(hours)
+    found = periods.times(pd.Series([text]), zone)
+    assert found[0] == moment
+    for unit in get_args(Unit):
+        period = periods.of(found, unit, zone)[0]
+        first, last = periods.bounds(period, zone)
+        assert first <= found[0] <= last
+        assert period == periods.current(moment, unit, zone)
+        assert first - periods.bounds(period - 1, zone)[1] <= timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "astray"),
+    [
+        ({}, []),
+        ({"2021-01": 1}, []),
+        ({"2021-01": 500, "2031-02": 1}, ["2031-02"]),
+        ({"2021-01": 500, "2031-01": 1}, []),
+        ({"2021-01": 50, "2121-01": 2}, []),
+        ({"2021-01": 9, "0001-01": 1}, ["1-01"]),
+        ({"2021-01": 8, "0001-01": 1}, []),
+        ({"2021-01": 500, "2121-01": 0}, []),
+        ({"0001-01": 1, "1970-01": 2, "2021-01": 500, "2022-01": 400}, ["1-01", "1970-01"]),
+        ({"1970-01": 2, "2021-01": 500, "2022-01": 400, "9999-12": 3}, ["1970-01", "9999-12"]),
+        ({f"{year}-01": 1 + (year > 1900) * 90 for year in range(1800, 2020, 20)}, []),
+    ],
+)  # fmt: skip
+def test_period_astray_is_alone_and_far(rows: dict[str, int], astray: list[str]) -> None:
+    """More than ten years and a history away, and few rows: what is sparse, or old, is not astray."""
+    found = periods.astray({pd.Period(period, freq="M"): n for period, n in rows.items()})
+    assert list(map(str, found)) == astray
 
 
 def test_last_moment_of_a_period_is_in_it() -> None:

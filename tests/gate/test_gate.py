@@ -206,7 +206,7 @@ def test_stale_results_cannot_be_judged(inside: Project) -> None:
 def test_lost_champion_cannot_be_judged_against(better: Project) -> None:
     """A champion whose file is lost was not beaten."""
     md5 = locked.load("retirement@v1.0.0").out(names.MODEL).md5
-    for place in (".dvc/cache", "../perenne-storage"):
+    for place in (".dvc/cache", "../home/perenne-storage"):
         (better.path / place / "files" / "md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(PerenneError, match=r"model\.skops of .*perenne restore"):
         gate()

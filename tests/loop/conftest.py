@@ -21,13 +21,13 @@ from tests.project import Project
 LAW = "2021Q4"  # when the labels of the small company have told of the law of 2021Q1
 
 
-def release(project: Project, version: str = "v1.0.0") -> None:
+def release(project: Project, version: str = "v1.0.0", case: str = "retirement") -> None:
     """Put the model of the last commit into prod as a release does, whatever a gate would say of it."""
     sha256 = hashlib.sha256((project.path / "data/model/model.skops").read_bytes()).hexdigest()
     head = git.commit("HEAD")
     message = f"by hand\n\n---\nmodel: {{sha256: '{sha256}'}}\n"
-    assigned = publish.assigned(tags.read("retirement"), "prod", head, "released")
-    publish.publish([Tag(f"retirement@{version}", head, message), assigned], push=False)
+    assigned = publish.assigned(tags.read(case), "prod", head, "released")
+    publish.publish([Tag(f"{case}@{version}", head, message), assigned], push=False)
 
 
 @pytest.fixture

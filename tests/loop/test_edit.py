@@ -36,6 +36,13 @@ def test_value_that_is_there_already_changes_nothing() -> None:
     assert replaced(TEXT, {"split.window": 20, "flow.as_of": "2019Q4", "as_of": "2013-05"}, "x") == TEXT
 
 
+def test_day_is_written_so_that_dvc_can_read_it() -> None:
+    """DVC takes a bare 2013-05-17 for a date and refuses it, so it is written in quotes."""
+    new = replaced(TEXT, {"as_of": "2013-05-17", "flow.as_of": "2013-05-18"}, "params.yaml")
+    assert new.endswith('\nas_of: "2013-05-17"\n')
+    assert 'flow: {as_of: "2013-05-18",' in new
+
+
 @pytest.mark.parametrize("case", ["retirement", "flights"])
 def test_params_of_every_case_can_be_moved(case: str) -> None:
     """By every key that a retraining moves."""

@@ -134,7 +134,7 @@ def test_files_say_how_far_they_go(
     """New files are found, but a period that has not ended is not all there."""
     enter(project)
     project.run("rm -rf data/incoming/*")
-    project.write("data/incoming/visits.csv", tiny.table(*tiny.MONTHS, "2021-05", "2021-06"))
+    project.write("data/incoming/tiny/visits.csv", tiny.table(*tiny.MONTHS, "2021-05", "2021-06"))
     p = tiny.params()
     assert str(arrivals.newest(p, tiny.contract(), asked, now)) == newest
     with arrivals.arrived(p, tiny.contract(), arrivals.newest(p, tiny.contract(), asked, now)) as come:

@@ -54,9 +54,9 @@ def decided(through: str) -> MonitorDecision:
 
 def test_files_that_have_come_are_in_the_commit(files: Project) -> None:
     """New ones and changed ones, whether or not their user has told DVC; here nothing is touched."""
-    files.write("data/incoming/may.csv", tiny.table(MONTH))
+    files.write("data/incoming/tiny/may.csv", tiny.table(MONTH))
     files.run(f"chmod +w {visits.INPUT}; echo '{tiny.row(99, '2021-04')}' >> {visits.INPUT}")
-    before = files.out("git status --porcelain; ls -l data/incoming")
+    before = files.out("git status --porcelain; ls -l data/incoming/tiny")
     base = git.commit("HEAD")
     found = decided(MONTH)
     candidate = OfferedCut(name="the window", as_of=MONTH, window=2, holdout=1)
@@ -68,12 +68,12 @@ def test_files_that_have_come_are_in_the_commit(files: Project) -> None:
             attempt.keep_inputs()
             commits.append(attempt.committed(base, attempt.message(found, candidate)))
     assert commits[0] == commits[1], "the same retraining, another commit"
-    assert files.out("git status --porcelain; ls -l data/incoming") == before
+    assert files.out("git status --porcelain; ls -l data/incoming/tiny") == before
     changed = files.out(f"git diff --name-status {base} {commits[0]}").splitlines()
     assert changed == [
-        "M\tdata/incoming/.gitignore",
-        "A\tdata/incoming/may.csv.dvc",
-        "M\tdata/incoming/visits.csv.dvc",
+        "M\tdata/incoming/tiny/.gitignore",
+        "A\tdata/incoming/tiny/may.csv.dvc",
+        "M\tdata/incoming/tiny/visits.csv.dvc",
         "M\tparams.yaml",
     ]
     there = files.out(f"git show {commits[0]}:params.yaml")

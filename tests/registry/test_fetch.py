@@ -76,7 +76,7 @@ def test_tag_without_proof_is_refused(inside: Project) -> None:
 def test_lost_model_is_told(inside: Project) -> None:
     """With the command that makes it again."""
     md5 = locked.load("HEAD").out(names.MODEL).md5
-    for place in (".dvc/cache", "../perenne-storage"):
+    for place in (".dvc/cache", "../home/perenne-storage"):
         (inside.path / place / "files/md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(PerenneError, match="perenne restore VERSION makes it again"):
         bring()

@@ -16,7 +16,7 @@ from perenne.common.errors import PerenneError
 from perenne.registry import reproduce, variables
 from tests.conftest import Enter
 from tests.project import ROOT, Project, environment
-from tests.registry.visits import INPUT, least
+from tests.registry.visits import INPUT, least, least_reproduced
 from tests.tiny import MONTHS, table
 
 
@@ -57,6 +57,22 @@ def test_commit_is_there_as_it_was(repository: Project, temporary: Path) -> None
         assert not (folder / "new").exists()
         assert folder.is_relative_to(temporary)
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Größe x", "a, b # c = 'd'"])
+def test_any_folder_will_do(name: str, tmp_path: Path, enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the project, its remote and temporary files: DVC's configuration in the clone names all three."""
+    (tmp_path / name).mkdir()
+    project = least_reproduced(tmp_path / name / "project")
+    (tmp_path / name / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name / "temporary"))
+    enter(project)
+    shutil.rmtree(project.path / ".dvc/cache")
+    with reproduce.checkout("HEAD") as folder:
+        env = reproduce.environment(folder)
+        assert set(reproduce.run(folder, env)) == {"train", "evaluate"}
+        reproduce.keep(folder, env, push=True)
+    project.run("dvc checkout -q && dvc status -q -c")
 
 
 @pytest.mark.parametrize("error", [PerenneError, KeyboardInterrupt])

@@ -45,7 +45,7 @@ def released(project: Project) -> str:
 
 def lose(project: Project) -> None:
     """Lose what the stages made: workspace, cache and remote; the input is in the remote alone."""
-    md5 = project.out("sed -n 's/^- md5: //p' data/incoming/visits.csv.dvc").strip()
+    md5 = project.out("sed -n 's/^- md5: //p' data/incoming/tiny/visits.csv.dvc").strip()
     project.run("rm -rf .dvc/cache data/model/model.skops data/reports/metrics.json")
     project.run(f"find ../store -type f ! -path '*/{md5[:2]}/{md5[2:]}' -delete")
 

@@ -67,8 +67,8 @@ def test_remote_that_is_no_folder_is_told(inside: Project) -> None:
 def test_full_disk_is_told(inside: Project) -> None:
     """No room for a file: the reason is in the line, and the file is not there in part."""
     inside.run("rm -rf ../store")
-    inside.write("data/incoming/visits.csv", "x" * 3_000_000)
-    inside.run("dvc add -q data/incoming/visits.csv && dvc repro -q && git commit -qam 'more than fits'")
+    inside.write("data/incoming/tiny/visits.csv", "x" * 3_000_000)
+    inside.run("dvc add -q data/incoming/tiny/visits.csv && dvc repro -q && git commit -qam 'more than fits'")
     # Files beyond 1,000 blocks of 1,024 bytes are refused, as by a disk that is full.
     done = inside.run(
         "ulimit -f 1000 && python -P -c 'from perenne.registry.storage import push; push()'",
@@ -133,11 +133,11 @@ def test_lost_file_is_told(inside: Project) -> None:
         storage.obtain("HEAD", MODEL)
 
 
-def test_default_remote_is_a_folder_beside_the_project(project: Project, enter: Enter) -> None:
-    """It needs no set-up, changes nothing that Git sees, and clones side by side share it."""
+def test_default_remote_is_a_folder_of_the_user(project: Project, enter: Enter) -> None:
+    """It needs no set-up, changes nothing that Git sees, and all clones share it."""
     enter(project)
     assert storage.push() > 0
-    assert (project.path.parent / "perenne-storage" / "files").is_dir()
+    assert (project.path.parent / "home" / "perenne-storage" / "files").is_dir()
     assert project.out("git status --porcelain") == ""
     project.run("git clone -q . ../beside")
     beside = Project(project.path.parent / "beside")

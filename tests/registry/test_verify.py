@@ -278,7 +278,7 @@ def test_pipeline_that_cannot_be_read_is_one_line(project: Project, text: str) -
         dag.read(project.path)
 
 
-@pytest.mark.parametrize("dep", [HOLDOUT, "data/clean", "data/incoming/visits.csv", "notes.txt"])
+@pytest.mark.parametrize("dep", [HOLDOUT, "data/clean", "data/incoming/tiny/visits.csv", "notes.txt"])
 def test_model_may_depend_on_no_other_data(project: Project, dep: str) -> None:
     """Not on outputs of other stages, nor on inputs, nor on what Git does not keep."""
     project.write("notes.txt", "in no commit")

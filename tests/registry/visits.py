@@ -7,12 +7,12 @@ from pathlib import Path
 from tests import tiny
 from tests.project import ROOT, Project
 
-INPUT = "data/incoming/visits.csv"
+INPUT = "data/incoming/tiny/visits.csv"
 LEAST = """\
 stages:
   train:
-    cmd: mkdir -p data/model && sort -r data/incoming/visits.csv > data/model/model.skops
-    deps: [data/incoming/visits.csv]
+    cmd: mkdir -p data/model && sort -r data/incoming/tiny/visits.csv > data/model/model.skops
+    deps: [data/incoming/tiny/visits.csv]
     outs: [data/model/model.skops]
   evaluate:
     cmd: mkdir -p data/reports && wc -l < data/model/model.skops > data/reports/metrics.json

@@ -352,7 +352,7 @@ def test_no_tag_without_its_data(inside: Project) -> None:
     improve(inside)
     gate()
     before = inside.out(TAGS), inside.out(ON_ORIGIN)
-    storage = inside.path.parent / "perenne-storage"
+    storage = inside.path.parent / "home" / "perenne-storage"
     storage.rename(storage.with_name("gone"))
     storage.write_text("not a folder\n")
     with pytest.raises(PerenneError, match="storage"):

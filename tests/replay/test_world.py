@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from perenne.common import batches, periods
+from perenne.loop import arrivals
 from perenne.replay import plan
 from perenne.replay.plan import ReplaySettings
 from perenne.replay.world import World
+from tests import tiny
 from tests.conftest import Enter
-from tests.project import Project
+from tests.project import ROOT, Project
 
 
 def test_batches_and_model_are_those_of_the_pipeline(small: Project, enter: Enter, tmp_path: Path) -> None:
@@ -50,6 +52,34 @@ def test_a_label_is_not_known_before_it_has_matured(world: World) -> None:
             world.rows(quarter)
     finally:
         world.now = None
+
+
+@pytest.mark.parametrize("through", ["2021-04", "2021-06"])
+def test_label_that_cannot_be_there_yet_may_be_missing(
+    through: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the last batch, by the contract's `label_delay` alone; replay, stage and monitor agree."""
+    monkeypatch.chdir(tmp_path)
+    late = [line[:-1] if "2021-04" in line else line for line in tiny.table(*tiny.MONTHS).splitlines()]
+    settings = (ROOT / "data/cases/flights/params.yaml").read_text(encoding="utf-8")
+    files = {
+        "data/cases/tiny/contract.yaml": tiny.CONTRACT.replace("label_delay: 0", "label_delay: 1"),
+        "data/cases/tiny/params.yaml": tiny.PARAMS + settings[settings.index("\ngate:") :],
+        "params.yaml": tiny.PARAMS + settings[settings.index("\ngate:") :],
+        tiny.INPUT: "\n".join([*late, ""]),
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    here = plan.load("tiny")
+    ingest = here.params.ingest.model_copy(update={"through": through})
+    world = World(
+        here._replace(params=here.params.model_copy(update={"ingest": ingest})), tmp_path / "replay"
+    )
+    kept = {str(period): len(batches.read_parquet(file)) for period, file in world.files.items()}
+    assert kept == dict.fromkeys(tiny.MONTHS, 20)
+    with arrivals.arrived(here.params, here.contract, pd.Period(through, "M")) as come:
+        assert {str(period): len(come.clean(period)) for period in come.files} == kept
 
 
 def test_figures_are_kept_though_the_last_line_was_cut_off(world: World) -> None:

@@ -179,7 +179,7 @@ def test_base_that_moved_on_must_be_beaten_as_well(topic: Project) -> None:
 def test_model_of_the_base_that_cannot_be_had_is_no_pass(topic: Project) -> None:
     """Without the base's model there is no verdict: that is a failure, and the page says what is missing."""
     rounds(topic, GOOD)
-    topic.run("rm -rf .dvc/cache ../../perenne-storage ../perenne-storage")
+    topic.run("rm -rf .dvc/cache ../../home/perenne-storage ../home/perenne-storage")
     done = topic.run("perenne review --base origin/main", status=Status.FAILED)
     assert "could not be judged" in done.stdout
     assert "not in the cache" in topic.read("review/review.md")

@@ -36,7 +36,7 @@ def deliver(project: Project, since: str, through: str) -> None:
     names = []
     for period, frame in ingest.ingest(source, contract):
         if period >= pd.Period(since) - contract.label_delay:
-            names.append(f"data/incoming/{period}.parquet")
+            names.append(f"data/incoming/retirement/{period}.parquet")
             (project.path / names[-1]).unlink(missing_ok=True)  # it may be a link into DVC's cache
             batches.write_parquet(project.path / names[-1], ingest.table(_seen(period, frame), contract))
     project.run(f"dvc add -q {' '.join(names)} && dvc push -q {' '.join(names)} && git add data/incoming")

@@ -139,7 +139,7 @@ class Hub:
     @property
     def remote(self) -> str:
         """The settings of DVC's remote, as the secret holds them."""
-        return f"['remote \"storage\"']\n    url = {self.work.path.parent / 'perenne-storage'}\n"
+        return f"['remote \"storage\"']\n    url = {self.work.path.parent / 'home' / 'perenne-storage'}\n"
 
     def read(self, name: str) -> list[Any]:
         """A list of the state."""

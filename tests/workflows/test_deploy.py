@@ -104,7 +104,7 @@ def test_image_can_be_built_and_serves(hub: Hub, tmp_path: Path) -> None:
                 subprocess.run(["cp", "-r", ROOT / source, image / target], check=True)
         elif name == "RUN" and rest.startswith(("pip", "python")):
             subprocess.run(["bash", "-c", rest], cwd=image, env=env, check=True)
-    shutil.copytree(hub.work.path.parent / "perenne-storage", data / "perenne-storage")
+    shutil.copytree(hub.work.path.parent / "home" / "perenne-storage", data / "perenne-storage")
     told = subprocess.Popen(
         ["python", "-m", "perenne.serving.container", "--port", "0"],
         cwd=data,

@@ -1,4 +1,4 @@
-"""One's own data: CSV (also gzipped) or Parquet files under `data/incoming/`, cut into one batch a period.
+"""One's own data: CSV (also gzipped) or Parquet files under `data/incoming/CASE/`, one batch a period.
 
 `dvc add`, `dvc import-url` and `dvc import-db` put files there. They are read in pieces and spooled by
 period, so that neither a large file nor a long history has to fit into memory. A batch is the same, to
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +39,7 @@ NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a mis
 
 
 class Files(Source):
-    """One's own files: those under `data/incoming/` that match `glob`."""
+    """One's own files: those under `data/incoming/CASE/` that match `glob`."""
 
     delivered: ClassVar[bool] = True
 
@@ -56,15 +58,18 @@ class Files(Source):
         ------
         PerenneError
             If `through` is not a period of the contract, no file matches, a file cannot be read or lacks a
-            column, a row has no time, or no row is in or before `through`.
+            column, no time in a file can be read, times have several offsets and the contract names no zone,
+            or no row is in or before `through`.
 
         """
         through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
         with TemporaryDirectory(prefix="perenne-") as spool:
-            paths = _matching(self.glob)
+            paths = _matching(self.incoming, self.glob)
             pieces = _spool(paths, contract, through, Path(spool))
             if not pieces:
-                raise PerenneError(f"{INCOMING}/{self.glob}: no row in or before {through} (ingest.through)")
+                raise PerenneError(
+                    f"{self.incoming}/{self.glob}: no row in or before {through} (ingest.through)"
+                )
             for period in sorted(pieces):
                 rows = _joined(pieces[period], contract).to_pandas(types_mapper=NULLABLE.get)
                 origin = [rows.pop(FILE).map(dict(enumerate(map(str, paths)))), rows.pop(ROW)]
@@ -75,10 +80,16 @@ def _spool(
     paths: list[Path], contract: Contract, through: pd.Period, folder: Path
 ) -> dict[pd.Period, list[Path]]:
     pieces: dict[pd.Period, list[Path]] = defaultdict(list)
+    calendar = Calendar(contract, paths)
+    clocks = Clocks(contract)
     for number, path in enumerate(paths):
         first = 1  # data rows are counted from 1, the header is not one
+        beside = calendar.begins(path)
         for piece in _read(path, contract):
-            by_row = _period(piece, contract, path, first)
+            clocks.check(piece, path, first)
+            by_row = calendar.periods(piece[contract.time], beside, f"{path}: row {first}")
+            beside = by_row.iloc[-1]
+            piece = clocks.plain(piece)
             places: dict[Any, Any] = pd.Series(range(len(piece))).groupby(by_row).indices
             for period in (p for p in places if p <= through):
                 file = folder / f"{periods.stem(period)}.{len(pieces[period])}.parquet"
@@ -103,32 +114,138 @@ def _joined(files: list[Path], contract: Contract) -> pa.Table:
     return whole.sort_by([(name, "ascending") for name in order])
 
 
-def _matching(glob: str) -> list[Path]:
+def _matching(folder: Path, glob: str) -> list[Path]:
+    shared = [
+        p for p in sorted(INCOMING.glob("*")) if p.name.lower().endswith(tuple(READERS)) and p.is_file()
+    ]
+    if shared and folder != INCOMING:
+        raise PerenneError(
+            f"{shared[0]}: each case has a folder of its own; move the files of this one to {folder}/ "
+            "(with dvc move, where DVC keeps them)"
+        )
     try:
-        matches = sorted(p for p in INCOMING.glob(glob) if p.is_file())
+        # Beside what DVC keeps lie files of its own and of Git's.
+        matches = sorted(
+            p for p in folder.glob(glob) if p.is_file() and p.suffix != ".dvc" and p.name[0] != "."
+        )
     except (ValueError, NotImplementedError) as error:
         raise PerenneError(f'params.yaml: ingest.glob: {glob!r}: {error}; write it like "*.csv"') from error
     if not matches:
-        there = [str(p.relative_to(INCOMING)) for p in INCOMING.rglob("*") if p.is_file()]
+        there = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
         raise PerenneError(
-            f"params.yaml: ingest.glob: nothing matches {glob!r} in {INCOMING}; {hint(glob, there)}"
+            f"params.yaml: ingest.glob: nothing matches {glob!r} in {folder}; {hint(glob, there)}"
         )
     return matches
 
 
-def _period(piece: pa.Table, contract: Contract, path: Path, first: int) -> pd.Series:
-    given = piece[contract.time].to_pandas()
-    times = periods.times(given)
-    bad = times.isna().to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        problem = "is missing" if pd.isna(given[row]) else f"= {given.tolist()[row]!r} is not a date"
-        raise PerenneError(f"{path}: row {first + row}: {contract.time} {problem}; write it like 2021-09-30")
-    return periods.of(times, contract.period)
+class Calendar:
+    """The period of each row. A row whose time cannot be right goes with the row before it in its file.
+
+    There `validate` quarantines it: a batch of its own would have no other row. Its time is missing or cannot
+    be read, is outside the contract's range, or, if the contract has none, is far from all others.
+    """
+
+    def __init__(self, contract: Contract, files: list[Path]) -> None:
+        """Read the times of all files."""
+        self.contract = contract
+        self.allowed = contract.columns[contract.time].moments(contract.zone)
+        rows: Counter[pd.Period] = Counter()
+        self.files: dict[Path, list[pd.Period]] = {}  # the periods of each, in order of appearance
+        for path in files:
+            own: Counter[pd.Period] = Counter()
+            for piece in _read(path, contract, [contract.time]):
+                own.update(self._of(piece[contract.time]).dropna())
+            rows.update(own)
+            self.files[path] = list(own)
+        self.astray = set() if self.allowed else set(periods.astray(rows))
+        for period in sorted(self.astray):
+            path = next(path for path, found in self.files.items() if period in found)
+            _say(
+                f"{path}: {rows[period]} row(s) in {period}, far from all others: they are quarantined as "
+                f"outside their period; a range of {contract.time} in the contract would allow them"
+            )
+
+    def begins(self, path: Path) -> pd.Period | None:
+        """The period of the first row of a file whose time can be right; None without such a row."""
+        return next((period for period in self.files[path] if period not in self.astray), None)
+
+    def periods(self, given: pa.ChunkedArray, beside: pd.Period | None, name: str) -> pd.Series:
+        """The periods of some rows; `beside` is that of the row before them, `name` is for errors.
+
+        Raises
+        ------
+        PerenneError
+            If the file has no row whose time can be right.
+
+        """
+        if beside is None:
+            value = given[0].as_py()
+            problem = "is missing" if value is None else f"= {value!r} is not a date that can be right"
+            raise PerenneError(
+                f"{name}: {self.contract.time} {problem}, nor is any after it; write it like 2021-09-30"
+            )
+        found = self._of(given)
+        placed = found.mask(found.isin(self.astray)).ffill()
+        return placed.where(placed.notna(), beside)
+
+    def _of(self, given: pa.ChunkedArray) -> pd.Series:
+        """The periods of some rows; missing for a time that the contract does not allow."""
+        times = periods.times(given.to_pandas(), self.contract.zone)
+        if self.allowed:
+            times = times.where(times.between(*self.allowed))
+        return periods.of(times, self.contract.period, self.contract.zone)
 
 
-def _read(path: Path, contract: Contract) -> Iterator[pa.Table]:
-    """The contract's columns of a file, in pieces; whatever is wrong with it names it."""
+class Clocks:
+    """What offsets of times mean. Without a zone in the contract, all times of a column have the same."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.zone = contract.zone
+        self.columns = [name for name, column in contract.columns.items() if column.type == "datetime"]
+        self.seen: dict[str, tuple[str, str]] = {}
+
+    def check(self, piece: pa.Table, path: Path, first: int) -> None:
+        """Refuse a second offset in a column, here or in an earlier piece."""
+        for name in self.columns if self.zone is None else ():
+            for offset, row, value in _offsets(piece[name]):
+                known, where = self.seen.setdefault(name, (offset, f"{path}: row {first + row}"))
+                if offset != known:
+                    raise PerenneError(
+                        f"{path}: row {first + row}: {name} = {value!r} has {offset or 'no offset'}, "
+                        f"but {known or 'no offset'} is in {where}; "
+                        "name the clocks in the contract, such as zone: Europe/Paris"
+                    )
+
+    def plain(self, piece: pa.Table) -> pa.Table:
+        """The same rows; without a zone in the contract, times are what the clock showed."""
+        for name in self.columns if self.zone is None else ():
+            if pa.types.is_timestamp(piece[name].type) and piece[name].type.tz:
+                piece = _with(piece, name, pc.local_timestamp(piece[name]))
+        return piece
+
+
+def _offsets(values: pa.ChunkedArray) -> Iterator[tuple[str, int, object]]:
+    """Each offset of the times in a column, with the first row that has it, counted from 0, and its value."""
+    kind = values.type
+    if pa.types.is_timestamp(kind):
+        texts = pd.Series(("+00:00" if kind.tz == "UTC" else kind.tz) or "", index=range(len(values)))
+    elif pa.types.is_string(kind):
+        texts = periods.offsets(values.to_pandas())
+    else:
+        return
+    given = values.to_pandas()
+    for row in texts[periods.times(given).notna()].drop_duplicates().index:
+        yield str(texts[row]), int(row), given[row] if pa.types.is_string(kind) else str(given[row])
+
+
+@cache
+def _say(line: str) -> None:
+    """Print a warning, once."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
+def _read(path: Path, contract: Contract, only: list[str] | None = None) -> Iterator[pa.Table]:
+    """The contract's columns of a file or some of them, in pieces; whatever is wrong with it names it."""
     columns = list(contract.columns)
     kind = "".join(path.suffixes[-2:]).lower()
     reader = next((r for end, r in READERS.items() if kind.endswith(end)), None)
@@ -139,17 +256,18 @@ def _read(path: Path, contract: Contract) -> Iterator[pa.Table]:
     content = next((end for magic, end in MAGIC.items() if begins.startswith(magic)), None)
     if content and not kind.endswith(content):
         raise PerenneError(f"{path}: holds {content} by its first bytes; give it that ending")
-    for piece in reader(path, columns):
-        for name, column in contract.columns.items():
-            missing = ["", *sorted(set(MISSING) - set(column.categories))] if reader is _csv else [""]
+    for piece in reader(path, columns, only or columns):
+        for name in piece.column_names:
+            known = set(contract.columns[name].categories)
+            missing = ["", *sorted(set(MISSING) - known)] if reader is _csv else [""]
             plain = _plain(piece[name], f"{path}: column {name!r}")
             piece = _with(piece, name, _present(plain, missing))
         yield piece
 
 
-def _csv(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+def _csv(path: Path, columns: list[str], only: list[str]) -> Iterator[pa.Table]:
     """Every value as text: what does not fit the contract is `validate`'s to say, row by row."""
-    convert = pcsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), include_columns=columns)
+    convert = pcsv.ConvertOptions(column_types=dict.fromkeys(only, pa.string()), include_columns=only)
     read, parse = pcsv.ReadOptions(block_size=PIECE), pcsv.ParseOptions(newlines_in_values=True)
     try:
         with _open(path) as file:
@@ -163,12 +281,12 @@ def _csv(path: Path, columns: list[str]) -> Iterator[pa.Table]:
         raise PerenneError(f"{path}: {_fault(path) or _one_line(error)}") from error
 
 
-def _parquet(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+def _parquet(path: Path, columns: list[str], only: list[str]) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
             _check(path, file.schema_arrow.names, columns)
-            for batch in file.iter_batches(batch_size=max(1, PIECE // 256), columns=columns):
-                yield pa.Table.from_batches([batch]).select(columns)
+            for batch in file.iter_batches(batch_size=max(1, PIECE // 256), columns=only):
+                yield pa.Table.from_batches([batch]).select(only)
     except (pa.ArrowException, OSError) as error:
         raise PerenneError(
             f"{path}: not a readable Parquet file (truncated, or another format?): {_one_line(error)}"
@@ -200,7 +318,7 @@ def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     elif pa.types.is_boolean(kind) or pa.types.is_null(kind):
         plain = kind
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        plain = pa.timestamp("us")  # of a time zone: in UTC
+        plain = pa.timestamp("us", getattr(kind, "tz", None))
     try:
         return values.cast(kind).cast(plain, safe=False)
     except pa.ArrowException as error:

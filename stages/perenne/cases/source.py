@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import pandas as pd
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr
 
 from perenne import cases
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import PARAMS
+from perenne.common.names import INCOMING, PARAMS
 from perenne.common.params import Ingest
 from perenne.common.typed import parse
 
@@ -30,10 +31,23 @@ class Source(Ingest):
 
     model_config = ConfigDict(extra="forbid")
 
-    # Rows are delivered, in files under data/incoming/: they may go beyond `through`, and DVC keeps them.
+    # Rows are delivered, in files of data/incoming/CASE/: they may go beyond `through`, and DVC keeps them.
     delivered: ClassVar[bool] = False
     # Simulated: it has the keys `start` and `seed`, and each seed is another history.
     simulated: ClassVar[bool] = False
+
+    _case: str = PrivateAttr(default="")
+
+    def of_case(self, case: str) -> Self:
+        """The same source, of a case."""
+        copy = self.model_copy()
+        copy._case = case
+        return copy
+
+    @property
+    def incoming(self) -> Path:
+        """Where files of the case arrive: another case's are none of its business."""
+        return INCOMING / self._case
 
     def batches(self, contract: Contract) -> Iterator[Batch]:
         """Yield the batches up to `through`, oldest first, with all of the contract's columns.
@@ -80,8 +94,17 @@ def model(name: str) -> type[Source]:
     return source
 
 
-def source_of(ingest: Ingest, name: str = str(PARAMS)) -> Source:
-    """The source that the section `ingest` describes, checked; errors call the file `name`.
+def source_of(ingest: Ingest, case: str, name: str = str(PARAMS)) -> Source:
+    """The source that the section `ingest` describes, checked.
+
+    Parameters
+    ----------
+    ingest
+        The section.
+    case
+        Whose source it is.
+    name
+        What errors call the file.
 
     Raises
     ------
@@ -90,7 +113,7 @@ def source_of(ingest: Ingest, name: str = str(PARAMS)) -> Source:
 
     """
     if isinstance(ingest, Source):
-        return ingest
+        return ingest.of_case(case)
     if not ingest.source:
         for key in get_close_matches("source", ingest.model_extra or {}, n=1):
             raise PerenneError(f"{name}: ingest.{key}: unknown key; did you mean 'source'?")
@@ -99,4 +122,4 @@ def source_of(ingest: Ingest, name: str = str(PARAMS)) -> Source:
         raise PerenneError(
             f"{name}: ingest.source: {ingest.source!r} is not known; {hint(ingest.source, names())}"
         )
-    return parse(model(ingest.source), ingest.model_dump(), name, prefix="ingest")
+    return parse(model(ingest.source), ingest.model_dump(), name, prefix="ingest").of_case(case)

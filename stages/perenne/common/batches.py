@@ -30,7 +30,7 @@ EXACT = 2**53  # a float holds every integer below it
 BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
-def typed(values: pd.Series, column: Column) -> pd.Series:
+def typed(values: pd.Series, column: Column, zone: str | None = None) -> pd.Series:
     """The values in the contract's type, shape (n,); a value that cannot be read so becomes missing.
 
     Parameters
@@ -39,6 +39,8 @@ def typed(values: pd.Series, column: Column) -> pd.Series:
         Of any dtype, shape (n,).
     column
         Names the type.
+    zone
+        How times are read: see `periods.times`.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def typed(values: pd.Series, column: Column) -> pd.Series:
                 return values.astype("boolean")
             return values.astype("str").str.strip().str.lower().map(BOOLEANS).astype("boolean")
         case "datetime":
-            return periods.times(values)
+            return periods.times(values, zone)
         case _:
             return _texts(values)
 

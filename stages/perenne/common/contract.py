@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, model_validator
+import pandas as pd
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PlainSerializer, model_validator
 
-from perenne.common import strict_yaml
+from perenne.common import periods, strict_yaml
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CASES, HIDDEN, TAKEN
 from perenne.common.periods import Unit
@@ -29,9 +31,18 @@ def _value(value: object) -> object:
     return value
 
 
+def _edge(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"found {value!r}, must be a number, or a date")  # noqa: TRY004 -- pydantic's way
+    if not isinstance(value, str) and not math.isfinite(value):
+        raise ValueError(f"found {value}, must be a finite number")
+    return value
+
+
 # YAML has lists where Python has tuples, hence not strict; what is in them is.
 Values = Annotated[tuple[Annotated[str | int, BeforeValidator(_value)], ...], Field(strict=False)]
-Range = Annotated[tuple[float, float], Field(strict=False)]
+Edge = Annotated[float | str, BeforeValidator(_edge)]
+Range = Annotated[tuple[Edge, Edge], Field(strict=False)]
 Bins = Annotated[tuple[float, ...], Field(strict=False, min_length=2)]
 # A string in YAML, the task itself in Python.
 Named = Annotated[Task, BeforeValidator(named), PlainSerializer(str)]
@@ -75,10 +86,15 @@ class Column(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.range and self.type not in ("integer", "number"):
+        if self.range and self.type not in ("integer", "number", "datetime"):
             raise ValueError(f"a {self.type} has no range; use values")
-        if self.range and self.range[0] > self.range[1]:
-            raise ValueError(f"the range {list(self.range)} is empty")
+        wrong = [edge for edge in self.range or () if isinstance(edge, str) != (self.type == "datetime")]
+        if wrong:
+            kind = "date such as 2021-09-30" if self.type == "datetime" else "number"
+            raise ValueError(f"range: found {wrong[0]!r}, must be a {kind}")
+        limits, moments = self.limits or (0, 0), self.moments() or (pd.Timestamp.min, pd.Timestamp.max)
+        if limits[0] > limits[1] or moments[0] > moments[1]:
+            raise ValueError(f"the range {list(self.range or ())} is empty")
         if self.values and self.type not in ("category", "integer"):
             raise ValueError(f"a {self.type} has no list of values")
         if self.values == ():
@@ -117,6 +133,22 @@ class Column(Model):
         """The allowed values of a category in their one spelling; none if any is allowed."""
         return tuple(spelling(str(value)) for value in self.values or ())
 
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The range of a number."""
+        low, high = self.range or ("", "")
+        return None if isinstance(low, str) or isinstance(high, str) else (low, high)
+
+    def moments(self, zone: str | None = None) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """The range of a date, in the zone's times; a day at its end is all of the day."""
+        low, high = self.range or (0.0, 0.0)
+        if not isinstance(low, str) or not isinstance(high, str):
+            return None
+        first, last = periods.times(pd.Series([low, high]), zone)
+        if first is pd.NaT or last is pd.NaT:
+            raise ValueError(f"range: found {[low, high]}, must be two dates such as 2021-09-30")
+        return first, last + pd.Timedelta(days=1) - pd.Timedelta(1, "us") if len(high) == 10 else last
+
 
 class Headline(Model):
     """The figure that people outside the team know the model by; without it, the mean of the target."""
@@ -138,12 +170,17 @@ class Headline(Model):
 
 
 class Contract(Model):
-    """What a row is, and when its label can be known."""
+    """What a row is, and when its label can be known.
+
+    `zone` names the clocks that cut time into periods, such as Europe/Paris. Times are then moments, stored
+    in UTC, and one without an offset is read by these clocks. Without it, times are what the clock showed.
+    """
 
     row: str
     task: Named
     period: Unit
     label_delay: NonNegativeInt
+    zone: Annotated[str, AfterValidator(periods.zone)] | None = None
     columns: dict[str, Column] = Field(min_length=2)
     headline: Headline | None = None
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-from perenne.common import strict_yaml
+from perenne.common import git, strict_yaml
 from perenne.common.disk import replacing
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CASES, PARAMS
+from perenne.common.names import CASES, INCOMING, PARAMS
 
 
 def use(case: str, *, force: bool = False) -> str:
@@ -42,7 +41,7 @@ def use(case: str, *, force: bool = False) -> str:
         raise PerenneError(f"{CASES}: no case {case!r}; {hint(case, starting)}")
     committed = _committed()
     now = PARAMS.read_bytes() if PARAMS.exists() else None
-    if not force and now not in (None, committed, *starting.values()):
+    if not force and _plain(now) not in map(_plain, (None, committed, *starting.values())):
         raise PerenneError(
             f"{PARAMS}: its changes are in no commit and would be lost; commit them, or use --force"
         )
@@ -53,7 +52,16 @@ def use(case: str, *, force: bool = False) -> str:
         raise PerenneError(f"{source}: case: found {_case(text)!r}, must be {case!r}, the name of its folder")
     with replacing(PARAMS) as temporary:
         temporary.write_bytes(text)
+    incoming = INCOMING / case  # a dep of `ingest`, whether or not the case's rows arrive in files
+    if not incoming.exists():
+        incoming.mkdir(parents=True)
+        (incoming / ".gitkeep").touch()
     return f"{PARAMS} is now that of {case}, from {source}; dvc repro runs it"
+
+
+def _plain(text: bytes | None) -> bytes | None:
+    """The text with the line ends that Git stores: others are no change."""
+    return text and text.replace(b"\r\n", b"\n")
 
 
 def _case(text: bytes) -> object:
@@ -67,10 +75,7 @@ def _case(text: bytes) -> object:
 
 def _committed() -> bytes | None:
     """The params of the last commit, None where there is none."""
-    shown = subprocess.run(  # noqa: S603 -- constant arguments
-        ["git", "show", f"HEAD:./{PARAMS}"],  # noqa: S607 -- the user's own git
-        capture_output=True,
-        check=False,
-        cwd=Path.cwd(),
-    )
-    return shown.stdout if shown.returncode == 0 else None
+    try:
+        return git.show("HEAD", PARAMS)
+    except PerenneError:
+        return None

@@ -64,6 +64,15 @@ class Cut(NamedTuple):
             return "holdout"
         return None
 
+    def fits(self, history: Iterable[pd.Period]) -> bool:
+        """Whether both parts have a batch: a period may have none, as on a day when the shop is closed.
+
+        >>> cut = Cut(pd.Period("2019Q4"), window=2, holdout=1, label_delay=0)
+        >>> cut.fits([pd.Period("2019Q2"), pd.Period("2019Q4")]), cut.fits([pd.Period("2019Q3")])
+        (True, False)
+        """
+        return {"train", "holdout"} <= {self.part(period) for period in history}
+
     def reference(self, history: Iterable[pd.Period]) -> list[pd.Period]:
         """The periods that later ones are compared with: all that the model may know, in the given order."""
         return [period for period in history if self.first <= period <= self.as_of]

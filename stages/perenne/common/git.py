@@ -1,4 +1,9 @@
-"""Git, by the user's own `git` command. Only code outside the DAG uses it."""
+"""Git, by the user's own `git` command. Only code outside the DAG uses it.
+
+Users configure Git for themselves: what it prints, what it ignores, what it does besides. Here it must do the
+same for everyone, so each call says how. Kept is what belongs to the user and to the machine: identity, keys
+and how to sign, credentials, proxies, addresses, and which files are ignored.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,58 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perenne.common.errors import PerenneError
+
+# How every call is made, whatever the user's configuration is.
+SETTINGS = {
+    "advice.detachedHead": "false",
+    "color.branch": "false",
+    "color.diff": "false",
+    "color.status": "false",
+    "color.ui": "false",
+    "column.ui": "never",
+    "commit.cleanup": "whitespace",
+    "commit.gpgSign": "false",  # the same retraining is the same commit, and nobody is there to unlock a key
+    "core.attributesFile": os.devnull,
+    "core.autocrlf": "false",
+    "core.commentChar": "#",
+    "core.eol": "lf",
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.quotePath": "false",
+    "core.safecrlf": "false",
+    "core.useReplaceRefs": "false",  # an object is what its hash says
+    "diff.noprefix": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "init.defaultRefFormat": "files",  # DVC reads no other
+    "log.mailmap": "false",
+    "log.showSignature": "false",
+    "push.gpgSign": "false",
+    "submodule.recurse": "false",
+    "tag.forceSignAnnotated": "false",
+}
+# Of commands for which a remote's own settings would outdo these.
+FLAGS = {
+    "clone": ("--origin=origin",),
+    "fetch": ("--no-prune", "--no-recurse-submodules"),
+    "push": ("--no-follow-tags", "--no-recurse-submodules"),
+    "status": ("--untracked-files=normal", "--ignore-submodules=none"),
+}
+# Variables by which Git would look elsewhere or read arguments differently. Hooks set some of them.
+FOREIGN = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+    *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
+    *("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_NOTES_REF", "GIT_NOTES_REWRITE_REF", "GIT_ATTR_SOURCE"),
+    *("GIT_REPLACE_REF_BASE", "GIT_TEMPLATE_DIR", "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT"),
+)
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command that runs git in the same way for everyone; `arguments` begin with a subcommand."""
+    name, *rest = arguments
+    settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
+    return ["git", *settings, name, *FLAGS.get(name, ()), *rest]
 
 
 def git(*arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None) -> str:
@@ -113,12 +170,13 @@ def _run(
     # Its messages are parsed here and shown to people, so they must be in one language. It must fail instead
     # of asking for a password.
     own = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"} | dict(env or {})
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
-        ["git", *arguments],  # noqa: S607 -- the user's own git
+        command(*arguments),
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
         check=False,
-        env=os.environ | own,
+        env=kept | own,
     )
 
 

@@ -133,7 +133,7 @@ def _push() -> tuple[bool, str]:
     if not remote:
         raise PerenneError("git remote: there is none to push to; git remote add origin URL")
     try:
-        git.git("push", "--quiet", remote, REF)
+        git.git("push", "--quiet", remote, f"{REF}:{REF}")
     except PerenneError as error:
         return False, str(error)
     return True, ""

@@ -71,7 +71,9 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
 
     """
     by_period = {}
-    for period, places in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
+    for period, places in rows.groupby(
+        periods.of(rows[contract.time], contract.period, contract.zone)
+    ).indices.items():
         times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
         outcomes = rows[contract.target].to_numpy(dtype="<f8")[places]
         order = np.lexsort((outcomes, times))

@@ -72,7 +72,7 @@ def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arriv
         If the source cannot be read, or has no batch up to that period.
 
     """
-    source = source_of(p.ingest).model_copy(update={"through": str(through)})
+    source = source_of(p.ingest, p.case).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
         for period, frame in ingest.ingest(source, contract):
             path = Path(folder) / f"{periods.stem(period)}.parquet"
@@ -107,9 +107,9 @@ def newest(p: Params, contract: Contract, requested: str | None, now: datetime) 
     known = periods.parse(p.ingest.through, contract.period, WHERE)
     if requested is not None:
         return max(known, periods.parse(requested, contract.period, "--through"))
-    source = source_of(p.ingest)
+    source = source_of(p.ingest, p.case)
     if not source.delivered:
         return known
-    ended = pd.Period(now, freq=known.freqstr) - 1
+    ended = periods.current(now, contract.period, contract.zone) - 1
     rows = source.model_copy(update={"through": str(max(ended, known))}).batches(contract)
     return max([known, *(period for period, _ in rows)])

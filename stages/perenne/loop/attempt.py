@@ -146,12 +146,14 @@ def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:
 
 def keep_inputs() -> None:
     """Add incoming files to DVC, as their user would; for sources without incoming files, do nothing."""
-    if not source_of(sections.params().ingest).delivered:
+    p = sections.params()
+    source = source_of(p.ingest, p.case)
+    if not source.delivered:
         return
     folder = Path.cwd()
     env = reproduce.environment(folder)
     notes = {".dvc", ".md", ".gitignore"}
-    for path in sorted(INCOMING.rglob("*")):
+    for path in sorted(source.incoming.rglob("*")):
         if path.is_file() and path.suffix not in notes and path.name not in notes:
             known = path.with_name(f"{path.name}.dvc")
             command = ("commit", "--force", str(known)) if known.exists() else ("add", str(path))
@@ -173,7 +175,8 @@ def committed(base: str, message: str) -> str:
     The new commit; `base` if nothing has changed.
 
     """
-    git.git("add", "--", str(PARAMS), str(LOCK), str(INCOMING))
+    incoming = [str(path) for path in [INCOMING / sections.case()] if path.exists()]
+    git.git("add", "--", str(PARAMS), str(LOCK), *incoming)
     if git.succeeds("diff", "--cached", "--quiet"):
         return base
     at = git.git("show", "--no-patch", "--format=%cd", "--date=raw", base)

@@ -9,7 +9,7 @@ and each look at a holdout uses up some of its alpha.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -27,7 +27,12 @@ class Candidate(NamedTuple):
     name: str
 
 
-def candidates(now: Cut, since: pd.Period | None = None, oldest: pd.Period | None = None) -> list[Candidate]:
+def candidates(
+    now: Cut,
+    since: pd.Period | None = None,
+    oldest: pd.Period | None = None,
+    history: Collection[pd.Period] | None = None,
+) -> list[Candidate]:
     """The candidates of an `as_of`, the most promising first; none if it is too early for any.
 
     Parameters
@@ -39,6 +44,9 @@ def candidates(now: Cut, since: pd.Period | None = None, oldest: pd.Period | Non
     oldest
         The first period of the champion's window. No window begins before it: after a change, windows grow
         from there to their full length.
+    history
+        The periods that have a batch; None: all. No candidate is without any to learn from or to be measured
+        on.
 
     Examples
     --------
@@ -49,7 +57,8 @@ def candidates(now: Cut, since: pd.Period | None = None, oldest: pd.Period | Non
     [(20, 4, 'the window')]
 
     """
-    return list(_candidates(now, since, oldest))
+    offered = _candidates(now, since, oldest)
+    return [candidate for candidate in offered if history is None or candidate.cut.fits(history)]
 
 
 def _candidates(now: Cut, since: pd.Period | None, oldest: pd.Period | None) -> Iterator[Candidate]:

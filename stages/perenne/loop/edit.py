@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import yaml
@@ -27,7 +28,7 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
     Raises
     ------
     PerenneError
-        If a key is missing or has no single value, or a value would need quotes.
+        If a key is missing or has no single value, or a value cannot be written there.
 
     Examples
     --------
@@ -39,11 +40,16 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
     for key, value in values.items():
         place = _place(yaml.compose(text, strict_yaml.Loader), key, name)
         if _at(known, key) != value:
-            text = text[: place.start_mark.index] + str(value) + text[place.end_mark.index :]
+            text = text[: place.start_mark.index] + _scalar(value) + text[place.end_mark.index :]
     wrong = [key for key, value in values.items() if _at(strict_yaml.loads(text, name), key) != value]
     if wrong:
         raise PerenneError(f"{name}: {wrong[0]}: {values[wrong[0]]!r} cannot be written there without quotes")
     return text
+
+
+def _scalar(value: Value) -> str:
+    """The value in YAML, in quotes where DVC would take it for a date."""
+    return f'"{value}"' if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)) else str(value)
 
 
 def _place(node: yaml.Node | None, key: str, name: str) -> yaml.ScalarNode:

@@ -7,7 +7,7 @@ decision, byte for byte, on every machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 import pandas as pd
@@ -72,7 +72,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
     before = history.last(p.case, current.version.version, contract.period, arrived.through)
     decision = decide(report.batches, rule, arrived.through, before)
     cut = Cut.of(p.split, contract)._replace(as_of=arrived.through)
-    offered, wait_for = _offered(decision, cut, current.cut)
+    offered, wait_for = _offered(decision, cut, current.cut, arrived.files)
     return MonitorDecision(
         case=p.case,
         champion=MonitoredVersion(
@@ -114,12 +114,12 @@ class ChampionHistory:
         Raises
         ------
         PerenneError
-            If the batches that have arrived do not include the champion's `as_of`, or too many rows are bad.
+            If the batches that have arrived end before the champion's `as_of`, or too many rows are bad.
 
         """
         cut, files = self.champion.cut, self.arrived.files
         window = cut.reference(files)
-        if not window or cut.as_of not in files:
+        if not window or cut.as_of > max(files):  # `as_of` may be a period without rows
             raise PerenneError(
                 f"{arrivals.WHERE}: the batches go from {min(files)} to {max(files)}, but "
                 f"{self.champion.version.version} knows those up to {cut.as_of}"
@@ -183,13 +183,16 @@ def _sums(rows: pd.DataFrame, contract: Contract) -> dict[str, list[float]]:
     }
 
 
-def _offered(decision: Decision, cut: Cut, champion: Cut) -> tuple[tuple[OfferedCut, ...], str | None]:
+def _offered(
+    decision: Decision, cut: Cut, champion: Cut, history: Collection[pd.Period]
+) -> tuple[tuple[OfferedCut, ...], str | None]:
     """The candidates that a retraining would train now; if it is too early for any, the first `as_of`."""
     if decision.answer != "retrain":
         return (), None
-    offered = candidates(cut, decision.since, champion.first)
-    early = None if offered or decision.since is None else str(first_as_of(cut, decision.since))
-    return tuple(map(_candidate, offered)), early
+    offered = candidates(cut, decision.since, champion.first, history)
+    if offered or decision.since is None:
+        return tuple(map(_candidate, offered)), None
+    return (), str(max(first_as_of(cut, decision.since), cut.as_of + 1))
 
 
 def _candidate(candidate: Candidate) -> OfferedCut:

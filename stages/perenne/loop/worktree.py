@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
-from perenne.common import git
+from perenne.common import git, sections
 from perenne.common.errors import PerenneError
 from perenne.common.names import INCOMING
 from perenne.registry import reproduce
@@ -48,7 +48,7 @@ def opened(commit: str) -> Iterator[Path]:
             git.git("worktree", "add", "--quiet", "--detach", str(top), commit)
             folder = top / below
             reproduce.bring_inputs(folder, own_cache=False)
-            _copy_inputs(here, folder)
+            _copy_inputs(here / INCOMING / sections.case(commit), here, folder)
             with _absolute(), chdir(folder):
                 yield folder
         finally:
@@ -95,9 +95,9 @@ def _remove(top: Path) -> None:
     git.git("worktree", "prune")
 
 
-def _copy_inputs(here: Path, folder: Path) -> None:
+def _copy_inputs(incoming: Path, here: Path, folder: Path) -> None:
     """Copy incoming files that are in no commit yet: the retraining uses them too."""
-    for path in sorted((here / INCOMING).rglob("*")):
+    for path in sorted(incoming.rglob("*")):
         to = folder / path.relative_to(here)
         if path.is_file() and not (to.exists() and to.read_bytes() == path.read_bytes()):
             to.parent.mkdir(parents=True, exist_ok=True)

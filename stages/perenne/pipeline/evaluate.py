@@ -233,7 +233,9 @@ def timeline(rows: pd.DataFrame, scores: Array, contract: Contract) -> pd.DataFr
 
     """
     lines = []
-    for period, i in rows.groupby(periods.of(rows[contract.time], contract.period)).indices.items():
+    for period, i in rows.groupby(
+        periods.of(rows[contract.time], contract.period, contract.zone)
+    ).indices.items():
         figures = headline_figures(rows.iloc[i], scores[i], contract)
         lines.append(
             {"period": str(period)} | {name: figure(np.ones(len(i))) for name, figure in figures.items()}

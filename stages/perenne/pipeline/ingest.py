@@ -8,23 +8,22 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from perenne.cases.source import Batch, source_of
+from perenne.cases.source import Batch, Source, source_of
 from perenne.common import batches, disk, params, periods, versions
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import RAW
-from perenne.common.params import Ingest
 
 
-def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
+def ingest(source: Source, contract: Contract) -> Iterator[Batch]:
     """Yield the batches of a source, oldest first, with the contract's columns, sorted by time and entity.
 
     Rows are sorted so that a batch has the same bytes if its rows arrive in another order or in other files.
 
     Parameters
     ----------
-    section
-        The section `ingest` of params.yaml: the source, and the last period to read.
+    source
+        Where the rows come from, and the last period to read.
     contract
         What the rows are.
 
@@ -35,11 +34,10 @@ def ingest(section: Ingest, contract: Contract) -> Iterator[Batch]:
     Raises
     ------
     PerenneError
-        If the section is wrong, the source cannot be read, a batch lacks a column, two rows contradict each
-        other, or there is no batch.
+        If the source cannot be read, a batch lacks a column, two rows contradict each other, or there is no
+        batch.
 
     """
-    source = source_of(section)
     periods.parse(source.through, contract.period, "params.yaml: ingest.through")
     period = None
     for period, frame in source.batches(contract):
@@ -87,7 +85,9 @@ def _difference(rows: pd.DataFrame, contract: Contract) -> tuple[str, list[int]]
 
 
 def _typed(rows: pd.DataFrame, contract: Contract, names: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({name: batches.typed(rows[name], contract.columns[name]) for name in names})
+    return pd.DataFrame(
+        {name: batches.typed(rows[name], contract.columns[name], contract.zone) for name in names}
+    )
 
 
 def _place(row: tuple[str, int] | int, name: str) -> str:
@@ -114,7 +114,7 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
     """
     columns = {}
     for name, column in contract.columns.items():
-        read = batches.typed(frame[name], column)
+        read = batches.typed(frame[name], column, contract.zone)
         fits = not (read.isna() & frame[name].notna()).any()
         like, values = (batches.schema(contract, [name]), read) if fits else (None, frame[name])
         columns[name] = batches.to_table(values.to_frame(name), like)[name]
@@ -124,7 +124,7 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
 def main() -> None:
     """Write `data/raw/`, whole or not at all."""
     p = params.load("ingest")
-    contract = read_contract(p.case)
+    contract, source = read_contract(p.case), source_of(p.ingest, p.case)
     with disk.replacing(RAW) as folder:
-        for period, frame in tqdm(ingest(p.ingest, contract), desc="ingest", unit="batch", disable=None):
+        for period, frame in tqdm(ingest(source, contract), desc="ingest", unit="batch", disable=None):
             batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, contract))

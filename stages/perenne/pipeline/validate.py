@@ -11,7 +11,7 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, disk, params, versions
+from perenne.common import batches, disk, params, periods, versions
 from perenne.common.contract import Column, Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import BROKEN_RULES, CLEAN, QUARANTINE, RAW, VALIDATION
@@ -57,7 +57,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     """
     raw = raw.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: batches.typed(raw[name], column) for name, column in contract.columns.items()}
+        {name: _typed(raw[name], column, contract.zone) for name, column in contract.columns.items()}
     )
     unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in contract.columns]
     # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
@@ -76,6 +76,11 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     )
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
+
+
+def _typed(values: pd.Series, column: Column, zone: str | None) -> pd.Series:
+    """As `batches.typed`; what `ingest` stored as times, it has read by the zone's clocks already."""
+    return batches.typed(values, column, None if pd.api.types.is_datetime64_any_dtype(values) else zone)
 
 
 def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.DataFrame:
@@ -110,22 +115,23 @@ def _schema(period: pd.Period, contract: Contract, *, matured: bool) -> pandera.
     columns = {
         name: pandera.Column(
             nullable=column.missing or (name == contract.target and not matured),
-            checks=_checks(column, period, is_time=name == contract.time),
+            checks=_checks(column, period, contract.zone, is_time=name == contract.time),
         )
         for name, column in contract.columns.items()
     }
     return pandera.DataFrameSchema(columns)
 
 
-def _checks(column: Column, period: pd.Period, *, is_time: bool) -> list[pandera.Check]:
+def _checks(column: Column, period: pd.Period, zone: str | None, *, is_time: bool) -> list[pandera.Check]:
     checks = []
+    if allowed := column.limits or column.moments(zone):
+        checks.append(pandera.Check.in_range(*allowed, error="range"))
+    first, last = periods.bounds(period, zone)
     if is_time:
-        checks.append(pandera.Check.in_range(period.start_time, period.end_time, error="outside its period"))
+        checks.append(pandera.Check.in_range(first, last, error="outside its period"))
     elif column.type == "datetime" and "version" not in column.role:
         # A date after the row's own period cannot have been known in that period.
-        checks.append(pandera.Check.le(period.end_time, error="in the future"))
-    if column.range:
-        checks.append(pandera.Check.in_range(*column.range, error="range"))
+        checks.append(pandera.Check.le(last, error="in the future"))
     if column.values:
         values = column.categories if column.type == "category" else column.values
         checks.append(pandera.Check.isin(list(values), error="category"))

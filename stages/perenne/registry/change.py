@@ -10,7 +10,7 @@ from perenne.common import git, locked
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.locked import Locked
-from perenne.common.names import LOCK, MODEL
+from perenne.common.names import INCOMING, LOCK, MODEL
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import ChangeKind
 
@@ -98,7 +98,7 @@ def inputs(old: Contract, new: Contract) -> list[str]:
     """Return the changes that a caller of the model would notice, one line each."""
     changes = [
         f"contract: {key} {getattr(old, key)} -> {getattr(new, key)}"
-        for key in ("task", "target", "period", "label_delay")
+        for key in ("task", "target", "period", "zone", "label_delay")
         if getattr(old, key) != getattr(new, key)
     ]
     before, after = _features(old), _features(new)
@@ -144,7 +144,7 @@ def _code(lock: Locked) -> dict[str, str]:
     made = {path for stage in lock.stages.values() for path in stage.outs}
     behind = [lock.stages[stage].deps for stage in lock.behind(MODEL)]
     files = {path: file.md5 for deps in behind for path, file in deps.items() if path not in made}
-    return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to("data/incoming")}
+    return {path: md5 for path, md5 in files.items() if not Path(path).is_relative_to(INCOMING)}
 
 
 def _params(old: Locked, new: Locked, counts: Callable[[str], bool]) -> list[str]:

@@ -87,13 +87,16 @@ def rows(version: Version, contract: Contract) -> list[dict[str, object]]:
     if max(positions) >= len(holdout):
         raise PerenneError(f"{version.tag}: golden.{max(positions)}: the holdout has {len(holdout)} rows")
     return [
-        {name: _plain(value) for name, value in row.items() if value is not None}
+        {name: _plain(value, contract) for name, value in row.items() if value is not None}
         for row in holdout.select([contract.time, *contract.features]).take(positions).to_pylist()
     ]
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _plain(value: object, contract: Contract) -> object:
+    """A value as JSON has it; batches have moments in UTC if the contract names a zone."""
+    if not isinstance(value, datetime):
+        return value
+    return value.isoformat() + ("Z" if contract.zone else "")
 
 
 def _spread(count: int) -> list[int]:

@@ -59,7 +59,9 @@ def _mixed(contract: Contract, cut: Cut) -> Iterator[str]:
             yield f"{path}: its columns are not those of the contract"
             return
         of = periods.of(
-            pq.read_table(path, columns=[contract.time])[contract.time].to_pandas(), contract.period
+            pq.read_table(path, columns=[contract.time])[contract.time].to_pandas(),
+            contract.period,
+            contract.zone,
         )
         if not len(of) or of.isna().any():
             yield f"{path}: every row must have its {contract.time}, and one must be there"

@@ -243,7 +243,13 @@ def _push(remote: str, names: Sequence[str]) -> list[str]:
         notes.share()  # their proofs name the ledger's commit
     try:
         # Not those as well that push.followTags would add.
-        git.git("push", "--atomic", "--no-follow-tags", remote, *(f"refs/tags/{name}" for name in names))
+        git.git(
+            "push",
+            "--atomic",
+            "--no-follow-tags",
+            remote,
+            *(f"refs/tags/{name}:refs/tags/{name}" for name in names),
+        )
     except PerenneError:
         here, there = registry_tags.ids(), registry_tags.ids(remote)
         taken = [name for name in names if there.get(name, here[name]) != here[name]]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
@@ -21,6 +21,7 @@ from perenne.registry.meter import Cost, Meter
 
 Environment = dict[str, str]
 RemoteSettings = dict[str, object]  # as DVC reads them
+DVCSettings = dict[str, dict[str, Any]]  # of DVC, which has no types
 
 
 @contextmanager
@@ -52,10 +53,11 @@ def checkout(rev: str) -> Iterator[Path]:
         folder = clone / below
         own = _own(folder)
         # Only this commit, on a branch or not, also from a shallow clone; without hooks.
-        quiet(["git", "init", "--quiet", "--template=", str(clone)], Path(temporary), own)
-        fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules"]
-        quiet(["git", "-c", "protocol.version=2", *fetch, str(source), commit], clone, own)
-        quiet(["git", "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", commit], clone, own)
+        kind = f"--object-format={git.git('rev-parse', '--show-object-format')}"
+        quiet(git.command("init", "--quiet", "--template=", kind, str(clone)), Path(temporary), own)
+        fetch = git.command("fetch", "--quiet", "--depth=1", "--no-tags", str(source), commit)
+        quiet(["git", "-c", "protocol.version=2", *fetch[1:]], clone, own)
+        quiet(git.command("checkout", "--quiet", commit), clone, own)
         if not (folder / ".dvc").is_dir():
             raise PerenneError(f"{rev} has no folder .dvc: it does not use DVC")
         bring_inputs(folder, own_cache=True)
@@ -87,11 +89,12 @@ def configure(folder: Path, *, own_cache: bool, remotes: bool = True) -> None:
     try:
         here = Config(".dvc")
         # Paths in `here` are absolute: a relative remote would be beside the clone.
-        with Config(str(folder / ".dvc")).edit("local") as settings:
-            if remotes:
-                settings["remote"] = dict(here["remote"])
-                settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
-            settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else _cache()
+        settings = Config(str(folder / ".dvc")).load_one("local")
+        if remotes:
+            settings["remote"] = dict(here["remote"])
+            settings["core"] |= {"remote": here["core"]["remote"]} if "remote" in here["core"] else {}
+        settings["cache"]["dir"] = str(folder / ".dvc" / "cache") if own_cache else _cache()
+        _write(settings, local)
     except ConfigError as error:
         raise PerenneError(f".dvc/config: {error}") from error
 
@@ -101,6 +104,16 @@ def _cache() -> str:
     from dvc.config import Config
 
     return str(Path(Config(".dvc")["cache"].get("dir", ".dvc/cache")).absolute())
+
+
+def _write(settings: DVCSettings, path: Path) -> None:
+    """Write a configuration of DVC. DVC reads UTF-8, but itself writes ASCII (3.67) and fails on `Größe`."""
+    from configobj import ConfigObj  # type: ignore[import-untyped]  # it has none; DVC uses it
+
+    sections = {name: values for name, values in settings.items() if name != "remote" and values}
+    sections |= {f'remote "{name}"': values for name, values in settings["remote"].items()}
+    with path.open("wb") as file:
+        ConfigObj(sections, encoding="utf-8", interpolation=False).write(file)
 
 
 def has_remote() -> bool:
@@ -128,7 +141,7 @@ def bring_inputs(folder: Path, *, own_cache: bool) -> None:
         If data is in neither, or a configuration of DVC cannot be read.
 
     """
-    listed = quiet(["git", "ls-files", "-z", "--", "*.dvc"], folder, _own(folder))
+    listed = quiet(git.command("ls-files", "-z", "--", "*.dvc"), folder, _own(folder))
     targets = [name for name in listed.split("\0") if name]
     configure(folder, own_cache=own_cache, remotes=not own_cache)
     if not targets:
@@ -164,14 +177,13 @@ def _stored(folder: Path, remote: RemoteSettings, command: str, *targets: str) -
     name = f"remote-{secrets.token_hex(8)}"
     own = _own(folder) | variables.storage()
     own["PATH"] = _path(Path(sys.executable).parent, own)
-    there = Config(str(folder / ".dvc"))
+    local = folder / ".dvc" / "config.local"
+    settings = Config(str(folder / ".dvc")).load_one("local")
     try:
-        with there.edit("local") as settings:
-            settings["remote"] = settings["remote"] | {name: remote}
+        _write(settings | {"remote": settings["remote"] | {name: remote}}, local)
         dvc(folder, own, command, "--remote", name, "--", *targets)
     finally:
-        with there.edit("local") as settings:
-            del settings["remote"][name]
+        _write(settings, local)
 
 
 def environment(folder: Path) -> Environment:

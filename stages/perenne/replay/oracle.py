@@ -62,9 +62,9 @@ def _models(world: World) -> Iterable[Cut]:
     for now in pd.period_range(world.first, world.last - 1):
         if now in world.files:
             cut = world.plan.cut(now)
-            yield cut
             since = (from_change(cut, change) for change in world.plan.breaks)
-            yield from (shorter for shorter in since if shorter and shorter.window < cut.window)
+            shorter = (each for each in since if each and each.window < cut.window)
+            yield from (each for each in (cut, *shorter) if each.fits(world.files))
 
 
 def best(losses: Array, cost: float) -> list[int]:

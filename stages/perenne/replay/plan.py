@@ -131,7 +131,7 @@ def _debounce(chosen: Params, file: Path) -> Debounce:
 
 def _ingest(chosen: Params, settings: ReplaySettings, contract: Contract, seed: int, file: Path) -> Source:
     """The source of the batches: up to the last that is judged, and until its labels have matured."""
-    source = source_of(chosen.ingest, str(file))
+    source = source_of(chosen.ingest, chosen.case, str(file))
     change: dict[str, Any] = {}  # by key of the source, whose model checks the values
     if settings.through:
         last = periods.parse(settings.through, contract.period, f"{path(chosen.case)}: through")

@@ -43,9 +43,10 @@ class Every:
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Retrain if it is time."""
-        if now == world.first or (now - world.first).n % self.batches:
-            return champion, []
         cut = world.plan.cut(now)
+        arrived = sum(world.first < period <= now for period in world.files)
+        if now == world.first or arrived % self.batches or not cut.fits(world.files):
+            return champion, []
         return cut, [ReplayEvent(str(now), "scheduled", learned(cut))]
 
 
@@ -90,7 +91,7 @@ class Triggered:
             return champion, []
         since = decision.since
         why, began = "; ".join(decision.reasons), None if since is None else str(since)
-        offered = candidates(world.plan.cut(now), since, champion.known - champion.window + 1)
+        offered = candidates(world.plan.cut(now), since, champion.first, world.files)
         if not offered and since is not None:
             first = first_as_of(champion, since)
             return champion, [ReplayEvent(str(now), "waiting", "", f"{why}; nothing before {first}", began)]

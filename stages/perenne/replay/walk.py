@@ -44,12 +44,13 @@ def walk(world: World, policy: RetrainingPolicy) -> Walk:
     done = Walk(policy.name, world.plan.seed, [], [], [champion])
     now = world.first
     while now < world.last:
-        world.now = now
-        champion, events = policy.act(world, now, champion)
-        world.now = None
-        done.events.extend(events)
-        if champion != done.used[-1]:
-            done.used.append(champion)
+        if now in world.files:
+            world.now = now
+            champion, events = policy.act(world, now, champion)
+            world.now = None
+            done.events.extend(events)
+            if champion != done.used[-1]:
+                done.used.append(champion)
         now += 1
         if now in world.files:
             done.steps.append(Step(str(now), str(champion.as_of), world.figures(champion, now)))

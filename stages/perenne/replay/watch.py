@@ -25,7 +25,7 @@ class Watch:
         )
         self.detectors = concept.Detectors(watched, seed=spec.seed)
         self.next = champion.first_news
-        self.seen: list[DriftWindow] = []
+        self.seen: dict[pd.Period, DriftWindow] = {}
 
     def windows(self, now: pd.Period) -> list[DriftWindow]:
         """The windows that had labels by `now`, as `drift.json` lists them.
@@ -37,11 +37,10 @@ class Watch:
         """
         while self.next + self.champion.label_delay <= now:
             if self.next in self.world.files:
-                self.seen.append(self._window(self.next))
+                self.seen[self.next] = self._window(self.next)
             self.next += 1
-        known = str(now - self.champion.label_delay)
-        periods = [window.period for window in self.seen]
-        return self.seen[: periods.index(known) + 1] if known in periods else self.seen
+        known = now - self.champion.label_delay  # another walk may have seen more
+        return [window for period, window in self.seen.items() if period <= known]
 
     def _window(self, period: pd.Period) -> DriftWindow:
         rows = self._scored(period)

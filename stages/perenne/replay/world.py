@@ -7,15 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, disk, model, periods
+from perenne.cases.source import source_of
+from perenne.common import batches, disk, model, names, periods
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.documents.card import load_model, save_model
@@ -79,19 +80,22 @@ class World:
         with store.alone(clean):
             if clean.exists():
                 return
-            through = periods.parse(plan.params.ingest.through, self.contract.period, "ingest.through")
-            with disk.replacing(clean) as folder:
-                for period, frame in ingest.ingest(plan.params.ingest, self.contract):
-                    path = folder / f"{periods.stem(period)}.parquet"
-                    raw = ingest.table(frame, self.contract).to_pandas(
-                        types_mapper={pa.int64(): pd.Int64Dtype()}.get
-                    )
-                    matured = period + self.contract.label_delay <= through
-                    checked = validate.validate(raw, period, self.contract, matured=matured)
+            source = source_of(plan.params.ingest, plan.case)
+            with TemporaryDirectory(prefix="perenne-") as raw, disk.replacing(clean) as folder:
+                for period, frame in ingest.ingest(source, self.contract):
+                    path = Path(raw) / f"{periods.stem(period)}.parquet"
+                    batches.write_parquet(path, ingest.table(frame, self.contract))
+                arrived = batches.listed(Path(raw), self.contract)
+                for period, path in arrived.items():
+                    # As in the stage: labels come after the last batch, not after `ingest.through`.
+                    matured = period + self.contract.label_delay <= max(arrived)
+                    frame = batches.read_parquet(path, nullable=True)
+                    checked = validate.validate(frame, period, self.contract, matured=matured)
                     most = plan.params.validation.max_quarantined_share
-                    if problem := validate.too_many(checked, path, most):
+                    if problem := validate.too_many(checked, names.RAW / path.name, most):
                         raise PerenneError(problem)
-                    batches.write_parquet(path, batches.to_table(checked.kept, batches.schema(self.contract)))
+                    kept = batches.to_table(checked.kept, batches.schema(self.contract))
+                    batches.write_parquet(folder / path.name, kept)
 
     @cached_property
     def first(self) -> pd.Period:
@@ -99,7 +103,9 @@ class World:
         chosen = self.plan.settings.as_of
         if chosen:
             return self.plan.period("as_of", chosen)
-        return min(self.files) + self.plan.params.split.window + self.plan.params.split.holdout - 1
+        least = self.plan.params.split.window + self.plan.params.split.holdout - 1
+        later = (p for p in self.files if p >= min(self.files) + least)
+        return next((p for p in later if self.plan.cut(p).fits(self.files)), max(self.files))
 
     @cached_property
     def last(self) -> pd.Period:
@@ -135,10 +141,16 @@ class World:
         Raises
         ------
         PerenneError
-            If the cut does not fit the history.
+            If the cut does not fit the history, or a part of it has no batch.
 
         """
-        return dict(split.split(self.files, cut))
+        parts = dict(split.split(self.files, cut))
+        for part, held in parts.items():
+            if not held:
+                raise PerenneError(
+                    f"as_of {cut.as_of}: no batch in the periods of the {part}; choose another"
+                )
+        return parts
 
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""

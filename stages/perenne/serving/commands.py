@@ -89,21 +89,25 @@ def export_log(
         str | None,
         typer.Option(metavar="PERIOD", help="The last period to write. Default: the last one that is over."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("data/incoming"),
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to. Default: the case's in data/incoming.")
+    ] = None,
 ) -> None:
     """Write logged predictions with their outcomes as files that `ingest.source: files` reads."""
     from datetime import UTC, datetime
 
     from perenne.common import periods
     from perenne.common.contract import read_contract
+    from perenne.common.names import INCOMING
     from perenne.serving import settings
 
     with needs_serve_extra():
         from perenne.serving.log import export
         from perenne.serving.log.database import Database
 
-    contract = read_contract(case or current_case())
+    name = case or current_case()
+    contract = read_contract(name)
     now = datetime.now(UTC)
     last = periods.parse(through, contract.period, "--through") if through else export.over(contract, now)
     with Database(settings.load(log_url=log_url).log_url) as database:
-        typer.echo(export.export(database, contract, out, last))
+        typer.echo(export.export(database, contract, out or INCOMING / name, last))

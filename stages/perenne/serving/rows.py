@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, Required
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -64,42 +65,61 @@ TYPES: dict[Type, TypeForm] = {
 }
 
 
-def time(text: str) -> datetime:
-    """Read a time as the pipeline does: with a zone it is converted to UTC, a date is its midnight.
+def time(text: str, zone: str | None = None) -> datetime:
+    """Read a time as the pipeline does, see `periods.times`; a date is its midnight.
 
     Parameters
     ----------
     text
         In ISO format; it must begin with a date such as 2021-03-31.
+    zone
+        The contract's. None: the reading of the clock is kept, whatever its offset.
 
     Returns
     -------
     datetime
-        Without a zone.
+        Without a zone; in UTC if the contract names one.
 
     Raises
     ------
     ValueError
-        If the text is not such a time.
+        If the text is not such a time, or the zone's clocks skip it.
 
     """
     try:
         value = datetime.fromisoformat(text) if re.match(r"\d{4}-\d{2}-\d{2}", text) else None
-        if value and value.tzinfo:
-            value = value.astimezone(UTC).replace(tzinfo=None)
+        if value and zone:
+            aware = value if value.tzinfo else value.replace(tzinfo=ZoneInfo(zone))
+            moment = aware.astimezone(UTC)
+            shown = moment.astimezone(aware.tzinfo)
+            value = moment if shown.replace(tzinfo=None) == aware.replace(tzinfo=None) else None
     except (ValueError, OverflowError):
         value = None
     if value is None:
-        raise ValueError("must be a time such as 2021-03-31T12:00:00")
-    return value
+        skipped = f"; the clocks of {zone} may skip an hour" if zone else ""
+        raise ValueError(f"must be a time such as 2021-03-31T12:00:00{skipped}")
+    return value.replace(tzinfo=None)
 
 
-# A string in JSON, a datetime without a zone (UTC) in Python.
-Time = Annotated[
-    datetime,
-    GetPydanticSchema(lambda _, handler: no_info_after_validator_function(time, handler(str))),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
+def time_type(column: Column, zone: str | None) -> TypeForm:
+    """The type of a time: a string in JSON, a datetime without a zone in Python."""
+    allowed = column.moments(zone)
+
+    def read(text: str) -> datetime:
+        value = time(text, zone)
+        if allowed and not allowed[0] <= value <= allowed[1]:
+            raise ValueError(f"must be in the range {list(column.range or ())}")
+        return value
+
+    return Annotated[
+        datetime,
+        GetPydanticSchema(lambda _, handler: no_info_after_validator_function(read, handler(str))),
+        WithJsonSchema({"type": "string", "format": "date-time"}),
+    ]
+
+
+# Of an event, whatever the contract: a string in JSON, a datetime in UTC without a zone in Python.
+Time = time_type(Column(type="datetime", role=("ignored",)), "UTC")
 
 
 class PredictRequest(TypedDict):
@@ -114,7 +134,7 @@ class PredictAdapter:
     Parameters
     ----------
     contract
-        Its columns are the keys of a row; times become datetimes in UTC without a zone.
+        Its columns are the keys of a row; times become datetimes without a zone, as batches have them.
     max_rows
         A longer list is an error of type `too_long`, an empty one of type `too_short`.
 
@@ -175,7 +195,11 @@ def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputR
 def target_type(contract: Contract) -> TypeForm:
     """The type of the target: a class if it has classes, else a number that the contract allows."""
     column = contract.columns[contract.target]
-    return Annotated[bool, BeforeValidator(_truth)] if column.type == "boolean" else _type(column, whole=True)
+    return (
+        Annotated[bool, BeforeValidator(_truth)]
+        if column.type == "boolean"
+        else _type(column, contract.zone, whole=True)
+    )
 
 
 def input_columns(contract: Contract) -> dict[str, Column]:
@@ -193,7 +217,7 @@ def _field(name: str, column: Column, contract: Contract, *, whole: bool) -> Typ
     """
     unit = f"in {column.unit}" if column.unit else ""
     about = "; ".join(filter(None, [column.about, unit, _purpose(name, column, contract)]))
-    kind: TypeForm = Annotated[_type(column, whole=whole), Field(description=about)]
+    kind: TypeForm = Annotated[_type(column, contract.zone, whole=whole), Field(description=about)]
     needed = "feature" in column.role or (name == contract.time and _has_dates(contract))
     if needed and not column.missing:
         return Required[kind]
@@ -206,13 +230,13 @@ def _purpose(name: str, column: Column, contract: Contract) -> str:
     return "" if "feature" in column.role else "logged, not used to predict"
 
 
-def _type(column: Column, *, whole: bool) -> TypeForm:
+def _type(column: Column, zone: str | None, *, whole: bool) -> TypeForm:
     if column.type == "datetime":
-        return Time
+        return time_type(column, zone)
     if column.values and column.type == "integer":
         kind: TypeForm = Literal[column.values]
     else:
-        low, high = column.range or (None, None)
+        low, high = column.limits or (None, None)
         examples = list(column.categories) or None
         kind = Annotated[TYPES[column.type], Field(ge=low, le=high, examples=examples)]
     return Annotated[kind, Whole] if whole and column.type == "integer" else kind
@@ -234,7 +258,7 @@ def example(contract: Contract) -> InputRow:
 def _example(column: Column) -> str | int | float | bool:
     if column.values:
         return column.categories[0] if column.type == "category" else column.values[0]
-    low, high = column.range or (0, 2)
+    low, high = column.limits or (0, 2)
     match column.type:
         case "number":
             return (low + high) / 2
@@ -243,6 +267,6 @@ def _example(column: Column) -> str | int | float | bool:
         case "boolean":
             return False
         case "datetime":
-            return "2021-03-31"
+            return str(column.range[0]) if column.range else "2021-03-31"
         case _:
             return "A"

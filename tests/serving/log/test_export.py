@@ -11,11 +11,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from perenne.cases.files import Files
 from perenne.common import batches
 from perenne.common.errors import PerenneError
+from perenne.pipeline import ingest
+from perenne.serving.batcher import features
 from perenne.serving.log.database import Database
-from perenne.serving.log.export import export
+from perenne.serving.log.export import export, over
 from perenne.serving.log.records import Entry, Label
+from perenne.serving.rows import PredictAdapter
 from tests import tiny
 from tests.project import Project
 
@@ -61,6 +65,38 @@ def test_one_file_a_period(database: Database, tmp_path: Path) -> None:
     (april,) = read(tmp_path, "2021-04")
     assert (april["seen"], april["member"]) == (datetime(2021, 4, 1), datetime(2020, 2, 29))
     assert (april["size"], april["won"]) == (None, None)
+
+
+def test_log_of_a_zone_goes_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests, log, exported files and batches agree on the moment and its day by the contract's clocks."""
+    monkeypatch.chdir(tmp_path)
+    paris = tiny.contract("period: month", "period: day\nzone: Europe/Paris")
+    with Database(f"sqlite:///{tmp_path}/log.sqlite") as database:
+        adapter = PredictAdapter(paris, 9)
+        sent: list[dict[str, object]] = [ROW | {"id": n} for n in range(3)]
+        sent[0] |= {"seen": "2021-03-30T23:30:00+02:00"}  # 21:30 in UTC
+        sent[1] |= {"seen": "2021-03-31T00:30"}  # 22:30 of the day before in UTC
+        sent[2] |= {"seen": "2021-03-31T23:30:00Z"}  # the next day in Paris
+        rows = adapter.validate_json(json.dumps({"rows": sent}))["rows"]
+        noon = datetime(2021, 4, 1, 22, 30, tzinfo=UTC)  # half past midnight of the next day in Paris
+        logged = [Entry(str(n), noon, "prod", "v1.0.0", features(row), 0.5) for n, row in enumerate(rows)]
+        database.write(
+            [*logged, Entry("3", noon, "prod", "v1.0.0", json.dumps(ROW | {"id": 3, "seen": None}), 0.5)]
+        )
+        out = tmp_path / "data/incoming"
+        done = export(database, paris, out, over(paris, datetime(2021, 4, 2, 22, tzinfo=UTC)))
+    days = ["2021-03-30", "2021-03-31", "2021-04-01", "2021-04-02"]
+    assert [path.stem.removeprefix("predictions-") for path in done.files] == days
+    source = Files(source="files", through=days[-1], glob="*")
+    brought = {
+        str(p): ingest.table(frame, paris)["seen"].to_pylist() for p, frame in ingest.ingest(source, paris)
+    }
+    assert brought == {
+        days[0]: [datetime(2021, 3, 30, 21, 30)],
+        days[1]: [datetime(2021, 3, 30, 22, 30)],
+        days[2]: [datetime(2021, 3, 31, 23, 30)],
+        days[3]: [noon.replace(tzinfo=None)],
+    }
 
 
 def test_same_log_same_bytes(database: Database, tmp_path: Path) -> None:

@@ -82,13 +82,22 @@ def export(database: Database, contract: Contract, out: Path, through: pd.Period
             )
             once = _once(every, contract)
             path = out / f"predictions-{periods.stem(period)}.parquet"
-            batches.write_parquet(
-                path, batches.to_table(once[list(contract.columns)], batches.schema(contract))
-            )
+            batches.write_parquet(path, _written(once, contract))
             files.append(path)
             rows, repeated = rows + len(once), repeated + len(every) - len(once)
             labelled += int(once[LABELLED].sum())
     return ExportSummary(files, rows, labelled, repeated)
+
+
+def _written(rows: pd.DataFrame, contract: Contract) -> pa.Table:
+    """The contract's columns; moments say that they are in UTC, else they would be taken for local times."""
+    table = batches.to_table(rows[list(contract.columns)], batches.schema(contract))
+    if contract.zone is None:
+        return table
+    moments = [
+        f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in table.schema
+    ]
+    return table.cast(pa.schema(moments))
 
 
 def over(contract: Contract, now: datetime) -> pd.Period:
@@ -98,7 +107,7 @@ def over(contract: Contract, now: datetime) -> pd.Period:
     >>> over(contract(), datetime(2021, 4, 30, 23, 59, tzinfo=UTC))
     Period('2021-03', 'M')
     """
-    return pd.Period(now.astimezone(UTC).replace(tzinfo=None), freq=periods.FREQUENCY[contract.period]) - 1
+    return periods.current(now, contract.period, contract.zone) - 1
 
 
 def _spool(
@@ -109,7 +118,7 @@ def _spool(
     logged = iter(tqdm(database.read(PROD), desc="export", unit="row", disable=None))
     while some := tuple(islice(logged, CHUNK)):
         frame = _frame(some, contract, database.name)
-        of = periods.of(frame[contract.time], contract.period)
+        of = periods.of(frame[contract.time], contract.period, contract.zone)
         for period, rows in frame.groupby(of):
             if period <= through:
                 path = folder / f"{len(pieces)}.{period.ordinal}.{len(pieces[period])}.parquet"
@@ -126,7 +135,9 @@ def _schema(contract: Contract) -> pa.Schema:
 def _frame(some: tuple[Logged, ...], contract: Contract, name: str) -> pd.DataFrame:
     rows = list(_rows(some, contract, name))
     raw = pd.DataFrame(rows, columns=[*contract.columns, LABELLED, AT], dtype="object")
-    typed = {column: batches.typed(raw[column], spec) for column, spec in contract.columns.items()}
+    # The service logs moments in UTC if the contract names a zone, else what the clock showed.
+    zone = "UTC" if contract.zone else None
+    typed = {column: batches.typed(raw[column], spec, zone) for column, spec in contract.columns.items()}
     marks = {LABELLED: raw[LABELLED].astype(bool), AT: raw[AT].astype("datetime64[us]")}
     return pd.DataFrame(typed | marks)
 
