@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 import zipfile
+from contextlib import suppress
 
 import pytest
 
@@ -70,3 +71,21 @@ def test_artifact_that_is_missing_or_damaged(host: Double) -> None:
         assert review
         with pytest.raises(PerenneError, match="page: damaged"):
             review.text("page", 9999)
+
+
+@pytest.mark.parametrize(
+    "kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_any_byte_may_be_wrong(kind: int, host: Double) -> None:
+    """However an archive is damaged, that is one line: whoever uploads it chooses the bytes."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", kind) as archive:
+        archive.writestr("pagé", b"soft words " * 9)
+    for place in range(len(whole.getvalue())):
+        for flip in (0xFF, 0x80, 0x01):
+            data = bytearray(whole.getvalue())
+            data[place] ^= flip
+            host.uploaded("review", bytes(data))
+            with suppress(PerenneError), artifact.downloaded(host, 7, "review", 9999) as review:
+                assert review
+                review.text("pagé", 9999)

@@ -32,6 +32,7 @@ CHART = charts.chart(
         ("![it](x.png) [it](/ada) [it][a]", "![it]~(x.png) [it]~(/ada) [it]~[a]"),
         ("[a]: /ada", "[a]~: /ada"),
         ("https://evil.example www.evil.example", "https:~//evil.example www~.evil.example"),
+        ("_www.evil.example_ a_WWW.evil.example _GH-7", "_www~.evil.example_ a_WWW~.evil.example _GH-~7"),
         ("```math\nx\n```", "'''math\nx\n'''"),
         ("~~~\nx", "~~\nx"),
         ("a\u00ad\u180e\u3164\u115f\u1160\ufe0f\U000e0041\U000e007f\U000e0100\u034f\u061c\u206ab", "ab"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -361,12 +363,77 @@ LINES = GOOD.splitlines()
         ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
         ("a.csv", GZIPPED, "a.csv: holds .csv.gz by its first bytes; give it that ending"),
         ("a.parquet", pa.table({"id": [1]}), "a.parquet: no column 'seen'; valid: id"),
+        ("a.csv", GOOD.replace("\n", "\r"), "a.csv: its first line cannot be read: new-line character seen"),
+        ("a.csv", GOOD.replace("size", "s" * 200_000), "a.csv: its first line cannot be read: field larger"),
+        ("a.csv", GOOD.replace("size", "\x1b[31m\u2028"), r"a.csv: no column 'size'; valid: \x1b[31m\u2028"),
+        ("a\n::error::.csv", GOOD, r"a\n::error::.csv'"),
     ],
 )  # fmt: skip
 def test_bad_file_is_one_line(name: str, content: str | bytes | pa.Table, said: str) -> None:
     """The line names the file, the line or row, the value and what would do."""
     write(name, content)
-    assert refused().startswith(f"data/incoming/tiny/{said}")
+    assert refused().removeprefix("'").startswith(f"data/incoming/tiny/{said}")
+
+
+@pytest.mark.parametrize("place", range(10, 60, 5))
+def test_damaged_gzip_is_named(place: int, incoming: Path) -> None:
+    """Whichever byte of its content is wrong."""
+    data = bytearray(gzip.compress(GOOD.encode(), mtime=0))
+    data[place] ^= 0xFF
+    (incoming / "a.csv.gz").write_bytes(data)
+    assert refused().startswith("data/incoming/tiny/a.csv.gz: ")
+
+
+def test_name_of_a_file_that_is_no_text_is_refused(incoming: Path) -> None:
+    """Some systems allow any bytes."""
+    Path(os.fsdecode(bytes(incoming) + b"/a\xff.csv")).write_text(GOOD)
+    assert refused() == r"'data/incoming/tiny/a\udcff.csv': its name cannot be printed; rename it"
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal128(38, 2), pa.decimal256(50, 0)])
+@pytest.mark.parametrize("type", ["text", "integer"])
+def test_long_identifiers_stay_apart(type: str, kind: pa.DataType) -> None:  # noqa: A002 -- the contract's word
+    """Databases export them as decimals; as floats, those beyond 2**53 would meet."""
+    contract = tiny.contract("id: {type: integer", f"id: {{type: {type}")
+    rows = parquet(table("2021-01"))
+    ids = pa.array([Decimal(2**53 + n) for n in range(len(rows))], kind)
+    write("a.parquet", rows.set_column(0, "id", ids))
+    assert quarantined(contract) == {"2021-01": {}}
+    found = bring(contract)["2021-01"]["id"].to_pylist()
+    assert sorted(int(Decimal(value)) for value in found) == [2**53 + n for n in range(len(rows))]
+
+
+def test_time_that_does_not_fit_is_refused() -> None:
+    """Java's "for ever" would come out as a day of 1969."""
+    rows = parquet(table("2021-01"))
+    ever = pa.array([2**63 - 1] * len(rows), pa.timestamp("ms"))
+    write("a.parquet", rows.set_column(rows.schema.get_field_index("member"), "member", ever))
+    assert refused().startswith("data/incoming/tiny/a.parquet: column 'member': is timestamp[ms]; use ")
+
+
+def test_duration_is_refused() -> None:
+    """As a number it would lose its unit."""
+    rows = parquet(table("2021-01"))
+    spans = pa.array([3600] * len(rows), pa.duration("s"))
+    write("a.parquet", rows.set_column(rows.schema.get_field_index("size"), "size", spans))
+    assert refused().startswith("data/incoming/tiny/a.parquet: column 'size': is duration[s]; use ")
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    """Of a column of bytes, and of one that claims to be text."""
+    rows = parquet(table("2021-01"))
+    data = pa.array([b"\xff"] * len(rows))
+    for colour in (data, data.view(pa.string())):
+        write("a.parquet", rows.set_column(rows.schema.get_field_index("colour"), "colour", colour))
+        assert "column 'colour': is " in refused()
+
+
+@pytest.mark.parametrize("name", [".size", ".", "..", "a.b", "size[0]"])
+def test_name_of_a_column_is_no_path(name: str) -> None:
+    """A dot in it means nothing."""
+    contract = tiny.contract("  size:", f"  '{name}':")
+    write("a.csv", table("2021-01").replace("size", name))
+    assert len(bring(contract)["2021-01"]) == 20
 
 
 def test_row_is_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

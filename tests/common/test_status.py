@@ -31,6 +31,17 @@ def test_what_has_to_be_done_is_told_apart() -> None:
     assert len(asking) == len(set(asking))
 
 
+def test_what_others_wrote_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name in an error may hold anything."""
+
+    def main() -> None:
+        raise PerenneError("retirement@v1.0.0 was made by M\x1b[31mallory")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err == "error: retirement@v1.0.0 was made by M\\x1b[31mallory\n"
+
+
 def test_bad_input_ends_with_the_status_of_its_error(capsys: pytest.CaptureFixture[str]) -> None:
     """In one line; of an error that is an answer it is that of the answer."""
 

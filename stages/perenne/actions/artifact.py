@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
@@ -16,7 +17,11 @@ from perenne.forge.port import Forge
 REVIEW = "review"  # the artifact with the page and review.json, as review.yml names it
 MOST_REVIEW = 5_000_000  # bytes of it
 
-DAMAGED = (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError)
+# What `zipfile` raises for bytes that no program has written: of the archive, of a name, of each compression.
+DAMAGED = (
+    *(zipfile.BadZipFile, ZlibError, LZMAError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
 
 
 class Artifact(NamedTuple):
@@ -116,7 +121,7 @@ def downloaded(host: Forge, run: int, name: str, most: int) -> Iterator[Artifact
         host.download(upload, file)
         try:
             archive = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise PerenneError(f"{name}: damaged: {error}") from error
         with archive:
             yield Artifact(archive)

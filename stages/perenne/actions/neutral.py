@@ -44,10 +44,10 @@ RULES = [
     (r"\$", "\N{FULLWIDTH DOLLAR SIGN}"),  # formulas
     (r"@", f"@{GAP}"),
     (r"#(?=\d)", f"#{GAP}"),
-    (r"(?i)\b(gh)-(?=\d)", rf"\1-{GAP}"),
+    (r"(?i)(?<![^\W_])(gh)-(?=\d)", rf"\1-{GAP}"),
     (r"\](?=[(\[:])", f"]{GAP}"),
     (r"://", f":{GAP}//"),
-    (r"(?i)\b(www)\.", rf"\1{GAP}."),
+    (r"(?i)(?<![^\W_])(www)\.", rf"\1{GAP}."),  # GitHub links it after a line below as well
 ]
 
 

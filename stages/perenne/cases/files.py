@@ -17,6 +17,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
+from zlib import error as ZlibError  # noqa: N812 -- its only name is in lower case
 
 import pandas as pd
 import pyarrow as pa
@@ -111,7 +112,9 @@ def _joined(files: list[Path], contract: Contract) -> pa.Table:
     key = [contract.time, *contract.entity]
     order = [*key, *(name for name in contract.columns if name not in key)]
     whole = pa.concat_tables(tables, promote_options="default")
-    return whole.sort_by([(name, "ascending") for name in order])
+    numbers = {name: str(n) for n, name in enumerate(whole.column_names)}  # a name with a dot is a path there
+    by_number = whole.rename_columns(numbers).sort_by([(numbers[name], "ascending") for name in order])
+    return by_number.rename_columns(whole.column_names)
 
 
 def _matching(folder: Path, glob: str) -> list[Path]:
@@ -130,6 +133,9 @@ def _matching(folder: Path, glob: str) -> list[Path]:
         )
     except (ValueError, NotImplementedError) as error:
         raise PerenneError(f'params.yaml: ingest.glob: {glob!r}: {error}; write it like "*.csv"') from error
+    for path in matches:
+        if not str(path).isprintable():
+            raise PerenneError(f"{str(path)!a}: its name cannot be printed; rename it")
     if not matches:
         there = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
         raise PerenneError(
@@ -277,7 +283,9 @@ def _csv(path: Path, columns: list[str], only: list[str]) -> Iterator[pa.Table]:
         with pa.input_stream(str(path), compression="gzip" if _gzipped(path) else None) as file:
             for batch in pcsv.open_csv(file, read, parse, convert):
                 yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except csv.Error as error:
+        raise PerenneError(f"{path}: its first line cannot be read: {error}; end lines with \\n") from error
+    except (pa.ArrowException, OSError, EOFError, ZlibError) as error:
         raise PerenneError(f"{path}: {_fault(path) or _one_line(error)}") from error
 
 
@@ -308,21 +316,31 @@ def _check(path: Path, header: list[str], columns: list[str]) -> None:
 
 
 def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Values as one of the few types that batches are made of: integer, number, boolean, time, text."""
+    """Values as one of the few types that batches are made of: integer, number, boolean, time, text.
+
+    A decimal is text until the contract says what it is: as a float, two long identifiers could be one.
+    """
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     plain = pa.string()
     if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
         plain = pa.int64()
-    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    elif pa.types.is_floating(kind):
         plain = pa.float64()
     elif pa.types.is_boolean(kind) or pa.types.is_null(kind):
         plain = kind
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         plain = pa.timestamp("us", getattr(kind, "tz", None))
+    if pa.types.is_duration(kind):  # of which unit a number would be, nobody could see
+        raise PerenneError(f"{name}: is {values.type}; use a number, a boolean, a time or text")
+    options = pc.CastOptions(plain, allow_time_truncate=True, allow_float_truncate=True)
     try:
-        return values.cast(kind).cast(plain, safe=False)
+        given = values.cast(kind).cast(options=options)
+        given.validate(full=True)
     except pa.ArrowException as error:
-        raise PerenneError(f"{name}: is {values.type}; use a number, a boolean, a time or text") from error
+        raise PerenneError(
+            f"{name}: is {values.type}; use a number, a boolean, a time or text: {_one_line(error)[:200]}"
+        ) from error
+    return pc.replace_substring_regex(given, r"\.0+$", "") if pa.types.is_decimal(kind) else given
 
 
 def _present(values: pa.ChunkedArray, missing: list[str]) -> pa.ChunkedArray:
@@ -366,7 +384,7 @@ def _fault(path: Path) -> str | None:
                 begins = rows.line_num + 1
     except csv.Error as error:
         return f"line {begins}: {error}; is a quote not closed?"
-    except (OSError, EOFError, StopIteration):
+    except (OSError, EOFError, ZlibError, StopIteration):
         pass  # what Arrow said will do
     return None
 

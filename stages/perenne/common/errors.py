@@ -37,7 +37,7 @@ def hint(name: object, valid: Iterable[object]) -> str:
     options = sorted(map(str, valid))
     if not options:
         return "there is none"
-    listed = ", ".join(options)
+    listed = ", ".join(map(printable, options))
     nearest = get_close_matches(str(name), options, n=1)
     return f"did you mean {nearest[0]!r}? Valid: {listed}" if nearest else f"valid: {listed}"
 
@@ -47,6 +47,15 @@ def warn(message: str) -> None:
     """Print a warning to stderr, in one line; each only once in a process."""
     line = " ".join(message.split())
     sys.stderr.write(f"warning: {''.join(c if c.isprintable() else '?' for c in line)}\n")
+
+
+def printable(text: str) -> str:
+    r"""Escape what is not printable: in a terminal or a log, what others wrote must be nothing but text.
+
+    >>> print(printable("a\n::error::\x1b[31m"))
+    a\n::error::\x1b[31m
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def fail(message: str) -> Never:
@@ -59,5 +68,6 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except PerenneError as error:
-        print(f"error: {error}", file=sys.stderr)
+        lines = "\n".join(map(printable, str(error).split("\n")))
+        print(f"error: {lines}", file=sys.stderr)
         sys.exit(error.status)

@@ -117,8 +117,8 @@ def zone(name: str) -> str:
 def times(values: pd.Series, zone: str | None = None) -> pd.Series:
     """Values as times, shape (n,); NaT for a missing value or one that is not a time.
 
-    Dates and times are read as ISO 8601 writes them. A number is not a time (which epoch, which unit?), nor
-    is a word such as `now`, which pandas would read.
+    Dates and times are read as ISO 8601 writes them, to the month at least. A number is not a time (which
+    epoch, which unit?), nor is a year alone, nor a word such as `now`, which pandas would read.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def times(values: pd.Series, zone: str | None = None) -> pd.Series:
 
     Examples
     --------
-    >>> texts = pd.Series(["2013-05-17", "2013-05-17T23:30:00-05:00", "now", "17/05/2013"])
+    >>> texts = pd.Series(["2013-05-17", "2013-05-17T23:30:00-05:00", "2013", "17/05/2013"])
     >>> times(texts).tolist()
     [Timestamp('2013-05-17 00:00:00'), Timestamp('2013-05-17 23:30:00'), NaT, NaT]
     >>> times(texts, "Europe/Paris").tolist()
@@ -155,7 +155,7 @@ def times(values: pd.Series, zone: str | None = None) -> pd.Series:
 
 
 def _read(texts: pd.Series, zone: str | None) -> pd.Series:
-    texts = texts.where(texts.str.match(r"\s*[0-9]", na=False))
+    texts = texts.where(texts.str.match(r"\s*[0-9]{4}(-[0-9]{2}|[0-9]{4})", na=False))
     aware = texts.str.contains(WITH_OFFSET, na=False)
     clocks = texts.where(~aware, texts.str.replace(OFFSET, "", regex=True)) if aware.any() else texts
     read = pd.to_datetime(clocks, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
