@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 
 import httpx
 import pytest
 
+from perenne.serving.app import NEEDED
 from perenne.serving.settings import ServeSettings, Tokens
 from tests.project import Project
-from tests.serving.running import BEARER, SHA256, example, serving
+from tests.serving.running import BEARER, SHA256, Running, example, serving
 
 ROLES = ("predict", "label", "admin")
+SPELLINGS = (
+    "{}%0A", "{}%0a", "{}/%0A", "{}%0A/", "{}%0D%0A", "{}%00", "{}%7F", "{}%C2%85", "{}%E2%80%A8", "{}%FF",
+    "{}%20", "{}%2F", "{}//", "/{}", "/.{}", "/x/..{}", "{}/.", "{};x", "{}%3Fx", "{}?x", "{}#x", "http://x{}",
+)  # fmt: skip
 
 
 def sha256(token: str) -> str:
@@ -47,6 +56,45 @@ def test_token_allows_what_its_role_says(company: Project) -> None:
                 for path in ("/v1/model", "/metrics", "/docs", "/openapi.json"):
                     assert client.get(path).status_code == 200
                 assert "version" in client.get("/readyz").json()
+
+
+@pytest.fixture(scope="module")
+def split(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return a service with a token for each role."""
+    to = tmp_path_factory.mktemp("split") / "company"
+    shutil.copytree(founded.path.parent, to, symlinks=True)
+    project = Project(to / "ada")
+    hashes = ", ".join(f'{role}: ["{sha256(role)}"]' for role in ROLES)
+    project.edit("tokens: {.*}", f"tokens: {{{hashes}}}")
+    with serving(project) as running:
+        yield running
+
+
+def posted(running: Running, target: str, role: str) -> int:
+    """Return the status of a POST, whose target is sent as it is."""
+    url = running.client.base_url
+    with closing(HTTPConnection(url.host, url.port)) as connection:
+        connection.putrequest("POST", target)
+        connection.putheader("Authorization", f"Bearer {role}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{}")
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_no_spelling_of_a_path_avoids_its_role(spelling: str, split: Running) -> None:
+    """Whatever the path is taken for, a token of another role does not get through."""
+    for path, needed in NEEDED.items():
+        for role in set(ROLES) - {needed}:
+            assert posted(split, spelling.format(path), role) in (400, 403, 404)
+
+
+def test_path_with_a_control_character_is_none(served: Running) -> None:
+    """For no method, and with the token that allows everything."""
+    for path in ("/v1/predict%0A", "/v1/model%0A", "/metrics%0A", "/docs%0A", "/%00"):
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            assert served.client.request(method, path).status_code == 404
 
 
 def test_token_may_have_several_roles() -> None:

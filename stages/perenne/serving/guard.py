@@ -20,6 +20,7 @@ Allowed = Mapping[str, frozenset[TokenRole]]
 Route = Callable[[Request], Awaitable[Response]]
 
 OPEN = ("/healthz", "/readyz")  # for supervisors and load balancers; without the token, only yes or no
+READS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 BEARER = b"bearer "
 
 logger = logging.getLogger("perenne.serve")
@@ -44,7 +45,8 @@ class Guard:
     needed
         The role that a path needs, where it is not enough to have any.
     paths
-        Paths that are counted by name; all others are counted as `other`.
+        The application's. They are counted by name, all others as `other`, and only they take more than
+        `READS`.
     documented
         Those that are also answered with a slash at the end.
 
@@ -88,7 +90,7 @@ class Guard:
             await send(message)
 
         try:
-            if self._allowed and scope["path"] not in OPEN and (refusal := self._refusal(scope)):
+            if refusal := self._refusal(scope):
                 await refuse(sent, *refusal)
             elif route := self._direct.get((scope["method"], scope["path"])):
                 response = await route(Request(scope, receive))
@@ -103,16 +105,19 @@ class Guard:
             self._metrics.answered(self._path(scope), status, time.perf_counter() - start)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """The status and the line for a request that its token does not allow."""
-        roles = roles_of(scope, self._allowed)
-        if not roles:
-            return 401, "a token is required: Authorization: Bearer TOKEN"
-        needed = self._needed.get(scope["path"])
-        if needed and needed not in roles:
-            return (
-                403,
-                f"this token is for {', '.join(sorted(roles))}; {scope['path']} needs one for {needed}",
-            )
+        """The status and the line for a request that must not reach the application."""
+        path = scope["path"]
+        if self._allowed and path not in OPEN:
+            roles = roles_of(scope, self._allowed)
+            if not roles:
+                return 401, "a token is required: Authorization: Bearer TOKEN"
+            needed = self._needed.get(path)
+            if needed and needed not in roles:
+                return 403, f"this token is for {', '.join(sorted(roles))}; {path} needs one for {needed}"
+        # The application may know a path by other spellings, such as one with a line feed at its end. What
+        # needs a role is only known by one.
+        if not path.isprintable() or (path not in self._paths and scope["method"] not in READS):
+            return 404, "there is no such path"
         return None
 
     def _path(self, scope: Scope) -> str:
