@@ -13,6 +13,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from perenne.serving.connections import MAX_PIPELINE
 from tests.project import Project
 from tests.serving.running import BEARER, PATIENCE, TOKEN, Running, example, serving
 
@@ -157,15 +158,18 @@ def test_drops_do_not_keep_a_request_alive(begin: str, drop: bytes, narrow: Runn
 
 def test_answers_that_nobody_reads_are_given_up(narrow: Running) -> None:
     """Requests without end on one connection, whose answers stay in the service."""
-    request = f"GET /openapi.json HTTP/1.1\r\n{HEADERS}\r\n".encode() * 100
+    before = closed(narrow, "timeout")
+    # So long that few of them are read at once.
+    request = f"GET /openapi.json HTTP/1.1\r\n{HEADERS}x: {'y' * 24_000}\r\n\r\n".encode()
     with connected(narrow) as connection, suppress(ConnectionError):
         while True:  # it ends
             connection.sendall(request)
+    assert closed(narrow, "timeout") == before + 1
 
 
 def test_requests_on_one_connection_are_answered_in_order(narrow: Running) -> None:
     """Also if all of them are sent at once, with bodies or without."""
-    paths = [f"/{'healthz' if n % 3 else 'nowhere'}" for n in range(60)]
+    paths = [f"/{'healthz' if n % 3 else 'nowhere'}" for n in range(MAX_PIPELINE)]
     requests = [
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {n}\r\n\r\n{'b' * n}"
         for n, path in enumerate(paths)
@@ -175,6 +179,17 @@ def test_requests_on_one_connection_are_answered_in_order(narrow: Running) -> No
         answers = rest(connection)
     found = [int(part.split(b" ", 1)[0]) for part in answers.split(b"HTTP/1.1 ")[1:]]
     assert found == [405 if path == "/healthz" else 401 for path in paths] + [200]
+
+
+def test_requests_on_one_connection_do_not_pile_up(narrow: Running) -> None:
+    """More at once than may wait close it, long before all of them are read."""
+    before = closed(narrow, "pipeline")
+    with connected(narrow) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(f"{OPEN}\r\n".encode() * 3_000)
+        assert rest(connection).count(b"HTTP/1.1 200") <= MAX_PIPELINE + 1
+    assert closed(narrow, "pipeline") == before + 1
+    assert narrow.get("/healthz") == {"status": "ok"}
 
 
 @pytest.mark.parametrize(

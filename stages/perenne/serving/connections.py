@@ -25,9 +25,10 @@ MAX_FRAMING = 8  # bytes around a piece of a chunked body, for each byte in it
 RESERVED = 100  # descriptors for the log, the repository, and the processes that follow
 FEWEST = 16  # connections, however few descriptors there are
 SUPERVISORS = 16  # connections beyond the limit, for health checks
+MAX_PIPELINE = 16  # requests of a connection that wait for those before them
 LINGER = 2.0  # seconds to read a refusal; closing at once may take it away from its caller
 MAX_DROPPED = 2_000_000  # bytes that are taken and dropped meanwhile
-TIMEOUT, SHED, TOO_LARGE, FULL = "timeout", "shed", "too large", "full"
+TIMEOUT, SHED, TOO_LARGE, FULL, PIPELINE = "timeout", "shed", "too large", "full", "pipeline"
 CROWDED = "too many connections; try again"
 FRAMING = (b"content-length", b"transfer-encoding")
 OPEN_URLS = {path.encode() for path in OPEN}
@@ -50,7 +51,7 @@ class Connections:
         self.most = most if files == resource.RLIM_INFINITY else min(most, max(files - RESERVED, FEWEST))
         self.seconds = seconds
         self._open: dict[LimitedProtocol, None] = {}  # in the order of their beginnings
-        self._closed: Counter[str] = Counter({TIMEOUT: 0, SHED: 0, TOO_LARGE: 0, FULL: 0})
+        self._closed: Counter[str] = Counter(dict.fromkeys((TIMEOUT, SHED, TOO_LARGE, FULL, PIPELINE), 0))
 
     def protocol(self, *arguments: Any, **options: Any) -> LimitedProtocol:  # uvicorn's own
         """Make the protocol of a new connection."""
@@ -231,6 +232,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.only_open and self.url not in OPEN_URLS:
             self._connections.count(FULL)
             self.refuse(503, CROWDED)
+            return
+        if len(self.pipeline) >= MAX_PIPELINE:
+            self._connections.count(PIPELINE)
+            self.refuse(503, "too many requests at once on one connection")
             return
         super().on_headers_complete()
         self._part = "body"
