@@ -21,6 +21,7 @@ from perenne.serving.guard import OPEN
 from perenne.serving.prometheus import Reading
 
 MAX_HEAD = 32_768  # bytes of a request's line and headers; of what surrounds the pieces of a chunked body too
+AROUND = len(b": \r\n")  # bytes of a header that are neither its name nor its value
 MAX_FRAMING = 8  # bytes around a piece of a chunked body, for each byte in it
 RESERVED = 100  # descriptors for the log, the repository, and the processes that follow
 FEWEST = 16  # connections, however few descriptors there are
@@ -225,7 +226,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 b"%s: %s\r\n" % header for header in self.headers if header[0] in FRAMING
             )
         if self._extra > MAX_HEAD:  # which may include the body, or a request after it
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            size = len(self.url) + sum(len(name) + len(value) + AROUND for name, value in self.headers)
             if size > MAX_HEAD:
                 self._too_large()
                 return
