@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from perenne.common.errors import PerenneError
 from perenne.serving import commands, settings
 
 TOKEN = "0123456789abcdef" * 4
+NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,8 @@ def test_this_machine_needs_none(host: str) -> None:
         ("{port: 70000}", r"serve.port: found 70000"),
         ("{log: never}", "serve.log: found 'never'"),
         ("{token_sha256: secret}", "serve.token_sha256: found 'secret'"),
+        (f'{{token_sha256: "{NOTHING}"}}', "serve.token_sha256: .*sha256 of nothing"),
+        (f'{{tokens: {{admin: ["{TOKEN}", "{NOTHING}"]}}}}', r"serve.tokens.admin.*: .*sha256 of nothing"),
         ("8000", "serve: expected a mapping, found 8000"),
     ],
 )

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from perenne.serving.app import NEEDED
+from perenne.serving.guard import roles_of
 from perenne.serving.settings import ServeSettings, Tokens
 from tests.project import Project
 from tests.serving.running import BEARER, SHA256, Running, example, serving
@@ -97,6 +98,13 @@ def test_path_with_a_control_character_is_none(served: Running) -> None:
             assert served.client.request(method, path).status_code == 404
 
 
+@pytest.mark.parametrize("given", [[], [b"Bearer"], [b"Bearer "], [b"bearer "], [b"Basic x"], [b""]])
+def test_no_token_has_no_role(given: list[bytes]) -> None:
+    """Whatever is configured."""
+    headers = [(b"authorization", value) for value in given]
+    assert not roles_of({"headers": headers}, {sha256(""): frozenset({"admin"})})
+
+
 def test_token_may_have_several_roles() -> None:
     """It is listed in each; the one that allows everything keeps doing so."""
     one, two = sha256("one"), sha256("two")
@@ -115,3 +123,44 @@ def test_one_token_closes_the_service(role: str) -> None:
     """Where any token is set, requests without one are refused, and other machines may reach the service."""
     settings = ServeSettings(host="0.0.0.0", tokens=Tokens(**{role: (SHA256,)}))  # noqa: S104 -- the test
     assert settings.allowed == {SHA256: frozenset({role})}
+
+
+FOREIGN = (
+    "http://evil.example:8000",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://127.0.0.1@evil.example",
+    "http://192.0.2.7",
+    "http://[2001:db8::1]",
+    "http://[",
+    "null",
+    "",
+)
+OWN = ("http://localhost:8000", "http://127.0.0.1", "https://127.8.8.8:1", "http://[::1]:8000")
+
+
+def test_page_of_another_host_sends_nothing_without_a_token(company: Project) -> None:
+    """Though its host's name may have come to mean this machine; what has no page is let in."""
+    with serving(company, token=None) as running:
+        rows = {"rows": [example(running)]}
+        port = running.client.base_url.port
+        assert running.client.post("/v1/predict", json=rows).status_code == 200
+        for origin in OWN:
+            answer = running.client.post("/v1/predict", json=rows, headers={"Origin": origin})
+            assert answer.status_code == 200, origin
+        for origin in FOREIGN:
+            headers = {"Host": f"evil.example:{port}", "Origin": origin}
+            for path in NEEDED:
+                answer = running.client.post(path, json=rows, headers=headers)
+                assert answer.status_code == 403, (origin, path)
+                assert "without a token" in answer.json()["detail"]
+            assert running.client.get("/v1/model", headers=headers).status_code == 200
+        both = [("Origin", OWN[0]), ("Origin", FOREIGN[0])]
+        assert running.client.post("/v1/predict", json=rows, headers=both).status_code == 403
+
+
+def test_token_is_enough_for_a_page_of_another_host(served: Running) -> None:
+    """Who knows it may send from anywhere."""
+    rows = {"rows": [example(served)]}
+    answer = served.client.post("/v1/predict", json=rows, headers={"Origin": FOREIGN[0]})
+    assert answer.status_code == 200

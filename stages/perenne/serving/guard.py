@@ -8,13 +8,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perenne.serving.prometheus import ServiceMetrics
-from perenne.serving.settings import TokenRole
+from perenne.serving.settings import TokenRole, is_loopback
 
 Allowed = Mapping[str, frozenset[TokenRole]]
 Route = Callable[[Request], Awaitable[Response]]
@@ -114,6 +115,8 @@ class Guard:
             needed = self._needed.get(path)
             if needed and needed not in roles:
                 return 403, f"this token is for {', '.join(sorted(roles))}; {path} needs one for {needed}"
+        if not self._allowed and scope["method"] not in READS and not from_this_machine(scope):
+            return 403, "without a token, only a page of this machine may send this; see serve.token_sha256"
         # The application may know a path by other spellings, such as one with a line feed at its end. What
         # needs a role is only known by one.
         if not path.isprintable() or (path not in self._paths and scope["method"] not in READS):
@@ -138,10 +141,34 @@ def roles_of(scope: Scope, allowed: Allowed) -> frozenset[TokenRole]:
     """
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = given[len(BEARER) :] if given[: len(BEARER)].lower() == BEARER else b""
+    if not token:
+        return frozenset()
     sha256 = hashlib.sha256(token).hexdigest()
     return frozenset[TokenRole]().union(
         *(roles for known, roles in allowed.items() if hmac.compare_digest(sha256, known))
     )
+
+
+def from_this_machine(scope: Scope) -> bool:
+    """Whether a request is not from a browser that shows a page of another host.
+
+    A browser names the page's host even if that host's name has come to mean this machine.
+
+    Parameters
+    ----------
+    scope
+        The request, as ASGI has it.
+
+    """
+    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    return all(is_loopback(_host(origin)) for origin in origins)
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:  # not a URL
+        return ""
 
 
 def raised_at(error: BaseException) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from perenne.common.sections import section
 from perenne.common.typed import Model
 
 Mode = Literal["commit", "async"]
 TokenRole = Literal["predict", "label", "admin"]
-SHA256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+NO_TOKEN = hashlib.sha256(b"").hexdigest()
+
+
+def _of_a_token(sha256: str) -> str:
+    if sha256 == NO_TOKEN:
+        raise ValueError("that is the sha256 of nothing: printf %s TOKEN | sha256sum, with a token")
+    return sha256
+
+
+SHA256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_a_token)]
 Hashes = Annotated[tuple[SHA256, ...], Field(strict=False)]  # YAML has lists where Python has tuples
 ROLES: tuple[TokenRole, ...] = get_args(TokenRole)
 
@@ -29,7 +39,7 @@ class Tokens(Model):
     admin: Hashes = ()
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address. A name other than localhost may resolve anywhere."""
     try:
         return ip_address(host).is_loopback
@@ -58,7 +68,7 @@ class ServeSettings(Model):
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
-        if not self.allowed and not _loopback(self.host):
+        if not self.allowed and not is_loopback(self.host):
             raise ValueError(
                 f"host: {self.host} can be reached from other machines: set token_sha256, "
                 "the sha256 of a token that clients send, or tokens, or listen on 127.0.0.1"
