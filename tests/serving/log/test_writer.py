@@ -140,6 +140,66 @@ def test_cancelled_caller_does_not_affect_others(url: str) -> None:
     assert "b" in ids(url)
 
 
+def test_row_is_in_the_file_that_has_the_name(sqlite: str) -> None:
+    """Whatever became of the one before, which keeps its own rows; a label finds what it can."""
+    file = Path(sqlite.removeprefix("sqlite:///"))
+    wal, moved, other = (file.with_name(f"{file.name}{end}") for end in ("-wal", ".moved", ".other"))
+    Database(f"sqlite:///{other}").close()
+
+    def remove() -> None:
+        for part in file.parent.glob(f"{file.name}*"):
+            if part not in (moved, other):
+                part.unlink()
+
+    async def work() -> None:
+        log = Log(sqlite)
+        changes: dict[str, Callable[[], object]] = {
+            "removed": remove,
+            "write-ahead log removed": wal.unlink,
+            "removed alone": file.unlink,
+            "renamed": lambda: file.rename(moved),
+            "replaced": lambda: other.replace(file),
+        }
+        for change, do_it in changes.items():
+            await log.append([entry(f"before {change}")])
+            do_it()
+            await log.append([entry(f"after {change}")])
+            kept = {f"before {change}"} if change == "write-ahead log removed" else set()
+            assert {f"after {change}"} | kept <= set(ids(sqlite)), change
+            assert (f"before {change}" in ids(sqlite)) == bool(kept), change
+            assert log.failing is None
+        log.close()
+
+    do(work())
+    assert "before renamed" in ids(f"sqlite:///{moved}")
+
+
+def test_row_is_refused_while_its_file_cannot_be(sqlite: str) -> None:
+    """Its folder is gone, or something else is there; the log recovers by itself when it can."""
+    file = Path(sqlite.removeprefix("sqlite:///"))
+    folder, away = file.parent / "folder", file.parent / "away"
+
+    async def work() -> None:
+        log = Log(f"sqlite:///{folder}/log.sqlite", patience=0.3)
+        await log.append([entry("before")])
+        folder.rename(away)
+        with pytest.raises(LogUnavailable):
+            await log.append([entry("lost")])
+        assert log.failing
+        folder.mkdir()
+        (folder / "log.sqlite").write_text("no database" * 1_000, encoding="utf-8")
+        with pytest.raises(LogUnavailable, match="not a database"):
+            await log.append([entry("lost")])
+        (folder / "log.sqlite").unlink()
+        await log.append([entry("after")])
+        assert log.failing is None
+        log.close()
+
+    do(work())
+    assert ids(f"sqlite:///{folder}/log.sqlite") == ["after"]
+    assert ids(f"sqlite:///{away}/log.sqlite") == ["before"]
+
+
 @pytest.fixture
 def full(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a SQLite file that cannot grow: SQLite reports it as a full disk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -46,6 +47,7 @@ WAIT = (
 )
 PROBE = "probe"  # the id and the stage of a row that is written only to see whether rows can be written
 LOCK = 7_365_621_094  # an arbitrary number, the advisory lock for migrations in PostgreSQL
+Identity = tuple[tuple[int, int] | None, ...]  # device and inode of each file
 Insert = sqlite.Insert | postgresql.Insert
 INSERT: dict[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -82,16 +84,16 @@ class Database:
         self.engine = _engine(url)
         self._insert = INSERT[self.engine.dialect.name]
         self.name = self.engine.url.render_as_string(hide_password=True)
+        self._opened: Identity | None = None  # of SQLite's files; None if they are to be opened again
         try:
-            with self.engine.begin() as connection:
-                _migrate(connection, self.name)
+            self._open()
         except SQLAlchemyError as error:
             raise PerenneError(f"serve.log_url: {self.name}: {reason(error)}") from error
-        finally:
-            self.close()  # each thread opens its own connection when it needs one
-        if prompt and self.engine.dialect.name == "postgresql":
-            event.listen(self.engine, "do_connect", _connect_promptly)
-            event.listen(self.engine, "connect", _limit_statements)
+        if self.engine.dialect.name == "postgresql":
+            self.close()  # what migrates may wait
+            if prompt:
+                event.listen(self.engine, "do_connect", _connect_promptly)
+                event.listen(self.engine, "connect", _limit_statements)
 
     def __enter__(self) -> Self:
         return self
@@ -117,10 +119,11 @@ class Database:
         Raises
         ------
         SQLAlchemyError
-            If the database fails; nothing is stored then, unless the connection broke during the commit.
+            If the database fails; nothing is stored then, unless the connection broke during the commit. Also
+            if its file was removed or replaced: the next call opens what is there then.
 
         """
-        with self.engine.begin() as connection:
+        with self._transaction() as connection:
             if entries:
                 kept = self._insert(predictions).on_conflict_do_nothing()
                 connection.execute(kept, [entry._asdict() for entry in entries])
@@ -145,10 +148,10 @@ class Database:
         """
         remove = delete(predictions).where(predictions.c.id == PROBE, predictions.c.stage == PROBE)
         row = Entry(PROBE, datetime.now(UTC), PROBE, PROBE, " " * size, 0.0)
-        with self.engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(remove)  # of a process that was killed between the two commits
             connection.execute(insert(predictions), row._asdict())
-        with self.engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(remove)
 
     def read(self, stage: str) -> Iterator[Logged]:
@@ -175,6 +178,48 @@ class Database:
         """Close all connections."""
         self.engine.dispose()
 
+    def _open(self) -> None:
+        """Migrate the tables, and keep a connection of SQLite: what it has open is what is written."""
+        try:
+            with self.engine.begin() as connection:
+                _migrate(connection, self.name)
+            self._opened = self._identity()
+        except Exception:
+            self.close()
+            raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction in the files that were opened, if their names still mean them.
+
+        SQLite writes on in a file that was removed or renamed, and says nothing.
+        """
+        if self._opened is None:
+            self._open()
+        self._check()
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._check()  # it may have happened meanwhile
+
+    def _check(self) -> None:
+        if self._identity() == self._opened:
+            return
+        # Each row goes into the file that it was written to, wherever that is now, and not into another one.
+        with suppress(SQLAlchemyError, sqlite3.Error), closing(self.engine.raw_connection()) as old:
+            old.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
+        self._opened = None
+        raise FileMovedError("the file was removed or replaced; it is opened again")
+
+    def _identity(self) -> Identity:
+        """What the names of SQLite's files mean now, the database and its write-ahead log."""
+        name = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not name:
+            return ()
+        return tuple(_inode(Path(file)) for file in (name, f"{name}-wal"))
+
     def _label(self, connection: Connection, given: Sequence[Label]) -> LabelResult:
         """Store labels. Of two for one id the one known later wins, in whatever order they arrive."""
         known = {id_ for (id_,) in _rows(connection, select(predictions.c.id), predictions.c.id, given)}
@@ -197,6 +242,18 @@ class Database:
         superseded = [label.id for label in latest.values() if label not in stored]
         unknown = dict.fromkeys(label.id for label in given if label.id not in known)
         return LabelResult(len(latest) - len(superseded), list(unknown), superseded)
+
+
+class FileMovedError(SQLAlchemyError):
+    """The file of SQLite is not the one that was opened."""
+
+
+def _inode(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def reason(error: SQLAlchemyError) -> str:

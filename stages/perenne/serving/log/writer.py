@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
-from perenne.serving.log.database import Database, reason
+from perenne.common.errors import PerenneError
+from perenne.serving.log.database import Database, FileMovedError, reason
 from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailable
 
 MAX_WAITING = 50_000  # rows; more are rejected before memory runs out
@@ -253,6 +254,10 @@ class Log:
                 down = not _rows_at_fault(error)
                 self.failing = self._reason(error) if down else None
                 if down:
+                    if isinstance(
+                        error, FileMovedError
+                    ):  # the next attempt may succeed, and nobody would know
+                        logger.error("%s", self.failing)  # noqa: TRY400 -- the reason is all there is to know
                     self._probe = min(sum(len(entry.features) for entry in entries), MAX_PROBE)
                 if not down or time.monotonic() >= until:
                     raise LogUnavailable(self._reason(error)) from error
@@ -263,6 +268,8 @@ class Log:
 
     def _reason(self, error: Exception) -> str:
         """Why a write failed, without the values of its rows."""
+        if isinstance(error, PerenneError):
+            return str(error)
         why = reason(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
         return f"{self._database.name}: {why}"
 
