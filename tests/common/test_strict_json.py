@@ -14,6 +14,8 @@ from perenne.common.errors import PerenneError
         ("{", "not valid JSON: Expecting"),
         ("[" * 3000, "not valid JSON: nested too deeply"),
         ("[" * 101 + "]" * 101, "not valid JSON: nested more than 100 deep"),
+        ("[NaN]", "not valid JSON: NaN is no number"),
+        ("-Infinity", "not valid JSON: -Infinity is no number"),
         ("9" * 5000, "not valid JSON: Exceeds the limit"),
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "not valid JSON: the key 'c' appears twice"),
         (b"\xff", "not valid JSON"),

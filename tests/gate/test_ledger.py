@@ -287,6 +287,148 @@ def test_line_that_cannot_be_read_is_an_error(line: str, repository: Project) ->
         look("b")
 
 
+def compared(challenger: str) -> str:
+    """Return the name of a look with some challenger: anybody can compute it before the look."""
+    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+GOOD = {"look": "a" * 64, "number": 1, "alpha": 0.01}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"x": 1},
+        GOOD | {"look": ["a"]},
+        GOOD | {"look": "a"},
+        GOOD | {"number": 0},
+        GOOD | {"number": True},
+        GOOD | {"number": 1.5},
+        GOOD | {"number": 10**400},
+        GOOD | {"alpha": "abc"},
+        GOOD | {"alpha": None},
+        GOOD | {"alpha": -0.0335},
+        GOOD | {"alpha": -100},
+        GOOD | {"alpha": 1},
+        GOOD | {"alpha": float("nan")},
+        GOOD | {"alpha": float("inf")},
+        GOOD | {"fork": [1]},
+        GOOD | {"fork": 1},
+        GOOD | {"holdout": {}},
+    ],
+)
+def test_line_that_is_no_look_is_an_error(line: dict[str, object], repository: Project) -> None:
+    """Whoever may push notes may have written it: it must not refill alpha, or end in a traceback."""
+    look("a")
+    note = batch_note(repository)
+    append(repository, note, json.dumps(line))
+    with pytest.raises(PerenneError) as error:
+        look("b")
+    said = str(error.value)
+    assert re.fullmatch(
+        rf"refs/notes/perenne: batch aaaa: .*; git notes --ref=refs/notes/perenne edit {note[:12]} mends it",
+        said,
+    )
+    command = said.rpartition("; ")[2].removesuffix(" mends it")
+    repository.run(command, GIT_EDITOR="sed -i /challenger/!d")
+    assert look("b").number == 2
+
+
+def batch_note(repository: Project) -> str:
+    """Return what the note of the batch `aaaa` is attached to."""
+    return repository.out("printf 'perenne batch aaaa\\n' | git hash-object -w --stdin").strip()
+
+
+def append(repository: Project, note: str, line: str) -> None:
+    """Add a line by hand."""
+    repository.write("line", line)
+    repository.run(f"git notes --ref=perenne append -F line {note} && rm line")
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize("number", [1, 2])
+def test_forged_look_grants_no_more_than_a_look_of_its_number(
+    repository: Project, number: int, *, fork: bool
+) -> None:
+    """A coming look is foretold with more alpha than all looks together may spend."""
+    forged = {"look": compared("b"), "number": number, "alpha": 0.49, "fork": fork}
+    look("a", {"2021-03": "aaaa"})
+    append(repository, batch_note(repository), json.dumps(forged))
+    total = 0.05 * (ledger.FORKS if fork else 1)
+    assert look("b", {"2021-03": "aaaa"}).alpha == pytest.approx(total * spending.share(number))
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("asker", ["anyone", "own", "fork"])
+def test_a_row_less_does_not_make_another_holdout(asker: Asker) -> None:
+    """Each deleted row changes the hash of a batch; the looks at its period spend on, of any model."""
+    total = 0.05 * (ledger.FORKS if asker == "fork" else 1)
+    campaign = [
+        look("a" if n % 2 else f"model {n}", {"2021-03": f"hash {n}", "2021-04": "bbbb"}, asker=asker)
+        for n in range(6)
+    ]
+    assert [one.number for one in campaign] == [1, 2, 3, 4, 5, 6]
+    assert sum(one.alpha for one in campaign) <= total
+    assert campaign[-1].left == pytest.approx(total - sum(one.alpha for one in campaign))
+    assert look("a", {"2021-03": "hash 1", "2021-04": "bbbb"}, asker=asker)[:2] == campaign[1][:2]
+    assert look("a", {"2021-04": "bbbb"}, asker=asker).number == 7
+    assert look("a", {"2021-05": "cccc"}, asker=asker).number == 1
+
+
+@pytest.mark.usefixtures("repository")
+def test_model_that_a_fork_has_looked_at_stays_the_forks_without_a_row() -> None:
+    """The best of a fork's models is no first look because a row was deleted before it was merged."""
+    for name in "abc":
+        look(name, asker="fork")
+    again = look("c", BATCHES | {"2021-03": "a row less"})
+    assert (again.number, again.total) == (4, 0.05 * ledger.FORKS)
+
+
+def test_looks_of_earlier_versions_count(repository: Project) -> None:
+    """They name no holdout and stand under no period: the same look is free, another one spends on."""
+    for batch in BATCHES.values():
+        note = repository.out(f"printf 'perenne batch {batch}\\n' | git hash-object -w --stdin").strip()
+        content = OTHERS | {"challenger": {"sha256": "a", "size": 1}}
+        append(repository, note, json.dumps({"look": compared("a"), "number": 1, "alpha": 0.03} | content))
+    assert look("a")[:2] == (1, 0.03)
+    assert look("b").number == 2
+    assert look("c", {"2021-03": "a row less"}).number == 3
+
+
+def test_line_breaks_of_unicode_stay_in_their_line(repository: Project) -> None:
+    """A text in a verdict may hold any of them."""
+    verdict = WITHOUT_LOOK.model_copy(update={"why": "a\u2028b\x85c"})
+    ledger.record(verdict, sharing=False)
+    assert ledger.verdicts(verdict.challenger.sha256) == [verdict]
+    assert repository
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"challenger": {"sha256": "beef", "size": 1}},
+        {"alpha": {"look": 0, "spent": 0.01, "left": 0.01, "total": 0.05}},
+        {"alpha": {"look": 1, "spent": -0.01, "left": 0.01, "total": 0.05}},
+        {"alpha": {"look": 1, "spent": 10**400, "left": 0.01, "total": 0.05}},
+        {"alpha": {"look": 1, "spent": float("nan"), "left": 0.01, "total": 0.05}},
+        {"policy": {"intent": "auto", "alpha": [1], "metric": "brier", "rules": {}}},
+        {"rules": [[]]},
+        {"schema": "x"},
+        {"answer": "yes", "why": 1},
+    ],
+)
+def test_line_that_is_no_verdict_on_its_model_is_an_error(
+    change: dict[str, object], repository: Project
+) -> None:
+    """One line names the note, and the command that mends it."""
+    sha256 = WITHOUT_LOOK.challenger.sha256
+    note = repository.out(f"printf 'perenne model {sha256}\\n' | git hash-object -w --stdin").strip()
+    append(repository, note, json.dumps(WITHOUT_LOOK.to_json() | change))
+    with pytest.raises(PerenneError, match=rf"^refs/notes/perenne: model .* edit {note[:12]} mends it$"):
+        ledger.verdicts(sha256)
+
+
 def test_lines_are_json(repository: Project) -> None:
     """In the notes themselves there is one JSON object per line."""
     look("a")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -44,7 +45,35 @@ def read(kind: str, name: str) -> list[Line]:
     subject = git.git("hash-object", "--stdin", stdin=_subject(kind, name))
     noted = dict(line.split()[::-1] for line in git.git("notes", f"--ref={REF}", "list").splitlines())
     text = git.git("cat-file", "blob", noted[subject]) if subject in noted else ""
-    return [_line(line, kind, name, subject) for line in text.splitlines() if line]
+    with mending(kind, name):
+        return [_line(line) for line in text.split("\n") if line]  # a string may hold other line breaks
+
+
+@contextmanager
+def mending(kind: str, name: str) -> Iterator[None]:
+    """Add to an error in a line where the line stands, and the command that mends it.
+
+    Parameters
+    ----------
+    kind, name
+        What the line is stored under.
+
+    Raises
+    ------
+    PerenneError
+        In one line.
+
+    """
+    try:
+        yield
+    except PerenneError as error:
+        # Written, for Git edits the note of no object that it lacks.
+        subject = git.git("hash-object", "-w", "--stdin", stdin=_subject(kind, name))
+        first = str(error).split("\n", 1)[0]
+        where = name[:12] if re.fullmatch(r"[0-9a-f]{64}", name) else name
+        raise PerenneError(
+            f"{REF}: {kind} {where}: {first}; git notes --ref={REF} edit {subject[:12]} mends it"
+        ) from error
 
 
 def append(kind: str, name: str, line: Line) -> None:
@@ -151,17 +180,14 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _line(text: str, kind: str, name: str, subject: str) -> Line:
+def _line(text: str) -> Line:
     """A line of a note."""
     try:
         line = strict_json.loads(text, REF)
     except PerenneError:
         line = None
     if not isinstance(line, dict):
-        raise PerenneError(
-            f"{REF}: {kind} {name[:12]}: {text[:60]!r} is not a line of JSON; "
-            f"git notes --ref={REF} edit {subject[:12]} mends it"
-        )
+        raise PerenneError(f"{text[:60]!r} is not a line of JSON")
     return line
 
 

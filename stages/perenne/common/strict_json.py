@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Never
 
 from perenne.common.errors import PerenneError
 
@@ -20,7 +20,7 @@ def loads(text: str | bytes, name: str) -> Any:
 
     """
     try:
-        content = json.loads(text, object_pairs_hook=_once)
+        content = json.loads(text, object_pairs_hook=_once, parse_constant=_none)
     except ValueError as error:
         raise PerenneError(f"{name}: not valid JSON: {error}") from error
     except RecursionError as error:
@@ -37,6 +37,10 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         repeated = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {repeated!r:.60} appears twice")
     return content
+
+
+def _none(constant: str) -> Never:
+    raise ValueError(f"{constant} is no number")
 
 
 def _deep(content: object) -> bool:

@@ -29,6 +29,7 @@ ChangeKind = Literal["major", "minor", "patch"]
 
 # A number as documents round it, where there must be one.
 Rounded = Annotated[float, BeforeValidator(canonical)]
+Probability = Annotated[Rounded, Field(ge=0, le=1)]
 # A setting of a rule is whatever the rule's author chose: a number, a name or a list.
 Setting = Annotated[JsonValue, BeforeValidator(canonical)]
 
@@ -90,10 +91,10 @@ class RuleFinding(Model):
 class AlphaSpent(Model):
     """Which look at the holdout it was, what of alpha it spent, what is left, and the total."""
 
-    look: int
-    spent: Rounded
-    left: Rounded
-    total: Rounded
+    look: int = Field(ge=1)
+    spent: Probability
+    left: Probability
+    total: Probability
 
 
 class MetricInterval(Model):

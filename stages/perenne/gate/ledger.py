@@ -3,7 +3,8 @@
 Each look at a holdout spends some of its evidence: of twenty equal models tried on the same rows, one seems
 better. So every look is recorded *before* the models are compared, with the alpha that it spends. It is
 recorded under each batch of the holdout, identified by a hash of its labels: holdouts that share a batch
-share its noise, and a column more or less does not make another holdout.
+share its noise, and a column more or less does not make another holdout. It is recorded under the case and
+each period as well: of a batch that has lost or changed a row most of the noise is still the same.
 
 What a fork says of its looks cannot be checked: its own code wrote it. So forks have an allowance of their
 own, and nothing that they say takes from the repository's. Each release names the ledger's commit, so a
@@ -15,21 +16,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, Field
 
 from perenne.common import git, notes, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.typed import Model
+from perenne.common.typed import Model, parse
 from perenne.documents.verdict import Asker, Intent, ModelFile, PolicyRecord, Verdict
 from perenne.registry.tags import Registry, Version
 from perenne.stats import spending
 
 FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
+MOST = 1_000_000  # looks at a batch
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ComparedModels(Model):
@@ -93,8 +98,8 @@ def look(
 ) -> Look:
     """Record a look at some batches, before the models are compared; return what it may spend.
 
-    Repeating a look is free and reuses its alpha: it shows nothing new. So a model that a fork has looked at
-    is released at the alpha of that look, unless the repository has looked at it as well.
+    Repeating a look at the same batches is free and reuses its alpha: it shows nothing new. So a model that a
+    fork has looked at is released at the alpha of that look, unless the repository has looked at it as well.
 
     Parameters
     ----------
@@ -123,24 +128,36 @@ def look(
 
     """
     content = comparison.model_dump(mode="json")
-    name = _sha256(json.dumps(content, sort_keys=True).encode())
+    name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
+    whole = [("batch", batch) for batch in batches.values()]
+    alike = [("period", f"{comparison.case} {period}") for period in batches]
 
     def claim() -> Look:
-        looks = {batch: _looks(batch) for batch in batches.values()}
-        known = {key: line for lines in looks.values() for key, line in lines.items()}
-        own, theirs = known.get(_Key(name, fork=False)), known.get(_Key(name, fork=True))
-        mine = own or (theirs if asker != "own" else None)
-        fork = mine is theirs and mine is not own if mine else asker == "fork"
+        looks = {place: _looks(*place) for place in (*whole, *alike)}
+        everywhere = set.intersection(*(looks[place] for place in whole))
+        # Earlier versions did not name the holdout.
+        again = {
+            line.fork: line for line in everywhere if line.look == name and line.holdout in (None, holdout)
+        }
+        mine = again.get(False) or (again.get(True) if asker != "own" else None)
+        known = set.union(*looks.values())
+        if mine:
+            fork = mine.fork
+        else:
+            seen_by = {line.fork for line in known if line.look == name}
+            fork = asker == "fork" or (asker == "anyone" and seen_by == {True})
         total = alpha * FORKS if fork else alpha
         if mine is None:
-            number = 1 + sum(key.fork == fork for key in known)
-            mine = _Line(number, spending.alpha(number, total, _left(looks, total, fork=fork)))
-        for batch, lines in looks.items():
-            if _Key(name, fork) not in lines:
-                line = {"look": name, "number": mine.number, "alpha": mine.alpha, **content}
-                notes.append("batch", batch, line | ({"fork": True} if fork else {}))
-                lines[_Key(name, fork)] = mine
-        return Look(mine.number, mine.alpha, _left(looks, total, fork=fork), total)
+            number = 1 + sum(line.fork == fork for line in known)
+            spent = spending.alpha(number, total, _left(looks.values(), total, fork=fork))
+            mine = _Line(look=name, number=number, alpha=spent, fork=fork, holdout=holdout)
+        for place, lines in looks.items():
+            if mine not in lines:
+                notes.append(*place, mine.model_dump(exclude_defaults=True) | content)
+                lines.add(mine)
+        # Whatever a line says, it grants no more than a look of its number has.
+        granted = min(mine.alpha, spending.alpha(mine.number, total, total))
+        return Look(mine.number, granted, _left(looks.values(), total, fork=fork), total)
 
     return notes.shared(claim, sharing=sharing)
 
@@ -215,37 +232,48 @@ def verdicts(sha256: str) -> list[Verdict]:
         If a verdict cannot be read.
 
     """
-    return [
-        Verdict.from_json(line, f"{notes.REF}: a verdict on the model {sha256[:12]}")
-        for line in notes.read("model", sha256)
-    ]
+    read = []
+    for line in notes.read("model", sha256):
+        with notes.mending("model", sha256):
+            verdict = Verdict.from_json(line, "a verdict")
+            if verdict.challenger.sha256 != sha256:
+                raise PerenneError(f"a verdict on another model, {verdict.challenger.sha256[:12]!r}")
+            read.append(verdict)
+    return read
 
 
-class _Key(NamedTuple):
-    """A look as it is known again: the hash of what was compared, and whose allowance it spends."""
+class _Line(Model):
+    """A look as a note holds it, beside what was compared. Whoever may push notes may have written it.
 
-    name: str
-    fork: bool
+    `look` is the hash of what was compared, `holdout` that of the batches; `fork` says whose allowance it
+    spends.
+    """
 
+    model_config = ConfigDict(extra="ignore")
 
-class _Line(NamedTuple):
-    """A look as a note holds it."""
-
-    number: int
-    alpha: float
-
-
-def _looks(batch: str) -> dict[_Key, _Line]:
-    return {
-        _Key(line["look"], line.get("fork", False)): _Line(line["number"], line["alpha"])
-        for line in notes.read("batch", batch)
-    }
+    look: Sha256
+    number: int = Field(ge=1, le=MOST)
+    alpha: float = Field(ge=0, lt=1)
+    fork: bool = False
+    holdout: Sha256 | None = None
 
 
-def _left(looks: Mapping[str, Mapping[_Key, _Line]], total: float, *, fork: bool) -> float:
-    """The alpha that is left of the batch with the most spent."""
-    spent = [sum(line.alpha for key, line in lines.items() if key.fork == fork) for lines in looks.values()]
+def _looks(kind: str, name: str) -> set[_Line]:
+    lines = set()
+    for line in notes.read(kind, name):
+        with notes.mending(kind, name):
+            lines.add(parse(_Line, line, "a look"))
+    return lines
+
+
+def _left(looks: Iterable[set[_Line]], total: float, *, fork: bool) -> float:
+    """The alpha that is left of the batch or period with the most spent."""
+    spent = [sum(line.alpha for line in lines if line.fork == fork) for lines in looks]
     return max(total - max(spent), 0.0)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def _sha256(data: bytes) -> str:

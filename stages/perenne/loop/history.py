@@ -20,7 +20,8 @@ def attempts(case: str, champion: str) -> list[Attempt]:
         If a note is not an attempt.
 
     """
-    noted = [Attempt.from_json(line, f"the notes of {KIND}, {case}") for line in notes.read(KIND, case)]
+    with notes.mending(KIND, case):
+        noted = [Attempt.from_json(line, "an attempt") for line in notes.read(KIND, case)]
     ours = [attempt for attempt in noted if attempt.champion == champion]
     return sorted(ours, key=lambda attempt: (attempt.as_of, attempt.answer))
 
