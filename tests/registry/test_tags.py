@@ -107,7 +107,7 @@ def test_malformed_tags_are_not_seen(here: Project) -> None:
     registry = tags.read("retirement")
     assert allowed > 15
     assert [event.tag for event in registry.events] == ["retirement@v1.0.0"]
-    assert registry.next_counter == 1
+    assert next(registry.counters()) == 1
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_newest_release_is_in_its_stage(release: Release) -> None:
     ]
     assert [registry.stages(version) for version in registry.versions] == [["prod"], []]
     assert registry.in_stage("staging") is None
-    assert registry.next_counter == 3
+    assert next(registry.counters()) == 3
 
 
 def test_version_says_who_and_when_and_why(release: Release) -> None:
@@ -229,7 +229,19 @@ DEEP = "[" * 3000
         ("<<: {a: 1}", r"retirement@v1.0.0:1: not valid YAML: a merge key"),
         ("a: \x07", r"retirement@v1.0.0: not valid YAML"),
     ],
-    ids=["twice", "cut", "text", "empty", "later", "deep", "tag", "hex", "digits", "merge", "control"],
+    ids=[
+        "twice",
+        "cut",
+        "text",
+        "empty",
+        "later",
+        "deep",
+        "tag",
+        "hex",
+        "digits",
+        "merge",
+        "control",
+    ],
 )
 def test_malformed_proof_says_nothing_and_costs_one_warning(
     proof: str, error: str, here: Project, capsys: pytest.CaptureFixture[str]
@@ -245,6 +257,19 @@ def test_malformed_proof_says_nothing_and_costs_one_warning(
     assert line.startswith("warning: the proof in the tag ")
     assert line.endswith("; it says nothing")
     with pytest.raises(PerenneError, match=error):
+        _ = version.sha256
+
+
+def test_proof_that_is_too_long_says_nothing(here: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """To parse a megabyte takes long, and anybody can push more."""
+    assert here.path == Path.cwd()
+    warn.cache_clear()
+    by_hand("retirement@v1.0.0", "1600000000 +0000", f"text\n---\nas_of: {'x' * 1_000_000}")
+    version = tags.read("retirement").find("v1.0.0")
+    assert (version.proof, version.proof) == (None, None)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("at most 1000000 are read; it says nothing")
+    with pytest.raises(PerenneError, match=r"retirement@v1.0.0: 100\d+ characters"):
         _ = version.sha256
 
 
@@ -315,7 +340,48 @@ def test_number_that_is_too_long_is_no_number(here: Project, release: Release) -
     assert set(names) <= tags.ids().keys()
     registry = tags.read("retirement")
     assert [event.tag for event in registry.events] == ["retirement@v1.0.0", "retirement#prod#1"]
-    assert registry.next_counter == 2
+    assert next(registry.counters()) == 2
+
+
+@pytest.mark.parametrize("kind", ["annotated", "lightweight"])
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [
+        (("retirement#qa#3/x", "retirement#prod#4/y/z"), 5),
+        (("retirement#qa#3", "retirement#prod!#4"), 5),
+        ((f"retirement#zzz#{'9' * 220}", f"retirement@v{'9' * 200}.0.0"), 3),
+        (("retirement#prod#999999999999", "retirement#prod!#99999999999/x"), 10**11),
+        (("retirement#prod#99999999999", "retirement#prod!#100000000001"), 10**11),
+    ],
+)
+def test_names_that_somebody_has_taken_stop_no_rollback(
+    kind: str, names: tuple[str, ...], number: int, here: Project, release: Release
+) -> None:
+    """Anybody who can push a tag can take a name, or all names above it; the next free one is used."""
+    release("v1.0.0", push=True)
+    release("v1.1.0", push=True)
+    for name in names:
+        here.run(f"git tag {'-a -m x' if kind == 'annotated' else ''} '{name}' HEAD~2")
+    here.run("git push -q origin --tags")
+    rollback("retirement", to="v1.0.0", reason="a test", push=True)
+    assert holder() == "v1.0.0"
+    assert f"refs/tags/retirement#prod#{number}" in here.out("git ls-remote --tags origin").split()
+
+
+def test_number_of_too_many_digits_costs_one_warning(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No number can follow it for long: its tag says nothing."""
+    annotated(f"retirement#zzz#{'7' * 220}")
+    annotated("retirement@v1.0.0+20260101123456")
+    registry = tags.read("retirement")
+    tags.read("retirement")
+    assert ([event.subject for event in registry.events], here.path.exists()) == (
+        ["v1.0.0+20260101123456"],
+        True,
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: the tag retirement#zzz#777")
 
 
 def test_only_annotated_tags_of_commits_count(here: Project) -> None:
@@ -330,7 +396,7 @@ def test_only_annotated_tags_of_commits_count(here: Project) -> None:
     registry = tags.read("retirement")
     assert [version.version for version in registry.versions] == ["v1.0.0"]
     assert registry.in_stage("prod") is None
-    assert registry.next_counter == 42  # the name of the lightweight one is taken all the same
+    assert next(registry.counters()) == 42  # the name of the lightweight one is taken all the same
 
 
 def test_prereleases_of_others_are_listed_where_they_belong(here: Project) -> None:

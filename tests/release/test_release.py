@@ -94,6 +94,23 @@ def test_tags_that_cannot_be_read_stop_nothing(inside: Project) -> None:
     assert inside.out("perenne rollback v1.0.0 --reason test").startswith("retirement@v1.0.0 is in prod")
 
 
+def test_names_that_somebody_has_taken_are_passed_over(inside: Project) -> None:
+    """Pushed by anybody, they are no releases, but Git makes no tag of that name, or above another one."""
+    for name in (
+        "retirement@v1.1.0/x",
+        "retirement@v1.2.0",
+        "retirement#prod#2/x",
+        f"retirement#zzz#{'9' * 220}",
+    ):
+        inside.run(f"git tag '{name}' && git push -q origin 'refs/tags/{name}'")
+    inside.run("git commit -q --allow-empty -m another")
+    inside.run("git tag -a -m x retirement@v999999999999.999999999999.999999999999 && git push -q --tags")
+    improve(inside)
+    assert gate().answer == "eligible"
+    assert let_go().startswith("released retirement@v1.3.0, retirement#prod#3")
+    assert inside.out("perenne rollback v1.0.0 --reason test").startswith("retirement@v1.0.0 is in prod")
+
+
 def test_proof_is_what_was_released(inside: Project) -> None:
     """Hashes are those of the files; metrics and champion are those of the verdict."""
     improve(inside)

@@ -30,5 +30,5 @@ def assign(version: str, stage: str = "prod") -> None:
         tag = publish.assigned(registry, stage, registry.registered[version].commit, "a test")
     else:
         holder = registry.find(stage)
-        tag = publish.Tag(f"{NAME}#{stage}!#{registry.next_counter}", holder.commit, "a test")
+        tag = publish.Tag(f"{NAME}#{stage}!#{next(registry.counters())}", holder.commit, "a test")
     publish.publish([tag], push=False)

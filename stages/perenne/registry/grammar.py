@@ -12,21 +12,24 @@ GTO itself is not imported: that takes half a second.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 Kind = Literal["register", "deregister", "assign", "unassign", "deprecate"]
 
 NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?"  # of a model, or of a stage
 NUMBER = r"(?:0|[1-9][0-9]*)"
+SHORT = r"(?:0|[1-9][0-9]{0,11})"  # as long as any that somebody counts: there are always greater ones
 MARK = rf"(?:{NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 BUILD = r"[0-9a-zA-Z-]+"
-SEMVER = rf"{NUMBER}\.{NUMBER}\.{NUMBER}(?:-{MARK}(?:\.{MARK})*)?(?:\+{BUILD}(?:\.{BUILD})*)?"
+SEMVER = rf"{SHORT}\.{SHORT}\.{SHORT}(?:-{MARK}(?:\.{MARK})*)?(?:\+{BUILD}(?:\.{BUILD})*)?"
 TAG = re.compile(
     rf"(?P<model>{NAME})"
     rf"(?:(?:@(?P<version>v{SEMVER})|#(?P<stage>{NAME}))(?P<cancel>!?)|@deprecated)"
-    r"(?:#(?P<counter>[0-9]+))?"
+    r"(?:#(?P<counter>[0-9]{1,12}))?"
 )
 LONGEST = 250  # characters: as in a file's name; Python cannot print a number of more than 4300 digits
+ROOM = 10**11  # whoever counts on goes on from a smaller number: above it there is room for all to come
 
 
 class Name(NamedTuple):
@@ -44,7 +47,7 @@ def parse(tag: str) -> Name | None:
     >>> parse("retirement#prod!#8")
     Name(model='retirement', kind='unassign', subject='prod', counter=8)
     >>> parse("v1.2.0")
-    >>> parse(f"retirement#prod#{'9' * 5000}")
+    >>> parse(f"retirement#prod#{'9' * 13}")
     """
     match = TAG.fullmatch(tag) if len(tag) <= LONGEST else None
     if not match:
@@ -53,6 +56,16 @@ def parse(tag: str) -> Name | None:
     subject = match["version"] or match["stage"]
     kind = kinds[bool(match["cancel"])] if subject else "deprecate"
     return Name(match["model"], kind, subject or "", int(match["counter"] or 0))
+
+
+def taken(ref: str) -> Iterator[Name]:
+    """Yield the names that no new tag can have, for Git has one tag: its own, and those above it.
+
+    >>> [name.subject for name in taken("retirement@v1.1.0/x/y")], list(taken("retirement"))
+    (['v1.1.0'], [])
+    """
+    ends = [place for place, letter in enumerate(ref[: LONGEST + 1]) if letter == "/"]
+    yield from filter(None, (parse(ref[:end]) for end in (*ends, len(ref))))
 
 
 def is_name(text: str) -> bool:

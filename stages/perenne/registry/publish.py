@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -123,7 +124,7 @@ def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
         It does not exist yet: `publish` makes it.
 
     """
-    tag = f"{registry.name}#{stage}#{registry.next_counter}"
+    tag = f"{registry.name}#{stage}#{next(registry.counters())}"
     version = next((version.version for version in registry.versions if version.commit == commit), commit[:7])
     return Tag(tag, commit, f"{version} to {stage}\n\n{reason}\n")
 
@@ -153,11 +154,11 @@ def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None 
     others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
     return [
         Tag(
-            f"{registry.name}#{stage}!#{registry.next_counter + n}",
+            f"{registry.name}#{stage}!#{counter}",
             other.commit,
             f"{other.version.version} out of {stage}\n\n{reason}\n",
         )
-        for n, other in enumerate(others, start=1)
+        for other, counter in zip(others, itertools.islice(registry.counters(), 1, None), strict=False)
     ]
 
 

@@ -91,7 +91,7 @@ def before(registry: Registry, stage: str) -> Version:
 def _holders(registry: Registry, stage: str) -> list[str]:
     """The versions that were in a stage after each event, oldest first."""
     moments = (
-        Registry(registry.name, registry.events[: n + 1], 0)
+        Registry(registry.name, registry.events[: n + 1], registry.taken)
         for n, event in enumerate(registry.events)
         if event.subject == stage or event.kind in ("register", "deregister", "deprecate")
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -10,8 +13,8 @@ from typing import NamedTuple
 from perenne.common import git
 from perenne.common.errors import PerenneError, hint, warn
 from perenne.documents.proof import Proof
-from perenne.registry import seen
-from perenne.registry.grammar import Kind, Name, is_name, parse, precedence
+from perenne.registry import grammar, seen
+from perenne.registry.grammar import ROOM, Kind, Name, is_name, parse, precedence
 
 # NUL ends every field: neither a ref nor a message can hold one.
 FIELDS = (
@@ -25,6 +28,8 @@ FIELDS = (
     "%(contents)",
 )
 
+MOST = 1_000_000  # characters of a proof: reading more takes minutes
+TOO_LONG = re.compile(r"(?:@v|#[^#]*#)[0-9.]*[0-9]{13}.*", re.DOTALL)  # after the model
 NO_YEAR = 3000  # no clock is set so late, and each tag that is made must be dated after all others
 
 
@@ -91,6 +96,10 @@ class Version(NamedTuple):
     def _proof(self) -> Proof | None:
         if self.proof_text is None:
             return None
+        if len(self.proof_text) > MOST:
+            raise PerenneError(
+                f"the proof in the tag {self.tag}: {len(self.proof_text)} characters, at most {MOST} are read"
+            )
         return Proof.from_yaml(self.proof_text, f"the proof in the tag {self.tag}")
 
 
@@ -111,11 +120,22 @@ class Registry:
     """The versions and stages of one model, derived from its events, oldest first.
 
     Events are in order of their date; within a second by counter, then a cancellation after what it cancels.
+    `taken` are the names that no new tag can have, whatever the tags say.
     """
 
     name: str
     events: tuple[TagEvent, ...]
-    next_counter: int
+    taken: frozenset[Name]
+
+    def counters(self) -> Iterator[int]:
+        """Yield the numbers of the next tags that change a stage, in rising order; no tag has one of them."""
+        used = {name.counter for name in self.taken}
+        first = 1 + max((counter for counter in used if counter < ROOM), default=0)
+        return (counter for counter in itertools.count(first) if counter not in used)
+
+    def is_taken(self, version: str) -> bool:
+        """Return whether no new tag can register a version."""
+        return any(name.subject == version for name in self.taken)
 
     @cached_property
     def registered(self) -> dict[str, Version]:
@@ -226,9 +246,13 @@ def read(name: str) -> Registry:
     tags = [listed[i : i + len(FIELDS)] for i in range(0, len(listed) - 1, len(FIELDS))]
     parsed = [(tag, fields) for ref, *fields in tags if (tag := parse(ref.strip())) and tag.model == name]
     events = [event for tag, fields in parsed if (event := _event(tag, *fields))]
+    names = [ref.strip() for ref, *_ in tags if ref.strip().startswith(name)]
+    for ref in names:
+        if TOO_LONG.fullmatch(ref.removeprefix(name)):
+            warn(f"the tag {ref:.60} says nothing: it has a number of more than 12 digits")
     # The others do not count, but their names are taken.
-    counter = max((tag.counter for tag, _ in parsed), default=0)
-    return Registry(name, tuple(sorted(events, key=_order)), counter + 1)
+    taken = frozenset(tag for ref in names for tag in grammar.taken(ref) if tag.model == name)
+    return Registry(name, tuple(sorted(events, key=_order)), taken)
 
 
 def fetch() -> None:

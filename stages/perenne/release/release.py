@@ -178,9 +178,7 @@ def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tup
     head = git.commit("HEAD")
     before = registry.versions[0] if registry.versions else None
     change = _change(verdict, before, p.case)
-    # Deregistered versions as well: a number is never used twice.
-    highest = max(registry.registered, key=grammar.precedence, default=None)
-    version = bumped(highest, change) if highest else FIRST
+    version = following(registry, change)
     measured = verdict.interval()
     interval = f"{number(measured.value)} {bounds(measured.low, measured.high)}".strip()
     against = f"{verdict.intent} than {verdict.champion}" if verdict.champion else "the first"
@@ -189,7 +187,11 @@ def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tup
     message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{_proof(verdict, change, p).to_yaml()}"
     return (
         Tag(f"{registry.name}@{version}", head, message),
-        Tag(f"{registry.name}#{stage}#{registry.next_counter}", head, f"{version} to {stage}\n\nreleased\n"),
+        Tag(
+            f"{registry.name}#{stage}#{next(registry.counters())}",
+            head,
+            f"{version} to {stage}\n\nreleased\n",
+        ),
     )
 
 
@@ -201,6 +203,16 @@ def _change(verdict: Verdict, before: Version | None, case: str) -> Change:
     if judged and verdict.champion == before.version:
         return Change(judged.kind, judged.reasons)
     return between(before.commit, None, case, branch=verdict.policy_from or "HEAD")
+
+
+def following(registry: Registry, change: Change) -> str:
+    """Return the version after the highest that was ever registered; no tag has its name."""
+    # Deregistered versions as well: a number is never used twice.
+    known = [v for v in registry.registered if max(grammar.precedence(v)[0]) < grammar.ROOM]
+    version = bumped(max(known, key=grammar.precedence), change) if known else FIRST
+    while registry.is_taken(version):
+        version = bumped(version, change)
+    return version
 
 
 def bumped(version: str, change: Change) -> str:
