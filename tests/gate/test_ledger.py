@@ -173,12 +173,25 @@ def test_ledger_that_a_release_names_must_be_there(
             PerenneError, match=rf"^refs/notes/perenne: lacks {there}, which tiny@v1\.0\.0"
         ) as error:
             ledger.complete(registry)
-        first, second = re.findall(r": (git .*?)(?:;|$)", str(error.value))
+        first, second, _ = re.findall(r": (git .*?)(?:;|$)", str(error.value))
         command = second if restarted else first
         repository.run(command)
         notes.fetch()
         ledger.complete(registry)
         monkeypatch.chdir(repository.path)
+
+
+def test_tag_that_names_a_commit_which_nobody_has_can_be_deleted(repository: Project) -> None:
+    """It is forged, and would stop the gate for ever: the last command of the error deletes it everywhere."""
+    registry = named(repository, "f" * 40)
+    repository.run("git push -q origin --tags")
+    tags.fetch()
+    with pytest.raises(PerenneError, match=r"lacks f+, which tiny@v1\.0\.0") as error:
+        ledger.complete(registry)
+    repository.run(str(error.value).rpartition(": ")[2])
+    tags.fetch()
+    ledger.complete(tags.read("tiny"))
+    assert tags.ids() == tags.ids("origin") == {}
 
 
 @pytest.mark.parametrize("commit", ["x", "--all", "7", ""])

@@ -180,12 +180,13 @@ def complete(registry: Registry) -> None:
 
 
 def _repair(commit: str, tag: str) -> str:
-    """What is wrong, and the commands that mend it; the second one where the ledger was begun anew."""
+    """What is wrong, and the commands that mend it: the second where the ledger was begun anew."""
     remote, ref = git.remote() or "origin", notes.REF
     push, merge = f"git push {remote}", f"git notes --ref={ref} merge -s cat_sort_uniq FETCH_HEAD"
     return (
         f"{ref}: lacks {commit}, which {tag} rests on: looks at holdouts are lost. In a clone that has it: "
-        f"{push} {commit}:{ref}; if that is rejected: git fetch {remote} {ref} && {merge} && {push} {ref}"
+        f"{push} {commit}:{ref}; if that is rejected: git fetch {remote} {ref} && {merge} && {push} {ref}; "
+        f"if no clone has it, and so the tag is forged: git tag -d '{tag}' && {push} ':refs/tags/{tag}'"
     )
 
 
