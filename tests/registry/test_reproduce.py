@@ -75,6 +75,14 @@ def test_any_folder_will_do(name: str, tmp_path: Path, enter: Enter, monkeypatch
     project.run("dvc checkout -q && dvc status -q -c")
 
 
+def test_clone_does_not_tell_where_the_project_is(repository: Project) -> None:
+    """Its stages run code that nobody has read."""
+    here = str(repository.path).encode()
+    with reproduce.checkout("HEAD") as folder:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert [path for path in files if here in path.read_bytes()] == []
+
+
 @pytest.mark.parametrize("error", [PerenneError, KeyboardInterrupt])
 def test_folder_is_removed_whatever_happens(
     repository: Project,  # noqa: ARG001 -- it is the current folder

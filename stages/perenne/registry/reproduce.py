@@ -55,7 +55,10 @@ def checkout(rev: str) -> Iterator[Path]:
         # Only this commit, on a branch or not, also from a shallow clone; without hooks.
         kind = f"--object-format={git.git('rev-parse', '--show-object-format')}"
         quiet(git.command("init", "--quiet", "--template=", kind, str(clone)), Path(temporary), own)
-        fetch = git.command("fetch", "--quiet", "--depth=1", "--no-tags", str(source), commit)
+        # FETCH_HEAD would tell the stages where this project is.
+        fetch = git.command(
+            *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", str(source), commit)
+        )
         quiet(["git", "-c", "protocol.version=2", *fetch[1:]], clone, own)
         quiet(git.command("checkout", "--quiet", commit), clone, own)
         if not (folder / ".dvc").is_dir():
