@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perenne.common import params, strict_yaml
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
-from perenne.common.typed import parse
+from perenne.common.typed import Model, parse
 from tests.project import ROOT
 from tests.tiny import PARAMS
 
@@ -124,6 +126,55 @@ def test_stage_sees_only_what_it_declares(tmp_path: Path, monkeypatch: pytest.Mo
     assert (mine.case, mine.split.holdout) == ("tiny", 1)
     with pytest.raises(PerenneError, match=r"dvc\.yaml: .* reads the params section 'train'"):
         _ = mine.train
+
+
+INTEGERS = [
+    ("split.window", 100_000),
+    ("split.holdout", 100_000),
+    ("train.seed", 2**32 - 1),
+    ("evaluate.resamples", 100_000),
+    ("evaluate.bins", 10_000),
+    ("evaluate.importance_rows", 10**9),
+    ("evaluate.importance_repeats", 10_000),
+    ("evaluate.seed", 2**32 - 1),
+    ("drift.periods_per_false_alarm", 1_000_000),
+    ("drift.report_rows", 10**9),
+    ("drift.seed", 2**32 - 1),
+]
+
+
+@pytest.mark.parametrize(("key", "most"), INTEGERS)
+@pytest.mark.parametrize("value", [10**14, 10**21, 10**100])
+def test_integer_that_nothing_can_compute_with_is_one_line(key: str, most: int, value: int) -> None:
+    """No library's overflow, and no want of memory, ends in a traceback of a stage."""
+    section, name = key.split(".")
+    data = strict_yaml.loads(PARAMS)
+    parse(params.Params, data | {section: data[section] | {name: most}}, "params.yaml")
+    for found in (value, most + 1):
+        with pytest.raises(
+            PerenneError, match=rf"^params\.yaml: {key}: found {found}, must be less than .*$"
+        ):
+            parse(params.Params, data | {section: data[section] | {name: found}}, "params.yaml")
+
+
+def test_every_integer_has_a_bound() -> None:
+    """A new one needs it too."""
+    sections: dict[str, type[Model]] = {
+        "split": params.Split,
+        "train": params.Train,
+        "evaluate": params.Evaluate,
+        "drift": params.Drift,
+    }
+    fields = {f"{s}.{n}": f for s, model in sections.items() for n, f in model.model_fields.items()}
+    assert {key for key, field in fields.items() if field.annotation is int} == {key for key, _ in INTEGERS}
+
+
+@pytest.mark.parametrize("as_of", ["0001Q1", "2021Q1", "9999Q4"])
+def test_longest_window_is_a_cut(as_of: str) -> None:
+    """Its first period is far before any time, and can be said."""
+    cut = Cut(pd.Period(as_of), 100_000, 100_000, 100_000)
+    assert cut.part(pd.Period(as_of)) is None
+    assert str(cut.first).startswith("-")
 
 
 def test_hint_names_the_nearest_first() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import pandas as pd
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from perenne.common import periods, strict_yaml
 from perenne.common.errors import PerenneError, hint
@@ -179,7 +179,7 @@ class Contract(Model):
     row: str
     task: Named
     period: Unit
-    label_delay: NonNegativeInt
+    label_delay: Annotated[int, Field(ge=0, le=100_000)]
     zone: Annotated[str, AfterValidator(periods.zone)] | None = None
     columns: dict[str, Column] = Field(min_length=2)
     headline: Headline | None = None

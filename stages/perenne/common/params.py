@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.names import DAG, PARAMS
 from perenne.common.typed import Model, parse
 
+# Every integer has an upper bound: some library cannot compute with a greater one, or no memory holds it.
+Periods = Annotated[int, Field(gt=0, le=100_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as scikit-learn takes it
+Rows = Annotated[int, Field(gt=0, le=10**9)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # Sections that no stage reads: the rooms that do have a model of each.
 Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
@@ -40,8 +44,8 @@ class Split(Model):
     """What the model may know, and which part of that is kept to measure it; in periods of the contract."""
 
     as_of: str
-    window: PositiveInt
-    holdout: PositiveInt
+    window: Periods
+    holdout: Periods
 
 
 class Train(Model):
@@ -49,18 +53,18 @@ class Train(Model):
 
     estimator: str
     params: dict[str, Any]  # the estimator's own: scikit-learn checks them
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class Evaluate(Model):
     """How the holdout is measured."""
 
-    resamples: int = Field(ge=100)
+    resamples: int = Field(ge=100, le=100_000)
     confidence: float = Field(gt=0, lt=1)
-    bins: int = Field(ge=2)
-    importance_rows: PositiveInt
-    importance_repeats: PositiveInt
-    seed: int = Field(ge=0)
+    bins: int = Field(ge=2, le=10_000)
+    importance_rows: Rows
+    importance_repeats: int = Field(gt=0, le=10_000)
+    seed: Seed
 
 
 class Drift(Model):
@@ -68,9 +72,9 @@ class Drift(Model):
 
     false_discovery_rate: float = Field(gt=0, lt=1)
     min_effect: Share
-    periods_per_false_alarm: int = Field(ge=2)
-    report_rows: PositiveInt
-    seed: int = Field(ge=0)
+    periods_per_false_alarm: int = Field(ge=2, le=1_000_000)
+    report_rows: Rows
+    seed: Seed
 
 
 class Params(Model):
