@@ -372,6 +372,14 @@ def test_forged_look_grants_no_more_than_a_look_of_its_number(
     assert look("b", {"2021-03": "aaaa"}).alpha == pytest.approx(total * spending.share(number))
 
 
+def test_forged_line_adds_nothing_to_a_look_that_was_made(repository: Project) -> None:
+    """Of several lines of one look the one with the least alpha counts."""
+    looks = [look(name, {"2021-03": "aaaa"}) for name in "ab"]
+    forged = {"look": compared("b"), "number": 1, "alpha": 0.0335}
+    append(repository, batch_note(repository), json.dumps(forged))
+    assert look("b", {"2021-03": "aaaa"}).alpha == looks[1].alpha
+
+
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("asker", ["anyone", "own", "fork"])
 def test_a_row_less_does_not_make_another_holdout(asker: Asker) -> None:

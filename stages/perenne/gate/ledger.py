@@ -135,9 +135,11 @@ def look(
     def claim() -> Look:
         looks = {place: _looks(*place) for place in (*whole, *alike)}
         everywhere = set.intersection(*(looks[place] for place in whole))
-        # Earlier versions did not name the holdout.
+        # Earlier versions did not name the holdout. Of several lines the one with the least alpha counts.
         again = {
-            line.fork: line for line in everywhere if line.look == name and line.holdout in (None, holdout)
+            line.fork: line
+            for line in sorted(everywhere, key=lambda line: line.alpha, reverse=True)
+            if line.look == name and line.holdout in (None, holdout)
         }
         mine = again.get(False) or (again.get(True) if asker != "own" else None)
         known = set.union(*looks.values())
