@@ -303,7 +303,7 @@ def test_environment_of_a_commit_is_refused(project: Project) -> None:
         ("not-a-name/file.py", False),
     ],
 )
-def test_modules_that_hide_a_package_are_refused(project: Project, path: str, refused: bool) -> None:
+def test_modules_that_hide_a_package_are_refused(project: Project, path: str, *, refused: bool) -> None:
     """Packages import others where they are there, and a stage looks in the project's folder first."""
     project.write(path, "")
     name = Path(path).parts[0].removesuffix(".py")
@@ -350,6 +350,43 @@ def test_plain_commands_are_not_refused(project: Project, command: str) -> None:
     """One or several, with arguments."""
     project.edit("cmd: python -m stages.split", f"cmd: {command}", "dvc.yaml")
     assert exempt(project) == []
+
+
+@pytest.mark.parametrize("name", ["__pycache__/more.csv", "more.csv", ".dvc/more.csv", "link"])
+def test_files_of_a_dep_that_dvc_does_not_see_are_refused(project: Project, name: str) -> None:
+    """A stage can read them, and no hash has them in it."""
+    project.write(".dvcignore", f"{project.read('.dvcignore')}more.csv\n")
+    project.write("data/incoming/tiny/.gitkeep", "")
+    assert exempt(project) == []
+    path = project.path / "data/incoming/tiny" / name
+    path.parent.mkdir(exist_ok=True)
+    if name == "link":
+        path.symlink_to("../../cases")
+    else:
+        path.write_text("1")
+    found = [line for line in verify.exempt(project.path, dag.read(project.path)) if "compiled" not in line]
+    assert found == [f"data/incoming/tiny/{name}: DVC does not see it in data/incoming/tiny; remove it"]
+
+
+@pytest.mark.parametrize(("path", "link"), [(METRICS, "data/reports"), (CUT, "stages/perenne/common")])
+def test_paths_behind_a_link_are_refused(project: Project, path: str, link: str) -> None:
+    """What is deleted before a rerun would be deleted elsewhere."""
+    (project.path / link).rename(project.path / ".elsewhere")
+    (project.path / link).symlink_to(project.path / ".elsewhere")
+    assert f"dvc.yaml: {path}: {link} is a link; make it a folder" in exempt(project)
+
+
+@pytest.mark.parametrize("link", ["data/reports", ".dvc", "notes"])
+def test_links_out_of_a_repository_are_refused(project: Project, link: str) -> None:
+    """Nothing is written or deleted behind them, however early."""
+    outside = project.path.parent / "outside"
+    outside.mkdir()
+    (outside / "config.local").write_text("kept")
+    (outside / "metrics.json").write_text("kept")
+    project.run(f"rm -rf {link} && ln -s {outside} {link} && git rm -rq --cached --ignore-unmatch {link}")
+    project.run(f"git add -f {link} && git commit -q -m link && rm {link} && git checkout -q HEAD~1 .")
+    assert findings() == [f"{link}: leads out of the repository, to {outside}; remove it"]
+    assert sorted(path.read_text() for path in outside.iterdir()) == ["kept", "kept"]
 
 
 def test_stages_of_another_file_are_refused(project: Project) -> None:
@@ -426,6 +463,46 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
     clone = project.copy(project.path.parent / "clone").path
     (line,) = verify.dependent(clone, environment(clone), "HEAD")
     assert re.match(f"train: {reason} .*where there is nothing but what it declares", line)
+
+
+STASHED = {
+    "where no environment was made": "'.venv/rows'",
+    "among temporary files": "__import__('tempfile').gettempdir() + '/rows'",
+    "above the project": "'../rows'",
+    "in the environment": "__import__('shutil').which('python') + 'rows'",
+}
+MAKEFILE = """\
+venv:
+	mkdir -p .venv/bin
+	printf '#!/bin/sh\\nexec $(PYTHON) "$$@"\\n' > .venv/bin/python
+	chmod +x .venv/bin/python
+"""
+
+
+@pytest.mark.parametrize("place", STASHED.values(), ids=STASHED)
+def test_holdout_that_was_hidden_is_not_found_again(project: Project, place: str) -> None:
+    """All that the stages could write to in the clone is new, or gone, when the model is made again."""
+    read = f"*map(pd.read_parquet, {GLOB}({place}))"
+    new = f"rows = pd.concat([batches.read_parquet(TRAIN), {read}])"
+    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
+    project.write("Makefile", MAKEFILE)
+    project.write(".gitignore", f"{project.read('.gitignore')}/rows\n.venv\n")
+    if "'../" in place:
+        project.run("rm -rf .git && git init -q -b main .. && echo home > ../.gitignore")
+    project.commit("learn more")
+    if "which" in place:
+        project.write("requirements.txt", "of another commit")
+    copied = shutil.copytree(project.path.parent, project.path.parent.with_name("copied"), symlinks=True)
+    clone = Project(copied / "project")
+    clone.run("git checkout -q .")
+    env = environment(clone.path)
+    stash = clone.out(f'python -c "print({place})"', **env).strip()
+    (clone.path / stash).parent.mkdir(exist_ok=True)
+    shutil.copy(clone.path / HOLDOUT, clone.path / stash)
+    clone.run("dvc repro -q -s train", PATH=env["PATH"], TMPDIR=env["TMPDIR"])
+    assert re.search(rf"{TRAIN}\W", clone.read("dvc.lock"))
+    (line,) = verify.dependent(clone.path, env, "HEAD")
+    assert re.match("train: makes another .* where there is nothing but what it declares", line)
 
 
 def test_split_that_overlaps_is_reported(project: Project) -> None:
