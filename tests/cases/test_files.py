@@ -479,6 +479,17 @@ def test_glob_that_finds_nothing(glob: str, said: str) -> None:
     assert refused(glob=glob).startswith(f"params.yaml: ingest.glob: {said}")
 
 
+@pytest.mark.parametrize("folder", ["__pycache__", "2021/__pycache__", ".dvc", ".hidden/2021"])
+def test_folders_that_dvc_or_people_do_not_see_are_not_read(folder: str) -> None:
+    """What is in them is in no hash."""
+    write("visits.csv", GOOD)
+    before = bring(glob="**/*.csv")
+    path = names.INCOMING / "tiny" / folder / "visits.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("nothing that this contract knows", encoding="utf-8")
+    assert list(bring(glob="**/*.csv")) == list(before)
+
+
 def test_case_reads_no_other_cases_files() -> None:
     """However wide its pattern is; what lies in no case's folder is refused, with where it belongs."""
     write("visits.csv", GOOD)

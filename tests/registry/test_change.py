@@ -49,6 +49,8 @@ def test_nothing_changed_is_a_patch_without_a_reason() -> None:
         (r"max_iter: 150", "max_iter: 200", "minor", "train.params.max_iter 150 -> 200"),
         (f"(?s)(train:.*?stages/train.py{MD5}", OTHER, "minor", "stages/train.py changed"),
         (f"(?s)(train:.*?requirements.txt{MD5}", OTHER, "minor", "requirements.txt changed"),
+        (r"cmd: (.*stages.train)", r"cmd: \1 --fast", "minor", "train: cmd changed"),
+        (r"cmd: (.*stages.split)", r"cmd: \1 --fast", "minor", "split: cmd changed"),
     ],
 )
 def test_lock_tells_recipe_from_data(

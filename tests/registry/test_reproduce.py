@@ -199,7 +199,7 @@ NEVER = (
     *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GIT_CONFIG_VALUE_0"),
     *("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "SSH_AUTH_SOCK", "PIP_INDEX_URL", "LD_PRELOAD"),
 )
-KEPT = ("HOME", "TZ", "LC_ALL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "OMP_NUM_THREADS", "TMPDIR")
+KEPT = ("HOME", "TZ", "LC_ALL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "OMP_NUM_THREADS")
 
 
 def test_stages_see_only_what_is_allowed(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +216,7 @@ def test_stages_see_only_what_is_allowed(repository: Project, monkeypatch: pytes
         }
         assert "/secret" not in reproduce.quiet(["env"], folder, env)
         assert Path(env["DVC_SITE_CACHE_DIR"]).is_relative_to(folder)
+        assert Path(env["TMPDIR"]).is_relative_to(folder)
     assert repository.path == Path.cwd()
 
 

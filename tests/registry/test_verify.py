@@ -65,7 +65,8 @@ def stale(project: Project) -> list[str]:
 
 
 def exempt(project: Project) -> list[str]:
-    """Return what would escape a rerun."""
+    """Return what would escape a rerun. No clone has the bytecode that is here."""
+    project.run("find stages -name __pycache__ -prune -exec rm -r {} +")
     return verify.exempt(project.path, dag.read(project.path))
 
 
@@ -239,9 +240,153 @@ def test_what_a_rerun_would_not_prove_is_refused(
 
 def test_keys_hidden_in_a_template_are_seen(project: Project) -> None:
     """What `foreach` and `matrix` make is checked, not what they are made from."""
-    some = "{matrix: {n: [a]}, cmd: 'touch ${item.n}', outs: [{'${item.n}': {persist: true}}]}"
+    what = "cmd: python -m stages.split, deps: [stages], outs: [{'${item.n}': {persist: true}}]"
+    some = f"{{matrix: {{n: [a]}}, {what}}}"
     project.edit(r"^  split:", f"  some: {some}\n  split:", "dvc.yaml")
     assert exempt(project) == ["dvc.yaml: some@a: outs: a: persist exempts it from being verified; remove it"]
+
+
+@pytest.mark.parametrize(
+    ("path", "reported"),
+    [
+        ("stages/__pycache__/split.cpython-312.pyc", "stages/__pycache__"),
+        ("stages/split/__init__.pyc", "stages/split/__init__.pyc"),
+        ("stages/split.cpython-312-x86_64-linux-gnu.so", "stages/split.cpython-312-x86_64-linux-gnu.so"),
+        ("data/cases/tiny/x.pyd", "data/cases/tiny/x.pyd"),
+        (".dvc/tmp/numpy.pyc", ".dvc/tmp/numpy.pyc"),
+    ],
+)
+def test_compiled_code_is_refused(project: Project, path: str, reported: str) -> None:
+    """Python runs it in place of the source beside it, which alone is a dep."""
+    assert exempt(project) == []
+    (project.path / path).parent.mkdir(parents=True, exist_ok=True)
+    (project.path / path).write_bytes(b"")
+    finding = f"{reported}: is compiled code, which Python may run in place of a source; remove it"
+    assert verify.exempt(project.path, dag.read(project.path)) == [finding]
+
+
+def test_bytecode_of_another_source_is_not_proven(project: Project) -> None:
+    """It runs though the source beside it is the reviewed one: its hash is not checked. From Git or DVC."""
+    make = (
+        "import py_compile; p = py_compile; "
+        "p.compile('stages/split.py', invalidation_mode=p.PycInvalidationMode.UNCHECKED_HASH)"
+    )
+    project.run(f'rm -r stages/__pycache__; python -c "{make}"')
+    project.run("git add -f stages/__pycache__ && git commit -q -m bytecode")
+    start = "stages/__pycache__: is compiled code"
+    assert [line[: len(start)] for line in findings()] == [start]
+    assert not rerun.current("HEAD")
+    project.run("git rm -rq --cached stages/__pycache__ && sed -i /pyc/d .dvcignore .gitignore")
+    project.run("mv stages/__pycache__ stages/kept && dvc add -q stages/kept")
+    project.edit("path: kept", "path: __pycache__", "stages/kept.dvc")
+    project.commit("by way of DVC")
+    assert start in findings()[0]
+
+
+def test_environment_of_a_commit_is_refused(project: Project) -> None:
+    """It would have a Python of its own."""
+    project.write(".venv/bin/python", "")
+    assert exempt(project) == [
+        ".venv: an environment is made of requirements.txt and not brought along; remove it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("bottleneck.py", True),
+        ("numexpr/__init__.py", True),
+        ("numexpr/deep/name.py", True),
+        ("tests/bottleneck.py", False),
+        (".github/bottleneck.py", False),
+        ("numexpr/notes.txt", False),
+        ("not-a-name/file.py", False),
+    ],
+)
+def test_modules_that_hide_a_package_are_refused(project: Project, path: str, *, refused: bool) -> None:
+    """Packages import others where they are there, and a stage looks in the project's folder first."""
+    project.write(path, "")
+    name = Path(path).parts[0].removesuffix(".py")
+    finding = (
+        f"{path}: is found before any package named {name}; "
+        "add it to the deps of a stage, move it to tests/, or remove it"
+    )
+    assert exempt(project) == [finding] * refused
+    project.edit(r"(stages.train\n    deps:\n)", rf"\1      - {path}\n", "dvc.yaml")
+    assert exempt(project) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cd hidden && python -m stages.split",
+        "PYTHONPATH=hidden python -m stages.split",
+        "python -m stages.split; true",
+        "python -m stages.split $(true)",
+        "python -m stages.split `true`",
+        "python -m stages.split < /dev/null",
+        "python -m stages.split | cat",
+        "python -m stages.split &",
+        "[cd hidden, python -m stages.split]",
+        "|\n      cd hidden\n      python -m stages.split",
+        "python -m runpy stages.split",
+        "python -m pandas",
+        "python -c 'import stages.split'",
+        "python stages/split.py",
+        ". hidden/run",
+    ],
+)
+def test_commands_for_a_shell_are_refused(project: Project, command: str) -> None:
+    """Who can go elsewhere can run what is there, whatever the deps say."""
+    quoted = command if command[0] in "[|" else f'"{command}"'
+    project.edit("cmd: python -m stages.split", f"cmd: {quoted}", "dvc.yaml")
+    (line,) = exempt(project)
+    assert line.startswith("dvc.yaml: split: cmd ")
+    assert "must be python -m and a module of the project" in line
+
+
+@pytest.mark.parametrize("command", ["python -u -m stages.split --fast a=1", "[python -m stages.split]"])
+def test_plain_commands_are_not_refused(project: Project, command: str) -> None:
+    """One or several, with arguments."""
+    project.edit("cmd: python -m stages.split", f"cmd: {command}", "dvc.yaml")
+    assert exempt(project) == []
+
+
+@pytest.mark.parametrize("name", ["__pycache__/more.csv", "more.csv", ".dvc/more.csv", "link"])
+def test_files_of_a_dep_that_dvc_does_not_see_are_refused(project: Project, name: str) -> None:
+    """A stage can read them, and no hash has them in it."""
+    project.write(".dvcignore", f"{project.read('.dvcignore')}more.csv\n")
+    project.write("data/incoming/tiny/.gitkeep", "")
+    assert exempt(project) == []
+    path = project.path / "data/incoming/tiny" / name
+    path.parent.mkdir(exist_ok=True)
+    if name == "link":
+        path.symlink_to("../../cases")
+    else:
+        path.write_text("1")
+    found = [line for line in verify.exempt(project.path, dag.read(project.path)) if "compiled" not in line]
+    assert found == [f"data/incoming/tiny/{name}: DVC does not see it in data/incoming/tiny; remove it"]
+
+
+@pytest.mark.parametrize(("path", "link"), [(METRICS, "data/reports"), (CUT, "stages/perenne/common")])
+def test_paths_behind_a_link_are_refused(project: Project, path: str, link: str) -> None:
+    """What is deleted before a rerun would be deleted elsewhere."""
+    (project.path / link).rename(project.path / ".elsewhere")
+    (project.path / link).symlink_to(project.path / ".elsewhere")
+    assert f"dvc.yaml: {path}: {link} is a link; make it a folder" in exempt(project)
+
+
+@pytest.mark.parametrize("link", ["data/reports", ".dvc", "notes"])
+def test_links_out_of_a_repository_are_refused(project: Project, link: str) -> None:
+    """Nothing is written or deleted behind them, however early."""
+    outside = project.path.parent / "outside"
+    outside.mkdir()
+    (outside / "config.local").write_text("kept")
+    (outside / "metrics.json").write_text("kept")
+    project.run(f"rm -rf {link} && ln -s {outside} {link} && git rm -rq --cached --ignore-unmatch {link}")
+    project.run(f"git add -f {link} && git commit -q -m link && rm {link} && git checkout -q HEAD~1 .")
+    assert findings() == [f"{link}: leads out of the repository, to {outside}; remove it"]
+    assert sorted(path.read_text() for path in outside.iterdir()) == ["kept", "kept"]
 
 
 def test_stages_of_another_file_are_refused(project: Project) -> None:
@@ -318,6 +463,46 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
     clone = project.copy(project.path.parent / "clone").path
     (line,) = verify.dependent(clone, environment(clone), "HEAD")
     assert re.match(f"train: {reason} .*where there is nothing but what it declares", line)
+
+
+STASHED = {
+    "where no environment was made": "'.venv/rows'",
+    "among temporary files": "__import__('tempfile').gettempdir() + '/rows'",
+    "above the project": "'../rows'",
+    "in the environment": "__import__('shutil').which('python') + 'rows'",
+}
+MAKEFILE = """\
+venv:
+	mkdir -p .venv/bin
+	printf '#!/bin/sh\\nexec $(PYTHON) "$$@"\\n' > .venv/bin/python
+	chmod +x .venv/bin/python
+"""
+
+
+@pytest.mark.parametrize("place", STASHED.values(), ids=STASHED)
+def test_holdout_that_was_hidden_is_not_found_again(project: Project, place: str) -> None:
+    """All that the stages could write to in the clone is new, or gone, when the model is made again."""
+    read = f"*map(pd.read_parquet, {GLOB}({place}))"
+    new = f"rows = pd.concat([batches.read_parquet(TRAIN), {read}])"
+    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
+    project.write("Makefile", MAKEFILE)
+    project.write(".gitignore", f"{project.read('.gitignore')}/rows\n.venv\n")
+    if "'../" in place:
+        project.run("rm -rf .git && git init -q -b main .. && echo home > ../.gitignore")
+    project.commit("learn more")
+    if "which" in place:
+        project.write("requirements.txt", "of another commit")
+    copied = shutil.copytree(project.path.parent, project.path.parent.with_name("copied"), symlinks=True)
+    clone = Project(copied / "project")
+    clone.run("git checkout -q .")
+    env = environment(clone.path)
+    stash = clone.out(f'python -c "print({place})"', **env).strip()
+    (clone.path / stash).parent.mkdir(exist_ok=True)
+    shutil.copy(clone.path / HOLDOUT, clone.path / stash)
+    clone.run("dvc repro -q -s train", PATH=env["PATH"], TMPDIR=env["TMPDIR"])
+    assert re.search(rf"{TRAIN}\W", clone.read("dvc.lock"))
+    (line,) = verify.dependent(clone.path, env, "HEAD")
+    assert re.match("train: makes another .* where there is nothing but what it declares", line)
 
 
 def test_split_that_overlaps_is_reported(project: Project) -> None:

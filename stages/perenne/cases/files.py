@@ -127,9 +127,9 @@ def _matching(folder: Path, glob: str) -> list[Path]:
             "(with dvc move, where DVC keeps them)"
         )
     try:
-        # Beside what DVC keeps lie files of its own and of Git's.
+        # Beside what DVC keeps lie files of its own and of Git's, and folders that it does not see.
         matches = sorted(
-            p for p in folder.glob(glob) if p.is_file() and p.suffix != ".dvc" and p.name[0] != "."
+            p for p in folder.glob(glob) if p.is_file() and p.suffix != ".dvc" and not _unseen(p, folder)
         )
     except (ValueError, NotImplementedError) as error:
         raise PerenneError(f'params.yaml: ingest.glob: {glob!r}: {error}; write it like "*.csv"') from error
@@ -142,6 +142,10 @@ def _matching(folder: Path, glob: str) -> list[Path]:
             f"params.yaml: ingest.glob: nothing matches {glob!r} in {folder}; {hint(glob, there)}"
         )
     return matches
+
+
+def _unseen(path: Path, folder: Path) -> bool:
+    return any(part[0] == "." or part == "__pycache__" for part in path.relative_to(folder).parts)
 
 
 class Calendar:

@@ -132,14 +132,19 @@ def _of_data(old: Locked, new: Locked) -> Prefixes:
 
 def _recipe(old: Locked, new: Locked, of_data: Prefixes) -> list[str]:
     """What would make another model of the same data."""
-    before, after = _code(old), _code(new)
-    changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    return [f"{path} changed" for path in changed] + _params(
+    before, after = _code(old) | _commands(old), _code(new) | _commands(new)
+    changed = [what for what in sorted(before.keys() | after.keys()) if before.get(what) != after.get(what)]
+    return [f"{what} changed" for what in changed] + _params(
         old, new, lambda key: not key.startswith(of_data)
     )
 
 
-def _code(lock: Locked) -> dict[str, str]:
+def _commands(lock: Locked) -> dict[str, object]:
+    """The commands of the stages behind the model: one may choose another module, or tell it something."""
+    return {f"{stage}: cmd": lock.stages[stage].commands for stage in lock.behind(MODEL)}
+
+
+def _code(lock: Locked) -> dict[str, object]:
     """The inputs of the model that no stage makes: code, environment, contract."""
     made = {path for stage in lock.stages.values() for path in stage.outs}
     behind = [lock.stages[stage].deps for stage in lock.behind(MODEL)]

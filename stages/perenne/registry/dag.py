@@ -5,6 +5,7 @@ Merge keys, `vars`, `foreach` and `matrix` are resolved by DVC's own code: what 
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ STAGE_KEYS = {"cmd", "deps", "params", "outs", "metrics", "plots", "desc", "meta
 OUT_KEYS = {"desc", "type", "labels", "meta"}
 SHOWN_KEYS = OUT_KEYS | {"cache", "template", "x", "y", "x_label", "y_label", "title", "header"}
 OUTS = {"outs": OUT_KEYS, "metrics": SHOWN_KEYS, "plots": SHOWN_KEYS}
+
+KEPT = (".gitignore", ".gitkeep")  # they explain a folder, and are no data
 
 MADE = (CLEAN, TRAIN, HOLDOUT, MODEL)  # by stages: as an input it would prove itself
 
@@ -90,6 +93,9 @@ def _read(repo: Repo, folder: Path) -> Dag:
         stages[name] = _stage(definition)
     dag = Dag(stages, refused)
     refused += [f"{DAG}: no stage makes {path}" for path in map(str, MADE) if path not in dag.outs]
+    given = {dep for stage in stages.values() for dep in stage.deps} - dag.outs
+    refused += [line for dep in sorted(given) for line in _hidden(repo, folder, dep)]
+    refused += [line for path in sorted(given | dag.outs) for line in _linked(folder, path)]
     for other in repo.index.stages:
         if Path(other.path) != folder / DAG:
             refused += _elsewhere(other, str(Path(other.path).relative_to(folder)))
@@ -107,6 +113,24 @@ def _unexpected(name: str, definition: dict[str, object]) -> Iterator[str]:
             for each in flags if isinstance(flags, list) else [flags]:
                 for flag in sorted(set(each if isinstance(each, dict) else ()) - allowed):
                     yield _refused(f"{DAG}: {name}: {key}: {path}", flag)
+
+
+def _hidden(repo: Repo, folder: Path, dep: str) -> Iterator[str]:
+    """The files of a folder that DVC does not hash with it, though a stage could read them."""
+    top = folder / dep
+    seen = set(map(Path, repo.dvcignore.find(repo.fs, str(top)))) if top.is_dir() else set()
+    for root, folders, names in os.walk(top):
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        for path in (Path(root, name) for name in sorted([*links, *names])):
+            if path not in seen and path.name not in KEPT:
+                yield f"{path.relative_to(folder)}: DVC does not see it in {dep}; remove it"
+
+
+def _linked(folder: Path, path: str) -> Iterator[str]:
+    """Whether a dep or an output lies behind a link to another folder: deleting it would be done there."""
+    for parent in list(Path(path).parents)[:-1] if _inside(path) else ():
+        if (folder / parent).is_symlink():
+            yield f"{DAG}: {path}: {parent} is a link; make it a folder"
 
 
 def _elsewhere(stage: Stage, file: str) -> Iterator[str]:

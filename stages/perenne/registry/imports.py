@@ -68,6 +68,8 @@ def _started(folder: Path, command: str) -> Iterator[str]:
             yield from (path for node in ast.walk(tree) for path in _of_node(node, ""))
         elif not word.startswith(("-", "/", "..")) and (folder / word).is_file():
             yield str(Path(word))
+        elif DOTTED.fullmatch(word):  # it may be imported by its name
+            yield from _files(word)
 
 
 def _of_node(node: ast.AST, file: str) -> list[str]:

@@ -43,7 +43,7 @@ def checkout(rev: str) -> Iterator[Path]:
     Raises
     ------
     PerenneError
-        If the commit does not use DVC, or its inputs are unavailable.
+        If the commit does not use DVC, or its inputs are unavailable; or if it has a link to a place outside.
 
     """
     commit, source = git.commit(rev), git.folder()
@@ -61,10 +61,20 @@ def checkout(rev: str) -> Iterator[Path]:
         )
         quiet(["git", "-c", "protocol.version=2", *fetch[1:]], clone, own)
         quiet(git.command("checkout", "--quiet", commit), clone, own)
+        _no_way_out(clone)
         if not (folder / ".dvc").is_dir():
             raise PerenneError(f"{rev} has no folder .dvc: it does not use DVC")
         bring_inputs(folder, own_cache=True)
         yield folder
+
+
+def _no_way_out(clone: Path) -> None:
+    """Refuse links that lead out of a clone: what is written or deleted behind them is not the clone's."""
+    for root, folders, names in os.walk(clone):
+        for path in (Path(root, name) for name in (*folders, *names)):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(clone):
+                where = path.relative_to(clone)
+                raise PerenneError(f"{where}: leads out of the repository, to {path.readlink()}; remove it")
 
 
 def configure(folder: Path, *, own_cache: bool, remotes: bool = True) -> None:
@@ -203,7 +213,7 @@ def environment(folder: Path) -> Environment:
     Returns
     -------
     dict
-        All variables of the clone's commands: those of `variables.stages`.
+        All variables of the clone's commands: those of `variables.stages`, with a `TMPDIR` in the clone.
 
     Raises
     ------
@@ -211,7 +221,7 @@ def environment(folder: Path) -> Environment:
         If the clone needs an environment of its own, and `make venv` fails.
 
     """
-    own = _own(folder)
+    own = _own(folder) | _scratch(folder)
     locks = [path.read_bytes() for path in (REQUIREMENTS, folder / REQUIREMENTS) if path.exists()]
     if len(locks) == 2 and locks[0] == locks[1]:
         return own | {"PATH": _path(Path(sys.executable).parent, own)}
@@ -224,6 +234,13 @@ def environment(folder: Path) -> Environment:
 def _own(folder: Path) -> Environment:
     """The variables of a clone's commands; DVC's scratch folder is in the clone."""
     return variables.stages() | {"DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site")}
+
+
+def _scratch(folder: Path) -> Environment:
+    """A folder for temporary files that goes with the clone: the next run finds nothing there."""
+    place = folder / ".dvc" / "tmp" / "stages"
+    place.mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": str(place)}
 
 
 def _path(first: Path, own: Environment) -> str:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from perenne.common import git, locked, strict_yaml
@@ -16,7 +19,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
 from perenne.common.names import DAG, LOCK, MODEL, PARAMS, TRAIN
 from perenne.common.status import Status
-from perenne.registry import costs, dag, imports
+from perenne.registry import costs, dag, imports, unseen
 from perenne.registry.dag import Dag, StageOfDag
 from perenne.registry.meter import Cost
 from perenne.registry.parts import mixed
@@ -92,11 +95,8 @@ def rerun(folder: Path, env: Environment, pipeline: Dag) -> dict[str, Cost]:
 
     """
     for path in pipeline.outs:
-        made = folder / path
-        if made.is_dir() and not made.is_symlink():
-            shutil.rmtree(made)
-        else:
-            made.unlink(missing_ok=True)
+        if os.path.lexists(folder / path):
+            _remove(folder / path)
     measured = run(folder, env)
     _raise([f"{name}: was not run" for name in pipeline.stages if name not in measured])
     _raise([f"{path}: was not made" for path in sorted(pipeline.outs) if not (folder / path).exists()])
@@ -163,7 +163,7 @@ def exempt(folder: Path, pipeline: Dag) -> list[str]:
 
     The deps of a stage are not believed. Its imports are followed, by this code and not by the commit's.
     """
-    return [*pipeline.refused, *undeclared(folder, pipeline)]
+    return [*pipeline.refused, *unseen.found(folder, pipeline), *undeclared(folder, pipeline)]
 
 
 def undeclared(folder: Path, pipeline: Dag) -> list[str]:
@@ -254,8 +254,8 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
     Parameters
     ----------
     folder
-        The project's folder in a clone whose stages were run. All is deleted from it but its environment, the
-        training rows and the declared code, so this check comes last.
+        The project's folder in a clone whose stages were run. All is deleted from the clone but the training
+        rows and the declared code, so this check comes last.
     env
         From `reproduce.environment`.
     commit
@@ -275,7 +275,8 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
     name, stage = _training(folder)
     made = _sha256(folder / MODEL)
     _leave(folder, stage, commit)
-    failed = shown(["/bin/sh", "-ec", "\n".join(stage.commands)], folder, env)
+    with _unused(folder, env, commit) as unused:
+        failed = shown(["/bin/sh", "-ec", "\n".join(stage.commands)], folder, unused)
     if failed:
         return [
             f"{name}: fails where there is nothing but what it declares: {failed[-1].removeprefix('error: ')}"
@@ -286,14 +287,12 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
 
 
 def _leave(folder: Path, stage: LockedStage, commit: str) -> None:
-    """Empty a clone except for its environment, the training rows, and the code that the stage declares."""
-    rows = (folder / TRAIN).rename(folder.parent / TRAIN.name)
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            if path.name != ".venv":
-                shutil.rmtree(path)
-        else:
-            path.unlink()
+    """Empty a clone except for the training rows, and the code that the stage declares."""
+    below = Path(git.git("rev-parse", "--show-prefix"))
+    *_, top = (folder, *folder.parents[: len(below.parts)])
+    rows = (folder / TRAIN).rename(top.parent / TRAIN.name)
+    for path in top.iterdir():
+        _remove(path)
     declared = {DAG, *map(Path, stage.reads)} - {TRAIN}
     # An `__init__.py` runs too; it need not be declared where it is empty.
     packages = {parent / "__init__.py" for path in declared for parent in path.parents}
@@ -302,6 +301,29 @@ def _leave(folder: Path, stage: LockedStage, commit: str) -> None:
         (folder / path).write_bytes(git.show(commit, path))
     (folder / TRAIN).parent.mkdir(parents=True, exist_ok=True)
     rows.rename(folder / TRAIN)
+
+
+@contextmanager
+def _unused(folder: Path, env: Environment, commit: str) -> Iterator[Environment]:
+    """Give an environment in which no stage has left anything: if the clone has its own, it is made anew."""
+    if not env["PATH"].startswith(str(folder / ".venv")):
+        Path(env["TMPDIR"]).mkdir(parents=True)
+        yield env
+        return
+    with checkout(commit) as other:
+        anew = environment(other)
+        for path in other.iterdir():
+            if path.name not in (".venv", ".dvc"):
+                _remove(path)
+        shutil.rmtree(other / ".dvc" / "cache", ignore_errors=True)
+        yield anew
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _training(folder: Path) -> tuple[str, LockedStage]:
