@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from perenne.common import git, notes
 from perenne.common.errors import PerenneError
-from perenne.registry import seen
 from perenne.registry import tags as registry_tags
+from perenne.registry import withdrawals
 from perenne.registry.grammar import Name, parse
 from perenne.registry.tags import Registry, TagEvent
 
@@ -82,7 +82,7 @@ def waiting(model: str) -> list[TagEvent]:
     """
     there = registry_tags.ids(_remote())
     lacking = [event for event in registry_tags.read(model).events if event.tag not in there]
-    seen.own(registry_tags.ids(), [event.tag for event in lacking])
+    withdrawals.own(registry_tags.ids(), [event.tag for event in lacking])
     return lacking
 
 
@@ -222,7 +222,7 @@ def _make(tag: Tag, date: int, undo: ExitStack) -> None:
         env={"GIT_COMMITTER_DATE": f"@{date} +0000"},
     )
     undo.callback(git.git, "tag", "--delete", tag.name)
-    seen.remember("made", {tag.name: git.git("rev-parse", f"refs/tags/{tag.name}")})
+    withdrawals.remember("made", {tag.name: git.git("rev-parse", f"refs/tags/{tag.name}")})
     signature = git.git("for-each-ref", "--format=%(contents:signature)", f"refs/tags/{tag.name}")
     if sign and not signature:
         # Git makes an unsigned tag where it cannot use an SSH key, and says that all went well.
@@ -260,7 +260,7 @@ def _push(remote: str, names: Sequence[str]) -> list[str]:
         if taken:
             return taken
     here = registry_tags.ids()
-    seen.remember("seen", {name: here[name] for name in names})
+    withdrawals.remember("seen", {name: here[name] for name in names})
     return []
 
 

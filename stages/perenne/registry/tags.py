@@ -13,7 +13,7 @@ from typing import NamedTuple
 from perenne.common import git
 from perenne.common.errors import PerenneError, hint, warn
 from perenne.documents.proof import Proof
-from perenne.registry import grammar, seen
+from perenne.registry import grammar, withdrawals
 from perenne.registry.grammar import ROOM, Kind, Name, is_name, parse, precedence
 
 # NUL ends every field: neither a ref nor a message can hold one.
@@ -284,8 +284,8 @@ def fetch() -> None:
         if lacking:
             raise
     here, there = ({tag: name for tag, name in ids(at).items() if parse(tag)} for at in (None, remote))
-    seen.remember("seen", {tag: name for tag, name in there.items() if here.get(tag) == name})
-    seen.refuse(seen.withdrawn(here, there), remote)
+    withdrawals.remember("seen", {tag: name for tag, name in there.items() if here.get(tag) == name})
+    withdrawals.refuse(withdrawals.withdrawn(here, there), remote)
 
 
 def ids(remote: str | None = None) -> dict[str, str]:

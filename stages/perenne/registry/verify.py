@@ -19,7 +19,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
 from perenne.common.names import DAG, LOCK, MODEL, PARAMS, TRAIN
 from perenne.common.status import Status
-from perenne.registry import costs, dag, imports, unseen
+from perenne.registry import costs, dag, imports, outside_deps
 from perenne.registry.dag import Dag, StageOfDag
 from perenne.registry.meter import Cost
 from perenne.registry.parts import mixed
@@ -163,7 +163,7 @@ def exempt(folder: Path, pipeline: Dag) -> list[str]:
 
     The deps of a stage are not believed. Its imports are followed, by this code and not by the commit's.
     """
-    return [*pipeline.refused, *unseen.found(folder, pipeline), *undeclared(folder, pipeline)]
+    return [*pipeline.refused, *outside_deps.found(folder, pipeline), *undeclared(folder, pipeline)]
 
 
 def undeclared(folder: Path, pipeline: Dag) -> list[str]:

@@ -1,4 +1,4 @@
-"""What this clone knows of its tags: which were seen in the remote, and which were made here.
+"""Which tags were withdrawn from the remote, by what this clone has seen there and has made itself.
 
 A tag that the remote lacks was either withdrawn there or never pushed. Git cannot tell the two apart, and a
 clone that takes the first for the second brings a withdrawn version back. So both are remembered, beside
@@ -70,12 +70,12 @@ def own(here: Ids, tags: Iterable[str]) -> None:
         )
 
 
-def refuse(withdrawn: list[str], remote: str) -> None:
+def refuse(tags: list[str], remote: str) -> None:
     """Raise an error that says how to follow a withdrawal, or to undo it; nothing if there is none."""
-    if withdrawn:
-        names = _quoted(withdrawn)
+    if tags:
+        names = _quoted(tags)
         raise PerenneError(
-            f"{_listed(withdrawn)} not in {remote} any more, so somebody withdrew it. To agree: "
+            f"{_listed(tags)} not in {remote} any more, so somebody withdrew it. To agree: "
             f"git tag -d {names}; to put it back: git push {remote} {names}"
         )
 
