@@ -56,6 +56,27 @@ class Train(Model):
     seed: Seed
 
 
+class Tolerance(Model):
+    """How wrong a model may be and still be right: one definition for drift, gate and replay.
+
+    A deviation within it is no reason to retrain, however sure it is.
+
+    Parameters
+    ----------
+    calibration
+        Of observed / expected from 1; for a regression the bias, in standard deviations of the target.
+    loss
+        By how much the loss may rise, as a share of the loss of a dummy that predicts the mean.
+    ranking
+        By how much the area under the ROC curve may fall.
+
+    """
+
+    calibration: float = Field(default=0.05, gt=0, lt=1)
+    loss: float = Field(default=0.01, ge=0, lt=1)
+    ranking: float = Field(default=0.01, ge=0, lt=0.5)
+
+
 class Evaluate(Model):
     """How the holdout is measured."""
 
@@ -90,6 +111,7 @@ class Params(Model):
     split: Split
     train: Train
     evaluate: Evaluate
+    tolerance: Tolerance = Tolerance()
     drift: Drift
     gate: Outside
     review: Outside
