@@ -33,9 +33,9 @@ from perenne.documents.drift import (
 from perenne.pages import drift as drift_page
 from perenne.pages import evidently
 from perenne.stats.counts import Volume
-from perenne.stats.multiplicity import adjusted, flagged, persistent
+from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
-from perenne.watch import concept, covariates
+from perenne.watch import baseline, concept, covariates
 from perenne.watch.covariates import Key, Tests
 
 
@@ -78,23 +78,26 @@ def drift(
     the whole.
 
     """
-    before = covariates.baseline(reference, contract)
+    before = baseline.baseline(reference, contract)
     measured = {period: rows for period, rows in reference.items() if rows[PREDICTION].notna().any()}
     watch = concept.watched(measured, contract, periods=spec.periods_per_false_alarm, seed=spec.seed)
     detectors = concept.Detectors(watch, seed=spec.seed)
     reports: list[DriftBatch] = []
-    last: Tests = {}
+    looks = Looks[Key](level=spec.false_discovery_rate, floor=spec.min_effect)
+    last: pd.DataFrame | None = None
+    compared: list[pd.Period] = []
     sofar: dict[str, Tally] = {}
     for batch in current:
         tests: Tests = {}
         volumes: dict[Key, Volume] = {}
         if not batch.in_reference:
-            tallies = covariates.tallied(batch.rows, before, contract)
-            sofar = covariates.pooled(sofar, tallies)
+            tallies = baseline.tallied(batch.rows, before, contract)
+            sofar = baseline.pooled(sofar, tallies)
+            compared.append(batch.period)
             volumes = covariates.arrivals(before, batch.period, batch.rows, contract, matured=batch.matured)
-            tests = covariates.columnwise(before, tallies) | covariates.as_tests(volumes)
-            tests |= covariates.together(before, batch.rows, contract, seed=spec.seed)
-        moved = persistent(last, tests, level=spec.false_discovery_rate, floor=spec.min_effect)
+            tests = covariates.columnwise(before, tallies, batch.period) | covariates.as_tests(volumes)
+            tests |= covariates.together(before, batch.period, batch.rows, contract, seed=spec.seed)
+        moved = looks.update(tests, covariates.in_common(before, last, batch.rows, contract))
         streams = detectors.update(batch.period, batch.rows, contract) if batch.matured else ()
         advised = advice(tests, moved, streams, importance)
         reports.append(
@@ -110,12 +113,12 @@ def drift(
                 volume=counted(volumes),
             )
         )
-        last = tests
-    pooled = covariates.columnwise(before, sofar) if sofar else {}
+        last = batch.rows
+    pooled = covariates.columnwise(before, sofar, *compared) if sofar else {}
     apart = flagged(pooled, level=spec.false_discovery_rate, floor=spec.min_effect)
     return DriftReport(
         advice=overall(reports, max(reference)),
-        reference=ReferenceSpan(first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows)),
+        reference=ReferenceSpan(first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows.values())),
         increments_until_seen={
             name: watch[name].increments_until_seen if name in watch else None for name in concept.STREAMS
         },
@@ -130,7 +133,7 @@ def counted(volumes: Mapping[Key, Volume]) -> dict[str, int | float | str | None
 
 
 def predictions(
-    batch: ScoredBatch, before: covariates.Baseline, contract: Contract
+    batch: ScoredBatch, before: baseline.Baseline, contract: Contract
 ) -> dict[str, float | None]:
     """The mean score beside that of the reference; with labels, also the sums of labels and of scores.
 
@@ -318,7 +321,5 @@ def render(
         How many rows to show with which seed, and what the rows are.
 
     """
-    alarms = {test.feature: False for test in report.cumulative}
-    alarms |= {test.feature: True for b in report.batches[-1:] for test in b.covariates if test.alarm}
     top = drift_page.render(report)
-    return evidently.page(measured, now, contract, top, alarms, rows=spec.report_rows, seed=spec.seed)
+    return evidently.page(measured, now, contract, top, report, rows=spec.report_rows, seed=spec.seed)
