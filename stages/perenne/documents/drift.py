@@ -90,7 +90,8 @@ class DriftReport(Document):
     """All batches after `as_of`, the advice they lead to, and the tests of all their rows together.
 
     `increments_until_seen`: how many increments of each stream it takes on average to detect a rise of its
-    mean by a tenth; null for a stream that is not watched, or if it would never be detected.
+    mean by a tenth; null for a stream that is not watched, or if it would never be detected. `calendar` names
+    the columns that move with the calendar, if the reference is too short to compare seasons.
     """
 
     SCHEMA = 1
@@ -100,3 +101,4 @@ class DriftReport(Document):
     increments_until_seen: dict[str, Figure]
     batches: tuple[DriftBatch, ...]
     cumulative: tuple[CovariateTest, ...]
+    calendar: str = ""

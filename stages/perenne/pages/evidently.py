@@ -32,7 +32,8 @@ POLICY = (
 )
 HEAD = f"""<meta charset="UTF-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>Drift</title>"""
+<title>Drift</title>
+<style>#root_drift {{ overflow-x: auto; }}</style>"""
 BLANK = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="UTF-8">\n</head>\n<body>\n</body>\n</html>\n'
 )

@@ -124,6 +124,7 @@ def drift(
         },
         batches=tuple(reports),
         cumulative=listed(pooled, apart, importance),
+        calendar=before.calendar,
     )
 
 
@@ -284,6 +285,8 @@ def main() -> None:
     page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")
+    if report.calendar:
+        print(f"drift: {report.calendar}")
     with disk.replacing(DRIFT_TIMELINE) as temporary:
         timeline(report).to_csv(temporary, index=False, float_format="%.6g")
     with disk.replacing(DRIFT_PAGE) as temporary:

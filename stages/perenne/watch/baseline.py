@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +29,8 @@ class Baseline:
 
     `edges` and `tallies` are by column; `by_day` are the columns in which rows of a day resemble each other,
     where the contract has no block: days are then their blocks. `features` are the model's inputs, shape
-    (rows, features), with the period of each row in `of` and its block in `blocks`. `seasons` are those of
+    (rows, features), with the place of each row's period among those of `rows` in `of`, and its block in
+    `blocks`. `seasons` are those of
     the reference, `scored` those of its periods with scores. `rows`, `unlabelled` (rows without a label) and
     `days` are by period. `score` is the mean score. `calendar` names columns that move with the calendar.
     """
@@ -38,7 +39,7 @@ class Baseline:
     tallies: Mapping[str, Mapping[pd.Period, Tally]]
     by_day: frozenset[str]
     features: pd.DataFrame
-    of: npt.NDArray[np.object_]
+    of: npt.NDArray[np.intp]
     blocks: npt.NDArray[np.object_] | None
     seasons: Seasons
     scored: Seasons
@@ -52,6 +53,11 @@ class Baseline:
     def seasons_of(self, name: str) -> Seasons:
         """The periods that a column can be compared with; for scores, those that have some."""
         return self.scored if name == PREDICTION else self.seasons
+
+    def rows_of(self, periods: Iterable[pd.Period]) -> npt.NDArray[np.bool_]:
+        """Which of the features' rows are those of some periods, shape (rows,)."""
+        places = {period: place for place, period in enumerate(self.rows)}
+        return np.isin(self.of, [places[period] for period in periods])
 
     def spread(self, name: str) -> dict[str, Between | None]:
         """How far a column's counts in like periods lie apart, by kind of test; measured once."""
@@ -96,7 +102,7 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
         tallies,
         by_day,
         X,
-        np.repeat(pd.Index(reference, dtype=object), [len(rows) for rows in reference.values()]).to_numpy(),
+        np.repeat(np.arange(len(reference)), [len(rows) for rows in reference.values()]),
         _whole_blocks(whole, by_day, contract),
         seasons,
         Seasons(scored, seasons.periods) if scored else seasons,

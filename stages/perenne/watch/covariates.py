@@ -123,7 +123,7 @@ def together(
     One test, under the key `("all features", "joint")`; none without a period like the batch's.
 
     """
-    like = np.isin(before.of, before.seasons.like(period))
+    like = before.rows_of(before.seasons.like(period))
     if not like.any():
         return {}
     labels = blocks(next(iter(before.by_day), ""), batch, before.by_day, contract)
@@ -153,7 +153,7 @@ def _joint_spread(before: Baseline, seed: int) -> Between | None:
         some = folds[:: -(-len(folds) // MOST_JOINT) or 1]
         tests, sizes = [], []
         for period, others in some:
-            own, like = before.of == period, np.isin(before.of, others)
+            own, like = before.rows_of([period]), before.rows_of(others)
             labels = None if before.blocks is None else before.blocks[own]
             tests.append(_joint(before, like, before.features[own], labels, seed))
             sizes.append(1.0)
