@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
-from perenne.pages import engine, evidently
 from perenne.documents.drift import CovariateTest, DriftAdvice, DriftBatch, DriftReport, ReferenceSpan
+from perenne.pages import engine, evidently
 from perenne.pages.engine import Answer, Comparison, Shown, ShownVerdict
 from tests import tiny
 
@@ -82,7 +82,9 @@ CURRENT = frame(1_500, seed=1, shift=1.0).assign(gone=np.nan)
 
 def covariate(feature: str, test: str, effect: float | None, *, alarm: bool = False) -> CovariateTest:
     """Return one of our tests."""
-    return CovariateTest(feature=feature, importance=None, test=test, effect=effect, p=0.5, q=0.5, alarm=alarm)
+    return CovariateTest(
+        feature=feature, importance=None, test=test, effect=effect, p=0.5, q=0.5, alarm=alarm
+    )
 
 
 def batch(period: str, level: Any, *tests: CovariateTest, reasons: tuple[str, ...] = ()) -> DriftBatch:
@@ -212,9 +214,7 @@ def test_evidently_shows_our_verdict(page: str) -> None:
     assert "1 out of 3" in page
 
 
-@pytest.mark.parametrize(
-    ("level", "drift"), [("none", False), ("look", True), ("retrain", True)]
-)
+@pytest.mark.parametrize(("level", "drift"), [("none", False), ("look", True), ("retrain", True)])
 def test_dataset_drift_is_our_advice(level: str, *, drift: bool) -> None:
     """There is some if the advice is to look or to retrain, whatever the share of columns."""
     found = evidently.overall(report(level=level, reasons=("one", "two")))
@@ -222,7 +222,7 @@ def test_dataset_drift_is_our_advice(level: str, *, drift: bool) -> None:
 
 
 def test_columns_are_those_of_the_batch_that_the_advice_is_about() -> None:
-    """An alarm on labels stays: its batch's columns are shown below it, not those of the calm one after it."""
+    """An alarm on labels stays: its batch's columns are shown below it, not those of a calm one later."""
     early = batch("1", "retrain", covariate("a", "distribution", 0.3, alarm=True), reasons=("wrong",))
     late = batch("2", "none", covariate("a", "distribution", 0.1))
     assert evidently.shown(report(early, late, level="retrain", reasons=("wrong",)))["a"].alarm

@@ -42,14 +42,14 @@ def test_what_lies_beyond_all_periods_is_found() -> None:
 
 
 def test_a_larger_batch_is_no_better_known() -> None:
-    """Its rows are ten times as many, so the same shock is ten times as sure among rows, and as usual among periods."""
+    """A usual shock on ten times as many rows is surer among rows, and as usual among periods."""
     spread = between([seen(z) for z in np.random.default_rng(2).normal(0, 3, 24)], [ROWS] * 24, 24.0)
     usual = allowing(seen(3.0), spread, ROWS).pvalue
     assert allowing(seen(3.0 * math.sqrt(10)), spread, 10 * ROWS).pvalue == pytest.approx(usual)
 
 
 def test_few_periods_count_only_if_they_are_odd() -> None:
-    """Three calm periods cannot tell a spread, and none is needed; three that lie far apart forbid an alarm."""
+    """Three calm periods tell no spread, and need none; three that lie far apart forbid an alarm."""
     calm, wild = ([seen(z) for z in zs] for zs in ((0.3, -1.0, 0.8), (9.0, -4.0, 12.0)))
     assert between(calm, [ROWS] * 3, 2.0) is None
     assert allowing(seen(12.0), between(wild, [ROWS] * 3, 2.0), ROWS).pvalue > 0.05

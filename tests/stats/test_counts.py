@@ -93,7 +93,8 @@ def test_scatter_of_all_batches_is_their_dispersion() -> None:
     """Each against the others, on average: Pearson's chi-squared over its degrees of freedom."""
     counts = [1_200, 640, 905, 1_010, 760, 885]
     each = [
-        scatter(one, counts[:k] + counts[k + 1 :], exposure=1, exposures=[1] * 5) for k, one in enumerate(counts)
+        scatter(one, counts[:k] + counts[k + 1 :], exposure=1, exposures=[1] * 5)
+        for k, one in enumerate(counts)
     ]
     assert np.mean(each) == pytest.approx(volume(700, counts).dispersion)
 

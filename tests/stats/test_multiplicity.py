@@ -1,4 +1,4 @@
-"""Looks that are few by construction: an effect floor, a second batch that agrees, a rate over all batches."""
+"""Looks that are few by construction: an effect floor, a second batch that agrees, a rate over batches."""
 
 import math
 
@@ -99,7 +99,7 @@ def test_a_small_effect_asks_for_no_look() -> None:
 
 
 def test_a_test_that_is_gone_asks_for_no_look() -> None:
-    """What one of the two batches could not test is not judged; nor is anything after a batch without tests."""
+    """What one of the two batches could not test is not judged."""
     moved = made(1e-6)
     assert looks(moved, {}, moved, made(math.nan), moved) == [set()] * 5
 
@@ -119,7 +119,7 @@ def test_pvalues_are_probabilities() -> None:
 
 @pytest.mark.parametrize("large", [1, 9])
 def test_a_false_look_is_rare_however_many_batches_come(large: int) -> None:
-    """20 normal means, 60 batches, a common reference `large` times as large: any look in at most 5 % of runs.
+    """20 normal means, 60 batches, a reference `large` times as large: any look in at most 5 % of runs.
 
     The binomial of 5 % exceeds 34 of 400 once in 1,000 times.
     """

@@ -68,9 +68,7 @@ REFERENCE = {quarter: rows(seed=seed) for seed, quarter in enumerate(QUARTERS)}
 BEFORE = baseline(REFERENCE, CONTRACT)
 
 
-def columnwise(
-    batch: pd.DataFrame, before: Baseline = BEFORE, contract: Contract = CONTRACT
-) -> Tests:
+def columnwise(batch: pd.DataFrame, before: Baseline = BEFORE, contract: Contract = CONTRACT) -> Tests:
     """Return the tests of every column of a batch."""
     return covariates.columnwise(before, tallied(batch, before, contract), NEXT)
 

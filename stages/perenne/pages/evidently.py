@@ -1,4 +1,4 @@
-"""Evidently's view of drift as an HTML page, from two frames, a contract and our report. It decides nothing."""
+"""Evidently's view of drift as an HTML page, from two frames, a contract and our report."""
 
 from __future__ import annotations
 
@@ -232,9 +232,9 @@ def beside(notes: list[str], rows: int) -> str:
 
     """
     about = (
-        f"Evidently draws what follows from at most {rows:,} rows a side, drawn at random. Whether a column, or "
-        "the data as a whole, has drifted is the verdict above: our tests, on all the rows, stand in the place "
-        "of Evidently's own. The drift score is the effect of our test."
+        f"Evidently draws what follows from at most {rows:,} rows a side, drawn at random. Whether a column, "
+        "or the data as a whole, has drifted is the verdict above: our tests, on all the rows, stand in the "
+        "place of Evidently's own. The drift score is the effect of our test."
     )
     parts = [
         f"<h2>The same data seen by Evidently</h2><p>{about}</p>",

@@ -118,7 +118,9 @@ def drift(
     apart = flagged(pooled, level=spec.false_discovery_rate, floor=spec.min_effect)
     return DriftReport(
         advice=overall(reports, max(reference)),
-        reference=ReferenceSpan(first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows.values())),
+        reference=ReferenceSpan(
+            first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows.values())
+        ),
         increments_until_seen={
             name: watch[name].increments_until_seen if name in watch else None for name in concept.STREAMS
         },
@@ -133,9 +135,7 @@ def counted(volumes: Mapping[Key, Volume]) -> dict[str, int | float | str | None
     return {f"{name}: {k}": v for (name, _), each in volumes.items() for k, v in each._asdict().items()}
 
 
-def predictions(
-    batch: ScoredBatch, before: baseline.Baseline, contract: Contract
-) -> dict[str, float | None]:
+def predictions(batch: ScoredBatch, before: baseline.Baseline, contract: Contract) -> dict[str, float | None]:
     """The mean score beside that of the reference; with labels, also the sums of labels and of scores.
 
     Returns

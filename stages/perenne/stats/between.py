@@ -22,7 +22,7 @@ ENOUGH = 5.0  # degrees of freedom from which on their spread is always allowed 
 
 
 class Between(NamedTuple):
-    """What the statistic of a test is among like periods: mean and deviation on a scale on which it is normal.
+    """The statistic of a test among like periods: mean and deviation on a scale on which it is normal.
 
     `degrees` of freedom tell the deviation; `rows` is the effective size of a comparison, 1 / (1/n + 1/m).
     """
@@ -95,13 +95,17 @@ def allowing(test: Test, spread: Between | None, rows: float) -> Test:
     """
     if spread is None or math.isnan(_scaled(test)) or not spread.deviation > 0:
         return test
-    fair = test if test.name == "joint" else test._replace(
-        statistic=test.statistic * min(1.0, spread.rows / rows)
+    fair = (
+        test
+        if test.name == "joint"
+        else test._replace(statistic=test.statistic * min(1.0, spread.rows / rows))
     )
     pvalue = float(stats.t.sf((_scaled(fair) - spread.mean) / spread.deviation, spread.degrees))
     return test._replace(pvalue=max(test.pvalue, pvalue), degrees=spread.degrees)
 
 
 def _scaled(test: Test) -> float:
-    """Return the statistic on a scale on which it is about normal; the area of a joint test is that already."""
-    return test.statistic if test.name == "joint" else math.copysign(abs(test.statistic) ** (1 / 3), test.statistic)
+    """Return the statistic on a scale on which it is about normal, as the area of a joint test is already."""
+    if test.name == "joint":
+        return test.statistic
+    return math.copysign(abs(test.statistic) ** (1 / 3), test.statistic)

@@ -38,8 +38,8 @@ def volume(
     The reference's own variance decides: not above the mean, and counts are taken for Poisson, compared by
     the exact conditional (binomial) test; above it, by a t prediction with the variance they showed. Both
     know how little a short reference says. Seasons and trends are no part of it: compare like with like, and
-    give the spread of like with like. At a nominal 5 %, 2 to 4 % of Poisson batches seem odd and 3 to 6 % of negative
-    binomial ones, with 8 reference batches or 20.
+    give the spread of like with like. At a nominal 5 %, 2 to 4 % of Poisson batches seem odd and 3 to 6 % of
+    negative binomial ones, with 8 reference batches or 20.
 
     To see labels that fail to arrive, count the missing ones, with the rows as exposure: what nearly always
     arrives varies far less than a Poisson count.

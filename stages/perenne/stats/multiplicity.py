@@ -1,7 +1,7 @@
-"""Which of many tests are worth a look: an effect floor, a second batch that agrees, a false discovery rate.
+"""Which of many tests are worth a look: an effect floor, a second batch that agrees, a rate of false ones.
 
-A test is *flagged* in a batch, or in all batches together, if its false discovery rate among the tests and its
-effect say so. It asks for a *look* if the next batch agrees; the rate of false looks is that over all batches.
+A test is *flagged* if its false discovery rate among all tests and its effect say so. It asks for a *look* if
+two batches in a row agree, and the rate of false looks is that over all batches.
 """
 
 from __future__ import annotations

@@ -116,12 +116,16 @@ def total(tallies: Sequence[Tally]) -> Tally:
     for other in tallies[1:]:
         _alike(first, other)
     if first.blocks is None and first.labels is None:
-        return Tally(sparse.csr_array(np.sum([each.counts.toarray() for each in tallies], axis=0)), None, None)
+        return Tally(
+            sparse.csr_array(np.sum([each.counts.toarray() for each in tallies], axis=0)), None, None
+        )
     parts = [sparse.coo_array(each.counts) for each in tallies]
     blocks, rows = _joined([each.blocks for each in tallies])
     labels, cells = _joined([each.labels for each in tallies])
     row = [part.row if rows is None else rows[k][part.row] for k, part in enumerate(parts)]
-    col = [part.col if cells is None else np.append(0, 1 + cells[k])[part.col] for k, part in enumerate(parts)]
+    col = [
+        part.col if cells is None else np.append(0, 1 + cells[k])[part.col] for k, part in enumerate(parts)
+    ]
     shape = (
         1 if blocks is None else len(blocks),
         first.counts.shape[1] if labels is None else 1 + len(labels),

@@ -89,11 +89,15 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
     edges[PREDICTION] = cut(scores)
     by_day = _by_day(X.assign(**{PREDICTION: scores}), edges, whole, contract)
     seasons = Seasons(reference)
-    scored = {p: rows[rows[PREDICTION].notna()] for p, rows in reference.items() if rows[PREDICTION].notna().any()}
+    scored = {
+        p: rows[rows[PREDICTION].notna()] for p, rows in reference.items() if rows[PREDICTION].notna().any()
+    }
     tallies: dict[str, dict[pd.Period, Tally]] = {name: {} for name in edges}
     for period, rows in reference.items():
         for name, column in model.inputs(rows, contract).items():
-            tallies[str(name)][period] = tally(column, edges[str(name)], blocks(str(name), rows, by_day, contract))
+            tallies[str(name)][period] = tally(
+                column, edges[str(name)], blocks(str(name), rows, by_day, contract)
+            )
     for period, rows in scored.items():
         labels = blocks(PREDICTION, rows, by_day, contract)
         tallies[PREDICTION][period] = tally(rows[PREDICTION], edges[PREDICTION], labels)
@@ -143,9 +147,7 @@ def pooled(sofar: Mapping[str, Tally], more: Mapping[str, Tally]) -> dict[str, T
     return {name: sofar[name] + counted if name in sofar else counted for name, counted in more.items()}
 
 
-def blocks(
-    name: str, batch: pd.DataFrame, by_day: frozenset[str], contract: Contract
-) -> pd.Series | None:
+def blocks(name: str, batch: pd.DataFrame, by_day: frozenset[str], contract: Contract) -> pd.Series | None:
     """The block of each row for a column's tests; None if its rows are independent."""
     if contract.block:
         return batch[contract.block]

@@ -85,7 +85,7 @@ def columnwise(before: Baseline, now: Mapping[str, Tally], *periods: pd.Period) 
 
 def _against(before: Baseline, name: str, now: Tally, periods: Iterable[pd.Period]) -> list[Test]:
     seasons = before.seasons_of(name)
-    # Of several batches each counts with its own season, so that the mix of seasons is the same on both sides.
+    # Of several batches each counts with its own season: the mix of seasons is then the same on both sides.
     times = Counter(like for period in periods for like in seasons.like(period))
     fewest = min(times.values(), default=1)
     like = [before.tallies[name][one] for one, n in sorted(times.items()) for _ in range(n // fewest)]
@@ -103,7 +103,7 @@ def _against(before: Baseline, name: str, now: Tally, periods: Iterable[pd.Perio
 def together(
     before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, seed: int
 ) -> Tests:
-    """The joint test of all features: whether a classifier can tell the batch from the reference's like periods.
+    """The joint test of all features: whether a classifier can tell the batch from periods like it.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _arrived(
     seasons: Seasons,
     period: pd.Period,
 ) -> Volume:
-    """Return the volume against the periods that are like the batch's, by the spread among all like periods."""
+    """Return the volume against the periods like the batch's, by the spread among all like periods."""
     like = seasons.like(period)
     spread = None
     if seasons.seasonal and (folds := seasons.folds()):

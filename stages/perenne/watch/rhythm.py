@@ -1,4 +1,4 @@
-"""Which columns move with the calendar, and in which do rows of a day resemble each other?"""
+"""Columns that move with the calendar, and columns in which rows of a day resemble each other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def design(by_day: Tally) -> float:
 
     Returns
     -------
-    The design effect of the Anderson-Darling statistic, of Pearson's for categories; 1 if nothing can be told.
+    The design effect of the Anderson-Darling statistic, or of Pearson's; 1 if nothing can be told.
 
     References
     ----------
@@ -135,7 +135,7 @@ def _values(column: pd.Series) -> Iterator[Array]:
 
 
 def _moves(values: Array, unit: npt.NDArray[np.intp], level: npt.NDArray[np.intp]) -> tuple[float, float]:
-    """Return the p-value of an F test of the units' means by level, and the deviation of the levels' means."""
+    """Return the p-value of an F test of units' means by level, and the deviation of the levels' means."""
     there = ~np.isnan(values)
     frame = pd.DataFrame({"value": values[there], "unit": unit[there], "level": level[there]})
     means = frame.groupby(["level", "unit"])["value"].mean()

@@ -117,9 +117,7 @@ class Seasons:
             case "M":
                 places = [float(period.month) for period in periods]
             case _:
-                places = [
-                    (p.start_time + (p.end_time - p.start_time) / 2).dayofyear / 7 for p in periods
-                ]
+                places = [(p.start_time + (p.end_time - p.start_time) / 2).dayofyear / 7 for p in periods]
         return np.array(places, dtype=np.float64)
 
 
