@@ -1,4 +1,4 @@
-"""The reference of months: seasons are no drift, days are blocks where they have to be, and shifts are found."""
+"""References of months: seasons are no drift, days are blocks where they have to be, shifts are found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def reference(draw: Draw, months: int, rows: int = 400) -> Baseline:
 
 
 def test_column_that_moves_as_each_year_has_not_moved() -> None:
-    """A year after three years of the same seasons, in which each month differs a little from year to year."""
+    """A year after three years of the same seasons, in which years differ a little."""
     assert not any(stream(0, seasonal, rows=200, reference=36, months=12))
 
 
