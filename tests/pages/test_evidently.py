@@ -140,7 +140,7 @@ def comparison(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Co
     """Return what Evidently is asked about drift, with a test of ours for every column."""
     found, _ = evidently.columns(reference.head(ROWS), current.head(ROWS), contract())
     assert found
-    tests = {name: Shown(alarm=False, test="distribution", effect=0.1) for name in found.current}
+    tests = {str(name): Shown(alarm=False, test="distribution", effect=0.1) for name in found.current}
     return found._replace(tests=tests)
 
 

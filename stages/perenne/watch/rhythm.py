@@ -23,7 +23,8 @@ DESIGN = 1.2  # how many times the variance of independent rows makes days the b
 
 def days(batch: pd.DataFrame, contract: Contract) -> pd.Series:
     """The day of each row by the contract's clocks, shape (rows,)."""
-    return _clock(batch, contract).dt.floor("D")
+    floored: pd.Series = _clock(batch, contract).dt.floor("D")
+    return floored
 
 
 def design(by_day: Tally) -> float:
@@ -116,7 +117,7 @@ def _factors(
     """Return by name the unit and the level of each row, for all parts of the calendar that can be told."""
     day = (clock.dt.floor("D") - clock.min().floor("D")).dt.days.to_numpy()
     hour = clock.dt.hour.to_numpy()
-    found = {}
+    found: dict[str, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]] = {}
     if contract.period in ("month", "quarter", "week"):
         found[contract.period] = (day, of)
         found["weekday"] = (day, clock.dt.dayofweek.to_numpy())
@@ -128,7 +129,7 @@ def _factors(
 def _values(column: pd.Series) -> Iterator[Array]:
     """Yield an ordered column as ranks, a category as whether a row has each of the commonest."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        yield pd.Series(numbers(column)).rank(pct=True).to_numpy()
+        yield pd.Series(numbers(column)).rank(pct=True).to_numpy(dtype=np.float64)
         return
     for value in column.value_counts().index[:COMMONEST]:
         yield (column == value).to_numpy(dtype=np.float64, na_value=np.nan)
