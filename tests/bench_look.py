@@ -23,6 +23,7 @@ from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
 from perenne.common.typed import parse
 from perenne.pipeline.drift import ScoredBatch, drift
+from perenne.stats.metrics import Array
 from perenne.stats.multiplicity import Looks
 from perenne.watch import baseline, covariates
 from perenne.watch.covariates import Key
@@ -50,34 +51,37 @@ WEATHER = parse(
     "contract.yaml",
 )
 
-Draw: TypeAlias = Callable[[np.random.Generator, pd.Series], np.ndarray]
+Draw: TypeAlias = Callable[[np.random.Generator, pd.Series], Array]
 
 
-def iid(rng: np.random.Generator, at: pd.Series) -> np.ndarray:
+def iid(rng: np.random.Generator, at: pd.Series) -> Array:
     """Draw independent normal columns."""
     return rng.normal(size=(len(at), COLUMNS))
 
 
-def weekday(rng: np.random.Generator, at: pd.Series) -> np.ndarray:
+def weekday(rng: np.random.Generator, at: pd.Series) -> Array:
     """Draw columns that are one standard deviation higher at weekends."""
-    return iid(rng, at) + (at.dt.dayofweek.to_numpy() >= 5)[:, None]
+    columns: Array = iid(rng, at) + (at.dt.dayofweek.to_numpy() >= 5)[:, None]
+    return columns
 
 
-def seasonal(rng: np.random.Generator, at: pd.Series, between: float = 0.05) -> np.ndarray:
+def seasonal(rng: np.random.Generator, at: pd.Series, between: float = 0.05) -> Array:
     """Draw columns with seasons of 1.5 standard deviations, in which the years differ by `between`."""
     phase = 2 * np.pi * (at.dt.dayofyear.to_numpy()[:, None] / 365.25 + np.arange(COLUMNS) / COLUMNS)
-    return iid(rng, at) + 1.5 * np.sin(phase) + rng.normal(0, between, COLUMNS)
+    columns: Array = iid(rng, at) + 1.5 * np.sin(phase) + rng.normal(0, between, COLUMNS)
+    return columns
 
 
-def restless(rng: np.random.Generator, at: pd.Series) -> np.ndarray:
+def restless(rng: np.random.Generator, at: pd.Series) -> Array:
     """Draw the same with years that differ twice as much: 0.3 standard deviations are three times as much."""
     return seasonal(rng, at, 0.1)
 
 
-def shocks(rng: np.random.Generator, at: pd.Series) -> np.ndarray:
+def shocks(rng: np.random.Generator, at: pd.Series) -> Array:
     """Draw columns of which the rows of a day share half of their variance."""
     day = at.dt.dayofyear.to_numpy()
-    return (iid(rng, at) + rng.normal(size=(367, COLUMNS))[day]) / np.sqrt(2)
+    columns: Array = (iid(rng, at) + rng.normal(size=(367, COLUMNS))[day]) / np.sqrt(2)
+    return columns
 
 
 def month(rng: np.random.Generator, draw: Draw, period: pd.Period, rows: int) -> pd.DataFrame:
