@@ -129,8 +129,7 @@ def _factors(
 def _values(column: pd.Series) -> Iterator[Array]:
     """Yield an ordered column as ranks, a category as whether a row has each of the commonest."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        ranks: Array = pd.Series(numbers(column)).rank(pct=True).to_numpy(dtype=np.float64)
-        yield ranks
+        yield np.asarray(pd.Series(numbers(column)).rank(pct=True), dtype=np.float64)
         return
     for value in column.value_counts().index[:COMMONEST]:
         yield (column == value).to_numpy(dtype=np.float64, na_value=np.nan)
