@@ -23,7 +23,6 @@ from perenne.pages.drift import ADVICE, listed, render, table
 REPORT = DriftReport(
     advice=DriftAdvice(level="look", reasons=("age moved", "more rows than expected")),
     reference=ReferenceSpan(first="2014Q1", last="2019Q4", rows=216_000),
-    increments_until_seen={},
     batches=(
         DriftBatch(
             period="2020Q1",
@@ -57,14 +56,17 @@ REPORT = DriftReport(
             volume={"expected": 9_400},
             concept=(
                 StreamState(
-                    stream="log loss",
-                    reference=0.23,
-                    bound=0.24,
-                    value=0.25,
+                    stream="above",
+                    slice=None,
+                    reference=1.01,
+                    bound=1.05,
+                    limit=1.15,
+                    value=1.22,
                     log_e=6.5,
                     threshold=5.3,
                     alarm=True,
                     since="2020Q1",
+                    says="more events than predicted: 122 where 100 were expected",
                 ),
             ),
         ),
