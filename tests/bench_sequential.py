@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from perenne.stats.calibration import block_means, discordance, excess
+from perenne.stats.power import increments_until_seen
 from scipy import signal, special, stats
 
-from perenne.stats.calibration import block_means, discordance, excess
 from perenne.stats.counts import volume
 from perenne.stats.metrics import Array
-from perenne.stats.power import increments_until_seen
 from perenne.stats.sequential import FRACTIONS, Reference, State, gains, refer, update
 
 REFERENCE, CALM, CHANGED = 20_000, 10_000, 10_000  # labels

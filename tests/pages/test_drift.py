@@ -165,7 +165,7 @@ def test_features_are_ranked_by_importance() -> None:
 def test_streams_say_what_moved_since_when() -> None:
     """Loss, calibration and ranking: then, now, how much evidence, and the first period of the change."""
     [_, stream] = rows_of(render(REPORT), "Concept: do the outcomes still match?")
-    assert stream == ["log loss", "yes", "0.23", "0.25", "6.5", "5.3", "2020Q1"]
+    assert stream == ["more than predicted", "yes", "1.22", "1.01", "1.05", "1.15", "123%", "2020Q1"]
 
 
 def test_figures_without_a_table_of_their_own_are_shown_by_key() -> None:

@@ -23,7 +23,8 @@ from perenne.pipeline.evaluate import evaluate
 from perenne.pipeline.ingest import table
 from perenne.pipeline.train import train
 from perenne.pipeline.validate import validate
-from perenne.watch import concept, covariates
+from perenne.watch import covariates
+from perenne.watch.streams import STREAMS
 
 MONTHS = pd.period_range("2021-01", periods=4, freq="M")
 MEASURE = Evaluate(resamples=100, confidence=0.9, bins=2, importance_rows=9, importance_repeats=1, seed=0)
@@ -47,7 +48,7 @@ SHOWN = {
     "predicted",
     "none",
 }
-WORDS = sorted((FIELDS | SHOWN | {*covariates.KINDS, *concept.STREAMS}) - {*names.TAKEN})
+WORDS = sorted((FIELDS | SHOWN | {*covariates.KINDS, *STREAMS}) - {*names.TAKEN})
 
 
 def contract(called: list[str]) -> Contract:

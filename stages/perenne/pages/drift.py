@@ -9,8 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Literal
 
-from perenne.documents.drift import CovariateTest, DriftBatch, DriftLevel, DriftReport, ReferenceSpan,
-StreamState
+from perenne.documents.drift import (
+    CovariateTest,
+    DriftBatch,
+    DriftLevel,
+    DriftReport,
+    ReferenceSpan,
+    StreamState,
+)
 
 ADVICE: dict[DriftLevel, str] = {
     "none": "Nothing to do: no drift was detected, neither in the data nor in the model's results.",

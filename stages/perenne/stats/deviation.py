@@ -196,7 +196,7 @@ def score(
     cube = effect**1.5 * sums.cube / sums.size**3 + shock.skewness * shock.variance**1.5
     skewness = min(max(cube / (within + shock.variance) ** 1.5, -MOST_SKEWED), MOST_SKEWED)
     normal = normal_score(above, skewness)
-    if math.isinf(shock.freedom):
+    if not shock.variance or math.isinf(shock.freedom):
         return normal
     # The variance of rows is known, that of shocks is not: Satterthwaite.
     freedom = shock.freedom * ((within + shock.variance) / shock.variance) ** 2

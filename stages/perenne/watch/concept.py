@@ -271,14 +271,17 @@ class Detectors:
         )
         return together
 
-    @staticmethod
-    def _score(stream: Watched, sums: Sums, *, lasting: bool = False) -> float:
+    def _score(self, stream: Watched, sums: Sums, *, lasting: bool = False) -> float:
         directed = sums._replace(total=stream.kind.sign * sums.total, cube=stream.kind.sign * sums.cube)
         # That the reference is known with an error adds to the variance as rows of the batch do.
         directed = directed._replace(
             variance=directed.variance + (stream.error * sums.size) ** 2 / stream.effect
         )
-        return deviation.score(directed, stream.bound, stream.effect, stream.shock, lasting=lasting)
+        # Events are counted one by one; other residuals are not.
+        step = 1.0 if stream.kind.rows == "bias" and self.contract.task.classes else 0.0
+        return deviation.score(
+            directed, stream.bound, stream.effect, stream.shock, lasting=lasting, step=step
+        )
 
     def _alarms(self) -> list[bool]:
         """Which streams are in alarm; of two directions only the one with more evidence."""

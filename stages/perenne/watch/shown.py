@@ -49,18 +49,17 @@ class Shown:
             Of these batches.
 
         """
-        said = self._classifier(kind, sums) if self.scale is None else self._regression(kind, sums,
-        self.scale) return f"{slice_}: {said}" if slice_ else said
+        scale = self.scale
+        said = self._classifier(kind, sums) if scale is None else self._regression(kind, sums, scale)
+        return f"{slice_}: {said}" if slice_ else said
 
     def _classifier(self, kind: StreamKind, sums: Sums) -> str:
         found = sums.deviation
         match kind.rows:
             case "bias":
                 many = "more" if kind.sign > 0 else "fewer"
-                return (
-                    f"{many} events than predicted: {sums.size + sums.total:,.0f} where {sums.size:,.0f} were
-                    expected"
-                )
+                observed = sums.size + sums.total
+                return f"{many} events than predicted: {observed:,.0f} where {sums.size:,.0f} were expected"
             case "ranking":
                 return f"the AUC is {found:.2g} lower than the scores promise"
             case _:
