@@ -14,7 +14,7 @@ from perenne.common import model, task
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
-from perenne.common.params import Drift, Evaluate, Train
+from perenne.common.params import Drift, Evaluate, Tolerance, Train
 from perenne.common.task import REGRESSION, TASKS, Task
 from perenne.documents.drift import DriftReport
 from perenne.gate import judge, policy
@@ -125,7 +125,9 @@ def watched(pipeline: Any, contract: Contract, times: int) -> DriftReport:
     batch = drift.ScoredBatch(
         pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True
     )
-    return drift.drift(months, [batch], dict.fromkeys(contract.features, 0.1), WATCH, contract)
+    validated = pd.concat(months.values(), ignore_index=True)
+    important = dict.fromkeys(contract.features, 0.1)
+    return drift.drift(months, validated, [batch], important, WATCH, Tolerance(), contract)
 
 
 def test_a_contract_checks_the_target_of_a_third_task(counts: Contract) -> None:

@@ -13,7 +13,7 @@ import pytest
 from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.params import Drift, Evaluate, Train
+from perenne.common.params import Drift, Evaluate, Tolerance, Train
 from perenne.common.typed import parse
 from perenne.documents import drift as drift_documents
 from perenne.documents import evaluation, validation
@@ -95,9 +95,11 @@ def results(called: list[str]) -> list[Any]:
     measured = evaluate(kept[MONTHS[1]], scores[MONTHS[1]], 0.5, MEASURE, rows)
     report = drift(
         {MONTHS[0]: learned, MONTHS[1]: scored[MONTHS[1]]},
+        scored[MONTHS[1]],
         [ScoredBatch(month, scored[month], matured=True) for month in MONTHS[2:]],
         {},
         WATCH,
+        Tolerance(),
         rows,
     )
     tests = [test.model_dump() for batch in report.batches for test in batch.covariates]

@@ -53,7 +53,7 @@ LATER = pd.period_range("2023-11", periods=20, freq="M")
 N = 1500
 
 Rng = np.random.Generator
-Outcome = Callable[[Rng, pd.DataFrame], np.ndarray]
+Outcome = Callable[[Rng, pd.DataFrame], Any]
 """From rows to their outcomes."""
 
 
@@ -83,7 +83,7 @@ def month(period: pd.Period, rng: Rng, outcome: Outcome, *, task: Contract = BIN
     return rows.assign(y=outcome(rng, rows))
 
 
-def right(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+def right(rng: Rng, rows: pd.DataFrame) -> Any:
     """Outcomes as the model expects them."""
     return (rng.random(len(rows)) < rows[PREDICTION]).astype(float)
 
@@ -91,14 +91,14 @@ def right(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
 def moved(by: float, where: str | None = None) -> Outcome:
     """Outcomes whose log odds have moved, everywhere or in one place."""
 
-    def outcome(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+    def outcome(rng: Rng, rows: pd.DataFrame) -> Any:
         there = np.ones(len(rows)) if where is None else (rows["place"] == where).to_numpy()
         return (rng.random(len(rows)) < expit(logit(rows) + by * there)).astype(float)
 
     return outcome
 
 
-def shuffled(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+def shuffled(rng: Rng, rows: pd.DataFrame) -> Any:
     """As many outcomes as the model expects, a third of them of other rows."""
     score = rows[PREDICTION].to_numpy().copy()
     some = rng.random(len(rows)) < 1 / 3
@@ -109,15 +109,14 @@ def shuffled(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
 def missed(sd: float = 1.0, shift: float = 0.0, *, draw: str = "normal", weekend: float = 3.0) -> Outcome:
     """A number that is missed by errors which are larger on weekends."""
 
-    def outcome(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+    def outcome(rng: Rng, rows: pd.DataFrame) -> Any:
         errors = {
             "normal": rng.normal(size=len(rows)),
             "heavy": rng.standard_t(2.5, size=len(rows)),
             "tails": rng.normal(size=len(rows)) * np.where(rng.random(len(rows)) < 0.01, 10, 1),
         }[draw]
         size = np.where(rows["weekday"] >= 5, weekend, 1.0)
-        found: np.ndarray = rows[PREDICTION].to_numpy() + shift + sd * size * errors
-        return found
+        return rows[PREDICTION].to_numpy() + shift + sd * size * errors
 
     return outcome
 
@@ -223,7 +222,7 @@ def test_change_within_the_tolerance_is_none() -> None:
 def test_opposite_slices_are_named() -> None:
     """Two places that go wrong in opposite ways leave the whole as it was; both are named."""
 
-    def opposite(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+    def opposite(rng: Rng, rows: pd.DataFrame) -> Any:
         shift = (rows["place"] == "north").to_numpy() * 1.0 - (rows["place"] == "south").to_numpy() * 1.0
         return (rng.random(len(rows)) < expit(logit(rows) + shift)).astype(float)
 
@@ -287,7 +286,7 @@ def test_order_of_rows_means_nothing() -> None:
 def test_months_with_shocks_of_their_own_are_no_change() -> None:
     """Every month is off by some 10 % for no reason: validation shows that, and it stays right."""
 
-    def shocked(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+    def shocked(rng: Rng, rows: pd.DataFrame) -> Any:
         return moved(rng.normal(0, 0.15))(rng, rows)
 
     runs = [seen(shocked, shocked, seed, batches=20) for seed in range(8)]
@@ -297,7 +296,7 @@ def test_months_with_shocks_of_their_own_are_no_change() -> None:
 def test_days_that_share_their_weather_are_counted_as_days() -> None:
     """A day's rows move together and no column says so: the limit is as much wider."""
 
-    def days(rng: Rng, rows: pd.DataFrame) -> np.ndarray:
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
         shock = rng.normal(0, 0.8, 32)[rows["at"].dt.day.to_numpy()]
         return (rng.random(len(rows)) < expit(logit(rows) + shock)).astype(float)
 
