@@ -128,7 +128,7 @@ def validated(
     task: Contract = BINARY,
     tolerance: Tolerance | None = None,
     months: int = 10,
-) -> concept.Validation:
+) -> concept.WatchedStreams:
     """What the months before show of the model."""
     rng = np.random.default_rng([1, seed])
     before = {period: month(period, rng, outcome, task=task) for period in BEFORE[-months:]}

@@ -54,7 +54,7 @@ class Watched(NamedTuple):
     alpha: float
 
 
-class Validation(NamedTuple):
+class WatchedStreams(NamedTuple):
     """What later batches are compared with: the streams, and the scale of a regression's errors.
 
     ``rate`` is the false alarms of all streams per batch.
@@ -72,7 +72,7 @@ def labelled(batch: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def watched(
     reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, tolerance: Tolerance, *, periods: int
-) -> Validation:
+) -> WatchedStreams:
     """What each stream is on rows that were predicted without being seen, and the bound that follows.
 
     Parameters
@@ -91,7 +91,7 @@ def watched(
     by_period = {period: rows for period, rows in by_period.items() if len(rows)}
     whole = pd.concat(by_period.values(), ignore_index=True) if by_period else pd.DataFrame()
     if not len(whole):
-        return Validation((), None, 1 / periods)
+        return WatchedStreams((), None, 1 / periods)
     scale = None
     if not contract.task.classes:
         scale = ErrorScale(whole, contract, batch=len(whole) / len(by_period), tolerance=tolerance.loss)
@@ -106,7 +106,7 @@ def watched(
         streams.append(_watched(kind, None, sums, effect, limits, kind.share / periods))
     if contract.slices:
         streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
-    return Validation(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
+    return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
 
 
 def _limits(tolerance: Tolerance, scale: ErrorScale | None) -> dict[str, float]:
@@ -210,13 +210,13 @@ def _effect(frames: Iterable[pd.DataFrame], parts: Iterable[Rows], contract: Con
 class Detectors:
     """The state of every stream's detector, batch after batch."""
 
-    def __init__(self, validation: Validation, contract: Contract) -> None:
+    def __init__(self, streams: WatchedStreams, contract: Contract) -> None:
         """Start without any evidence, as after every training."""
-        self.validation, self.contract = validation, contract
-        self.wealth = [Wealth() for _ in validation.streams]
-        self.waiting = [Sums() for _ in validation.streams]
-        self.ends: list[list[str]] = [[] for _ in validation.streams]
-        self.seen: list[list[Sums]] = [[] for _ in validation.streams]
+        self.watched, self.contract = streams, contract
+        self.wealth = [Wealth() for _ in streams.streams]
+        self.waiting = [Sums() for _ in streams.streams]
+        self.ends: list[list[str]] = [[] for _ in streams.streams]
+        self.seen: list[list[Sums]] = [[] for _ in streams.streams]
 
     def update(self, period: pd.Period, batch: pd.DataFrame) -> tuple[StreamState, ...]:
         """Add a batch whose labels have matured; return the state of the streams after it.
@@ -235,10 +235,10 @@ class Detectors:
 
         """
         rows = labelled(batch, self.contract)
-        parts = rows_of(rows, self.contract, self.validation.scale) if len(rows) else {}
+        parts = rows_of(rows, self.contract, self.watched.scale) if len(rows) else {}
         places = sliced(rows, self.contract) if len(rows) and self.contract.slices else {}
         values: list[Sums | None] = []
-        for place, stream in enumerate(self.validation.streams):
+        for place, stream in enumerate(self.watched.streams):
             sums = Sums()
             if parts and (stream.slice is None or stream.slice in places):
                 sums = parts[stream.kind.rows].sums(None if stream.slice is None else places[stream.slice])
@@ -246,13 +246,13 @@ class Detectors:
         alarmed = self._alarms()
         return tuple(
             self._state(place, values[place], alarm=alarmed[place])
-            for place, stream in enumerate(self.validation.streams)
+            for place, stream in enumerate(self.watched.streams)
             if stream.slice is None or alarmed[place]
         )
 
     def _add(self, place: int, period: str, sums: Sums) -> Sums | None:
         """Add a batch's sums to a stream, and those that waited for it; None if they are still too few."""
-        stream = self.validation.streams[place]
+        stream = self.watched.streams[place]
         if not self.waiting[place].events:
             self.ends[place].append(period)  # the first period of what is judged together
         together = self.waiting[place].plus(sums)
@@ -285,12 +285,12 @@ class Detectors:
 
     def _alarms(self) -> list[bool]:
         """Which streams are in alarm; of two directions only the one with more evidence."""
-        rate = self.validation.rate
+        rate = self.watched.rate
         evidence = [wealth.log_e for wealth in self.wealth]
-        shares = [stream.alpha / rate for stream in self.validation.streams]
+        shares = [stream.alpha / rate for stream in self.watched.streams]
         found = sequential.alarms(evidence, shares, rate) if evidence else []
         best: dict[tuple[str, str | None], int] = {}
-        for place, stream in enumerate(self.validation.streams):
+        for place, stream in enumerate(self.watched.streams):
             if found[place]:
                 key = stream.kind.rows, stream.slice
                 if key not in best or evidence[place] > evidence[best[key]]:
@@ -298,12 +298,12 @@ class Detectors:
         return [place in best.values() for place in range(len(found))]
 
     def _state(self, place: int, sums: Sums | None, *, alarm: bool) -> StreamState:
-        stream, wealth = self.validation.streams[place], self.wealth[place]
+        stream, wealth = self.watched.streams[place], self.wealth[place]
         since = self.ends[place][sequential.began(wealth.scores)] if alarm else None
         whole = Sums()
         for each in self.seen[place][sequential.began(wealth.scores) :] if alarm else ():
             whole = whole.plus(each)
-        show = Shown(self.contract.target, self.validation.scale)
+        show = Shown(self.contract.target, self.watched.scale)
         single = stream.bound + sequential.limit(stream.alpha) * (
             deviation.spread(sums, stream.effect, stream.shock) if sums else math.nan
         )
