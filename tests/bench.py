@@ -20,6 +20,8 @@ from tqdm import tqdm
 from tests import (
     bench_bootstrap,
     bench_challengers,
+    bench_concept,
+    bench_counts,
     bench_covariates,
     bench_drift,
     bench_gate,
@@ -28,7 +30,6 @@ from tests import (
     bench_million,
     bench_replay,
     bench_review,
-    bench_sequential,
 )
 from tests.project import Project, clone
 
@@ -128,7 +129,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "bootstrap": bench_bootstrap.table,
     "covariates": partial(bench_covariates.table, rows=1_000_000),
     "look": bench_look.table,
-    "sequential": bench_sequential.table,
+    "counts": bench_counts.table,
+    "concept": bench_concept.table,
     "companies": bench_drift.companies,
     "months": bench_drift.months,
     "gate": bench_gate.table,

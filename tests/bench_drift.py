@@ -44,10 +44,10 @@ def walked(seed: int) -> tuple[str | None, list[str]]:
     for quarter, rows in history.items():
         history[quarter] = rows.assign(**{PREDICTION: model.predict(pipeline, rows, contract).round(9)})
     measured = {q: rows for q, rows in history.items() if cut.part(q) == "holdout"}
-    watch = concept.watched(measured, contract, periods=p.drift.periods_per_false_alarm, seed=p.drift.seed)
-    detectors = concept.Detectors(watch, seed=p.drift.seed)
+    watch = concept.watched(measured, contract, p.tolerance, periods=p.drift.periods_per_false_alarm)
+    detectors = concept.Detectors(watch, contract)
     for quarter in pd.period_range(as_of + 1, FIRST):
-        alarmed = concept.alarms(detectors.update(quarter, history[quarter], contract))
+        alarmed = concept.alarms(detectors.update(quarter, history[quarter]))
         if alarmed:
             return str(quarter), alarmed
     return None, []
@@ -99,9 +99,8 @@ def months() -> str:
         f"{cut.as_of!s:10}{'holdout':>10}{'':22}{base:8.3f}",
     ]
     later = [m for m in by if m > cut.as_of]
-    report = drift.drift(
-        reference, [drift.ScoredBatch(m, scored[m], matured=True) for m in later], {}, p.drift, contract
-    )
+    batches = [drift.ScoredBatch(m, scored[m], matured=True) for m in later]
+    report = drift.drift(reference, scored[cut.as_of], batches, {}, p.drift, p.tolerance, contract)
     for month, batch in zip(later, report.batches, strict=True):
         found = auc(scored[month])
         theirs = evidently(learned, by[month], contract)

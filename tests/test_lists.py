@@ -14,7 +14,7 @@ from perenne.pages import replay as page
 from perenne.pages import svg
 from perenne.replay import policies
 from perenne.replay.walk import TRAINED
-from perenne.watch import concept
+from perenne.watch.streams import STREAMS
 from tests.project import ROOT
 from tests.test_pipeline import DAG
 
@@ -67,7 +67,7 @@ def test_every_stream_is_in_the_plot_of_the_evidence() -> None:
     """`drift.csv` has a column for each; the plot names those that it draws."""
     file = str(DRIFT_TIMELINE)
     (drawn,) = (y[file] for plot in DAG["plots"] for y in _of(plot) if file in y)
-    assert set(drawn) == {"alarm", *concept.STREAMS}
+    assert set(drawn) == {"alarm", *STREAMS}
 
 
 def _of(plot: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from perenne.common import model, task
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
-from perenne.common.params import Drift, Evaluate, Train
+from perenne.common.params import Drift, Evaluate, Tolerance, Train
 from perenne.common.task import REGRESSION, TASKS, Task
 from perenne.documents.drift import DriftReport
 from perenne.gate import judge, policy
@@ -25,10 +25,9 @@ from perenne.pages import evidently
 from perenne.pipeline import drift, evaluate
 from perenne.pipeline.train import card, train
 from perenne.registry import change
-from perenne.stats.calibration import LOSSES
 from perenne.stats.influence import INFLUENCE
 from perenne.stats.metrics import METRICS
-from perenne.watch import concept
+from perenne.watch.streams import STREAMS
 from tests import tiny
 from tests.project import ROOT
 
@@ -126,7 +125,9 @@ def watched(pipeline: Any, contract: Contract, times: int) -> DriftReport:
     batch = drift.ScoredBatch(
         pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True
     )
-    return drift.drift(months, [batch], dict.fromkeys(contract.features, 0.1), WATCH, contract)
+    validated = pd.concat(months.values(), ignore_index=True)
+    important = dict.fromkeys(contract.features, 0.1)
+    return drift.drift(months, validated, [batch], important, WATCH, Tolerance(), contract)
 
 
 def test_a_contract_checks_the_target_of_a_third_task(counts: Contract) -> None:
@@ -150,25 +151,18 @@ def test_every_statistic_that_a_task_names_is_known(known: Task) -> None:
     assert set(known.metrics) <= set(METRICS)
     assert known.calibration in set(known.metrics) & set(INFLUENCE)
     assert METRICS[known.calibration].goal.better == "towards"
-    assert known.loss in set(METRICS) & set(LOSSES)
+    assert known.loss in set(METRICS)
     assert METRICS[known.metrics[0]].goal.better == "lower", "the first metric is the loss that people read"
     assert policy.paired(known), "else the gate could judge nothing"
-    assert set(known.streams) <= set(concept.STREAMS)
+    assert set(known.streams) <= set(STREAMS)
     assert known.curve in evaluate.CURVES
     assert TASKS[known.name] is known
-
-
-def test_every_loss_is_the_metric_of_its_name() -> None:
-    """The mean of the rows' losses, where none is capped."""
-    y, score = np.array([0.0, 1.0, 1.0]), np.array([0.25, 0.5, 0.75])
-    for name, loss in LOSSES.items():
-        assert loss.rows(y, score).mean() == pytest.approx(METRICS[name].prepare(y, score)(np.ones(3)))
 
 
 def test_every_stream_is_watched_by_a_task() -> None:
     """All that a stream consists of is one object; some task must name it."""
     used = {name for known in TASKS.values() for name in known.streams}
-    assert set(concept.STREAMS) == used
+    assert set(STREAMS) == used
 
 
 def test_no_room_asks_for_a_task_by_its_name() -> None:

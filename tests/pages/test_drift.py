@@ -23,7 +23,6 @@ from perenne.pages.drift import ADVICE, listed, render, table
 REPORT = DriftReport(
     advice=DriftAdvice(level="look", reasons=("age moved", "more rows than expected")),
     reference=ReferenceSpan(first="2014Q1", last="2019Q4", rows=216_000),
-    increments_until_seen={},
     batches=(
         DriftBatch(
             period="2020Q1",
@@ -57,14 +56,17 @@ REPORT = DriftReport(
             volume={"expected": 9_400},
             concept=(
                 StreamState(
-                    stream="log loss",
-                    reference=0.23,
-                    bound=0.24,
-                    value=0.25,
+                    stream="above",
+                    slice=None,
+                    reference=1.01,
+                    bound=1.05,
+                    limit=1.15,
+                    value=1.22,
                     log_e=6.5,
                     threshold=5.3,
                     alarm=True,
                     since="2020Q1",
+                    says="more events than predicted: 122 where 100 were expected",
                 ),
             ),
         ),
@@ -163,7 +165,7 @@ def test_features_are_ranked_by_importance() -> None:
 def test_streams_say_what_moved_since_when() -> None:
     """Loss, calibration and ranking: then, now, how much evidence, and the first period of the change."""
     [_, stream] = rows_of(render(REPORT), "Concept: do the outcomes still match?")
-    assert stream == ["log loss", "yes", "0.23", "0.25", "6.5", "5.3", "2020Q1"]
+    assert stream == ["more than predicted", "yes", "1.22", "1.01", "1.05", "1.15", "123%", "2020Q1"]
 
 
 def test_figures_without_a_table_of_their_own_are_shown_by_key() -> None:

@@ -107,7 +107,6 @@ def report(*batches: DriftBatch, level: Any = "none", reasons: tuple[str, ...] =
     return DriftReport(
         advice=DriftAdvice(level=level, reasons=reasons),
         reference=ReferenceSpan(first="2021-01", last="2021-02", rows=9),
-        increments_until_seen={},
         batches=batches,
         cumulative=(),
     )

@@ -13,7 +13,7 @@ import pytest
 from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.params import Drift, Evaluate, Train
+from perenne.common.params import Drift, Evaluate, Tolerance, Train
 from perenne.common.typed import parse
 from perenne.documents import drift as drift_documents
 from perenne.documents import evaluation, validation
@@ -23,7 +23,8 @@ from perenne.pipeline.evaluate import evaluate
 from perenne.pipeline.ingest import table
 from perenne.pipeline.train import train
 from perenne.pipeline.validate import validate
-from perenne.watch import concept, covariates
+from perenne.watch import covariates
+from perenne.watch.streams import STREAMS
 
 MONTHS = pd.period_range("2021-01", periods=4, freq="M")
 MEASURE = Evaluate(resamples=100, confidence=0.9, bins=2, importance_rows=9, importance_repeats=1, seed=0)
@@ -47,7 +48,7 @@ SHOWN = {
     "predicted",
     "none",
 }
-WORDS = sorted((FIELDS | SHOWN | {*covariates.KINDS, *concept.STREAMS}) - {*names.TAKEN})
+WORDS = sorted((FIELDS | SHOWN | {*covariates.KINDS, *STREAMS}) - {*names.TAKEN})
 
 
 def contract(called: list[str]) -> Contract:
@@ -94,9 +95,11 @@ def results(called: list[str]) -> list[Any]:
     measured = evaluate(kept[MONTHS[1]], scores[MONTHS[1]], 0.5, MEASURE, rows)
     report = drift(
         {MONTHS[0]: learned, MONTHS[1]: scored[MONTHS[1]]},
+        scored[MONTHS[1]],
         [ScoredBatch(month, scored[month], matured=True) for month in MONTHS[2:]],
         {},
         WATCH,
+        Tolerance(),
         rows,
     )
     tests = [test.model_dump() for batch in report.batches for test in batch.covariates]

@@ -1,35 +1,38 @@
-"""Concept: the streams on matured labels, their state over the batches, and how rarely they cry wolf."""
+"""Concept: what the model did not expect on matured labels, and how rarely that cries wolf."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from perenne.common import strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
+from perenne.common.params import Tolerance
 from perenne.common.typed import parse
 from perenne.documents.drift import StreamState
 from perenne.watch import concept
+from perenne.watch.streams import SLICES, STREAMS, classified
 
 CONTRACT = """\
 row: one visit
 task: binary
-period: quarter
+period: month
 label_delay: 0
 columns:
-  id: {type: integer, role: [entity, block]}
+  id: {type: integer, role: entity}
   at: {type: datetime, role: time}
-  age: {type: number, role: feature}
+  x: {type: number, role: feature}
+  weekday: {type: integer, role: feature}
+  place: {type: category, role: slice, values: [north, south, east, west]}
   y: {type: integer, role: target, values: [0, 1], missing: true}
 """
-ROLE = "[entity, block]"
-BINARY = "y: {type: integer, role: target, values: [0, 1], missing: true}"
+BINARY_TARGET = "y: {type: integer, role: target, values: [0, 1], missing: true}"
 
 
 def contract(*changes: tuple[str, str]) -> Contract:
@@ -41,254 +44,318 @@ def contract(*changes: tuple[str, str]) -> Contract:
     return parse(Contract, strict_yaml.loads(text), "contract.yaml")
 
 
-ENTITY = contract()
-NONE = contract((ROLE, "entity"))
-DAY = contract((ROLE, "entity"), ("  at:", "  day: {type: integer, role: block}\n  at:"))
-REGRESSION = contract(("task: binary", "task: regression"), (BINARY, "y: {type: number, role: target}"))
+BINARY = contract()
+REGRESSION = contract(
+    ("task: binary", "task: regression"), (BINARY_TARGET, "y: {type: number, role: target}")
+)
+BEFORE = pd.period_range("2023-01", periods=10, freq="M")
+LATER = pd.period_range("2023-11", periods=20, freq="M")
+N = 1500
 
-QUARTERS = pd.period_range("2019Q1", "2019Q4", freq="Q")
-LATER = pd.period_range("2020Q1", "2022Q4", freq="Q")
+Rng = np.random.Generator
+Outcome = Callable[[Rng, pd.DataFrame], Any]
+"""From rows to their outcomes."""
 
 
-def visits(period: pd.Period, *, seed: int | list[int], n: int = 400, wrong: float = 0.0) -> pd.DataFrame:
-    """Scored rows of a period, ten a day; `wrong` is the share whose label is drawn against its score."""
-    rng = np.random.default_rng(seed)
-    score = rng.uniform(0.05, 0.95, n)
-    truth = np.where(rng.random(n) < wrong, 1 - score, score)
-    return pd.DataFrame(
+def expit(x: Any) -> Any:
+    """The probability of log odds."""
+    return 1 / (1 + np.exp(-x))
+
+
+def logit(rows: pd.DataFrame) -> Any:
+    """What the model says; it knows of the weekend."""
+    return -1.8 + 1.2 * rows["x"].to_numpy() + 0.8 * (rows["weekday"].to_numpy() >= 5)
+
+
+def month(period: pd.Period, rng: Rng, outcome: Outcome, *, task: Contract = BINARY) -> pd.DataFrame:
+    """Scored rows of a month, in no order."""
+    at = period.start_time + pd.to_timedelta(rng.integers(0, int(period.days_in_month) * 86400, N), unit="s")
+    rows = pd.DataFrame(
         {
-            "id": np.arange(n),
-            "day": 1000 * period.ordinal + np.arange(n) // 10,
-            "at": period.end_time.floor("D"),
-            "age": rng.random(n),
-            "y": (rng.random(n) < truth).astype(float),
-            PREDICTION: score,
+            "id": np.arange(N),
+            "at": at,
+            "x": rng.normal(size=N),
+            "weekday": at.dayofweek,
+            "place": rng.choice(["north", "south", "east", "west"], N),
         }
+    )
+    rows[PREDICTION] = expit(logit(rows)) if task.task.classes else 3 * rows["x"]
+    return rows.assign(y=outcome(rng, rows))
+
+
+def right(rng: Rng, rows: pd.DataFrame) -> Any:
+    """Outcomes as the model expects them."""
+    return (rng.random(len(rows)) < rows[PREDICTION]).astype(float)
+
+
+def moved(by: float, where: str | None = None) -> Outcome:
+    """Outcomes whose log odds have moved, everywhere or in one place."""
+
+    def outcome(rng: Rng, rows: pd.DataFrame) -> Any:
+        there = np.ones(len(rows)) if where is None else (rows["place"] == where).to_numpy()
+        return (rng.random(len(rows)) < expit(logit(rows) + by * there)).astype(float)
+
+    return outcome
+
+
+def shuffled(rng: Rng, rows: pd.DataFrame) -> Any:
+    """As many outcomes as the model expects, a third of them of other rows."""
+    score = rows[PREDICTION].to_numpy().copy()
+    some = rng.random(len(rows)) < 1 / 3
+    score[some] = rng.permutation(score[some])
+    return (rng.random(len(rows)) < score).astype(float)
+
+
+def missed(sd: float = 1.0, shift: float = 0.0, *, draw: str = "normal", weekend: float = 3.0) -> Outcome:
+    """A number that is missed by errors which are larger on weekends."""
+
+    def outcome(rng: Rng, rows: pd.DataFrame) -> Any:
+        errors = {
+            "normal": rng.normal(size=len(rows)),
+            "heavy": rng.standard_t(2.5, size=len(rows)),
+            "tails": rng.normal(size=len(rows)) * np.where(rng.random(len(rows)) < 0.01, 10, 1),
+        }[draw]
+        size = np.where(rows["weekday"] >= 5, weekend, 1.0)
+        return rows[PREDICTION].to_numpy() + shift + sd * size * errors
+
+    return outcome
+
+
+def validated(
+    outcome: Outcome,
+    seed: int,
+    *,
+    task: Contract = BINARY,
+    tolerance: Tolerance | None = None,
+    months: int = 10,
+) -> concept.WatchedStreams:
+    """What the months before show of the model."""
+    rng = np.random.default_rng([1, seed])
+    before = {period: month(period, rng, outcome, task=task) for period in BEFORE[-months:]}
+    return concept.watched(before, task, tolerance or Tolerance(), periods=160)
+
+
+def seen(
+    before: Outcome, after: Outcome, seed: int, *, task: Contract = BINARY, calm: int = 0, batches: int = 6
+) -> list[tuple[StreamState, ...]]:
+    """The states after each month: `calm` of them as before, then changed ones."""
+    detectors = concept.Detectors(validated(before, seed, task=task), task)
+    rng = np.random.default_rng([2, seed])
+    outcomes = [before] * calm + [after] * (batches - calm)
+    return [
+        detectors.update(period, month(period, rng, outcome, task=task))
+        for period, outcome in zip(LATER, outcomes, strict=False)
+    ]
+
+
+def alarmed(states: tuple[StreamState, ...]) -> list[tuple[str, str | None]]:
+    """The streams in alarm, with their slices."""
+    return [(state.stream, state.slice) for state in states if state.alarm]
+
+
+def test_shares_of_the_false_alarms_sum_to_one() -> None:
+    """Whatever the task, its streams and the slices share one budget."""
+    for task in (BINARY, REGRESSION):
+        assert sum(STREAMS[name].share for name in task.task.streams) + SLICES == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("task", "outcome"),
+    [
+        (BINARY, right),
+        (REGRESSION, missed()),
+        (REGRESSION, missed(draw="heavy")),
+    ],
+    ids=["weekday rates", "weekend noise", "errors without a fourth moment"],
+)
+def test_right_model_is_left_alone(task: Contract, outcome: Outcome) -> None:
+    """Ordinary life: twenty months, at most two of eight are called wrong (one is promised)."""
+    runs = [seen(outcome, outcome, seed, task=task, batches=20) for seed in range(8)]
+    assert sum(any(alarmed(states) for states in run) for run in runs) <= 2
+
+
+@pytest.mark.parametrize(
+    ("task", "before", "after", "stream", "words"),
+    [
+        (BINARY, right, moved(0.6), "above", "more events than predicted: "),
+        (BINARY, right, moved(-0.6), "below", "fewer events than predicted: "),
+        (BINARY, right, shuffled, "ranking", "the AUC is 0."),
+        (REGRESSION, missed(), missed(1.3), "loss", "errors are 1.3"),
+        (REGRESSION, missed(), missed(shift=0.9), "above", "y is 0."),
+        (REGRESSION, missed(), missed(shift=-0.9), "below", "y is 0."),
+        (REGRESSION, missed(), missed(draw="tails"), "tails", "1."),
+    ],
+)
+def test_wrong_model_is_found_and_dated(
+    task: Contract, before: Outcome, after: Outcome, stream: str, words: str
+) -> None:
+    """Two calm months, then a change: it is dated to its first month, and said with its size."""
+    found = seen(before, after, 3, task=task, calm=2, batches=8)
+    assert not any(alarmed(states) for states in found[:2])
+    last = {state.stream: state for state in found[-1] if state.alarm and state.slice is None}
+    assert stream in last
+    assert last[stream].since == str(LATER[2])
+    assert last[stream].says.startswith(words)
+
+
+def test_reason_never_goes_in_both_directions() -> None:
+    """Too many events for half a year, then too few: one of the two is said."""
+    detectors = concept.Detectors(validated(right, 4), BINARY)
+    rng = np.random.default_rng(5)
+    for place, period in enumerate(LATER[:8]):
+        states = detectors.update(period, month(period, rng, moved(0.8 if place < 4 else -0.8)))
+        names = [name for name, where in alarmed(states) if where is None]
+        assert names
+        assert {"above", "below"} - set(names)
+
+
+def test_change_within_the_tolerance_is_none() -> None:
+    """Right within the tolerance for ever: no month raises the alarm; beyond it, one does."""
+    wide = Tolerance(calibration=0.25, loss=0.05, ranking=0.05)
+    for by, wrong in ((0.1, False), (0.6, True)):
+        detectors = concept.Detectors(validated(right, 6, tolerance=wide), BINARY)
+        rng = np.random.default_rng(7)
+        states = [detectors.update(period, month(period, rng, moved(by))) for period in LATER[:10]]
+        assert any(alarmed(each) for each in states) == wrong
+
+
+def test_opposite_slices_are_named() -> None:
+    """Two places that go wrong in opposite ways leave the whole as it was; both are named."""
+
+    def opposite(rng: Rng, rows: pd.DataFrame) -> Any:
+        shift = (rows["place"] == "north").to_numpy() * 1.0 - (rows["place"] == "south").to_numpy() * 1.0
+        return (rng.random(len(rows)) < expit(logit(rows) + shift)).astype(float)
+
+    found = seen(right, opposite, 8)
+    assert {("above", "place=north"), ("below", "place=south")} <= set(alarmed(found[-1]))
+    assert not {("above", "place=east"), ("below", "place=west")} & set(alarmed(found[-1]))
+    assert any(state.says.startswith("place=north: more events") for state in found[-1])
+
+
+def test_value_reference_and_bound_are_one_statistic() -> None:
+    """A month that is what validation was has the reference as its value."""
+    rng = np.random.default_rng(9)
+    before = {period: month(period, rng, right) for period in BEFORE}
+    detectors = concept.Detectors(concept.watched(before, BINARY, Tolerance(), periods=160), BINARY)
+    whole = pd.concat(before.values(), ignore_index=True)
+    states = {state.stream: state for state in detectors.update(LATER[0], whole)}
+    assert set(states) == {"above", "below", "loss", "ranking"}
+    for state in states.values():
+        assert state.value == pytest.approx(state.reference, abs=5e-4)
+    assert states["above"].bound == pytest.approx(1.05)
+    assert states["below"].bound == pytest.approx(0.95)
+    assert states["above"].value == pytest.approx(whole["y"].sum() / whole[PREDICTION].sum())
+
+
+def test_model_that_was_worse_on_validation_is_not_blamed_for_it() -> None:
+    """What the gate let through is no news: the bound is what it was there."""
+    found = seen(moved(0.4), moved(0.4), 10, batches=12)
+    assert not any(alarmed(states) for states in found)
+    assert next(s for s in found[0] if s.stream == "above").bound > 1.15
+
+
+@pytest.mark.parametrize("events", [0, 3])
+def test_few_events_are_too_few_to_tell(events: int) -> None:
+    """A batch with fewer than ten expected events has no value; its rows count with the next one's."""
+    validation = validated(right, 11)
+    detectors = concept.Detectors(validation, BINARY)
+    rng = np.random.default_rng(12)
+    few = month(LATER[0], rng, right)
+    few = few[few[PREDICTION].cumsum() <= events]
+    assert all(state.value is None for state in detectors.update(LATER[0], few))
+    full = month(LATER[1], rng, right)
+    after = {state.stream: state.value for state in detectors.update(LATER[1], full)}
+    both = pd.concat([few, full])
+    assert after["above"] == pytest.approx(both["y"].sum() / both[PREDICTION].sum())
+
+
+def test_order_of_rows_means_nothing() -> None:
+    """Rows sorted by outcome give the states of shuffled ones."""
+    validation = validated(right, 13)
+    rows = month(LATER[0], np.random.default_rng(14), moved(0.5))
+    one, other = (
+        concept.Detectors(validation, BINARY).update(LATER[0], each)
+        for each in (rows, rows.sort_values(["y", "x"], ignore_index=True))
+    )
+    for a, b in zip(one, other, strict=True):
+        assert (a.stream, a.alarm) == (b.stream, b.alarm)
+        assert a.value == pytest.approx(b.value)
+        assert a.log_e == pytest.approx(b.log_e)
+
+
+def test_months_with_shocks_of_their_own_are_no_change() -> None:
+    """Every month is off by some 10 % for no reason: validation shows that, and it stays right."""
+
+    def shocked(rng: Rng, rows: pd.DataFrame) -> Any:
+        return moved(rng.normal(0, 0.15))(rng, rows)
+
+    runs = [seen(shocked, shocked, seed, batches=20) for seed in range(8)]
+    assert sum(any(alarmed(states) for states in run) for run in runs) <= 2
+
+
+def test_days_that_share_their_weather_are_counted_as_days() -> None:
+    """A day's rows move together and no column says so: the limit is as much wider."""
+
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
+        shock = rng.normal(0, 0.8, 32)[rows["at"].dt.day.to_numpy()]
+        return (rng.random(len(rows)) < expit(logit(rows) + shock)).astype(float)
+
+    independent, dependent = (
+        next(s for s in validated(outcome, 15).streams if s.kind.name == "above" and s.slice is None)
+        for outcome in (right, days)
+    )
+    assert independent.effect < 1.2
+    assert dependent.effect > 2
+
+
+def test_labels_that_are_missing_are_left_out() -> None:
+    """A batch without labels changes nothing, and one with half of them counts these."""
+    detectors = concept.Detectors(validated(right, 16), BINARY)
+    rows = month(LATER[0], np.random.default_rng(17), right)
+    none = detectors.update(LATER[0], rows.assign(y=math.nan))
+    assert all(state.value is None and not state.alarm for state in none)
+    half = rows.assign(y=rows["y"].where(rows["id"] % 2 == 0))
+    known = half[half["y"].notna()]
+    above = next(s for s in detectors.update(LATER[1], half) if s.stream == "above")
+    assert above.value == pytest.approx(known["y"].sum() / known[PREDICTION].sum())
+
+
+def test_no_validation_watches_nothing() -> None:
+    """Without a row that was predicted unseen there is no stream, and no alarm."""
+    validation = concept.watched({}, BINARY, Tolerance(), periods=160)
+    assert validation.streams == ()
+    assert (
+        concept.Detectors(validation, BINARY).update(
+            LATER[0], month(LATER[0], np.random.default_rng(1), right)
+        )
+        == ()
     )
 
 
-def numeric(rows: pd.DataFrame, *, sd: float = 1.0, shift: float = 0.0) -> pd.DataFrame:
-    """The same rows with a number to predict, missed by a normal error."""
-    error = np.random.default_rng(int(rows["day"].iloc[0])).normal(shift, sd, len(rows))
-    return rows.assign(y=rows[PREDICTION] + error)
+def test_streams_are_centred_on_the_scores_promise() -> None:
+    """Outcomes drawn from the scores leave residuals of mean 0 and the variance that is said."""
+    rng = np.random.default_rng(18)
+    score = rng.beta(1, 4, 300)
+    totals: dict[str, list[float]] = {"bias": [], "loss": [], "ranking": []}
+    said: dict[str, float] = {}
+    for _ in range(2000):
+        for name, rows in classified((rng.random(300) < score).astype(float), score).items():
+            sums = rows.sums()
+            totals[name].append(sums.total)
+            said[name] = sums.variance
+    for name, each in totals.items():
+        error = np.std(each) / math.sqrt(len(each))
+        assert abs(np.mean(each)) < 4 * error + 0.02 * np.std(each), name
+        assert np.var(each) == pytest.approx(said[name], rel=0.15), name
 
 
-REFERENCE = {quarter: visits(quarter, seed=seed) for seed, quarter in enumerate(QUARTERS)}
-
-
-def detectors(contract: Contract = ENTITY, periods: int = 160) -> concept.Detectors:
-    """Return detectors on the reference."""
-    reference = REFERENCE if contract.task.classes else {q: numeric(rows) for q, rows in REFERENCE.items()}
-    return concept.Detectors(concept.watched(reference, contract, periods=periods, seed=0), seed=0)
-
-
-def by_name(states: Iterable[StreamState]) -> dict[str, StreamState]:
-    """Return the states of streams, by name."""
-    return {state.stream: state for state in states}
-
-
-def test_shares_of_alpha_sum_to_one() -> None:
-    """All detectors together have the false alarms of one, a third for each thing that can go wrong."""
-    assert sum(kind.share for kind in concept.STREAMS.values()) == pytest.approx(1)
-    assert set(concept.STREAMS) == set(ENTITY.task.streams) == set(concept.bounds(ENTITY.task))
-
-
-@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-def test_alpha_is_shared_by_increments(contract: Contract) -> None:
-    """In the reference's periods, as many false alarms are expected as one in `periods` allows."""
-    watch = concept.watched(REFERENCE, contract, periods=50, seed=0)
-    counts = {
-        name: sum(len(concept.streams(rows, contract, seed=0)[name].values) for rows in REFERENCE.values())
-        for name in watch
-    }
-    assert sum(w.alpha * counts[name] for name, w in watch.items()) == pytest.approx(len(REFERENCE) / 50)
-
-
-@pytest.mark.parametrize(
-    ("contract", "increments", "rows"), [(ENTITY, 400, True), (NONE, 400, True), (DAY, 40, False)]
-)
-def test_a_block_is_one_increment(contract: Contract, increments: int, *, rows: bool) -> None:
-    """Rows that resemble each other are averaged, others are not; and each lies between its bounds."""
-    found = concept.streams(REFERENCE[QUARTERS[0]], contract, seed=0)
-    assert set(found) == set(concept.STREAMS)
-    for name in ("loss", "too many", "too few"):
-        assert len(found[name].values) == increments
-        assert found[name].rows is rows
-    for name, stream in found.items():
-        low, high = concept.bounds(ENTITY.task)[name]
-        assert ((stream.values >= low) & (stream.values <= high)).all()
-
-
-def test_rows_of_a_moment_are_shuffled_and_moments_are_not() -> None:
-    """Time orders the rows; within the same moment, where a file may be sorted by anything, chance does."""
-    rows = visits(QUARTERS[0], seed=0).assign(y=0.0)
-    later = rows.assign(at=rows["at"] + pd.Timedelta(days=1), id=rows["id"] + 1000)
-    blocks = concept.streams(pd.concat([rows, later]), ENTITY, seed=0)["loss"].blocks.tolist()
-    assert blocks != sorted(blocks)
-    assert sorted(blocks[:400]) == list(range(400))
-
-
-@pytest.mark.parametrize(
-    "contract", [ENTITY, NONE, DAY, REGRESSION], ids=["entity", "none", "day", "regression"]
-)
-def test_calm_batches_raise_nothing(contract: Contract) -> None:
-    """A model that stays as right as it was is left in peace."""
-    now = detectors(contract)
-    for seed, quarter in enumerate(LATER):
-        rows = visits(quarter, seed=100 + seed)
-        found = now.update(quarter, numeric(rows) if not contract.task.classes else rows, contract)
-        assert concept.alarms(found) == []
-
-
-@pytest.mark.parametrize("contract", [ENTITY, NONE, DAY], ids=["entity", "none", "day"])
-@pytest.mark.parametrize(
-    ("stream", "changed"),
-    [
-        ("loss", {}),
-        ("ranking", {}),
-        ("too many", {"y": 1.0}),
-        ("too few", {"y": 0.0}),
-    ],
-)
-def test_what_goes_wrong_is_named(contract: Contract, stream: str, changed: dict[str, float]) -> None:
-    """Each thing that can go wrong raises its own stream, and what went the other way does not."""
-    now = detectors(contract)
-    now.update(LATER[0], visits(LATER[0], seed=100), contract)
-    for i, quarter in enumerate(LATER[1:3]):  # two, as forty days are soon too few to be sure
-        moved = visits(quarter, seed=101 + i, wrong=0.0 if changed else 1.0).assign(**changed)
-        found = by_name(now.update(quarter, moved, contract))
-    assert found[stream].alarm
-    assert found[stream].since in (str(LATER[0]), str(LATER[1]))
-    assert {"too many", "too few"} - {stream} - set(concept.alarms(found.values()))
-
-
-def test_law_that_lets_the_loss_fall_is_seen() -> None:
-    """Where far fewer events come than expected, the loss may fall and the model is wrong all the same."""
-    reference = {q: rows.assign(**{PREDICTION: 0.4}) for q, rows in REFERENCE.items()}
-    rng = np.random.default_rng(5)
-    reference = {q: rows.assign(y=(rng.random(400) < 0.4) * 1.0) for q, rows in reference.items()}
-    now = concept.Detectors(concept.watched(reference, ENTITY, periods=160, seed=0), seed=0)
-    rows = visits(LATER[0], seed=1).assign(**{PREDICTION: 0.4}, y=(rng.random(400) < 0.1) * 1.0)
-    found = by_name(now.update(LATER[0], rows, ENTITY))
-    assert found["loss"].value is not None
-    assert found["loss"].value < found["loss"].reference
-    assert concept.alarms(found.values()) == ["too few"]
-
-
-def test_numbers_that_are_missed() -> None:
-    """A regression's larger errors raise the loss, those to one side that side; ranking is no part of it."""
-    wider = detectors(REGRESSION).update(LATER[0], numeric(visits(LATER[0], seed=1), sd=3), REGRESSION)
-    higher = detectors(REGRESSION).update(LATER[0], numeric(visits(LATER[0], seed=1), shift=1), REGRESSION)
-    assert set(by_name(wider)) == {"loss", "too many", "too few"}
-    assert concept.alarms(wider) == ["loss"]
-    assert "too many" in concept.alarms(higher)
-    assert "too few" not in concept.alarms(higher)
-
-
-def test_state_over_batches_is_one_pass_over_all() -> None:
-    """The same increments come to the same, cut into periods or all at once."""
-    batches = [visits(q, seed=100 + i, wrong=0.15) for i, q in enumerate(LATER[:6])]
-    # Each row at a moment of its own leaves nothing to the shuffling.
-    whole = [r.assign(at=r["at"] + pd.to_timedelta(np.arange(400), unit="s")) for r in batches]
-    once, parts = detectors(NONE), detectors(NONE)
-    for quarter, rows in zip(LATER, whole, strict=False):
-        last = parts.update(quarter, rows, NONE)
-    both = once.update(LATER[5], pd.concat(whole), NONE)
-    for name in ("loss", "too many", "too few"):  # ranking: a group of rows ends with its batch
-        assert by_name(last)[name].log_e == pytest.approx(by_name(both)[name].log_e)
-        assert by_name(last)[name].alarm == by_name(both)[name].alarm
-        assert once.states[name].alarm == parts.states[name].alarm
-        assert once.states[name].since == parts.states[name].since
-    assert by_name(last)["loss"].alarm
-
-
-@pytest.mark.parametrize("bad", [1, 3, 5])
-def test_since_is_the_period_in_which_it_began(bad: int) -> None:
-    """The change is dated to its period, or to bad luck just before it; it stays when calm returns."""
-    now = detectors()
-    for i, quarter in enumerate(LATER[:8]):
-        last = by_name(now.update(quarter, visits(quarter, seed=100 + i, wrong=1.0 * (i == bad)), ENTITY))
-    assert last["loss"].alarm
-    assert last["loss"].since in (str(LATER[bad - 1]), str(LATER[bad]))
-
-
-def test_increments_belong_to_periods() -> None:
-    """The first increment of a batch is its own, the last of the batch before is not."""
-    now = detectors()
-    for i, quarter in enumerate(LATER[:3]):
-        now.update(quarter, visits(quarter, seed=i, n=(10, 1, 30)[i]), ENTITY)
-    periods = [now.period("loss", increment) for increment in (0, 9, 10, 11, 40)]
-    assert periods == [str(LATER[i]) for i in (0, 0, 1, 2, 2)]
-
-
-@pytest.mark.parametrize("contract", [ENTITY, DAY, REGRESSION], ids=["entity", "day", "regression"])
-@pytest.mark.parametrize("n", [0, 400], ids=["no row", "no label"])
-def test_batch_without_a_label_changes_nothing(contract: Contract, n: int) -> None:
-    """No label is no evidence: the detectors stand as they stood, the batch has no value of its own."""
-    now = detectors(contract)
-    before = dict(now.states)
-    found = now.update(LATER[0], visits(LATER[0], seed=1).assign(y=math.nan)[:n], contract)
-    assert now.states == before
-    assert all(state.value is None and not state.alarm for state in found)
-    assert concept.figures(visits(LATER[0], seed=1)[:0], contract) == {"observed": 0.0, "expected": 0.0}
-
-
-@pytest.mark.parametrize("contract", [ENTITY, DAY], ids=["entity", "day"])
-def test_perfect_model_is_watched(contract: Contract) -> None:
-    """A model that was never wrong has a bound all the same, and is found out when it is wrong."""
-    perfect = {q: rows.assign(**{PREDICTION: rows["y"]}) for q, rows in REFERENCE.items()}
-    now = concept.Detectors(concept.watched(perfect, contract, periods=160, seed=0), seed=0)
-    calm = visits(LATER[0], seed=1)
-    assert concept.alarms(now.update(LATER[0], calm.assign(**{PREDICTION: calm["y"]}), contract)) == []
-    assert {"loss", "ranking"} <= set(concept.alarms(now.update(LATER[1], calm, contract)))
-
-
-def test_what_the_reference_cannot_tell_is_not_watched() -> None:
-    """Errors that are all the same have no scale, one day of flights no variance: no stream is made up."""
-    exact = {q: rows.assign(y=rows[PREDICTION]) for q, rows in REFERENCE.items()}
-    assert concept.watched(exact, REGRESSION, periods=160, seed=0) == {}
-    one_day = {q: rows.assign(day=1) for q, rows in list(REFERENCE.items())[:1]}
-    assert concept.watched(one_day, DAY, periods=160, seed=0) == {}
-    one_class = {q: rows.assign(y=0.0) for q, rows in REFERENCE.items()}
-    assert set(concept.watched(one_class, ENTITY, periods=160, seed=0)) == {"loss", "too many", "too few"}
-
-
-def test_rises_are_seen_after_so_many_labels() -> None:
-    """How many labels a rise of a tenth takes to be seen: more for rarer alarms, never if it is too small."""
-    long = {q: visits(q, seed=i, n=20_000) for i, q in enumerate(QUARTERS)}
-    often, rarely = (concept.watched(long, ENTITY, periods=p, seed=0) for p in (10, 1000))
-    short = concept.watched({q: rows[:50] for q, rows in REFERENCE.items()}, ENTITY, periods=10, seed=0)
-    for name in ("loss", "ranking"):
-        assert short[name].increments_until_seen == math.inf
-        assert 1 < often[name].increments_until_seen < rarely[name].increments_until_seen
-
-
-def test_bounds_hold_together() -> None:
-    """Of 200 references, all four bounds lie above the truth in 95 % of them.
-
-    The upper end of the 99 % interval (Clopper and Pearson 1934) must reach 95 %: at least 181 of them.
-    """
-    endless = concept.streams(visits(QUARTERS[0], seed=1, n=500_000), NONE, seed=0)
-    truth = {name: stream.values.mean() for name, stream in endless.items()}
-    held = 0
-    for seed in range(200):
-        reference = {q: visits(q, seed=[seed, i], n=200) for i, q in enumerate(QUARTERS)}
-        watch = concept.watched(reference, NONE, periods=160, seed=0)
-        held += all(w.reference.bound >= truth[name] for name, w in watch.items())
-    assert stats.binomtest(held, 200).proportion_ci(0.99).high >= 0.95
-
-
-@pytest.mark.parametrize("contract", [ENTITY, DAY], ids=["entity", "day"])
-def test_false_alarms_are_bounded(contract: Contract) -> None:
-    """Of 60 calm streams of 10 periods at 1 false alarm in 100, no more alarm than 10 % plus the bounds' 5 %.
-
-    The lower end of the 99 % interval (Clopper and Pearson 1934) must not lie above 15 %: of 60, at most 17.
-    """
-    alarmed = 0
-    for seed in range(60):
-        reference = {q: visits(q, seed=[seed, i], n=200) for i, q in enumerate(QUARTERS)}
-        now = concept.Detectors(concept.watched(reference, contract, periods=100, seed=seed), seed=seed)
-        for i, quarter in enumerate(LATER[:10]):
-            last = now.update(quarter, visits(quarter, seed=[seed, 10 + i], n=200), contract)
-        alarmed += bool(concept.alarms(last))
-    assert stats.binomtest(alarmed, 60).proportion_ci(0.99).low <= 0.15
+def test_loss_stream_is_log_loss_less_entropy() -> None:
+    """Its value is the rise of the mean log loss over what the scores promise, as a share of the dummy's."""
+    rng = np.random.default_rng(19)
+    score = rng.uniform(0.05, 0.95, 500)
+    y = (rng.random(500) < score**2).astype(float)
+    loss = -np.log(np.where(y == 1, score, 1 - score)).mean()
+    entropy = -(score * np.log(score) + (1 - score) * np.log(1 - score)).mean()
+    mean = score.mean()
+    dummy = -(mean * math.log(mean) + (1 - mean) * math.log(1 - mean))
+    assert classified(y, score)["loss"].sums().deviation == pytest.approx((loss - entropy) / dummy)

@@ -38,10 +38,9 @@ class Task:
         Names in `perenne.stats.metrics.METRICS`, in the order of reports. The first is the loss that people
         compare models by.
     loss
-        A name in `METRICS` and in `perenne.stats.calibration.LOSSES`: the loss that is watched, and that
-        measures the importance of features.
+        A name in `METRICS`: the loss that measures the importance of features.
     streams
-        What is watched on matured labels: names in `perenne.watch.concept.STREAMS`.
+        What is watched on matured labels: names in `perenne.watch.streams.STREAMS`.
     calibration, calibration_title, calibration_in_sd
         The metric that says whether a model is right in the large, its name on pages, and whether it is
         judged in standard deviations of the target.
@@ -82,7 +81,7 @@ BINARY = Task(
     score_range=(0.0, 1.0),
     metrics=("log_loss", "brier", "roc_auc", "average_precision", "observed_expected"),
     loss="log_loss",
-    streams=("too many", "too few", "loss", "ranking"),
+    streams=("above", "below", "loss", "ranking"),
     calibration="observed_expected",
     calibration_title="observed / expected",
     calibration_in_sd=False,
@@ -100,7 +99,7 @@ REGRESSION = Task(
     score_range=None,
     metrics=("mae", "rmse", "bias", "r2"),
     loss="mse",
-    streams=("too many", "too few", "loss"),
+    streams=("above", "below", "loss", "tails"),
     calibration="bias",
     calibration_title="bias / sd",
     calibration_in_sd=True,

@@ -46,22 +46,30 @@ class CovariateTest(Model):
 
 
 class StreamState(Model):
-    """How one stream of increments on matured labels stands after a batch.
+    """How one stream on matured labels stands after a batch.
 
-    `reference` is its mean on the reference, and `bound` the upper confidence bound of that. `value` is its
-    mean in this batch; null without increments. `log_e` is the evidence that the mean is above the bound; the
-    alarm is raised when it reaches `threshold`. `since` is the period in which the change began.
+    `value` is that of this batch; null if it has too few events to tell, which then wait for the next one.
+    `reference` is the same statistic on validation, `bound` what is still right, and `limit` the value from
+    which this batch alone raises the alarm; null without a value. All four are what the stream is about:
+    observed / expected, or the bias in standard deviations; the rise of the loss as a share of the dummy's,
+    or how many times larger errors are than on validation; the fall of the AUC; the share of rows in the
+    tail. `log_e` is the evidence that the stream is beyond its bound; by itself it raises the alarm when it
+    reaches `threshold`, and with others that have evidence as well, earlier. `since` is the period in which
+    the change began, and `says` what it is.
     """
 
     stream: str
-    # Decisions are computed from these five, so they are rounded in the file only.
-    reference: float
+    slice: str | None
+    # Decisions are computed from these, so they are rounded in the file only.
+    reference: Unrounded
     bound: float
+    limit: Unrounded
     value: Unrounded
     log_e: float
     threshold: float
     alarm: bool
     since: str | None
+    says: str
 
 
 class DriftWindow(Model):
@@ -89,16 +97,14 @@ class DriftBatch(DriftWindow):
 class DriftReport(Document):
     """All batches after `as_of`, the advice they lead to, and the tests of all their rows together.
 
-    `increments_until_seen`: how many increments of each stream it takes on average to detect a rise of its
-    mean by a tenth; null for a stream that is not watched, or if it would never be detected. `calendar` names
-    the columns that move with the calendar, if the reference is too short to compare seasons.
+    `calendar` names the columns that move with the calendar, if the reference is too short to compare
+    seasons.
     """
 
-    SCHEMA = 1
+    SCHEMA = 2
 
     advice: DriftAdvice
     reference: ReferenceSpan
-    increments_until_seen: dict[str, Figure]
     batches: tuple[DriftBatch, ...]
     cumulative: tuple[CovariateTest, ...]
     calendar: str = ""

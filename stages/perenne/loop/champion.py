@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.common import locked
+from perenne.common import batches, locked
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.names import IMPORTANCE, PLOTS, PROD
+from perenne.common.names import IMPORTANCE, PLOTS, PREDICTIONS, PROD
 from perenne.common.sections import cut_of
 from perenne.gate import contenders
 from perenne.gate.contenders import Loaded
@@ -21,12 +23,17 @@ from perenne.registry.tags import Version
 
 
 class Champion(NamedTuple):
-    """The version in prod; `importance` is the importance of each feature, empty if it was not measured."""
+    """The version in prod.
+
+    `importance` is the importance of each feature, empty if it was not measured; `validated` the rows that
+    were predicted without being seen, which show how right the model is.
+    """
 
     version: Version
     loaded: Loaded
     cut: Cut
     importance: dict[str, float]
+    validated: pd.DataFrame
 
     @property
     def contract(self) -> Contract:
@@ -40,14 +47,32 @@ def current(case: str) -> Champion:
     Raises
     ------
     PerenneError
-        If no version is in prod, or its model cannot be fetched.
+        If no version is in prod, or its model or its validation cannot be fetched.
 
     """
     version = tags.read(case).in_stage(PROD)
     if version is None:
         raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
     loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, version.sha256)
-    return Champion(version, loaded, cut_of(loaded.contract, version.commit), importance(version.commit))
+    cut = cut_of(loaded.contract, version.commit)
+    return Champion(version, loaded, cut, importance(version.commit), validated(version.commit))
+
+
+def validated(rev: str) -> pd.DataFrame:
+    """The validation's rows with their predictions, from a commit.
+
+    Raises
+    ------
+    PerenneError
+        If the commit has none, or they are neither in the cache nor in the remote.
+
+    """
+    title = f"{PREDICTIONS} of {rev[:7]}"
+    content = storage.named(locked.load(rev).out(PREDICTIONS).md5, title)
+    with TemporaryDirectory(prefix="perenne-") as folder:
+        path = Path(folder) / PREDICTIONS.name
+        path.write_bytes(content)
+        return batches.read_parquet(path)
 
 
 def importance(rev: str) -> dict[str, float]:

@@ -1,13 +1,12 @@
 """What to do about the drift found so far: nothing, look, or retrain, and since when. No I/O, no state.
 
 A decision is based on windows, one per batch, as `drift.json` lists them under `batches`. To retrain, the
-latest window with labels must show that the model is wrong, and so must enough of those just before it. An
-alarm of the drift stage stays until a retraining; here the evidence as it stands in each window counts.
+latest window with labels must show that the model is wrong, and so must enough of those just before it. The
+advice of the drift stage stays until a retraining; here each window counts as it stands.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,8 +16,6 @@ from pydantic import Field, PositiveInt, model_validator
 from perenne.common.typed import Model
 from perenne.documents.decision import MonitorAnswer
 from perenne.documents.drift import DriftWindow, StreamState
-
-TINY = 1e-12  # of a reference that never varied
 
 
 class Debounce(Model):
@@ -72,7 +69,7 @@ def decide(
     wrong = [window for window in latest if alarmed(window)]
     if wrong and wrong[-1] is latest[-1] and len(wrong) >= rule.alarms:
         since = dated(labelled, now)
-        reasons = tuple(reason(stream, since) for stream in alarmed(latest[-1]))
+        reasons = tuple(f"{stream.says}, since {stream.since}" for stream in alarmed(latest[-1]))
         if retrained is not None and (now - retrained).n < rule.cool_down:
             first = retrained + rule.cool_down
             wait = f"but there is no retraining before {first}: the last one was in {retrained}"
@@ -85,24 +82,14 @@ def decide(
 
 
 def alarmed(window: DriftWindow) -> list[StreamState]:
-    """The streams of a window whose evidence has reached the threshold there; the strongest first."""
-    enough = [stream for stream in window.concept if stream.log_e >= stream.threshold]
-    return sorted(enough, key=lambda stream: stream.threshold - stream.log_e)
-
-
-def reason(stream: StreamState, since: pd.Period | None) -> str:
-    """A stream's alarm as a sentence."""
-    value = math.nan if stream.value is None else stream.value
-    return f"{stream.stream}: {value:.4g} instead of {stream.reference:.4g}, since {since}"
+    """The streams of a window that are in alarm there; the one with the most evidence beyond need first."""
+    return sorted((s for s in window.concept if s.alarm), key=lambda s: s.threshold - s.log_e)
 
 
 def dated(windows: Sequence[DriftWindow], now: pd.Period) -> pd.Period | None:
-    """The period in which the change began, from the windows up to the first that raised the alarm.
+    """The period in which the change began, by the strongest stream of the first window in alarm.
 
-    It is the start from which the streams that raised the alarm differ most from the reference: the one with
-    the largest sum of n * (mean - reference)^2, the likelihood ratio of a change of the mean. It is taken
-    over whole periods, because the order of rows within a period means nothing. The detector's own date may
-    lie in the last rows of the period before. Windows after the alarm do not change the date.
+    Windows after the alarm do not change the date.
 
     Parameters
     ----------
@@ -113,25 +100,10 @@ def dated(windows: Sequence[DriftWindow], now: pd.Period) -> pd.Period | None:
 
     Returns
     -------
-    The period; None if no window raised the alarm.
-
-    References
-    ----------
-    Hinkley 1970, Inference about the change-point in a sequence of random variables, Biometrika 57.
+    The period; None if no window is in alarm.
 
     """
-    first = next((place for place, window in enumerate(windows) if alarmed(window)), None)
-    if first is None:
-        return None
-    streams = [stream.stream for stream in alarmed(windows[first])]
-    seen, excess, best, began = 0, dict.fromkeys(streams, 0.0), 0.0, windows[first].period
-    for window in reversed(windows[: first + 1]):
-        seen += window.matured
-        for stream in window.concept:
-            if stream.stream in streams and stream.value is not None:
-                width = max(stream.bound - stream.reference, TINY)
-                excess[stream.stream] += window.matured * (stream.value - stream.reference) / width
-        ratio = sum(max(total, 0.0) ** 2 for total in excess.values()) / max(seen, 1)
-        if ratio > best:
-            best, began = ratio, window.period
-    return pd.Period(began, freq=now.freqstr)
+    for window in windows:
+        for stream in alarmed(window)[:1]:
+            return None if stream.since is None else pd.Period(stream.since, freq=now.freqstr)
+    return None

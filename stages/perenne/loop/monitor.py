@@ -67,7 +67,13 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
         # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
         with threadpool_limits(1, user_api="blas"):
             report = drift(
-                watched.reference(), watched.current(), current.importance, p.drift, current.loaded.contract
+                watched.reference(),
+                current.validated,
+                watched.current(),
+                current.importance,
+                p.drift,
+                p.tolerance,
+                current.contract,
             )
     before = history.last(p.case, current.version.version, contract.period, arrived.through)
     decision = decide(report.batches, rule, arrived.through, before)

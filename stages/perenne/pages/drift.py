@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Literal
 
-from perenne.documents.drift import CovariateTest, DriftBatch, DriftLevel, DriftReport, ReferenceSpan
+from perenne.documents.drift import (
+    CovariateTest,
+    DriftBatch,
+    DriftLevel,
+    DriftReport,
+    ReferenceSpan,
+    StreamState,
+)
 
 ADVICE: dict[DriftLevel, str] = {
     "none": "Nothing to do: no drift was detected, neither in the data nor in the model's results.",
@@ -33,12 +40,15 @@ COVARIATES = {
 CONCEPT = {
     "stream": "On matured labels",
     "alarm": "Alarm",
-    "reference": "Reference",
     "value": "Now",
-    "log_e": "Evidence (log e)",
-    "threshold": "Needed",
+    "reference": "On validation",
+    "bound": "Still right",
+    "limit": "Alarm by itself",
+    "evidence": "Evidence of 100 %",
     "since": "Since",
 }
+STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
+FEW = "too few to tell"
 
 STYLE = """
 .perenne { --ink: #1d2433; --soft: #5b6475; --paper: #fff; --line: #d9dee7; --shade: #f4f6f9;
@@ -103,11 +113,22 @@ def details(batch: DriftBatch, *, is_open: bool) -> str:
         f"<summary>{shown(batch.period)}: {shown(batch.level)}</summary>",
         listed(batch.reasons, "ol"),
         table("Features, the most important to the model first", features, COVARIATES),
-        table("Concept: do the outcomes still match?", [s.model_dump() for s in batch.concept], CONCEPT),
+        table("Concept: do the outcomes still match?", [stream_row(s) for s in batch.concept], CONCEPT),
         facts("Predictions", batch.predictions),
         facts("Volume", batch.volume),
     ]
     return f"<details{' open' if is_open else ''}>{''.join(parts)}</details>"
+
+
+def stream_row(state: StreamState) -> dict[str, object]:
+    """A stream as a row of its table."""
+    name = STREAM_NAMES.get(state.stream, state.stream)
+    said = {
+        "stream": f"{state.slice}: {name}" if state.slice else name,
+        "value": FEW if state.value is None else state.value,
+        "evidence": f"{max(state.log_e, 0.0) / state.threshold:.0%}",
+    }
+    return state.model_dump() | said
 
 
 def rank(test: CovariateTest) -> tuple[float, str]:

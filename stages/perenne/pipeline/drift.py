@@ -15,12 +15,12 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, disk, model, params
+from perenne.common import batches, disk, model, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTION
-from perenne.common.params import Drift
+from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTION, PREDICTIONS
+from perenne.common.params import Drift, Tolerance
 from perenne.documents.drift import (
     CovariateTest,
     DriftAdvice,
@@ -37,6 +37,7 @@ from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
 from perenne.watch import baseline, concept, covariates
 from perenne.watch.covariates import Key, Tests
+from perenne.watch.streams import STREAMS
 
 
 class ScoredBatch(NamedTuple):
@@ -53,9 +54,11 @@ class ScoredBatch(NamedTuple):
 
 def drift(
     reference: Mapping[pd.Period, pd.DataFrame],
+    validated: pd.DataFrame,
     current: Iterable[ScoredBatch],
     importance: Mapping[str, float],
     spec: Drift,
+    tolerance: Tolerance,
     contract: Contract,
 ) -> DriftReport:
     """Compare each batch, and all of them together, with the reference; advise none, look or retrain.
@@ -64,13 +67,16 @@ def drift(
     ----------
     reference
         The rows of the periods that the model was trained on and measured on. The column `prediction` holds
-        the scores of those that measured it, and is missing for the others.
+        the scores of those that measured it, and is missing for the others. Their labels are not looked at.
+    validated
+        The rows of the window that were predicted without being seen, with labels and predictions: on these
+        the model shows how right it is.
     current
         The batches after it, oldest first, all of them with scores.
     importance
         The permutation importance of each feature; it orders the reasons.
-    spec, contract
-        What counts as drift, and what the rows are.
+    spec, tolerance, contract
+        What counts as drift, how wrong is still right, and what the rows are.
 
     Returns
     -------
@@ -79,9 +85,10 @@ def drift(
 
     """
     before = baseline.baseline(reference, contract)
-    measured = {period: rows for period, rows in reference.items() if rows[PREDICTION].notna().any()}
-    watch = concept.watched(measured, contract, periods=spec.periods_per_false_alarm, seed=spec.seed)
-    detectors = concept.Detectors(watch, seed=spec.seed)
+    watch = concept.watched(
+        by_period(validated, contract), contract, tolerance, periods=spec.periods_per_false_alarm
+    )
+    detectors = concept.Detectors(watch, contract)
     reports: list[DriftBatch] = []
     looks = Looks[Key](level=spec.false_discovery_rate, floor=spec.min_effect)
     last: pd.DataFrame | None = None
@@ -98,7 +105,7 @@ def drift(
             tests = covariates.columnwise(before, tallies, batch.period) | covariates.as_tests(volumes)
             tests |= covariates.together(before, batch.period, batch.rows, contract, seed=spec.seed)
         moved = looks.update(tests, covariates.in_common(before, last, batch.rows, contract))
-        streams = detectors.update(batch.period, batch.rows, contract) if batch.matured else ()
+        streams = detectors.update(batch.period, batch.rows) if batch.matured else ()
         advised = advice(tests, moved, streams, importance)
         reports.append(
             DriftBatch(
@@ -121,9 +128,6 @@ def drift(
         reference=ReferenceSpan(
             first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows.values())
         ),
-        increments_until_seen={
-            name: watch[name].increments_until_seen if name in watch else None for name in concept.STREAMS
-        },
         batches=tuple(reports),
         cumulative=listed(pooled, apart, importance),
         calendar=before.calendar,
@@ -168,7 +172,7 @@ def advice(
     `retrain` if a stream has raised the alarm, else `look` if a test has, else `none`.
 
     """
-    wrong = [f"{concept.STREAMS[s.stream].sentence}, since {s.since}" for s in streams if s.alarm]
+    wrong = [f"{s.says}, since {s.since}" for s in streams if s.alarm]
     ranked = sorted(moved, key=lambda key: -importance.get(key[0], 0.0))
     changed = [covariates.sentence(key, tests[key].effect) for key in ranked]
     level: DriftLevel = "retrain" if wrong else "look" if changed else "none"
@@ -236,19 +240,26 @@ def timeline(report: DriftReport) -> pd.DataFrame:
 
     Returns
     -------
-    Columns `period`, one for each stream of `concept.STREAMS` (NaN if it is not watched), and `alarm`, which
+    Columns `period`, one for each stream of `streams.STREAMS` (NaN if it is not watched), and `alarm`, which
     is 1.
 
     """
     shares = [
-        (batch.period, state.stream, state.log_e / state.threshold)
+        (batch.period, state.stream, max(state.log_e, 0.0) / state.threshold)
         for batch in report.batches
         for state in batch.concept
+        if state.slice is None
     ]
     wide = pd.DataFrame(shares, columns=["period", "stream", "evidence"]).pivot_table(
         index="period", columns="stream", values="evidence"
     )
-    return wide.reindex(columns=list(concept.STREAMS)).assign(alarm=1.0).reset_index()
+    return wide.reindex(columns=list(STREAMS)).assign(alarm=1.0).reset_index()
+
+
+def by_period(rows: pd.DataFrame, contract: Contract) -> dict[pd.Period, pd.DataFrame]:
+    """The rows of each period, oldest first."""
+    when = periods.of(rows[contract.time], contract.period, contract.zone)
+    return dict(iter(rows.groupby(when)))
 
 
 def main() -> None:
@@ -280,7 +291,9 @@ def main() -> None:
     important = dict(pd.read_csv(IMPORTANCE)[["feature", "importance"]].itertuples(index=False, name=None))
     # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
     with threadpool_limits(1, user_api="blas"):
-        report = drift(reference, current(), important, p.drift, contract)
+        report = drift(
+            reference, batches.read_parquet(PREDICTIONS), current(), important, p.drift, p.tolerance, contract
+        )
     measured = pd.concat(rows for rows in reference.values() if rows[PREDICTION].notna().any())
     page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
     report.write(DRIFT)

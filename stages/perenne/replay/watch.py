@@ -20,10 +20,9 @@ class Watch:
         """Its reference is what measured it."""
         self.world, self.champion = world, champion
         measured = {period: self._scored(period) for period in world.parts(champion)["holdout"]}
-        watched = concept.watched(
-            measured, world.contract, periods=spec.periods_per_false_alarm, seed=spec.seed
-        )
-        self.detectors = concept.Detectors(watched, seed=spec.seed)
+        tolerance = world.plan.params.tolerance
+        watched = concept.watched(measured, world.contract, tolerance, periods=spec.periods_per_false_alarm)
+        self.detectors = concept.Detectors(watched, world.contract)
         self.next = champion.first_news
         self.seen: dict[pd.Period, DriftWindow] = {}
 
@@ -44,7 +43,7 @@ class Watch:
 
     def _window(self, period: pd.Period) -> DriftWindow:
         rows = self._scored(period)
-        streams = self.detectors.update(period, rows, self.world.contract)
+        streams = self.detectors.update(period, rows)
         advice = drift.advice({}, {}, streams, {})
         return DriftWindow(
             period=str(period),

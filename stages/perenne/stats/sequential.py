@@ -1,253 +1,142 @@
-"""Has the mean of a stream risen above what it was on the reference? Looked at after every label.
+"""Is a stream of batches still within its bound? Looked at after every batch, for as long as one likes.
 
 Whoever looks again and again at a test of fixed size ends up with a false alarm. An e-detector may be looked
-at as often as one likes: it is a bettor who, from every moment on, stakes a fraction of what he has on "the
-mean is above the bound". Below the bound no such bet gains on average, so great wealth is evidence.
+at as often as one likes: it is a bettor who, from every batch on, stakes on "the deviation is above the
+bound". At or below the bound no such bet gains on average, so great wealth is evidence.
 
-What is guaranteed, if given the past the mean of every increment is at most the reference's bound: the
-expected number of increments until a false alarm is at least 1 / alpha, and the chance of one within n is at
-most n * alpha. Detectors that run together share alpha by adding theirs. Increments need be neither
-independent nor alike. But the condition must hold given the past *in the order they come*: sort a quarter's
-employees by age and it fails, hence :func:`perenne.stats.calibration.in_order`. Where rows share a day's
-weather, the increment is the day's mean (:func:`perenne.stats.calibration.block_means`). Bad days that bring
-bad days break the condition still. Where 10 % were guaranteed, simulated days with AR(1) memory of .4, .6 and
-.8 raise a false alarm in 5, 14 and 43 % of the runs, and in 3, 7 and 21 % if the reference's bound is taken
-over whole months (`tests/bench_sequential.py`).
+Most of the capital bets on single batches: it is lost unless a batch by itself is so far above the bound that
+chance would do that in a share ``SINGLE * alpha`` of them; then it alone raises the alarm. So a sudden change
+is seen in the batch that has it. The rest is staked on every batch from some one on, in fractions for large
+and for small changes, and finds what no batch shows by itself.
 
-The bound is an upper confidence bound. For a share ``1 - confidence`` of the references it is too low, by a
-little, and the guarantee does not extend to them: the chance of a false alarm within n is then at most
-``n * alpha + 1 - confidence``. It is asymptotic: a nominal .95 is .95 for 20,000 labels, .93 for 500.
+What is guaranteed, if the scores (:func:`perenne.stats.deviation.score`) of batches at the bound are standard
+normal or smaller given the past: the expected number of batches until a false alarm is at least 1 / alpha,
+and the chance of one within n is at most n * alpha. Detectors that run together share alpha, in parts that
+sum to 1. Where several have evidence at once each needs less (:func:`alarms`): of the streams that an alarm
+names, at most a share alpha is named wrongly on average.
 
 References
 ----------
 Shin, Ramdas & Rinaldo 2023, E-detectors: a nonparametric framework for sequential change detection, New
-England J. Stat. Data Sci. 2 (the guarantee; mixtures of Shiryaev-Roberts sums). Waudby-Smith & Ramdas 2024,
-Estimating means of bounded random variables by betting, JRSS B 86 (the bets).
+England J. Stat. Data Sci. 2 (the guarantee; mixtures of Shiryaev-Roberts sums). Wang & Ramdas 2022, False
+discovery rate control with e-values, JRSS B 84 (several streams). Shewhart 1931, Economic Control of Quality
+of Manufactured Product (single batches). Hinkley 1970, Inference about the change-point in a sequence of
+random variables, Biometrika 57 (the date).
 
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from scipy import stats
+from scipy import special
 
-from perenne.stats.metrics import Array
+SINGLE = 0.75  # of the capital bets on single batches: most changes are sudden
+TILTS = (0.5, 1.0, 2.0)  # standard deviations above the bound, at which each bettor wins most
 
-FRACTIONS = (0.012, 0.06, 0.3)  # a factor of five apart: one of them has 5/9 of the best one's growth or more
-REACH = 1.0  # standard deviations: how far increments without bounds of their own are followed; 3 is slower
+NOTHING = -30.0  # the log of evidence that is none; minus infinity is no number in JSON
 
 
-class Reference(NamedTuple):
-    """A stream on the reference: its mean, the upper confidence bound of that, and where it is clipped."""
+class Wealth(NamedTuple):
+    """What a detector carries from batch to batch.
 
-    mean: float
-    bound: float
-    low: float
-    high: float
-
-
-class State(NamedTuple):
-    """What a detector carries from batch to batch: whole numbers, floats and lists of them, as JSON has.
-
-    ``seen`` increments so far. Per fraction: ``wealth``, log(1 + sum of the wealth of all bettors), ``rise``,
-    the log wealth of the luckiest, and ``start``, the increment that he began with. ``alarm`` is the first
-    increment at which the evidence sufficed and ``since`` the one it began at, counted from 0.
+    ``log_r``: per tilt, the log of the sum of the wealth of all who bet on lasting changes. ``single``: the
+    log of the wealth of who bet on the last batch alone. ``scores``: those of all batches, for the date.
     """
 
-    seen: int = 0
-    wealth: Sequence[float] = ()
-    rise: Sequence[float] = ()
-    start: Sequence[int] = ()
-    alarm: int | None = None
-    since: int | None = None
+    log_r: tuple[float, ...] = (-math.inf,) * len(TILTS)
+    single: float = -math.inf
+    scores: tuple[float, ...] = ()
+
+    @property
+    def log_e(self) -> float:
+        """The log of the evidence; it raises the alarm when it reaches log(1 / alpha)."""
+        lasting = float(np.logaddexp.reduce(self.log_r)) - math.log(len(self.log_r))
+        return max(
+            float(np.logaddexp(math.log(1 - SINGLE) + lasting, math.log(SINGLE) + self.single)), NOTHING
+        )
 
 
-def refer(
-    values: npt.ArrayLike,
-    blocks: Iterable[Hashable] | None = None,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    confidence: float = 0.95,
-) -> Reference:
-    """Return the mean of a stream on the reference and its bound, a one-sided t over block sums.
+def update(wealth: Wealth, score: float, lasting: float, *, alpha: float) -> Wealth:
+    """Return the wealth after a batch.
 
     Parameters
     ----------
-    values
-        Increments of the reference, shape (increments,), of the kind to be watched: losses of rows, or means
-        of days. Those of rows the model was trained on are too low.
-    blocks
-        The label of each increment's block, shape (increments,), where they resemble each other (an
-        employee's quarters); by default each is its own.
-    low, high
-        Beyond them increments are clipped, here and when watched. By default a standard deviation off the
-        mean, but not beyond what was seen: narrow bounds allow high stakes, where few blocks must do.
-    confidence
-        The chance that the bound is not below the true mean of the (clipped) increments.
-
-    Returns
-    -------
-    Reference
-        The mean of the clipped increments, its bound and the two limits, all in the unit of the increments.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, an increment has no block, there are fewer than two blocks, or the bound is
-        not above ``low``.
-
-    References
-    ----------
-    Liang & Zeger 1986, Longitudinal data analysis using generalized linear models, Biometrika 73, 13-22 (sums
-    by block).
-
-    Examples
-    --------
-    >>> errors = np.arange(20_000) % 5 == 0
-    >>> [round(x, 4) for x in refer(errors, low=0, high=1)]
-    [0.2, 0.2047, 0.0, 1.0]
-
-    """
-    values = _finite(values)
-    codes = np.arange(len(values)) if blocks is None else pd.factorize(pd.Series(blocks))[0]
-    count = int(codes.max(initial=-1)) + 1
-    if count < 2 or len(codes) != len(values) or codes.min() < 0:
-        raise ValueError(f"expected a block for each of {len(values)} increments and two of them or more")
-    reach = REACH * values.std()
-    low = max(values.min(), values.mean() - reach) if low is None else low
-    high = min(values.max(), values.mean() + reach) if high is None else high
-    values = values.clip(low, high)
-    mean = float(values.mean())
-    sums = np.bincount(codes, values - mean, minlength=count)
-    error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(values)
-    bound = mean + float(stats.t.ppf(confidence, count - 1)) * error
-    if not low < bound:
-        raise ValueError(f"expected increments that reach above {low}, but their bound is {bound}")
-    return Reference(mean, bound, float(low), float(high))
-
-
-def gains(values: npt.ArrayLike, reference: Reference) -> Array:
-    """Return what a unit stake wins at each increment: at least -1, on average at most 0 without a change.
-
-    Parameters
-    ----------
-    values
-        Increments to be watched, shape (increments,), of the kind that the reference was made of.
-    reference
-        What :func:`refer` returned. Increments are clipped to its limits.
-
-    Returns
-    -------
-    Array
-        Shape (increments,), in units of the stake.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite.
-
-    Examples
-    --------
-    >>> gains([0, 1], Reference(mean=0.2, bound=0.25, low=0, high=1))
-    array([-1.,  3.])
-
-    """
-    clipped = _finite(values).clip(reference.low, reference.high)
-    return (clipped - reference.bound) / (reference.bound - reference.low)
-
-
-def update(
-    state: State, gains: npt.ArrayLike, *, alpha: float, fractions: Sequence[float] = FRACTIONS
-) -> State:
-    """Return the state after a batch, with the first alarm and what it dates the change to.
-
-    The same increments in two batches or in one come to the same, up to rounding. After an alarm the evidence
-    goes on and the alarm stays; a retrained model gets a new state.
-
-    Parameters
-    ----------
-    state
-        That of the batch before, ``State()`` at first, or ``State(**json)``.
-    gains
-        Shape (increments,), in their order, from :func:`gains`. There may be none.
+    wealth
+        That after the batch before; ``Wealth()`` at first.
+    score, lasting
+        By how much the batch is above the bound, on the scale of a standard normal: by itself, and as a part
+        of a sum over batches, where shocks that last count for more.
     alpha
-        False alarms per increment, at most.
-    fractions
-        Of the wealth, staked each time, in (0, 1); small ones find small rises. The same for every batch.
-
-    Returns
-    -------
-    State
-        The state to pass with the next batch; the same one if there are no gains.
-
-    Raises
-    ------
-    ValueError
-        If a gain is not a number of at least -1, or alpha or a fraction is not in (0, 1).
+        False alarms per batch, at most; this detector's share of them.
 
     Examples
     --------
-    The error rate goes from .20 to .30 at 3,000:
-
-    >>> rng = np.random.default_rng(12)
-    >>> errors = rng.random(6_000) < np.repeat([0.2, 0.3], 3_000)
-    >>> reference = refer(rng.random(20_000) < 0.2, low=0, high=1)
-    >>> state = State()
-    >>> for batch in np.split(errors, 6):
-    ...     state = update(state, gains(batch, reference), alpha=1 / 20_000)
-    >>> print(f"Change detected at increment {state.alarm}, begun at {state.since}")
-    Change detected at increment 3154, begun at 2752
+    >>> calm = update(Wealth(), 0.0, 0.0, alpha=1e-3)
+    >>> round(update(calm, 3.5, 3.5, alpha=1e-3).log_e - math.log(1e3), 1)
+    0.0
+    >>> update(calm, 3.0, 3.0, alpha=1e-3).log_e < math.log(1e3)
+    True
 
     """
-    gains = _finite(gains)
-    if not (all(0 < f < 1 for f in (alpha, *fractions)) and fractions and (gains >= -1).all()):
-        raise ValueError("expected gains of at least -1, and alpha and fractions between 0 and 1")
-    if not len(gains):
-        return state
-    carried = State(0, *([0.0] * len(fractions),) * 2, [0] * len(fractions)) if not state.seen else state
-    paths = np.cumsum(np.log1p(np.outer(fractions, gains)), axis=1)  # log wealth of who begins with the batch
-    wealth = _shiryaev_roberts(paths, carried.wealth)
-    enough = np.logaddexp.reduce(wealth, axis=0) >= math.log(len(fractions) / alpha)
-    alarm, since = state.alarm, state.since
-    if alarm is None and enough.any():
-        row = int(np.argmax(enough))
-        best = int(np.argmax(wealth[:, row]))
-        alarm, since = state.seen + row, _luckiest(paths[best, : row + 1], carried, best)[1]
-    luckiest = [_luckiest(path, carried, which) for which, path in enumerate(paths)]
-    return State(
-        state.seen + len(gains),
-        np.logaddexp(0, wealth[:, -1]).tolist(),
-        [rise for rise, _ in luckiest],
-        [start for _, start in luckiest],
-        alarm,
-        since,
+    log_r = tuple(
+        float(np.logaddexp(0.0, before)) + tilt * lasting - tilt**2 / 2
+        for before, tilt in zip(wealth.log_r, TILTS, strict=True)
     )
+    rare = score >= limit(alpha)
+    return Wealth(log_r, -math.log(SINGLE * alpha) if rare else -math.inf, (*wealth.scores, lasting))
 
 
-def _shiryaev_roberts(paths: Array, carried: Sequence[float]) -> Array:
-    """Return log R of R_t = (1 + R_{t-1}) * L_t, one row a fraction.
+def limit(alpha: float) -> float:
+    """The score from which a batch by itself raises the alarm.
 
-    Unrolled, R_t is L_1..L_t times 1 + R_0 + the sum over j < t of 1 / L_1..L_j.
+    >>> round(limit(1 / 160 / 4), 2)
+    3.04
     """
-    stakes = np.column_stack([carried, -paths[:, :-1]])
-    return paths + np.logaddexp.accumulate(stakes, axis=1)
+    return -float(special.ndtri(SINGLE * alpha))
 
 
-def _luckiest(path: Array, carried: State, which: int) -> tuple[float, int]:
-    """Return the log wealth of the bettor who has most (the CUSUM), and the increment he began with."""
-    begins = np.concatenate([[-carried.rise[which], 0.0], path[:-1]])
-    first = int(np.argmin(begins))
-    start = carried.seen + first - 1 if first else carried.start[which]
-    return float(path[-1] - begins[first]), start
+def began(scores: Sequence[float]) -> int:
+    """Return the place of the batch with which a change most probably began: 0 is the first.
+
+    It is the start from which on the scores have the greatest likelihood ratio against no change: the largest
+    (sum)^2 / number, of positive sums.
+
+    >>> began([0.1, -0.4, 3.1, 2.8])
+    2
+    """
+    sums = np.cumsum(np.asarray(scores, dtype=np.float64)[::-1]).clip(0)
+    ratio = sums**2 / np.arange(1, len(sums) + 1)
+    return len(sums) - 1 - int(np.argmax(ratio))
 
 
-def _finite(values: npt.ArrayLike) -> Array:
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError("expected a column of finite numbers")
-    return values
+def alarms(log_e: Sequence[float], shares: Sequence[float], alpha: float) -> list[bool]:
+    """Return which detectors raise the alarm: the e-Benjamini-Hochberg procedure, weighted.
+
+    Parameters
+    ----------
+    log_e
+        The log of each detector's evidence.
+    shares
+        Of alpha, one for each; they sum to 1 at most.
+    alpha
+        False alarms per batch, of all together.
+
+    Examples
+    --------
+    Each of two equal detectors needs log(2 / 0.1) = 3.0; where both have evidence, 2.3 is enough.
+
+    >>> alarms([2.9, 0.0], [0.5, 0.5], 0.1), alarms([2.9, 2.4], [0.5, 0.5], 0.1)
+    ([False, False], [True, True])
+
+    """
+    weighed = np.asarray(log_e, dtype=np.float64) + np.log(shares)
+    ordered = np.sort(weighed)[::-1]
+    enough = ordered >= -math.log(alpha) - np.log(np.arange(1, len(ordered) + 1))
+    if not enough.any():
+        return [False] * len(weighed)
+    least = ordered[np.flatnonzero(enough)[-1]]
+    return [bool(value >= least) for value in weighed]

@@ -1,235 +1,225 @@
-"""Are the model's predictions still right? Tested on matured labels only, after every one of them.
+"""Are the model's predictions still right? Tested on matured labels only, batch after batch.
 
-Three things can go wrong independently: the loss rises, there are more or fewer events than predicted, or the
-ranking gets worse. Each is watched as a stream by the e-detector. All three are needed: a law that halves the
-departures makes the loss *fall* a year later, while the model predicts three times too many.
+Three things can go wrong independently: there are more or fewer events than predicted, the loss is larger
+than the scores promise, or the ranking is worse (for a regression: the tails are heavier). All are needed: a
+law that halves the departures makes the loss *fall* a year later, while the model predicts three times too
+many. Slices are watched as well: two that go wrong in opposite ways leave the whole as it was.
+
+A change must matter: a stream is wrong only if it is proven beyond its bound, which is the params' tolerance,
+or where the model was worse than that already on validation, what it was there. The order of rows within a
+batch means nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
-from perenne.common.task import Task
+from perenne.common.params import Tolerance
+from perenne.common.slicing import sliced
 from perenne.documents.drift import StreamState
-from perenne.stats import calibration, power, sequential
-from perenne.stats.metrics import Array
+from perenne.stats import deviation, sequential
+from perenne.stats.deviation import Shocks, Sums
+from perenne.stats.sequential import Wealth
+from perenne.watch.error_scale import ErrorScale
+from perenne.watch.shown import Shown
+from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
 
-RISE = 0.1  # of the mean: the relative rise that `increments_until_seen` refers to
+ENOUGH = 10  # events expected in a batch: fewer tell nothing, and wait for those of the next one
+REMEMBERED = 7  # days, if days follow each other
+SURE = 1.64  # standard errors: how clearly rows of a day must share something to count as dependent
 
 
-Labels = npt.NDArray[np.object_]
-Limits = tuple[float, float]
+class Watched(NamedTuple):
+    """A stream with its bound; deviations in the stream's own direction, above 0 if something is wrong.
 
-
-class StreamKind(NamedTuple):
-    """One thing that can go wrong on matured labels.
-
-    Parameters
-    ----------
-    name
-        What reports call it.
-    sentence
-        The reason that it gives when it has raised the alarm.
-    share
-        Of the false alarms.
-    increments
-        From labels, scores and the blocks' labels, each of shape (rows,), to increments and the label of the
-        block of each, shape (n,).
-    bounds
-        Between which values a row's increments lie; None if there are no such limits. Averages over blocks
-        vary less: `sequential.refer` finds closer bounds.
-
+    ``reference`` is the deviation on validation with its standard error ``error`` as far as the bound rests
+    on it, ``effect`` and ``shock`` say how batches vary, ``alpha`` is the stream's part of the false alarms
+    per batch.
     """
 
-    name: str
-    sentence: str
-    share: float
-    increments: Callable[[Array, Array, Labels, Task], tuple[Array, Labels]]
-    bounds: Callable[[Task], Limits | None]
-
-
-def _loss(y: Array, score: Array, labels: Labels, task: Task) -> tuple[Array, Labels]:
-    return calibration.LOSSES[task.loss].rows(y, score), labels
-
-
-def _ranking(y: Array, score: Array, labels: Labels, _: Task) -> tuple[Array, Labels]:
-    pairs = calibration.discordance(y, score)
-    return pairs.values, labels[pairs.ends]
-
-
-def _too_many(y: Array, score: Array, labels: Labels, _: Task) -> tuple[Array, Labels]:
-    return y - score, labels
-
-
-def _too_few(y: Array, score: Array, labels: Labels, _: Task) -> tuple[Array, Labels]:
-    return score - y, labels
-
-
-def _width(task: Task) -> Limits | None:
-    if task.score_range is None:
-        return None
-    width = task.score_range[1] - task.score_range[0]
-    return -width, width
-
-
-# A third of the false alarms for each thing that can go wrong; the two directions of calibration share one.
-STREAMS = {
-    kind.name: kind
-    for kind in (
-        StreamKind("loss", "the loss has risen", 1 / 3, _loss, lambda t: calibration.LOSSES[t.loss].bounds),
-        StreamKind("ranking", "the ranking has got worse", 1 / 3, _ranking, lambda _: (0.0, 1.0)),
-        StreamKind("too many", "more events than predicted", 1 / 6, _too_many, _width),
-        StreamKind("too few", "fewer events than predicted", 1 / 6, _too_few, _width),
-    )
-}
-CONFIDENCE = 1 - 0.05 / len(STREAMS)  # of each stream's bound, so that all of them hold together in 95 %
-
-
-class Increments(NamedTuple):
-    """Increments in order, shape (n,), each with the label of its block; `rows`: each is of a single row."""
-
-    values: Array
-    blocks: Labels
-    rows: bool
-
-
-class WatchedStream(NamedTuple):
-    """A stream's reference, its false alarms per increment, and how many increments a rise takes to show."""
-
-    reference: sequential.Reference
+    kind: StreamKind
+    slice: str | None
+    reference: float
+    error: float
+    bound: float
+    effect: float
+    shock: Shocks
     alpha: float
-    increments_until_seen: float
 
 
-def bounds(task: Task) -> dict[str, Limits]:
-    """The bounds of a row's increments, by stream; a stream without bounds is left out."""
-    limits = {name: STREAMS[name].bounds(task) for name in task.streams}
-    return {name: both for name, both in limits.items() if both}
+class WatchedStreams(NamedTuple):
+    """What later batches are compared with: the streams, and the scale of a regression's errors.
 
-
-def streams(batch: pd.DataFrame, contract: Contract, *, seed: int) -> dict[str, Increments]:
-    """The increments of one batch's labelled rows, by the name of the stream.
-
-    Rows are in order of time; those of the same moment are shuffled. Rows of one block (a day's flights) are
-    averaged to one increment, because they are not independent of each other.
-
-    Parameters
-    ----------
-    batch
-        Rows of the contract with their scores in the column `prediction`; those without a label are left out.
-    contract
-        Says which column is the target, the time and the block.
-    seed
-        Decides the order of rows of the same moment.
-
-    Returns
-    -------
-    One entry for each stream of the contract's task.
-
+    ``rate`` is the false alarms of all streams per batch.
     """
-    rows = batch[batch[contract.target].notna()]
-    rows = rows.iloc[calibration.in_order(rows[contract.time], seed=seed)]
-    y, score = rows[contract.target].to_numpy(dtype=np.float64), rows[PREDICTION].to_numpy(dtype=np.float64)
-    labels = (
-        rows[contract.block].to_numpy(dtype=object) if contract.block else np.arange(len(rows)).astype(object)
-    )
-    single = len(pd.unique(labels)) == len(labels)
-    return {
-        name: by_block(*STREAMS[name].increments(y, score, labels, contract.task), rows=single)
-        for name in contract.task.streams
-    }
+
+    streams: tuple[Watched, ...]
+    scale: ErrorScale | None
+    rate: float
 
 
-def by_block(values: Array, blocks: Labels, *, rows: bool) -> Increments:
-    """One increment per block: the mean of its values.
-
-    Parameters
-    ----------
-    values
-        Increments, shape (n,).
-    blocks
-        The label of each increment's block, shape (n,).
-    rows
-        Whether every block is a single row.
-
-    """
-    return Increments(calibration.block_means(values, blocks), pd.unique(blocks), rows)
+def labelled(batch: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The rows whose label and score are known."""
+    return batch[batch[contract.target].notna() & batch[PREDICTION].notna()]
 
 
 def watched(
-    reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, *, periods: int, seed: int
-) -> dict[str, WatchedStream]:
-    """The reference of each stream, from the rows that measured the model, and the alpha of its detector.
-
-    A stream is not watched if the reference cannot describe it: if it has fewer than two blocks, or if it has
-    no bounds and all its increments are the same.
+    reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, tolerance: Tolerance, *, periods: int
+) -> WatchedStreams:
+    """What each stream is on rows that were predicted without being seen, and the bound that follows.
 
     Parameters
     ----------
     reference
-        The scored rows of the periods that measured the model.
+        Such rows by period, with their scores.
     contract
         What the rows are.
+    tolerance
+        How wrong is still right.
     periods
-        All detectors together raise at most one false alarm in so many periods on average; the chance of one
-        within n periods is at most n / periods.
-    seed
-        As for `streams`.
-
-    Returns
-    -------
-    By name, the streams that can be watched.
+        Between two false alarms of all streams together, on average, at least.
 
     """
-    parts = [streams(batch, contract, seed=seed) for batch in reference.values()]
-    by_name = {
-        name: _watched(STREAMS[name], [part[name] for part in parts], periods, contract) for name in parts[0]
+    by_period = {period: labelled(rows, contract) for period, rows in sorted(reference.items())}
+    by_period = {period: rows for period, rows in by_period.items() if len(rows)}
+    whole = pd.concat(by_period.values(), ignore_index=True) if by_period else pd.DataFrame()
+    if not len(whole):
+        return WatchedStreams((), None, 1 / periods)
+    scale = None
+    if not contract.task.classes:
+        scale = ErrorScale(whole, contract, batch=len(whole) / len(by_period), tolerance=tolerance.loss)
+    parts = {period: rows_of(rows, contract, scale) for period, rows in by_period.items()}
+    limits = _limits(tolerance, scale)
+    streams: list[Watched] = []
+    for name in contract.task.streams:
+        kind = STREAMS[name]
+        each = [part[kind.rows] for part in parts.values()]
+        sums = [rows.sums() for rows in each]
+        effect = max(_effect(by_period.values(), each, contract), 1.0)
+        streams.append(_watched(kind, None, sums, effect, limits, kind.share / periods))
+    if contract.slices:
+        streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
+    return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
+
+
+def _limits(tolerance: Tolerance, scale: ErrorScale | None) -> dict[str, float]:
+    """The deviation that is still right, by what is watched."""
+    if scale is None:
+        return {"bias": tolerance.calibration, "loss": tolerance.loss, "ranking": tolerance.ranking}
+    grown = scale.growth
+    return {
+        "bias": tolerance.calibration,
+        "loss": scale.grown(grown) - 0.5,
+        "tails": scale.beyond(grown) - scale.beyond(1.0),
     }
-    return {name: watch for name, watch in by_name.items() if watch}
 
 
 def _watched(
-    kind: StreamKind, parts: list[Increments], periods: int, contract: Contract
-) -> WatchedStream | None:
-    values = np.concatenate([part.values for part in parts])
-    limits = kind.bounds(contract.task)
-    low, high = limits if limits and all(part.rows for part in parts) else (None, None)
-    blocks = np.concatenate([part.blocks for part in parts])
-    constant = not len(values) or values.min() == values.max()
-    if len(pd.unique(blocks)) < 2 or (constant and not limits):
-        return None
-    if constant and limits:  # never wrong so far: add one row that is as wrong as possible
-        low, high = limits
-        values, blocks = (
-            np.append(values, high),
-            np.append(blocks, np.array([object()])),
-        )  # a block of its own
-    reference = sequential.refer(values, blocks, low=low, high=high, confidence=CONFIDENCE)
-    alpha = kind.share * len(parts) / (periods * len(values))
-    rise = RISE * abs(reference.mean)
-    seen = power.increments_until_seen(values, rise, reference, alpha=alpha) if rise else math.inf
-    return WatchedStream(reference, alpha, seen)
+    kind: StreamKind,
+    slice_: str | None,
+    sums: list[Sums],
+    effect: float,
+    limits: Mapping[str, float],
+    alpha: float,
+) -> Watched:
+    pooled = Sums()
+    for each in sums:
+        pooled = pooled.plus(each)
+    shock = deviation.shocks(sums, effect)
+    directed = kind.sign * pooled.deviation if pooled.size else math.nan
+    if math.isnan(directed):
+        return Watched(kind, slice_, 0.0, 0.0, math.inf if not pooled.size else 0.0, effect, shock, alpha)
+    error = math.sqrt(effect * pooled.variance / pooled.size**2 + shock.variance / max(len(sums), 1))
+    allowed = limits[kind.rows]
+    if kind.rows == "bias":
+        # The scores' own promise is 0, known without an error; the reference counts only if it misses by
+        # more.
+        bound, error = (allowed, 0.0) if directed <= allowed else (directed, error)
+    else:
+        bound = allowed + max(directed, 0.0)
+    return Watched(kind, slice_, directed, error, bound, effect, shock, alpha)
+
+
+def _sliced(
+    by_period: Mapping[pd.Period, pd.DataFrame],
+    parts: Mapping[pd.Period, Mapping[str, Rows]],
+    streams: Iterable[Watched],
+    contract: Contract,
+    limits: Mapping[str, float],
+    rate: float,
+) -> list[Watched]:
+    """Too many or too few events in each slice. What a whole batch shares, its slices share in proportion."""
+    bias = next(stream for stream in streams if stream.kind.rows == "bias")
+    sums: dict[str, list[Sums]] = {}
+    rows = 0
+    for period, frame in by_period.items():
+        rows += len(frame)
+        for name, places in sliced(frame, contract).items():
+            sums.setdefault(name, []).append(parts[period]["bias"].sums(places))
+    kinds = [kind for kind in STREAMS.values() if kind.rows == "bias"]
+    found = []
+    for name, each in sums.items():
+        pooled = Sums()
+        for one in each:
+            pooled = pooled.plus(one)
+        whole = sum(part["bias"].sums().size for part in parts.values())
+        effect = 1 + (bias.effect - 1) * min(1.0, abs(pooled.size / whole)) if whole else 1.0
+        for kind in kinds:
+            alpha = SLICES * rate / (2 * len(sums))
+            stream = _watched(kind, name, each, effect, limits, alpha)
+            found.append(stream._replace(shock=bias.shock))
+    return found
+
+
+def _effect(frames: Iterable[pd.DataFrame], parts: Iterable[Rows], contract: Contract) -> float:
+    """By how much rows of one block, or of one day, add to the variance of a batch."""
+    residuals, variances, blocks, numbered = [], [], [], []
+    start = day = 0
+    for frame, rows in zip(frames, parts, strict=True):
+        mean = rows.residuals.sum() / rows.sizes.sum() if rows.sizes.sum() else 0.0
+        residuals.append(rows.residuals - mean * rows.sizes)
+        variances.append(rows.variances)
+        codes = pd.factorize(frame[contract.block])[0] if contract.block else np.arange(len(frame))
+        blocks.append(codes + start)
+        start += int(codes.max(initial=-1)) + 1
+        dated = deviation.days(frame[contract.time])
+        numbered.append(dated + day)
+        day += int(dated.max(initial=-1)) + 1 + REMEMBERED  # no day remembers those of another period
+    residual, variance = np.concatenate(residuals), np.concatenate(variances)
+    effect = deviation.design_effect(residual, variance, np.concatenate(blocks)) if contract.block else 1.0
+    days = np.concatenate(numbered)
+    count = len(np.unique(days))
+    if contract.block or count < 2 * ENOUGH or count > len(residual) / 2:
+        return effect
+    by_day = deviation.design_effect(residual, variance, days)
+    lasting = deviation.design_effect(residual, variance, days, lags=REMEMBERED)
+    if by_day > 1 + SURE * math.sqrt(2 / count):
+        effect = max(effect, by_day)
+    if lasting > 1 + SURE * math.sqrt(2 / count * (1 + 2 * REMEMBERED / 3)):
+        effect = max(effect, lasting)
+    return effect
 
 
 class Detectors:
     """The state of every stream's detector, batch after batch."""
 
-    def __init__(self, watch: Mapping[str, WatchedStream], *, seed: int) -> None:
+    def __init__(self, streams: WatchedStreams, contract: Contract) -> None:
         """Start without any evidence, as after every training."""
-        self.watch, self.seed = watch, seed
-        self.states = dict.fromkeys(watch, sequential.State())
-        self.ends: dict[str, list[tuple[int, str]]] = {name: [] for name in watch}
+        self.watched, self.contract = streams, contract
+        self.wealth = [Wealth() for _ in streams.streams]
+        self.waiting = [Sums() for _ in streams.streams]
+        self.ends: list[list[str]] = [[] for _ in streams.streams]
+        self.seen: list[list[Sums]] = [[] for _ in streams.streams]
 
-    def update(self, period: pd.Period, batch: pd.DataFrame, contract: Contract) -> tuple[StreamState, ...]:
-        """Add a batch whose labels have matured; return the state of each stream after it.
+    def update(self, period: pd.Period, batch: pd.DataFrame) -> tuple[StreamState, ...]:
+        """Add a batch whose labels have matured; return the state of the streams after it.
 
         Parameters
         ----------
@@ -238,39 +228,98 @@ class Detectors:
         batch
             Rows of the contract with their scores in the column `prediction`; those without a label are left
             out.
-        contract
-            What the rows are.
+
+        Returns
+        -------
+        Those of all rows, and those of slices that raise the alarm.
 
         """
-        after = []
-        increments = streams(batch, contract, seed=self.seed)
-        for name, (reference, alpha, _) in self.watch.items():
-            values = increments[name].values
-            gains = sequential.gains(values, reference)
-            state = self.states[name] = sequential.update(self.states[name], gains, alpha=alpha)
-            self.ends[name].append((state.seen, str(period)))
-            after.append(
-                StreamState(
-                    stream=name,
-                    reference=reference.mean,
-                    bound=reference.bound,
-                    value=float(values.mean()) if len(values) else None,
-                    log_e=evidence(state),
-                    threshold=math.log(1 / alpha),
-                    alarm=state.alarm is not None,
-                    since=None if state.since is None else self.period(name, state.since),
-                )
-            )
-        return tuple(after)
+        rows = labelled(batch, self.contract)
+        parts = rows_of(rows, self.contract, self.watched.scale) if len(rows) else {}
+        places = sliced(rows, self.contract) if len(rows) and self.contract.slices else {}
+        values: list[Sums | None] = []
+        for place, stream in enumerate(self.watched.streams):
+            sums = Sums()
+            if parts and (stream.slice is None or stream.slice in places):
+                sums = parts[stream.kind.rows].sums(None if stream.slice is None else places[stream.slice])
+            values.append(self._add(place, str(period), sums))
+        alarmed = self._alarms()
+        return tuple(
+            self._state(place, values[place], alarm=alarmed[place])
+            for place, stream in enumerate(self.watched.streams)
+            if stream.slice is None or alarmed[place]
+        )
 
-    def period(self, name: str, increment: int) -> str:
-        """The period that an increment of a stream belongs to; `increment` is counted from 0 over batches."""
-        return next(period for end, period in self.ends[name] if increment < end)
+    def _add(self, place: int, period: str, sums: Sums) -> Sums | None:
+        """Add a batch's sums to a stream, and those that waited for it; None if they are still too few."""
+        stream = self.watched.streams[place]
+        if not self.waiting[place].events:
+            self.ends[place].append(period)  # the first period of what is judged together
+        together = self.waiting[place].plus(sums)
+        if together.events < ENOUGH or not together.variance:
+            self.waiting[place] = together
+            if not together.events:
+                self.ends[place].pop()
+            return None
+        self.waiting[place] = Sums()
+        self.seen[place].append(together)
+        self.wealth[place] = sequential.update(
+            self.wealth[place],
+            self._score(stream, together),
+            self._score(stream, together, lasting=True),
+            alpha=stream.alpha,
+        )
+        return together
 
+    def _score(self, stream: Watched, sums: Sums, *, lasting: bool = False) -> float:
+        directed = sums._replace(total=stream.kind.sign * sums.total, cube=stream.kind.sign * sums.cube)
+        # That the reference is known with an error adds to the variance as rows of the batch do.
+        directed = directed._replace(
+            variance=directed.variance + (stream.error * sums.size) ** 2 / stream.effect
+        )
+        # Events are counted one by one; other residuals are not.
+        step = 1.0 if stream.kind.rows == "bias" and self.contract.task.classes else 0.0
+        return deviation.score(
+            directed, stream.bound, stream.effect, stream.shock, lasting=lasting, step=step
+        )
 
-def evidence(state: sequential.State) -> float:
-    """The natural log of the detector's wealth; the alarm is raised when this reaches the threshold."""
-    return float(np.logaddexp.reduce(state.wealth)) - math.log(len(state.wealth)) if state.wealth else 0.0
+    def _alarms(self) -> list[bool]:
+        """Which streams are in alarm; of two directions only the one with more evidence."""
+        rate = self.watched.rate
+        evidence = [wealth.log_e for wealth in self.wealth]
+        shares = [stream.alpha / rate for stream in self.watched.streams]
+        found = sequential.alarms(evidence, shares, rate) if evidence else []
+        best: dict[tuple[str, str | None], int] = {}
+        for place, stream in enumerate(self.watched.streams):
+            if found[place]:
+                key = stream.kind.rows, stream.slice
+                if key not in best or evidence[place] > evidence[best[key]]:
+                    best[key] = place
+        return [place in best.values() for place in range(len(found))]
+
+    def _state(self, place: int, sums: Sums | None, *, alarm: bool) -> StreamState:
+        stream, wealth = self.watched.streams[place], self.wealth[place]
+        since = self.ends[place][sequential.began(wealth.scores)] if alarm else None
+        whole = Sums()
+        for each in self.seen[place][sequential.began(wealth.scores) :] if alarm else ():
+            whole = whole.plus(each)
+        show = Shown(self.contract.target, self.watched.scale)
+        single = stream.bound + sequential.limit(stream.alpha) * (
+            deviation.spread(sums, stream.effect, stream.shock) if sums else math.nan
+        )
+        return StreamState(
+            stream=stream.kind.name,
+            slice=stream.slice,
+            reference=show.value(stream.kind, stream.reference),
+            bound=show.value(stream.kind, stream.bound),
+            limit=None if sums is None else show.value(stream.kind, single),
+            value=None if sums is None else show.value(stream.kind, stream.kind.sign * sums.deviation),
+            log_e=wealth.log_e,
+            threshold=math.log(1 / stream.alpha),
+            alarm=alarm,
+            since=since,
+            says=show.sentence(stream.kind, stream.slice, whole) if alarm else "",
+        )
 
 
 def figures(batch: pd.DataFrame, contract: Contract) -> dict[str, float]:

@@ -1,0 +1,228 @@
+"""How far a sum is off what was expected, in standard deviations, where days are alike and months differ.
+
+A *deviation* is a sum of rows' residuals over a sum of sizes: events above those expected, over the events
+expected. If the model is right and rows are independent, its variance and its skewness are known from the
+scores. Ordinary life adds two things, and both are measured on a reference:
+
+- Rows of a day share their weather. The variance of a batch is then larger than that of its rows by a factor,
+  the *design effect* (:func:`design_effect`).
+- Whole periods have shocks of their own: a cold month, a campaign. They add a variance that no number of rows
+  makes smaller (:func:`shocks`).
+
+:func:`score` puts a batch's deviation beside a bound, and returns it on the scale of a standard normal.
+
+References
+----------
+Kish 1965, Survey Sampling, ch. 8 (the design effect). Newey & West 1987, A simple, positive semi-definite,
+heteroskedasticity and autocorrelation consistent covariance matrix, Econometrica 55 (days that remember).
+Paule & Mandel 1982, Consensus values and weighting factors, J. Res. Natl. Bur. Stand. 87 (the variance
+between periods). Satterthwaite 1946, An approximate distribution of estimates of variance components,
+Biometrics 2.
+
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize, special, stats
+
+from perenne.stats.metrics import Array
+
+FEWEST_PERIODS = 3  # that show shocks of whole periods
+LONG = 16  # periods that show how long shocks last
+MEMORY = 0.5  # of shocks from one period to the next, where fewer periods do not show it
+MOST_SKEWED = 4.0
+FARTHEST = 35.0  # standard deviations; beyond it a double holds no probability
+
+
+class Sums(NamedTuple):
+    """Rows of a batch, added up; those of several batches add up likewise.
+
+    ``total`` residuals over ``size``: the deviation. ``variance`` and ``cube``: the second and third central
+    moment of the total if the model is right and rows are independent. ``events``: how many of the rarer
+    outcome are expected; fewer than some ten tell nothing.
+    """
+
+    total: float = 0.0
+    size: float = 0.0
+    variance: float = 0.0
+    cube: float = 0.0
+    events: float = 0.0
+
+    def plus(self, other: Self) -> Self:
+        """The sums of both."""
+        return type(self)(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def deviation(self) -> float:
+        """The total over the size; NaN without rows."""
+        return self.total / self.size if self.size else math.nan
+
+
+class Shocks(NamedTuple):
+    """What whole periods add: a variance of the deviation, known with so many degrees of freedom.
+
+    ``memory`` is the correlation of one period's shock with the next one's, ``skewness`` that of the shocks.
+    """
+
+    variance: float = 0.0
+    freedom: float = math.inf
+    memory: float = 0.0
+    skewness: float = 0.0
+
+
+def design_effect(
+    residuals: Array, variances: Array, blocks: npt.NDArray[np.intp], *, lags: int = 0
+) -> float:
+    """Return by how much the variance of a sum is larger than that of independent rows; at least 1.
+
+    Parameters
+    ----------
+    residuals, variances
+        Of each row, its variance if rows are independent; both of shape (rows,).
+    blocks
+        The number of each row's block, shape (rows,); consecutive numbers for days that follow each other.
+    lags
+        How many days a day remembers; 0: blocks are independent.
+
+    Examples
+    --------
+    >>> design_effect(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]))
+    2.0
+
+    """
+    expected = float(variances.sum())
+    if not expected:
+        return 1.0
+    sums = np.bincount(blocks, residuals)
+    found = float(np.sum(sums**2))
+    for lag in range(1, min(lags, len(sums) - 1) + 1):
+        found += 2 * (1 - lag / (lags + 1)) * float(np.sum(sums[lag:] * sums[:-lag]))
+    return max(1.0, found / expected)
+
+
+def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
+    """Return what whole periods add to the variance of a deviation, from those of the reference.
+
+    It is the variance for which the deviations of the periods spread as far as they do (Paule & Mandel 1982).
+    How well a few periods show it is said by the degrees of freedom.
+
+    Parameters
+    ----------
+    periods
+        The sums of each period of the reference, oldest first. Fewer than `FEWEST_PERIODS` show no shocks.
+    effect
+        The design effect within a period.
+
+    """
+    known = [each for each in periods if each.size and each.variance]
+    count = len(known)
+    if count < FEWEST_PERIODS:
+        return Shocks()
+    value = np.array([each.deviation for each in known])
+    noise = np.array([effect * each.variance / each.size**2 for each in known])
+    enough = count - 1.0
+
+    def spread(variance: float) -> float:
+        weights = 1 / (noise + variance)
+        mean = float(np.sum(weights * value) / np.sum(weights))
+        return float(np.sum(weights * (value - mean) ** 2)) - enough
+
+    if spread(0.0) <= 0:
+        return Shocks()
+    most = float(np.var(value)) * count / enough + 1e-300
+    variance = float(optimize.brentq(spread, 0.0, most)) if spread(most) < 0 else most
+    off = value - value.mean()
+    whole = float(np.sum(off**2))
+    memory, skewness = MEMORY, 0.0
+    if count >= LONG and whole:
+        share = variance / (variance + float(noise.mean()))
+        seen = float(np.sum(off[1:] * off[:-1])) / whole
+        memory = min(max(seen / share + 2 / count, 0.0), 0.9)
+        skewness = float(np.clip(stats.skew(off, bias=False), -MOST_SKEWED, MOST_SKEWED))
+    return Shocks(variance, count - 1.0, memory, skewness)
+
+
+def spread(sums: Sums, effect: float, shock: Shocks, *, lasting: bool = False) -> float:
+    """Return the standard deviation of a batch's deviation.
+
+    Parameters
+    ----------
+    sums
+        The batch.
+    effect, shock
+        The design effect within a period, and the shocks of whole ones.
+    lasting
+        Of a deviation that is to be added up over periods: shocks that last add up faster.
+
+    """
+    longer = (1 + shock.memory) / (1 - shock.memory) if lasting else 1.0
+    return math.sqrt(effect * sums.variance / sums.size**2 + longer * shock.variance)
+
+
+def score(
+    sums: Sums, bound: float, effect: float, shock: Shocks, *, lasting: bool = False, step: float = 0.0
+) -> float:
+    """Return by how much a batch's deviation is above a bound, as a quantile of the standard normal.
+
+    Parameters
+    ----------
+    sums
+        The batch.
+    bound
+        The largest deviation that is still right.
+    effect, shock, lasting
+        As for :func:`spread`.
+    step
+        By how much the total moves from one value to the next, where it counts something.
+
+    Returns
+    -------
+    float
+        Standard normal or smaller if the true deviation is at most the bound; within +-`FARTHEST`.
+
+    """
+    sd = spread(sums, effect, shock, lasting=lasting)
+    if not sd:
+        return 0.0
+    above = (sums.deviation - bound - step / 2 / sums.size) / sd
+    within = effect * sums.variance / sums.size**2
+    cube = effect**1.5 * sums.cube / sums.size**3 + shock.skewness * shock.variance**1.5
+    skewness = min(max(cube / (within + shock.variance) ** 1.5, -MOST_SKEWED), MOST_SKEWED)
+    normal = normal_score(above, skewness)
+    if not shock.variance or math.isinf(shock.freedom):
+        return normal
+    # The variance of rows is known, that of shocks is not: Satterthwaite.
+    freedom = shock.freedom * ((within + shock.variance) / shock.variance) ** 2
+    return _quantile(float(stats.t.logsf(normal, freedom)))
+
+
+def normal_score(above: float, skewness: float) -> float:
+    """Return the quantile of the standard normal that a skewed sum's standard score stands for (Pearson III).
+
+    >>> round(normal_score(3.0, 0.0), 3), round(normal_score(3.0, 0.5), 2)
+    (3.0, 2.55)
+    """
+    if abs(skewness) < 1e-6:
+        return max(-FARTHEST, min(above, FARTHEST))
+    return _quantile(float(stats.pearson3.logsf(above, skewness)))
+
+
+def _quantile(log_chance: float) -> float:
+    """The value that a standard normal exceeds with a chance of which this is the log."""
+    if log_chance == -math.inf:
+        return FARTHEST
+    return max(-FARTHEST, min(-float(special.ndtri_exp(log_chance)), FARTHEST))
+
+
+def days(moments: pd.Series) -> npt.NDArray[np.intp]:
+    """The number of each row's day, from 0 for the first."""
+    ordinal = moments.to_numpy().astype("datetime64[D]").astype(np.int64)
+    numbered: npt.NDArray[np.intp] = ordinal - ordinal.min() if len(ordinal) else ordinal
+    return numbered

@@ -1,0 +1,79 @@
+"""Deviations as people read them: observed / expected, standard deviations, shares; and in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perenne.stats.deviation import Sums
+from perenne.watch.error_scale import ErrorScale
+from perenne.watch.streams import StreamKind
+
+RATIOS = np.geomspace(0.1, 10, 81)  # of errors to those on validation
+
+
+class Shown:
+    """How the deviations of a model are shown; `scale` is that of a regression's errors."""
+
+    def __init__(self, target: str, scale: ErrorScale | None) -> None:
+        self.target, self.scale = target, scale
+
+    def value(self, kind: StreamKind, directed: float) -> float:
+        """A deviation in the stream's own direction, as the statistic that is shown.
+
+        Returns
+        -------
+        Of a classifier observed / expected, the rise of the loss as a share of the dummy's, or the fall of
+        the AUC. Of a regression the bias in standard deviations, the ratio of errors to those on validation,
+        or the share of rows in the tails.
+
+        """
+        if self.scale is None:
+            return 1 + kind.sign * directed if kind.rows == "bias" else directed
+        match kind.rows:
+            case "bias":
+                return kind.sign * directed
+            case "tails":
+                return self.scale.beyond(1.0) + directed
+            case _:
+                places = np.array([self.scale.grown(float(ratio)) for ratio in RATIOS])
+                return float(np.interp(0.5 + directed, np.maximum.accumulate(places), RATIOS))
+
+    def sentence(self, kind: StreamKind, slice_: str | None, sums: Sums) -> str:
+        """What is wrong and by how much, over the batches that a change has lasted.
+
+        Parameters
+        ----------
+        kind, slice_
+            The stream, and the slice it is about; None: all rows.
+        sums
+            Of these batches.
+
+        """
+        scale = self.scale
+        said = self._classifier(kind, sums) if scale is None else self._regression(kind, sums, scale)
+        return f"{slice_}: {said}" if slice_ else said
+
+    def _classifier(self, kind: StreamKind, sums: Sums) -> str:
+        found = sums.deviation
+        match kind.rows:
+            case "bias":
+                many = "more" if kind.sign > 0 else "fewer"
+                observed = sums.size + sums.total
+                return f"{many} events than predicted: {observed:,.0f} where {sums.size:,.0f} were expected"
+            case "ranking":
+                return f"the AUC is {found:.2g} lower than the scores promise"
+            case _:
+                return f"the loss is {100 * found:.2g} % of a dummy's above what the scores promise"
+
+    def _regression(self, kind: StreamKind, sums: Sums, scale: ErrorScale) -> str:
+        found = self.value(kind, kind.sign * sums.deviation)
+        match kind.rows:
+            case "bias":
+                way = "higher" if kind.sign > 0 else "lower"
+                size = abs(sums.deviation)
+                return f"{self.target} is {size * scale.unit:.3g} {way} than predicted ({size:.2g} sd)"
+            case "tails":
+                few = self.value(kind, 0.0)
+                return f"{100 * found:.2g} % of the rows have errors as {100 * few:.2g} % had on validation"
+            case _:
+                return f"errors are {found:.3g} times as large as on validation"

@@ -1,0 +1,107 @@
+"""Deviations: rows of a day, shocks of whole periods, and few events, on one scale."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from perenne.stats.deviation import FARTHEST, Shocks, Sums, design_effect, normal_score, score, shocks
+
+ALONE = Shocks()
+
+
+def drawn(rng: np.random.Generator, shock: float, *, rows: int = 2000, rate: float = 0.2) -> Sums:
+    """A period's events and what was expected of them."""
+    true = rate * math.exp(rng.normal(0, shock)) if shock else rate
+    variance = rows * rate * (1 - rate)
+    return Sums(
+        rng.binomial(rows, min(true, 1)) - rows * rate,
+        rows * rate,
+        variance,
+        variance * (1 - 2 * rate),
+        rows * rate,
+    )
+
+
+def test_sums_add_up() -> None:
+    """Two halves of a batch are the batch."""
+    one, other = Sums(1.0, 10.0, 4.0, 2.0, 10.0), Sums(-3.0, 30.0, 9.0, 1.0, 30.0)
+    assert one.plus(other) == Sums(-2.0, 40.0, 13.0, 3.0, 40.0)
+    assert one.plus(other).deviation == -0.05
+    assert math.isnan(Sums().deviation)
+
+
+@pytest.mark.parametrize("remembered", [0.0, 0.6])
+def test_days_that_share_something(remembered: float) -> None:
+    """The variance of a sum over many days is that of independent rows times the design effect."""
+    rng = np.random.default_rng(1)
+    days, rows, shared = 2000, 20, 0.3
+    shock = np.zeros(days)
+    for day in range(1, days):
+        shock[day] = remembered * shock[day - 1] + rng.normal(0, shared * math.sqrt(1 - remembered**2))
+    residuals = rng.normal(size=(days, rows)) + shock[:, None]
+    lasting = (1 + remembered) / (1 - remembered)
+    true = (1 + rows * shared**2 * lasting) / (1 + shared**2)
+    found = design_effect(
+        residuals.ravel(), np.full(days * rows, 1 + shared**2), np.repeat(np.arange(days), rows), lags=20
+    )
+    assert found == pytest.approx(true, rel=0.2)
+
+
+def test_independent_rows_have_no_effect() -> None:
+    """It is never below 1: that days balance each other is luck."""
+    rng = np.random.default_rng(2)
+    found = [
+        design_effect(rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30)) for _ in range(50)
+    ]
+    assert min(found) == 1.0
+    assert np.mean(found) < 1.2
+
+
+def test_shocks_of_periods_are_measured() -> None:
+    """Where months differ by .08 for no reason, a dozen of them show it; else nothing."""
+    rng = np.random.default_rng(3)
+    found = [shocks([drawn(rng, 0.08, rows=10_000) for _ in range(12)], 1.0).variance for _ in range(100)]
+    assert math.sqrt(np.mean(found)) == pytest.approx(0.08, rel=0.15)
+    none = [shocks([drawn(rng, 0.0) for _ in range(12)], 1.0).variance for _ in range(100)]
+    assert math.sqrt(np.median(none)) < 0.02
+    assert shocks([drawn(rng, 0.08) for _ in range(2)], 1.0) == Shocks()
+
+
+@pytest.mark.parametrize(("shock", "periods"), [(0.0, 12), (0.05, 12), (0.1, 12), (0.1, 8)])
+def test_score_is_standard_normal(shock: float, periods: int) -> None:
+    """A right model's batch exceeds the quantile of .01 in a hundredth of the cases, shocks or not."""
+    rng = np.random.default_rng([4, periods, int(100 * shock)])
+    tries, beyond = 1500, 0
+    for _ in range(tries):
+        reference = [drawn(rng, shock) for _ in range(periods)]
+        beyond += score(drawn(rng, shock), 0.0, 1.0, shocks(reference, 1.0)) > -stats.norm.ppf(0.01)
+    # With shocks their number is estimated: up to twice the nominal share is what so few periods allow.
+    assert stats.binomtest(beyond, tries, 0.02 if shock else 0.013, alternative="greater").pvalue > 0.01
+
+
+@pytest.mark.parametrize("expected", [10, 30, 1000])
+def test_few_events_are_skewed(expected: int) -> None:
+    """The score of a Poisson count is the normal quantile of its chance, far out in the tail as well."""
+    for sd in (2, 3, 4):
+        count = math.ceil(expected + sd * math.sqrt(expected))
+        sums = Sums(count - expected, expected, expected, expected, expected)
+        exact = stats.norm.isf(stats.poisson.sf(count - 1, expected))
+        assert score(sums, 0.0, 1.0, ALONE, step=1.0) == pytest.approx(exact, abs=0.12)
+
+
+def test_farther_than_a_double_can_tell() -> None:
+    """However far off, the score is a number."""
+    assert normal_score(1e9, 0.5) == FARTHEST
+    assert normal_score(-1e9, 0.5) == -FARTHEST
+    assert score(Sums(1e9, 1.0, 1.0, 0.0, 10.0), 0.0, 1.0, Shocks(1.0, 5.0)) > 5
+
+
+def test_bound_is_what_is_still_right() -> None:
+    """A deviation at the bound scores 0, and less below it."""
+    sums = Sums(5.0, 100.0, 80.0, 0.0, 100.0)
+    assert score(sums, 0.05, 1.0, ALONE) == 0.0
+    assert score(sums, 0.10, 1.0, ALONE) < 0 < score(sums, 0.0, 1.0, ALONE)
