@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from perenne.stats.multiplicity import flagged, persistent
+from perenne.stats.multiplicity import Looks, flagged
 from perenne.stats.tally import cut, tally
 from perenne.stats.two_sample import Test, compare
 
@@ -65,6 +65,13 @@ def everything(reference: pd.DataFrame, batches: list[pd.DataFrame]) -> list[Tes
     return found
 
 
+def twice_in_a_row(first: Tests, second: Tests) -> dict[tuple[str, str], float]:
+    """Return the looks in the second of two batches that are as large as their reference."""
+    looks = Looks[tuple[str, str]]()
+    looks.update(first, shared=0.5)
+    return looks.update(second, shared=0.5)
+
+
 def looks(before: Draw, after: Draw, rows: int, repeats: int) -> tuple[int, int]:
     """Return in how many runs the first batch alone is flagged, and how many looks persist."""
     once = twice = 0
@@ -72,7 +79,7 @@ def looks(before: Draw, after: Draw, rows: int, repeats: int) -> tuple[int, int]
         rng = np.random.default_rng([rows, seed])
         first, second = everything(before(rng, rows), [after(rng, rows), after(rng, rows)])
         once += bool(flagged(first))
-        twice += bool(persistent(first, second))
+        twice += bool(twice_in_a_row(first, second))
     return once, twice
 
 
@@ -83,7 +90,7 @@ def finds(rows: int, repeats: int) -> tuple[int, int]:
         rng = np.random.default_rng([rows, seed])
         first, second = everything(normal(rng, rows), [moved(rng, rows), moved(rng, rows)])
         once += ("x0", "distribution") in flagged(first)
-        twice += ("x0", "distribution") in persistent(first, second)
+        twice += ("x0", "distribution") in twice_in_a_row(first, second)
     return once, twice
 
 

@@ -9,14 +9,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
+from perenne.documents.drift import CovariateTest, DriftAdvice, DriftBatch, DriftReport, ReferenceSpan
 from perenne.pages import engine, evidently
-from perenne.pages.engine import Answer, Comparison, Flag
+from perenne.pages.engine import Answer, Comparison, Shown, ShownVerdict
 from tests import tiny
 
 CONTRACT = """\
@@ -40,7 +42,6 @@ columns:
   won: {type: integer, role: target, values: [0, 1], missing: true}
 """
 TOP = "<p>our verdict</p>"
-ALARMS = {"moved": False, "steady": True, "adult": False, "unheard_of": True}
 ROWS = 600
 MARKUP = "</script><b>red"
 
@@ -79,16 +80,67 @@ REFERENCE = frame(2_000, seed=0)
 CURRENT = frame(1_500, seed=1, shift=1.0).assign(gone=np.nan)
 
 
+def covariate(feature: str, test: str, effect: float | None, *, alarm: bool = False) -> CovariateTest:
+    """Return one of our tests."""
+    return CovariateTest(
+        feature=feature, importance=None, test=test, effect=effect, p=0.5, q=0.5, alarm=alarm
+    )
+
+
+def batch(period: str, level: Any, *tests: CovariateTest, reasons: tuple[str, ...] = ()) -> DriftBatch:
+    """Return a batch of our report."""
+    return DriftBatch(
+        period=period,
+        matured=0,
+        level=level,
+        reasons=reasons,
+        concept=(),
+        rows=9,
+        covariates=tests,
+        predictions={},
+        volume={},
+    )
+
+
+def report(*batches: DriftBatch, level: Any = "none", reasons: tuple[str, ...] = ("calm",)) -> DriftReport:
+    """Return our report."""
+    return DriftReport(
+        advice=DriftAdvice(level=level, reasons=reasons),
+        reference=ReferenceSpan(first="2021-01", last="2021-02", rows=9),
+        batches=batches,
+        cumulative=(),
+    )
+
+
+# The opposite of what Evidently itself would say of the frames above.
+OURS = report(
+    batch(
+        "2021-03",
+        "retrain",
+        covariate("moved", "distribution", 0.0123),
+        covariate("steady", "distribution", 0.01),
+        covariate("steady", "missing", 0.31, alarm=True),
+        covariate("colour", "distribution", 0.02),
+        covariate("prediction", "distribution", None),
+        covariate("rows", "volume", 0.5, alarm=True),
+        reasons=("the loss has risen, since 2021-03",),
+    ),
+    level="retrain",
+    reasons=("the loss has risen, since 2021-03",),
+)
+
+
 def made() -> str:
     """Return the page of the frames above."""
-    return evidently.page(REFERENCE, CURRENT, contract(), TOP, ALARMS, rows=ROWS, seed=0)
+    return evidently.page(REFERENCE, CURRENT, contract(), TOP, OURS, rows=ROWS, seed=0)
 
 
 def comparison(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Comparison:
-    """Return what Evidently is asked about drift."""
+    """Return what Evidently is asked about drift, with a test of ours for every column."""
     found, _ = evidently.columns(reference.head(ROWS), current.head(ROWS), contract())
     assert found
-    return found
+    tests = {str(name): Shown(alarm=False, test="distribution", effect=0.1) for name in found.current}
+    return found._replace(tests=tests)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +150,7 @@ def page() -> str:
 
 
 def test_verdict_stands_on_top(page: str) -> None:
-    """First ours, then where the two differ, then Evidently's."""
+    """First ours, then whose figures are whose, then Evidently's."""
     places = [page.index(text) for text in (TOP, "seen by Evidently", '<div id="root_drift">')]
     assert places == sorted(places)
     assert page.startswith("<!DOCTYPE html>")
@@ -143,16 +195,44 @@ def test_what_evidently_cannot_show_is_named_with_the_reason(page: str) -> None:
     assert "<li>name: 1,200 values, more than a page can show</li>" in page
 
 
-def test_differences_are_said_with_a_word_of_why(page: str) -> None:
-    """A column where both agree is not in the table; one that only we or only Evidently flag is."""
-    body = page.partition("Where Evidently says otherwise</caption>")[2].partition("</table>")[0]
-    assert re.findall(r'<th scope="row">(\w+)</th><td>([^<]*)</td><td>([^<]*)</td>', body) == [
-        ("moved", "no alarm", "drift"),
-        ("steady", "alarm", "no drift"),
-    ]
-    assert evidently.WHY_LOUD in body
-    assert evidently.WHY_SILENT in body
-    assert "K-S p_value" in body
+def test_evidently_shows_our_verdict(page: str) -> None:
+    """Columns, their scores and the whole: what our tests say, whatever Evidently's own would."""
+    rows = re.findall(r'"column_name":"(\w+)","column_type":"\w+","stattest_name":"([^"]*)"', page)
+    shown = re.findall(
+        r'"column_name":"(\w+)".{0,200}?"stattest_name":"([^"]*)".*?"data_drift":"([^"]*)","drift_score":([-0-9.e]+)',
+        page,
+    )
+    assert sorted(shown) == [
+        ("colour", "Perenne: distribution", "Not Detected", "0.02"),
+        ("moved", "Perenne: distribution", "Not Detected", "0.0123"),
+        ("steady", "Perenne: missing", "Detected", "0.31"),
+    ], rows
+    assert "Dataset Drift is detected" in page
+    assert "NOT detected" not in page
+    assert "Perenne: retrain: the loss has risen, since 2021-03" in page
+    assert "1 out of 3" in page
+
+
+@pytest.mark.parametrize(("level", "drift"), [("none", False), ("look", True), ("retrain", True)])
+def test_dataset_drift_is_our_advice(level: str, *, drift: bool) -> None:
+    """There is some if the advice is to look or to retrain, whatever the share of columns."""
+    found = evidently.overall(report(level=level, reasons=("one", "two")))
+    assert found == ShownVerdict(drift, f"Perenne: {level}: one; two")
+
+
+def test_columns_are_those_of_the_batch_that_the_advice_is_about() -> None:
+    """An alarm on labels stays: its batch's columns are shown below it, not those of a calm one later."""
+    early = batch("1", "retrain", covariate("a", "distribution", 0.3, alarm=True), reasons=("wrong",))
+    late = batch("2", "none", covariate("a", "distribution", 0.1))
+    assert evidently.shown(report(early, late, level="retrain", reasons=("wrong",)))["a"].alarm
+    assert not evidently.shown(report(early, late))["a"].alarm
+    assert evidently.shown(report()) == {}
+
+
+def test_column_without_a_test_of_ours_is_not_judged() -> None:
+    """A slice that is no feature has pictures and no badge."""
+    assert "adult" not in evidently.shown(OURS)
+    assert "prediction" not in evidently.shown(OURS)
 
 
 def test_data_cannot_end_the_script_that_holds_them(page: str) -> None:
@@ -225,8 +305,8 @@ def test_column_that_breaks_evidently_costs_only_itself(hard: dict[str, Answer])
     """Its bins overflow on 1e300: it is named with Evidently's error, and the others are shown."""
     [failed] = hard["huge"].failed
     assert failed.startswith("huge: Evidently failed: ValueError: Too many bins")
-    assert {"moved", "steady", "colour", "adult", "level", "prediction"} <= hard["huge"].flags.keys()
-    assert "huge" not in hard["huge"].flags
+    shown = set(re.findall(r'"column_name":"(\w+)"', hard["huge"].html))
+    assert shown == {"moved", "steady", "colour", "adult", "level", "prediction"}
 
 
 def test_frames_are_compared_in_the_types_of_the_contract() -> None:
@@ -309,7 +389,7 @@ def test_boolean_labels_are_counted_as_integers() -> None:
 @pytest.mark.parametrize("batch", [CURRENT.head(0), CURRENT.where(CURRENT.isna())])
 def test_page_stands_without_anything_to_show(batch: pd.DataFrame) -> None:
     """An empty batch: our verdict, and every column with its reason."""
-    html = evidently.page(REFERENCE, batch, contract(), TOP, {}, rows=ROWS, seed=0)
+    html = evidently.page(REFERENCE, batch, contract(), TOP, OURS, rows=ROWS, seed=0)
     assert TOP in html
     assert "<title>Drift</title>" in html
     assert html.count("no value in the batch") == len(contract().features) + 2
@@ -325,7 +405,7 @@ def test_page_stands_when_evidently_dies(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_page_of_an_unknown_form_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version may hand its figures over in another way; the process that meets it ends, as above."""
-    monkeypatch.setattr(engine, "run", lambda _: ("<html>new</html>", {}))
+    monkeypatch.setattr(engine, "run", lambda _: "<html>new</html>")
     with pytest.raises(ValueError, match="unpack"):
         engine.answered([comparison(CURRENT)])
 
@@ -341,36 +421,17 @@ def test_page_stands_when_evidently_does_not_end(monkeypatch: pytest.MonkeyPatch
 def test_comparison_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is told in one line, whatever it holds."""
 
-    def run(asked: Comparison) -> tuple[str, dict[str, Flag]]:
+    def run(asked: Comparison) -> str:
         if asked.name == "classification":
             raise KeyError("no\nclass <b>")
-        return fake("a", "{}", "{}"), {}
+        return fake("a", "{}", "{}")
 
     monkeypatch.setattr(engine, "run", run)
     drift = comparison(CURRENT)
     answer = engine.answered([drift._replace(name="classification"), drift])
     assert answer.html.endswith("</script>drift")
     assert answer.failed == [r"classification: Evidently failed: KeyError: 'no\nclass <b>'"]
-    assert "&lt;b&gt;" in evidently.beside({}, {}, answer.failed, ROWS)
-
-
-@pytest.mark.parametrize(
-    ("method", "value", "drift"),
-    [
-        ("K-S p_value", 0.01, True),
-        ("K-S p_value", 0.3, False),
-        ("Wasserstein distance (normed)", 0.3, True),
-        ("Wasserstein distance (normed)", 0.01, False),
-        ("Jensen-Shannon distance", 0.1, True),
-        ("Jensen-Shannon distance", float("nan"), False),
-    ],
-)
-def test_flags_are_read_as_evidently_means_them(method: str, value: float, *, drift: bool) -> None:
-    """A small p value is drift, a small distance is none."""
-    config = {"type": "evidently:metric_v2:ValueDrift", "column": "a", "method": method, "threshold": 0.1}
-    other = {"config": {"type": "evidently:metric_v2:RowCount"}, "value": 9}
-    [(name, flag)] = engine.flagged([other, {"config": config, "value": value}]).items()
-    assert (name, flag.drift, flag.method, flag.threshold) == ("a", drift, method, 0.1)
+    assert "&lt;b&gt;" in evidently.beside(answer.failed, ROWS)
 
 
 def fake(name: str, widgets: str, graphs: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perenne.stats.counts import volume
+from perenne.stats.counts import scatter, volume
 
 
 @pytest.mark.parametrize("batches", [8, 20])
@@ -87,3 +87,21 @@ def test_counts_are_counts(count: int, reference: list[float], exposure: float, 
     """What is not a count, or comes from nothing, is refused."""
     with pytest.raises(ValueError, match=message):
         volume(count, reference, exposure=exposure)
+
+
+def test_scatter_of_all_batches_is_their_dispersion() -> None:
+    """Each against the others, on average: Pearson's chi-squared over its degrees of freedom."""
+    counts = [1_200, 640, 905, 1_010, 760, 885]
+    each = [
+        scatter(one, counts[:k] + counts[k + 1 :], exposure=1, exposures=[1] * 5)
+        for k, one in enumerate(counts)
+    ]
+    assert np.mean(each) == pytest.approx(volume(700, counts).dispersion)
+
+
+def test_spread_that_others_tell() -> None:
+    """Two Januaries alone do not tell how far Januaries lie apart; all months do, and one is then enough."""
+    assert volume(1_200, [1_000], exposures=[1]).law == "unknown"
+    calm, wild = (volume(1_200, [1_000, 1_010], spread=(d, 22)) for d in (1.0, 50.0))
+    assert (calm.law, wild.law, wild.degrees) == ("Poisson", "overdispersed", 22)
+    assert calm.p_value < 1e-4 < 0.3 < wild.p_value

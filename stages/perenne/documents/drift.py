@@ -95,7 +95,11 @@ class DriftBatch(DriftWindow):
 
 
 class DriftReport(Document):
-    """All batches after `as_of`, the advice they lead to, and the tests of all their rows together."""
+    """All batches after `as_of`, the advice they lead to, and the tests of all their rows together.
+
+    `calendar` names the columns that move with the calendar, if the reference is too short to compare
+    seasons.
+    """
 
     SCHEMA = 2
 
@@ -103,3 +107,4 @@ class DriftReport(Document):
     reference: ReferenceSpan
     batches: tuple[DriftBatch, ...]
     cumulative: tuple[CovariateTest, ...]
+    calendar: str = ""

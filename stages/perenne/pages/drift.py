@@ -87,6 +87,7 @@ def render(report: DriftReport) -> str:
         f'<p class="advice {advice.level}">{ADVICE[advice.level]}</p>',
         listed(advice.reasons, "ol"),
         compared(report.reference, batches),
+        f'<p class="note">{shown(report.calendar)}.</p>' if report.calendar else "",
         table("Batches, oldest first", [batch.model_dump() for batch in batches], BATCHES),
         *(details(batch, is_open=batch is batches[-1]) for batch in reversed(batches)),
     ]

@@ -12,6 +12,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
@@ -34,13 +35,19 @@ DATA = re.compile(r"^ *var ((?:additional_graphs_)?metric_[0-9a-f]{32}) = (.*);$
 NAME = re.compile(r"metric_[0-9a-f]{32}")
 
 
-class Flag(NamedTuple):
-    """Evidently's result for one column."""
+class Shown(NamedTuple):
+    """Our result for one column, which Evidently shows as if it had tested it."""
+
+    alarm: bool
+    test: str
+    effect: float
+
+
+class ShownVerdict(NamedTuple):
+    """Our result for all the data, which Evidently shows as its dataset drift."""
 
     drift: bool
-    method: str
-    value: float
-    threshold: float
+    reason: str
 
 
 class Comparison(NamedTuple):
@@ -51,13 +58,14 @@ class Comparison(NamedTuple):
     current: pd.DataFrame
     columns: dict[str, list[str]]  # by its kinds
     target: str = ""
+    tests: Mapping[str, Shown] = {}  # ours, by column; of drift only
+    verdict: ShownVerdict = ShownVerdict(drift=False, reason="")
 
 
 class Answer(NamedTuple):
-    """Evidently's results for the comparisons: its page, its flags by column, and one line per failure."""
+    """Evidently's page of the comparisons, and one line per failure."""
 
     html: str
-    flags: dict[str, Flag]
     failed: list[str]
 
 
@@ -71,7 +79,7 @@ def asked(comparisons: list[Comparison]) -> Answer:
 
     """
     if not comparisons:
-        return Answer("", {}, [])
+        return Answer("", [])
     try:
         done = subprocess.run(  # noqa: S603 -- this interpreter, this module
             [sys.executable, "-m", __name__],
@@ -82,12 +90,11 @@ def asked(comparisons: list[Comparison]) -> Answer:
             check=True,
         )
     except subprocess.TimeoutExpired:
-        return Answer("", {}, [f"Evidently failed: no answer in {SECONDS} seconds"])
+        return Answer("", [f"Evidently failed: no answer in {SECONDS} seconds"])
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Answer("", {}, [f"Evidently failed: exit status {error.returncode}, {last or 'no message'}"])
-    html, flags, failed = json.loads(done.stdout)
-    return Answer(html, {name: Flag(*flag) for name, flag in flags.items()}, failed)
+        return Answer("", [f"Evidently failed: exit status {error.returncode}, {last or 'no message'}"])
+    return Answer(*json.loads(done.stdout))
 
 
 def in_a_line(error: Exception) -> str:
@@ -106,26 +113,24 @@ def main() -> None:
 def answered(comparisons: list[Comparison]) -> Answer:
     """Run each comparison by itself, so that one that fails does not affect the others."""
     pages: list[str] = []
-    flags: dict[str, Flag] = {}
     failed: list[str] = []
     for comparison in comparisons:
         try:
-            html, its_flags, its_failed = drawn(comparison)
+            html, its_failed = drawn(comparison)
         except Exception as error:  # noqa: BLE001 -- whatever it was, the rest of the page is shown
             failed.append(f"{comparison.name}: Evidently failed: {in_a_line(error)}")
             continue
         pages.append(html)
-        flags |= its_flags
         failed += its_failed
-    return Answer(joined(pages) if pages else "", flags, failed)
+    return Answer(joined(pages) if pages else "", failed)
 
 
-def drawn(comparison: Comparison) -> tuple[str, dict[str, Flag], list[str]]:
+def drawn(comparison: Comparison) -> tuple[str, list[str]]:
     """Evidently's page of a comparison; if that fails, the page without the columns that fail by themselves.
 
     Returns
     -------
-    The page, the flags by column, and why each column that was left out fails.
+    The page, and why each column that was left out fails.
 
     Raises
     ------
@@ -134,14 +139,14 @@ def drawn(comparison: Comparison) -> tuple[str, dict[str, Flag], list[str]]:
 
     """
     try:
-        return *run(comparison), []
+        return run(comparison), []
     except Exception:
         why = {name: alone(comparison, name) for names in comparison.columns.values() for name in names}
         kept = {kind: [name for name in names if not why[name]] for kind, names in comparison.columns.items()}
         if comparison.name != "drift" or kept == comparison.columns or not any(kept.values()):
             raise
     failed = [f"{name}: Evidently failed: {reason}" for name, reason in why.items() if reason]
-    return *run(comparison._replace(columns=kept)), failed
+    return run(comparison._replace(columns=kept)), failed
 
 
 def alone(comparison: Comparison, name: str) -> str:
@@ -157,8 +162,8 @@ def alone(comparison: Comparison, name: str) -> str:
     return ""
 
 
-def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
-    """Run Evidently: its page, and its flag on each column."""
+def run(comparison: Comparison) -> str:
+    """Run Evidently: its page, with our tests in the place of its own."""
     # Imported here, because that takes seconds. Evidently publishes no types.
     from evidently import (
         BinaryClassification,
@@ -169,11 +174,8 @@ def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
         presets,
     )
 
-    tested = any(
-        comparison.columns[kind] for kind in ("numerical", "categorical")
-    )  # Evidently has none for dates
     shown = {
-        "drift": [*[presets.DataDriftPreset()] * tested, presets.DataSummaryPreset()],
+        "drift": [*drift(comparison), presets.DataSummaryPreset()],
         "classification": [presets.ClassificationPreset()],
         "regression": [presets.RegressionPreset()],
     }[comparison.name]
@@ -188,27 +190,47 @@ def run(comparison: Comparison) -> tuple[str, dict[str, Flag]]:
         Dataset.from_pandas(side, data_definition=definition)
         for side in (comparison.current, comparison.reference)
     )
-    snapshot = Report(shown).run(current, reference)
-    return snapshot.get_html_str(as_iframe=False), flagged(snapshot.dict()["metrics"])
+    html: str = Report(shown).run(current, reference).get_html_str(as_iframe=False)
+    return html
 
 
-def flagged(metrics: list[dict[str, Any]]) -> dict[str, Flag]:
-    """Evidently's flags by column: drift if a p-value is below the threshold, or a distance is not below it.
+def drift(comparison: Comparison) -> list[Any]:
+    """Evidently's preset for drift with our tests and our verdict; none without a column that we test.
 
-    Parameters
-    ----------
-    metrics
-        The list `metrics` of a snapshot; only tests of single columns are read.
-
+    It has no tests for dates. A registered test is a function of two samples; ours looks up what our own
+    statistics have found on all the rows.
     """
-    flags = {}
-    for metric in metrics:
-        if metric["config"]["type"] == "evidently:metric_v2:ValueDrift":
-            column, method, threshold = (metric["config"][key] for key in ("column", "method", "threshold"))
-            value = float(metric["value"])
-            drift = value < threshold if method.endswith("p_value") else value >= threshold
-            flags[column] = Flag(drift, method, value, threshold)
-    return flags
+    tested = [
+        name
+        for kind in ("numerical", "categorical")
+        for name in comparison.columns[kind]
+        if name in comparison.tests
+    ]
+    if not tested:
+        return []
+    from evidently.legacy.calculations.stattests.registry import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+    from evidently.legacy.renderers.html_widgets import CounterData, counter
+    from evidently.presets import DataDriftPreset
+
+    def looked_up(reference: pd.Series, *_: object) -> tuple[float, bool]:
+        shown = comparison.tests[str(reference.name)]
+        return shown.effect, shown.alarm
+
+    kinds = {comparison.tests[name].test for name in tested}
+    for kind in sorted(kinds):
+        types = [ColumnType.Numerical, ColumnType.Categorical]
+        register_stattest(StatTest(kind, f"Perenne: {kind}", types), looked_up)
+
+    class OurDrift(DataDriftPreset):  # type: ignore[misc]  # it has no types
+        """Evidently's table of columns below our verdict, in the place of its count of columns."""
+
+        def render(self, *given: Any, **named: Any) -> list[Any]:
+            is_drift = "detected" if comparison.verdict.drift else "NOT detected"
+            line = CounterData(comparison.verdict.reason, f"Dataset Drift is {is_drift}")
+            return [counter(counters=[line]), *super().render(*given, **named)[1:]]
+
+    return [OurDrift(columns=tested, per_column_method={n: comparison.tests[n].test for n in tested})]
 
 
 def joined(pages: list[str]) -> str:

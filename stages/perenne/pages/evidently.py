@@ -1,8 +1,6 @@
-"""Evidently's view of drift as an HTML page, from two frames and a contract. It decides nothing."""
+"""Evidently's view of drift as an HTML page, from two frames, a contract and our report."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,8 +8,9 @@ import pandas as pd
 from perenne.common import batches
 from perenne.common.contract import Column, Contract, Type
 from perenne.common.names import PREDICTION
-from perenne.pages.drift import listed, table
-from perenne.pages.engine import Comparison, Flag, asked
+from perenne.documents.drift import DriftBatch, DriftReport
+from perenne.pages.drift import listed
+from perenne.pages.engine import Comparison, Shown, ShownVerdict, asked
 
 SCORE = Column(type="number", role=("ignored",))
 
@@ -33,21 +32,11 @@ POLICY = (
 )
 HEAD = f"""<meta charset="UTF-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>Drift</title>"""
+<title>Drift</title>
+<style>#root_drift {{ overflow-x: auto; }}</style>"""
 BLANK = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="UTF-8">\n</head>\n<body>\n</body>\n</html>\n'
 )
-
-
-DIFFERENCES = {
-    "column": "Column",
-    "ours": "Ours",
-    "evidently": "Evidently",
-    "by": "Evidently's test",
-    "why": "What Evidently's test looks at",
-}
-WHY_SILENT = "one fixed threshold, on a sample, without missing values; ours uses all the rows"
-WHY_LOUD = "one column at a time; ours allows for chance among many columns, for blocks and for small effects"
 
 
 def page(
@@ -55,12 +44,14 @@ def page(
     current: pd.DataFrame,
     contract: Contract,
     verdict: str,
-    alarms: Mapping[str, bool],
+    report: DriftReport,
     *,
     rows: int,
     seed: int,
 ) -> str:
     """The whole page, the same bytes for the same rows: our verdict on top, Evidently's view below it.
+
+    Evidently draws the pictures; the drift of each column and of the whole that it shows are ours.
 
     Columns that Evidently cannot show are named on the page with the reason. If Evidently fails, the page
     shows its error, and nothing is raised.
@@ -74,8 +65,8 @@ def page(
         What the rows are.
     verdict
         Our verdict, as HTML.
-    alarms
-        Whether our test of a column raised an alarm; the page explains where Evidently differs.
+    report
+        Our tests and our advice.
     rows
         At most so many rows of each frame are drawn.
     seed
@@ -88,8 +79,10 @@ def page(
     """
     drift, left_out = columns(sampled(reference, rows, seed), sampled(current, rows, seed), contract)
     labels, unlabelled = labelled(reference, current, contract, rows, seed)
+    if drift:
+        drift = drift._replace(tests=shown(report), verdict=overall(report))
     answer = asked([comparison for comparison in (drift, labels) if comparison])
-    top = beside(alarms, answer.flags, [*left_out, *unlabelled, *answer.failed], rows)
+    top = beside([*left_out, *unlabelled, *answer.failed], rows)
     return (
         (answer.html or BLANK)
         .replace('<meta charset="UTF-8">', HEAD, 1)
@@ -189,15 +182,49 @@ def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     return pair.astype({contract.target: "int64"}) if contract.task.classes else pair
 
 
-def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[str], rows: int) -> str:
-    """The HTML between our verdict and Evidently's page: where they differ, and what Evidently leaves out.
+def shown(report: DriftReport) -> dict[str, Shown]:
+    """Our test of each column in the batch that the advice is about; of several, one that raises an alarm.
+
+    Returns
+    -------
+    The column -> its result; none for a column of which no test could be made.
+
+    """
+    found: dict[str, Shown] = {}
+    batch = decisive(report)
+    for test in sorted(batch.covariates if batch else (), key=lambda test: (not test.alarm, rank(test.test))):
+        if test.effect is not None:
+            found.setdefault(test.feature, Shown(test.alarm, test.test, test.effect))
+    return found
+
+
+def rank(kind: str) -> int:
+    """The place of a kind of test among those of one column: its distribution is shown first."""
+    return 0 if kind == "distribution" else 1
+
+
+def decisive(report: DriftReport) -> DriftBatch | None:
+    """The batch that the advice is about: the latest with its level and reasons, else the latest.
+
+    Only batches with tests: of those up to `as_of` the labels alone are new.
+    """
+    tested = [batch for batch in reversed(report.batches) if batch.covariates]
+    advice = report.advice
+    about = [batch for batch in tested if (batch.level, batch.reasons) == (advice.level, advice.reasons)]
+    return next(iter([*about, *tested]), None)
+
+
+def overall(report: DriftReport) -> ShownVerdict:
+    """Our advice as dataset drift: there is some if the advice is to look or to retrain."""
+    level = report.advice.level
+    return ShownVerdict(level != "none", f"Perenne: {level}: {'; '.join(report.advice.reasons)}")
+
+
+def beside(notes: list[str], rows: int) -> str:
+    """The HTML between our verdict and Evidently's page: whose figures are which, and what is left out.
 
     Parameters
     ----------
-    alarms
-        Whether our test of a column raised an alarm.
-    flags
-        Evidently's result for each column.
     notes
         Why something is left out, one line each.
     rows
@@ -205,34 +232,12 @@ def beside(alarms: Mapping[str, bool], flags: Mapping[str, Flag], notes: list[st
 
     """
     about = (
-        f"What follows is Evidently's, on at most {rows:,} rows a side drawn at random, and only shows. "
-        "The verdict above decides, on all the rows. Evidently calls the data as a whole drifted when at "
-        "least half of the columns are, whatever they mean to the model."
+        f"Evidently draws what follows from at most {rows:,} rows a side, drawn at random. Whether a column, "
+        "or the data as a whole, has drifted is the verdict above: our tests, on all the rows, stand in the "
+        "place of Evidently's own. The drift score is the effect of our test."
     )
     parts = [
         f"<h2>The same data seen by Evidently</h2><p>{about}</p>",
-        table("Where Evidently says otherwise", differences(alarms, flags), DIFFERENCES),
         f"<p>Left out of Evidently's part:</p>{listed(notes)}" if notes else "",
     ]
     return f'<section class="perenne" aria-label="Evidently">{"".join(parts)}</section>\n'
-
-
-def differences(alarms: Mapping[str, bool], flags: Mapping[str, Flag]) -> list[dict[str, str]]:
-    """The columns on which our alarm and Evidently's flag differ, and why they can differ.
-
-    Returns
-    -------
-    One row per column, with the keys of `DIFFERENCES`.
-
-    """
-    return [
-        {
-            "column": name,
-            "ours": "alarm" if alarms[name] else "no alarm",
-            "evidently": "drift" if flag.drift else "no drift",
-            "by": f"{flag.method} {flag.value:.3g}, threshold {flag.threshold:g}",
-            "why": WHY_SILENT if alarms[name] else WHY_LOUD,
-        }
-        for name, flag in flags.items()
-        if name in alarms and alarms[name] != flag.drift
-    ]

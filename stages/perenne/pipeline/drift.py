@@ -33,9 +33,9 @@ from perenne.documents.drift import (
 from perenne.pages import drift as drift_page
 from perenne.pages import evidently
 from perenne.stats.counts import Volume
-from perenne.stats.multiplicity import adjusted, flagged, persistent
+from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
-from perenne.watch import concept, covariates
+from perenne.watch import baseline, concept, covariates
 from perenne.watch.covariates import Key, Tests
 from perenne.watch.streams import STREAMS
 
@@ -84,24 +84,27 @@ def drift(
     the whole.
 
     """
-    before = covariates.baseline(reference, contract)
+    before = baseline.baseline(reference, contract)
     watch = concept.watched(
         by_period(validated, contract), contract, tolerance, periods=spec.periods_per_false_alarm
     )
     detectors = concept.Detectors(watch, contract)
     reports: list[DriftBatch] = []
-    last: Tests = {}
+    looks = Looks[Key](level=spec.false_discovery_rate, floor=spec.min_effect)
+    last: pd.DataFrame | None = None
+    compared: list[pd.Period] = []
     sofar: dict[str, Tally] = {}
     for batch in current:
         tests: Tests = {}
         volumes: dict[Key, Volume] = {}
         if not batch.in_reference:
-            tallies = covariates.tallied(batch.rows, before, contract)
-            sofar = covariates.pooled(sofar, tallies)
+            tallies = baseline.tallied(batch.rows, before, contract)
+            sofar = baseline.pooled(sofar, tallies)
+            compared.append(batch.period)
             volumes = covariates.arrivals(before, batch.period, batch.rows, contract, matured=batch.matured)
-            tests = covariates.columnwise(before, tallies) | covariates.as_tests(volumes)
-            tests |= covariates.together(before, batch.rows, contract, seed=spec.seed)
-        moved = persistent(last, tests, level=spec.false_discovery_rate, floor=spec.min_effect)
+            tests = covariates.columnwise(before, tallies, batch.period) | covariates.as_tests(volumes)
+            tests |= covariates.together(before, batch.period, batch.rows, contract, seed=spec.seed)
+        moved = looks.update(tests, covariates.in_common(before, last, batch.rows, contract))
         streams = detectors.update(batch.period, batch.rows) if batch.matured else ()
         advised = advice(tests, moved, streams, importance)
         reports.append(
@@ -117,14 +120,17 @@ def drift(
                 volume=counted(volumes),
             )
         )
-        last = tests
-    pooled = covariates.columnwise(before, sofar) if sofar else {}
+        last = batch.rows
+    pooled = covariates.columnwise(before, sofar, *compared) if sofar else {}
     apart = flagged(pooled, level=spec.false_discovery_rate, floor=spec.min_effect)
     return DriftReport(
         advice=overall(reports, max(reference)),
-        reference=ReferenceSpan(first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows)),
+        reference=ReferenceSpan(
+            first=str(min(reference)), last=str(max(reference)), rows=sum(before.rows.values())
+        ),
         batches=tuple(reports),
         cumulative=listed(pooled, apart, importance),
+        calendar=before.calendar,
     )
 
 
@@ -133,9 +139,7 @@ def counted(volumes: Mapping[Key, Volume]) -> dict[str, int | float | str | None
     return {f"{name}: {k}": v for (name, _), each in volumes.items() for k, v in each._asdict().items()}
 
 
-def predictions(
-    batch: ScoredBatch, before: covariates.Baseline, contract: Contract
-) -> dict[str, float | None]:
+def predictions(batch: ScoredBatch, before: baseline.Baseline, contract: Contract) -> dict[str, float | None]:
     """The mean score beside that of the reference; with labels, also the sums of labels and of scores.
 
     Returns
@@ -294,6 +298,8 @@ def main() -> None:
     page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")
+    if report.calendar:
+        print(f"drift: {report.calendar}")
     with disk.replacing(DRIFT_TIMELINE) as temporary:
         timeline(report).to_csv(temporary, index=False, float_format="%.6g")
     with disk.replacing(DRIFT_PAGE) as temporary:
@@ -331,7 +337,5 @@ def render(
         How many rows to show with which seed, and what the rows are.
 
     """
-    alarms = {test.feature: False for test in report.cumulative}
-    alarms |= {test.feature: True for b in report.batches[-1:] for test in b.covariates if test.alarm}
     top = drift_page.render(report)
-    return evidently.page(measured, now, contract, top, alarms, rows=spec.report_rows, seed=spec.seed)
+    return evidently.page(measured, now, contract, top, report, rows=spec.report_rows, seed=spec.seed)

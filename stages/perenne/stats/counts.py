@@ -22,6 +22,7 @@ class Volume(NamedTuple):
     p_value: float
     law: Literal["Poisson", "overdispersed", "unknown"]
     dispersion: float
+    degrees: float  # of freedom that tell the dispersion; infinite for a Poisson count
 
 
 def volume(
@@ -30,14 +31,15 @@ def volume(
     *,
     exposure: float = 1.0,
     exposures: npt.ArrayLike | None = None,
+    spread: tuple[float, float] | None = None,
 ) -> Volume:
     """Return the test of a batch's count against those of the reference.
 
     The reference's own variance decides: not above the mean, and counts are taken for Poisson, compared by
     the exact conditional (binomial) test; above it, by a t prediction with the variance they showed. Both
-    know how little a short reference says. Seasons and trends are no part of it: compare like with like, or
-    give exposures. At a nominal 5 %, 2 to 4 % of Poisson batches seem odd and 3 to 6 % of negative
-    binomial ones, with 8 reference batches or 20.
+    know how little a short reference says. Seasons and trends are no part of it: compare like with like, and
+    give the spread of like with like. At a nominal 5 %, 2 to 4 % of Poisson batches seem odd and 3 to 6 % of
+    negative binomial ones, with 8 reference batches or 20.
 
     To see labels that fail to arrive, count the missing ones, with the rows as exposure: what nearly always
     arrives varies far less than a Poisson count.
@@ -51,13 +53,17 @@ def volume(
     exposure, exposures
         What a count is expected to be proportional to (days of the month, rows), for the batch and, shape
         (batches,), for the reference; 1 by default.
+    spread
+        The dispersion and its degrees of freedom, where more than these batches tell it: the mean of
+        :func:`scatter` over all batches that have others like them. None: the reference's own.
 
     Returns
     -------
     Volume
         The count, the count to expect at its exposure, the two-sided p-value, the law, and the dispersion
         (Pearson's chi-squared of the reference over its degrees of freedom). With fewer than two reference
-        batches the law is "unknown", and p-value and dispersion are NaN; with none, so is expected.
+        batches and no spread the law is "unknown", and p-value and dispersion are NaN; with none, so is
+        expected.
 
     Raises
     ------
@@ -84,16 +90,37 @@ def volume(
     _check(np.append(counts, count), np.append(sizes, exposure))
     total, whole = counts.sum(), sizes.sum()
     expected = float(exposure * total / whole) if len(counts) else math.nan
-    if len(counts) < 2:
-        return Volume(count, expected, math.nan, "unknown", math.nan)
+    if len(counts) < (2 if spread is None else 1):
+        return Volume(count, expected, math.nan, "unknown", math.nan, math.nan)
     means = sizes * total / whole
-    dispersion = float(np.sum((counts - means) ** 2 / np.where(total, means, 1)) / (len(counts) - 1))
+    dispersion, degrees = spread or (
+        float(np.sum((counts - means) ** 2 / np.where(total, means, 1)) / (len(counts) - 1)),
+        len(counts) - 1,
+    )
     if dispersion <= 1:
         p_value = stats.binomtest(count, count + int(total), exposure / (exposure + whole)).pvalue
-        return Volume(count, expected, float(p_value), "Poisson", dispersion)
+        return Volume(count, expected, float(p_value), "Poisson", dispersion, math.inf)
     error = math.sqrt(dispersion * expected * (1 + exposure / whole))
-    p_value = 2 * stats.t.sf(abs(count - expected) / error, len(counts) - 1)
-    return Volume(count, expected, float(p_value), "overdispersed", dispersion)
+    p_value = 2 * stats.t.sf(abs(count - expected) / error, degrees)
+    return Volume(count, expected, float(p_value), "overdispersed", dispersion, degrees)
+
+
+def scatter(count: int, reference: npt.ArrayLike, *, exposure: float, exposures: npt.ArrayLike) -> float:
+    """Return the squared distance of a batch's count from that to expect, over its Poisson variance.
+
+    The mean over the batches of a reference, each against the others, is its dispersion; and over the batches
+    that have others like them, its dispersion within seasons.
+
+    Parameters
+    ----------
+    count, reference, exposure, exposures
+        As for :func:`volume`.
+
+    """
+    counts = np.asarray(reference, dtype=np.float64)
+    whole = float(np.sum(exposures))
+    expected = exposure * counts.sum() / whole
+    return float((count - expected) ** 2 / (expected * (1 + exposure / whole) if expected else 1.0))
 
 
 def _check(counts: Array, sizes: Array) -> None:

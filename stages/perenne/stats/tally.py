@@ -5,7 +5,7 @@ The reference says once how a column is cut (:func:`cut`); every batch is then c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -62,8 +62,7 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         """Count the rows of two batches together, cut by the same edges."""
-        first, second, blocks, labels = aligned(self, other)
-        return Tally(first + second, blocks, labels)
+        return total([self, other])
 
 
 def tally(
@@ -104,6 +103,54 @@ def tally(
     return Tally(counts, pd.Index(names), labels)
 
 
+def total(tallies: Sequence[Tally]) -> Tally:
+    """Return the counts of one or more batches together, cut by the same edges.
+
+    Raises
+    ------
+    ValueError
+        If the tallies were not counted alike: by the same edges, and either all by block or none.
+
+    """
+    first = tallies[0]
+    for other in tallies[1:]:
+        _alike(first, other)
+    if first.blocks is None and first.labels is None:
+        return Tally(
+            sparse.csr_array(np.sum([each.counts.toarray() for each in tallies], axis=0)), None, None
+        )
+    parts = [sparse.coo_array(each.counts) for each in tallies]
+    blocks, rows = _joined([each.blocks for each in tallies])
+    labels, cells = _joined([each.labels for each in tallies])
+    row = [part.row if rows is None else rows[k][part.row] for k, part in enumerate(parts)]
+    col = [
+        part.col if cells is None else np.append(0, 1 + cells[k])[part.col] for k, part in enumerate(parts)
+    ]
+    shape = (
+        1 if blocks is None else len(blocks),
+        first.counts.shape[1] if labels is None else 1 + len(labels),
+    )
+    data = np.concatenate([part.data for part in parts])
+    counts = sparse.coo_array((data, (np.concatenate(row), np.concatenate(col))), shape=shape).tocsr()
+    return Tally(counts, blocks, labels)
+
+
+def _joined(indices: list[pd.Index | None]) -> tuple[pd.Index | None, list[npt.NDArray[np.intp]] | None]:
+    """Return all labels in order of appearance, and the places among them of each index's."""
+    known = [index for index in indices if index is not None]
+    if not known:
+        return None, None
+    codes, labels = pd.factorize(known[0].append(known[1:]))
+    return pd.Index(labels), np.split(codes, np.cumsum([len(index) for index in known])[:-1])
+
+
+def _alike(first: Tally, second: Tally) -> None:
+    if (first.blocks is None) != (second.blocks is None) or (first.labels is None) != (second.labels is None):
+        raise ValueError("expected two tallies of one column, either both by block or neither")
+    if first.labels is None and first.counts.shape[1] != second.counts.shape[1]:
+        raise ValueError("expected two tallies cut by the same edges")
+
+
 def aligned(
     first: Tally, second: Tally
 ) -> tuple[sparse.csr_array, sparse.csr_array, pd.Index | None, pd.Index | None]:
@@ -127,10 +174,7 @@ def aligned(
         If only one tally is by block, only one is by category, or the numbers of their edges differ.
 
     """
-    if (first.blocks is None) != (second.blocks is None) or (first.labels is None) != (second.labels is None):
-        raise ValueError("expected two tallies of one column, either both by block or neither")
-    if first.labels is None and first.counts.shape[1] != second.counts.shape[1]:
-        raise ValueError("expected two tallies cut by the same edges")
+    _alike(first, second)
     blocks, rows = _union(first.blocks, second.blocks)
     labels, cells = _union(first.labels, second.labels)
     shape = (

@@ -35,12 +35,14 @@ class Test(NamedTuple):
 
     `statistic` is what was seen over what is expected without drift, so about 1 without. `effect` is the
     Kolmogorov-Smirnov distance (ordered), the total variation (categories) or a difference of shares.
+    `degrees` of freedom tell the scale of the p-value; infinite if the test's own law gives it.
     """
 
     name: str
     statistic: float
     pvalue: float
     effect: float
+    degrees: float = math.inf
 
 
 Test.__test__ = False  # type: ignore[attr-defined]  # its name is no invitation to pytest

@@ -7,7 +7,8 @@ rate holds for all tests of a batch, not for each kind of test.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +17,21 @@ import pandas as pd
 
 from perenne.common import model
 from perenne.common.contract import Contract
-from perenne.common.names import FEATURES, LABELS, PREDICTION, ROWS
-from perenne.stats.counts import Volume, volume
+from perenne.common.names import FEATURES, LABELS, ROWS
+from perenne.stats.between import Between, allowing, between
+from perenne.stats.counts import Volume, scatter, volume
 from perenne.stats.joint import joint
-from perenne.stats.metrics import Array
-from perenne.stats.tally import Tally, cut, tally
+from perenne.stats.multiplicity import LEVEL
+from perenne.stats.tally import Tally, total
 from perenne.stats.two_sample import Test, compare
+from perenne.watch.baseline import Baseline, blocks, days, size
+from perenne.watch.seasons import Seasons
 
 Key = tuple[str, str]  # a column (or one of the names of ours, which no column has), and the kind of test
 Tests = dict[Key, Test]
+
+OVERLAP = 0.05  # of a batch's rows whose blocks the batch before had: more, and the two are not independent
+MOST_JOINT = 12  # periods of the reference that a classifier tries to tell from those like them
 
 
 class TestKind(NamedTuple):
@@ -49,96 +56,61 @@ KINDS = {
 }
 
 
-class Baseline(NamedTuple):
-    """The reference, counted once and compared with every batch.
+def columnwise(before: Baseline, now: Mapping[str, Tally], *periods: pd.Period) -> Tests:
+    """The tests of each single column: its distribution, missing values, unseen categories.
 
-    `edges` and `tallies` are by column; `features` are the model's inputs, shape (rows, features). `rows`,
-    `unlabelled` (rows without a label, of all rows) and `days` are by period. `score` is the mean score.
-    """
-
-    edges: Mapping[str, Array | None]
-    tallies: Mapping[str, Tally]
-    features: pd.DataFrame
-    blocks: npt.NDArray[np.object_] | None
-    rows: list[int]
-    unlabelled: list[tuple[int, int]]
-    days: list[float]
-    score: float
-
-
-def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
-    """Count the reference: the periods that the model was trained on, and those that measured it.
-
-    Only the latter have scores: scores of training rows say nothing about new rows.
-
-    Parameters
-    ----------
-    reference
-        The rows of each period; the column `prediction` has scores, or is missing for rows without one.
-    contract
-        What the rows are.
-
-    """
-    whole = pd.concat(reference.values(), ignore_index=True)
-    scored = whole[whole[PREDICTION].notna()]
-    X = model.inputs(whole, contract)
-    edges: dict[str, Array | None] = {
-        name: None if contract.columns[name].type == "category" else cut(X[name])
-        for name in contract.features
-    }
-    edges[PREDICTION] = cut(scored[PREDICTION])
-    tallies = {name: tally(X[name], edges[name], blocks(whole, contract)) for name in contract.features}
-    tallies[PREDICTION] = tally(scored[PREDICTION], edges[PREDICTION], blocks(scored, contract))
-    labels = [(int(batch[contract.target].isna().sum()), len(batch)) for batch in reference.values()]
-    return Baseline(
-        edges,
-        tallies,
-        X,
-        None if contract.block is None else whole[contract.block].to_numpy(),
-        [len(batch) for batch in reference.values()],
-        labels,
-        [days(period) for period in reference],
-        float(scored[PREDICTION].mean()),
-    )
-
-
-def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[str, Tally]:
-    """Count a batch in the reference's cells, by column; counts of several batches can be added.
-
-    Parameters
-    ----------
-    batch
-        Rows of the contract with their scores in the column `prediction`.
-    before
-        The reference; its edges define the cells.
-    contract
-        What the rows are.
-
-    Returns
-    -------
-    A tally for each feature, and one for `prediction`.
-
-    """
-    X = model.inputs(batch, contract).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
-    return {name: tally(X[name], edges, blocks(batch, contract)) for name, edges in before.edges.items()}
-
-
-def columnwise(before: Baseline, now: Mapping[str, Tally]) -> Tests:
-    """The tests of each single column: its distribution, missing values, unseen categories."""
-    return {
-        (name, test.name): test
-        for name in before.tallies
-        for test in compare(before.tallies[name], now[name])
-    }
-
-
-def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed: int) -> Tests:
-    """The joint test of all features: whether a classifier can tell the batch from the reference.
+    Each is against the periods of the reference that are like the batch's, and allows for how far those lie
+    apart: a column that moves as it does each year has not moved.
 
     Parameters
     ----------
     before
         The reference.
+    now
+        The tallies of a batch, or of several.
+    periods
+        The period of each batch.
+
+    Returns
+    -------
+    The tests that can be made: none of a column that has no rows in any period like these.
+
+    """
+    return {
+        (name, test.name): test
+        for name in before.tallies
+        for test in _against(before, name, now[name], periods)
+    }
+
+
+def _against(before: Baseline, name: str, now: Tally, periods: Iterable[pd.Period]) -> list[Test]:
+    seasons = before.seasons_of(name)
+    # Of several batches each counts with its own season: the mix of seasons is then the same on both sides.
+    times = Counter(like for period in periods for like in seasons.like(period))
+    fewest = min(times.values(), default=1)
+    like = [before.tallies[name][one] for one, n in sorted(times.items()) for _ in range(n // fewest)]
+    if not like:
+        return []
+    reference = total(like)
+    tests = list(compare(reference, now))
+    # Spread only ever raises a p-value: it need not be measured for one that is high already.
+    if any(test.pvalue <= LEVEL for test in tests):
+        spread = before.spread(name)
+        tests = [allowing(test, spread.get(test.name), size(reference, now)) for test in tests]
+    return tests
+
+
+def together(
+    before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, seed: int
+) -> Tests:
+    """The joint test of all features: whether a classifier can tell the batch from periods like it.
+
+    Parameters
+    ----------
+    before
+        The reference.
+    period
+        The period of the batch.
     batch
         Rows of the contract.
     contract
@@ -148,17 +120,52 @@ def together(before: Baseline, batch: pd.DataFrame, contract: Contract, *, seed:
 
     Returns
     -------
-    One test, under the key `("all features", "joint")`.
+    One test, under the key `("all features", "joint")`; none without a period like the batch's.
 
     """
-    sides = None if before.blocks is None else (before.blocks, batch[str(contract.block)].to_numpy())
-    return {(FEATURES, "joint"): joint(before.features, model.inputs(batch, contract), sides, seed=seed)}
+    like = before.rows_of(before.seasons.like(period))
+    if not like.any():
+        return {}
+    labels = blocks(next(iter(before.by_day), ""), batch, before.by_day, contract)
+    theirs = None if labels is None else labels.to_numpy()
+    test = _joint(before, like, model.inputs(batch, contract), theirs, seed)
+    if test.pvalue <= LEVEL:
+        n, m = len(batch), int(like.sum())
+        test = allowing(test, _joint_spread(before, seed), n * m / (n + m))
+    return {(FEATURES, "joint"): test}
+
+
+def _joint(
+    before: Baseline,
+    like: npt.NDArray[np.bool_],
+    features: pd.DataFrame,
+    labels: npt.NDArray[np.object_] | None,
+    seed: int,
+) -> Test:
+    sides = None if before.blocks is None or labels is None else (before.blocks[like], labels)
+    return joint(before.features[like], features, sides, seed=seed)
+
+
+def _joint_spread(before: Baseline, seed: int) -> Between | None:
+    """Return how well some of the reference's periods can be told from those like them; measured once."""
+    if FEATURES not in before.spreads:
+        folds = before.seasons.folds()
+        some = folds[:: -(-len(folds) // MOST_JOINT) or 1]
+        tests, sizes = [], []
+        for period, others in some:
+            own, like = before.rows_of([period]), before.rows_of(others)
+            labels = None if before.blocks is None else before.blocks[own]
+            tests.append(_joint(before, like, before.features[own], labels, seed))
+            sizes.append(1.0)
+        degrees = before.seasons.degrees() * len(some) / max(len(folds), 1)
+        before.spreads[FEATURES] = {"joint": between(tests, sizes, degrees)}
+    return before.spreads[FEATURES]["joint"]
 
 
 def arrivals(
     before: Baseline, period: pd.Period, batch: pd.DataFrame, contract: Contract, *, matured: bool
 ) -> dict[Key, Volume]:
-    """The number of rows, and the number of matured labels that are missing, against the reference.
+    """The number of rows, and the number of matured labels that are missing, against the same season.
 
     Parameters
     ----------
@@ -179,14 +186,75 @@ def arrivals(
 
     """
     volumes = {
-        (ROWS, "volume"): volume(len(batch), before.rows, exposure=days(period), exposures=before.days)
+        (ROWS, "volume"): _arrived(len(batch), days(period), before.rows, before.days, before.seasons, period)
     }
-    missing = [(n, of) for n, of in before.unlabelled if of]
+    rows = {period: n for period, n in before.rows.items() if n}
+    missing = {period: before.unlabelled[period] for period in rows}
     gone = int(batch[contract.target].isna().sum())
-    if matured and missing and (gone or (len(batch) and sum(n for n, _ in missing))):
-        counts, rows = zip(*missing, strict=True)
-        volumes[LABELS, "missing labels"] = volume(gone, counts, exposure=len(batch), exposures=rows)
+    if matured and missing and (gone or (len(batch) and sum(missing.values()))):
+        seasons = Seasons(rows, before.seasons.periods)
+        volumes[LABELS, "missing labels"] = _arrived(gone, len(batch), missing, rows, seasons, period)
     return volumes
+
+
+def _arrived(
+    count: int,
+    exposure: float,
+    counts: Mapping[pd.Period, int],
+    exposures: Mapping[pd.Period, float],
+    seasons: Seasons,
+    period: pd.Period,
+) -> Volume:
+    """Return the volume against the periods like the batch's, by the spread among all like periods."""
+    like = seasons.like(period)
+    spread = None
+    if seasons.seasonal and (folds := seasons.folds()):
+        squares = [
+            scatter(
+                counts[one],
+                [counts[other] for other in others],
+                exposure=exposures[one],
+                exposures=[exposures[other] for other in others],
+            )
+            for one, others in folds
+        ]
+        spread = (float(np.mean(squares)), seasons.degrees())
+    return volume(
+        count,
+        [counts[one] for one in like],
+        exposure=exposure,
+        exposures=[exposures[one] for one in like],
+        spread=spread,
+    )
+
+
+def in_common(before: Baseline, last: pd.DataFrame | None, batch: pd.DataFrame, contract: Contract) -> float:
+    """How far two consecutive batches differ from the reference by the same luck, as a correlation.
+
+    They share the reference. If they share blocks too, such as employees who stay, the second one is no
+    independent confirmation of the first.
+
+    Parameters
+    ----------
+    before
+        The reference.
+    last, batch
+        The rows of both; None if there was none before.
+    contract
+        Says which column is the block.
+
+    Returns
+    -------
+    n / (n + m) for a batch of n rows and m rows of the reference to compare it with, or 1.
+
+    """
+    if last is None or batch.empty or last.empty:
+        return 1.0
+    if contract.block and batch[contract.block].isin(last[contract.block]).mean() > OVERLAP:
+        return 1.0
+    whole = sum(before.rows.values())
+    like = np.mean([sum(before.rows[one] for one in before.seasons.like(p)) for p in before.seasons.periods])
+    return len(batch) / (len(batch) + min(float(like), whole))
 
 
 def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
@@ -201,26 +269,10 @@ def as_tests(volumes: Mapping[Key, Volume]) -> Tests:
     """
     shares = {key: v.observed / v.expected if v.expected else math.inf for key, v in volumes.items()}
     return {
-        key: Test(key[1], shares[key], v.p_value, shares[key] - 1)
+        key: Test(key[1], shares[key], v.p_value, shares[key] - 1, v.degrees)
         for key, v in volumes.items()
         if v.expected or v.observed
     }
-
-
-def blocks(batch: pd.DataFrame, contract: Contract) -> pd.Series | None:
-    """The block of each row; None if the contract has none, so that rows are independent."""
-    return batch[contract.block] if contract.block else None
-
-
-def days(period: pd.Period) -> float:
-    """The length of a period in days: a February has fewer flights than a March."""
-    length: pd.Timedelta = period.end_time - period.start_time
-    return length / pd.Timedelta(days=1)
-
-
-def pooled(sofar: Mapping[str, Tally], more: Mapping[str, Tally]) -> dict[str, Tally]:
-    """The counts of earlier and further batches together, by column."""
-    return {name: sofar[name] + counted if name in sofar else counted for name, counted in more.items()}
 
 
 def sentence(key: Key, effect: float) -> str:
