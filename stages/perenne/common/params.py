@@ -78,8 +78,12 @@ class Tolerance(Model):
 
 
 class Evaluate(Model):
-    """How the holdout is measured."""
+    """How a model is measured on validation.
 
+    `folds`: into how many parts the training window is cut, each predicted by a model that did not see it.
+    """
+
+    folds: int = Field(default=4, ge=2, le=100)
     resamples: int = Field(ge=100, le=100_000)
     confidence: float = Field(gt=0, lt=1)
     bins: int = Field(ge=2, le=10_000)

@@ -1,4 +1,4 @@
-"""What the stage `evaluate` measured on the holdout: `evaluation.json`, and from it `metrics.json`."""
+"""What the stage `evaluate` measured on validation: `evaluation.json`, and from it `metrics.json`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MeasuredFigure(Model):
 
 
 class MeasuredMetric(MeasuredFigure):
-    """A metric; `dummy` is its value if every prediction were the mean of the training target."""
+    """A metric; `dummy` is its value if every prediction were the mean of the rows that the model knew."""
 
     dummy: Unrounded
 
@@ -30,8 +30,25 @@ class MeasuredRows(Model):
     metrics: dict[str, MeasuredMetric]
 
 
+class FoldMetric(Model):
+    """A metric of one fold, and its value for the dummy; null where it is not defined."""
+
+    value: Unrounded
+    dummy: Unrounded
+
+
+class MeasuredFold(Model):
+    """A fold: the first and the last period of its rows, how many its model learned from, how it did."""
+
+    first: str
+    last: str
+    learned: int
+    rows: int
+    metrics: dict[str, FoldMetric]
+
+
 class MeasuredHeadline(Model):
-    """The contract's headline figure over the whole holdout, by the labels and by the predictions."""
+    """The contract's headline figure over all of validation, by the labels and by the predictions."""
 
     figure: str
     observed: MeasuredFigure
@@ -39,18 +56,24 @@ class MeasuredHeadline(Model):
 
 
 class Evaluation(UnnumberedDocument):
-    """The whole holdout, its slices (by column, then by value), and the headline figure.
+    """All of validation, its folds, its slices (by column, then by value), and the headline figure.
 
-    The slice of rows whose value is missing or outside the bins has an empty name.
+    `between` is what the folds are cut between: a unit of time, or `block`. `warnings` say what is wrong with
+    the training. The slice of rows whose value is missing or outside the bins has an empty name.
     """
 
-    holdout: MeasuredRows
+    SCHEMA = 2
+
+    between: str
+    validation: MeasuredRows
+    folds: tuple[MeasuredFold, ...]
     slices: dict[str, dict[str, MeasuredRows]]
     headline: MeasuredHeadline
+    warnings: tuple[str, ...] = ()
 
     def metrics(self) -> Metrics:
         """The values alone, by name: what `dvc metrics` shows."""
-        values = {name: metric.value for name, metric in self.holdout.metrics.items()}
+        values = {name: metric.value for name, metric in self.validation.metrics.items()}
         return values | {
             f"{self.headline.figure}_observed": self.headline.observed.value,
             f"{self.headline.figure}_predicted": self.headline.predicted.value,
