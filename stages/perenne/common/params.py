@@ -41,7 +41,7 @@ class Validate(Model):
 
 
 class Split(Model):
-    """What the model may know, and which part of that is kept to measure it; in periods of the contract."""
+    """What the model may know, and which part of that the gate judges it on; in periods of the contract."""
 
     as_of: str
     window: Periods

