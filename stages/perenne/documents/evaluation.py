@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perenne.common.document import UnnumberedDocument, Unrounded
+from perenne.common.document import Figure, UnnumberedDocument, Unrounded
 from perenne.common.typed import Model
 
 Metrics = dict[str, float | None]  # metrics.json: figures by name, for `dvc metrics`
@@ -33,12 +33,12 @@ class MeasuredRows(Model):
 class FoldMetric(Model):
     """A metric of one fold, and its value for the dummy; null where it is not defined."""
 
-    value: Unrounded
-    dummy: Unrounded
+    value: Figure
+    dummy: Figure
 
 
 class MeasuredFold(Model):
-    """A fold: the first and the last period of its rows, how many its model learned from, how it did."""
+    """A fold: the first and the last step of time in it, and how many rows its model learned from."""
 
     first: str
     last: str

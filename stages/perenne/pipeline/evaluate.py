@@ -99,7 +99,8 @@ def measured(
 def by_fold(held: Validation, contract: Contract) -> Iterator[MeasuredFold]:
     """The metrics of each fold, without intervals: the folds beside each other show how they vary."""
     family = metrics.family(contract.task.metrics)
-    period = periods.of(held.rows[contract.time], contract.period, contract.zone)
+    unit = next((unit for unit in periods.FREQUENCY if unit == held.between), contract.period)
+    period = periods.of(held.rows[contract.time], unit, contract.zone)
     for number, fitted in enumerate(held.models, start=1):
         i = np.flatnonzero(held.rows[FOLD] == number)
         y = held.rows[contract.target].to_numpy(dtype=np.float64)[i]
