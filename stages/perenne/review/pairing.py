@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perenne.common import locked
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import EVALUATION, FOLD, PREDICTION, PREDICTIONS
@@ -147,10 +149,16 @@ def _places(rows: pd.DataFrame, fold: int) -> Places:
     return np.flatnonzero(rows[FOLD] == fold)
 
 
+def _output(side: Side, path: Path) -> bytes:
+    """An output that the side's lock names: a file that no stage of it made says nothing of it."""
+    locked.load(side.rev).out(path)
+    return side.read(path)
+
+
 def _report(side: Side) -> Evaluation | None:
     """The evaluation of a side; None if it is unavailable, or of a version that measured the holdout."""
     try:
-        return Evaluation.loads(side.read(EVALUATION), str(EVALUATION))
+        return Evaluation.loads(_output(side, EVALUATION), str(EVALUATION))
     except (PerenneError, FileNotFoundError):
         return None
 
@@ -158,7 +166,7 @@ def _report(side: Side) -> Evaluation | None:
 def _predictions(side: Side) -> pd.DataFrame | None:
     """The predictions of a side; None if they are unavailable, or of a version that measured the holdout."""
     try:
-        rows: pd.DataFrame = pq.read_table(BytesIO(side.read(PREDICTIONS))).to_pandas()
+        rows: pd.DataFrame = pq.read_table(BytesIO(_output(side, PREDICTIONS))).to_pandas()
     except (PerenneError, FileNotFoundError, pa.ArrowException):
         return None
     return rows if {PREDICTION, FOLD} <= {*rows} else None
