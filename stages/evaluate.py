@@ -1,4 +1,4 @@
-"""Evaluate: measure the model on the holdout."""
+"""Evaluate: measure the model on validation, parts of the window that it did not see."""
 
 from perenne.common.errors import run
 from perenne.pipeline.evaluate import main

@@ -22,7 +22,8 @@ from perenne.gate.evidence import Contender
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Calibration, Floor, Rules
 from perenne.pages import evidently
-from perenne.pipeline import drift, evaluate
+from perenne.pipeline import drift, evaluate, folds, plots
+from perenne.pipeline.importance import importance
 from perenne.pipeline.train import card, train
 from perenne.registry import change
 from perenne.stats.influence import INFLUENCE
@@ -82,11 +83,12 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
     scores = model.predict(pipeline, holdout, counts)
     assert scores.shape == (len(holdout),)
 
-    report = evaluate.evaluate(holdout, scores, float(known["won"].mean()), MEASURE, counts)
-    assert list(report.holdout.metrics) == list(COUNT.metrics)
-    drawn = evaluate.CURVES[counts.task.curve](holdout["won"].to_numpy(float), scores, MEASURE.bins)
+    held = folds.validation(known, SPEC, counts, 4)
+    report = evaluate.evaluate(held, MEASURE, counts)
+    assert list(report.validation.metrics) == list(COUNT.metrics)
+    drawn = plots.CURVES[counts.task.curve](held.rows["won"].to_numpy(float), held.scores, MEASURE.bins)
     assert list(drawn) == ["x", "model", "reference"]
-    ranked = evaluate.importance(pipeline, holdout, MEASURE, counts)
+    ranked = importance(held, MEASURE, counts)
     assert ranked["feature"].iloc[0] == "size"
 
     assert [watched(pipeline, counts, times).advice.level for times in (1, 3)] == ["none", "retrain"]
@@ -155,7 +157,7 @@ def test_every_statistic_that_a_task_names_is_known(known: Task) -> None:
     assert METRICS[known.metrics[0]].goal.better == "lower", "the first metric is the loss that people read"
     assert policy.paired(known), "else the gate could judge nothing"
     assert set(known.streams) <= set(STREAMS)
-    assert known.curve in evaluate.CURVES
+    assert known.curve in plots.CURVES
     assert TASKS[known.name] is known
 
 

@@ -132,6 +132,7 @@ INTEGERS = [
     ("split.window", 100_000),
     ("split.holdout", 100_000),
     ("train.seed", 2**32 - 1),
+    ("evaluate.folds", 100),
     ("evaluate.resamples", 100_000),
     ("evaluate.bins", 10_000),
     ("evaluate.importance_rows", 10**9),

@@ -65,7 +65,7 @@ def test_commit_moves_lines_and_keeps_comments(lenient: Project) -> None:
         f"through: {LAW} # the last quarter to read",
         f"as_of: {LAW} # the last quarter the model may know; moving it retrains",
         "window: 2 # to train on",
-        "holdout: 3 # to measure on; the last one is as_of",
+        "holdout: 3 # for the gate to judge on; the last one is as_of",
     ]
     assert sorted(lenient.out(f"git diff --name-only main {BRANCH}").split()) == ["dvc.lock", "params.yaml"]
     message = lenient.out(f"git show -s --format=%B {BRANCH}")

@@ -8,7 +8,20 @@ from typing import Any, get_args
 import pytest
 
 from perenne.documents.drift import DriftAdvice, DriftLevel
-from perenne.documents.review import BatchChange, ParamChange, PlotRows, Review, ReviewAnswer
+from perenne.documents.evaluation import FoldMetric, MeasuredFold
+from perenne.documents.review import (
+    BatchChange,
+    PairedFold,
+    PairedMetric,
+    PairedSlice,
+    ParamChange,
+    PlotRows,
+    Review,
+    ReviewAnswer,
+    ReviewedFigure,
+    Rival,
+    ValidationReview,
+)
 from perenne.documents.verdict import (
     AlphaSpent,
     Holdout,
@@ -40,6 +53,41 @@ def finding(
 def interval(value: float) -> MetricInterval:
     """Return an estimate with its bounds."""
     return MetricInterval(value=value, low=value - 0.01, high=value + 0.01)
+
+
+def figure(value: float) -> ReviewedFigure:
+    """Return an estimate with its bounds."""
+    return ReviewedFigure(value=value, low=value - 0.01, high=value + 0.01)
+
+
+def pair(gain: float) -> PairedMetric:
+    """Return the loss of a change that is better by so much."""
+    return PairedMetric(value=0.5, theirs=0.5 + gain, gain=figure(gain))
+
+
+def validated(slices: int = 2, name: str = "slice", *warnings: str, paired: bool = True) -> ValidationReview:
+    """Return the validation of a better model with so many slices, the first of which got worse."""
+    rival = Rival(name="v1.0.0 in prod", own={"log_loss": 0.33})
+    if paired:
+        rival = rival.model_copy(
+            update={
+                "metrics": {"log_loss": PairedMetric(value=0.21, theirs=0.31, gain=figure(0.1))},
+                "folds": (PairedFold(first="2018", last="2018", loss=pair(0.2)),),
+                "slices": tuple(
+                    PairedSlice(name=f"{name}={i}", rows=5, loss=pair(0.02 * (i - 1))) for i in range(slices)
+                ),
+            }
+        )
+    fold = MeasuredFold(
+        first="2018",
+        last="2018",
+        learned=1234,
+        rows=567,
+        metrics={"log_loss": FoldMetric(value=0.5, dummy=0.75)},
+    )
+    return ValidationReview(
+        metrics={"log_loss": figure(0.21)}, folds=(fold,), warnings=warnings, rivals=(rival,)
+    )
 
 
 def judged(slices: int = 2, name: str = "slice") -> Verdict:
@@ -87,11 +135,11 @@ def made(slices: int = 2, name: str = "slice", **changed: Any) -> Review:
         data=(),
         plots=PlotRows(
             reliability=(("0.1", "0.2", "0.1"),),
-            slices=tuple((f"{name}={i}", "5", "0.5") for i in range(slices)),
             timeline=(("2020", "1", "2"), ("2021", "2", "3")),
         ),
         drift=calm,
         drift_before=calm,
+        validation=validated(slices, name),
         gate=judged(slices, name),
     ).model_copy(update=changed)
 
@@ -109,10 +157,42 @@ def test_every_answer_has_a_mark() -> None:
     assert set(page.MARKS) == set(get_args(ReviewAnswer))
 
 
-def test_metrics_stand_beside_the_opponents_with_intervals() -> None:
+def test_metrics_of_validation_stand_beside_the_other_models() -> None:
     """A gain whose interval excludes 0 is marked."""
     text = page.page(made())
-    assert re.search(r"\*\*log\\_loss\*\* +\| 0.2 \[0.19, 0.21\] +\| 0.3 +\| 0.1 \[0.09, 0.11\] ▲", text)
+    assert "### Validation\n" in text
+    assert re.search(r"log\\_loss +\| 0.21 \[0.2, 0.22\] +\| 0.31 +\| 0.1 \[0.09, 0.11\] ▲", text)
+
+
+def test_folds_are_paired() -> None:
+    """Each with the rows that its model learned from, the loss of both models and that of the dummy."""
+    text = page.page(made())
+    cells = ["2018", "1,234", "567", "0.5", "0.75", "0.7", r"0.2 \[0.19, 0.21\] ▲"]
+    assert re.search(r" +\| ".join(cells), text)
+
+
+def test_models_measured_on_other_rows_are_not_paired() -> None:
+    """Their own figures are shown, and the page says why there is no gain."""
+    text = page.page(made(validation=validated(paired=False)))
+    assert re.search(r"log\\_loss +\| 0.21 \[0.2, 0.22\] +\| 0.33 +\| - ", text)
+    assert "v1.0.0 in prod was measured on other rows or folds" in text
+    assert "### Slices that got worse" not in text
+
+
+def test_figures_of_the_holdout_are_not_among_those_of_validation() -> None:
+    """The gate has measured other values on the holdout: of those, the page has none."""
+    text = page.page(made(answer="undecided"))
+    seen = text.split("### The gate, rule by rule")
+    assert "0.3 " not in seen[0].split("### Validation")[1]
+    assert "All slices against v1.0.0 in prod" in seen[1]
+    assert "0.01 [-0.1, 0.2]" not in text, "the gate's finding about a slice"
+
+
+def test_warnings_of_the_training_are_alerts() -> None:
+    """A model without skill is seen before anything else."""
+    warned = validated(2, "slice", "the model is constant: 118 rows, min_samples_leaf 100")
+    head = page.page(made(validation=warned)).split("###")[0]
+    assert "> [!WARNING]\n> - the model is constant: 118 rows, min\\_samples\\_leaf 100" in head
 
 
 def test_slices_that_got_worse_are_named_the_worst_first() -> None:

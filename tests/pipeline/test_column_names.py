@@ -20,6 +20,7 @@ from perenne.documents import evaluation, validation
 from perenne.gate import judge
 from perenne.pipeline.drift import ScoredBatch, drift
 from perenne.pipeline.evaluate import evaluate
+from perenne.pipeline.folds import Validation
 from perenne.pipeline.ingest import table
 from perenne.pipeline.train import train
 from perenne.pipeline.validate import validate
@@ -92,7 +93,8 @@ def results(called: list[str]) -> list[Any]:
     scores = {month: model.predict(pipeline, frame, rows) for month, frame in kept.items()}
     scored = {month: frame.assign(**{names.PREDICTION: scores[month]}) for month, frame in kept.items()}
     learned = kept[MONTHS[0]].assign(**{names.PREDICTION: math.nan})
-    measured = evaluate(kept[MONTHS[1]], scores[MONTHS[1]], 0.5, MEASURE, rows)
+    held = scored[MONTHS[1]].assign(**{names.FOLD: 1})
+    measured = evaluate(Validation(held, np.full(len(held), 0.5), "month", ()), MEASURE, rows)
     report = drift(
         {MONTHS[0]: learned, MONTHS[1]: scored[MONTHS[1]]},
         scored[MONTHS[1]],

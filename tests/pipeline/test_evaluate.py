@@ -15,23 +15,19 @@ from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, model, names, params
 from perenne.common.contract import Contract
+from perenne.common.disk import canonical
 from perenne.common.params import Evaluate, Train
 from perenne.common.typed import parse
 from perenne.documents.card import save_model
 from perenne.documents.evaluation import MeasuredFigure, MeasuredRows
 from perenne.gate import judge
 from perenne.pipeline import evaluate as stage
-from perenne.pipeline.evaluate import (
-    by_slice,
-    evaluate,
-    groups,
-    importance,
-    reliability,
-    residuals,
-    roc,
-    slice_name,
-    timeline,
-)
+from perenne.pipeline.evaluate import evaluate
+from perenne.pipeline.folds import Fold, FoldModel, Validation
+from perenne.pipeline.headline import timeline
+from perenne.pipeline.importance import importance
+from perenne.pipeline.plots import by_slice, reliability, residuals, roc
+from perenne.pipeline.slices import groups, slice_name
 from perenne.pipeline.train import card, train
 
 SPEC = Evaluate(resamples=200, confidence=0.9, bins=5, importance_rows=500, importance_repeats=3, seed=0)
@@ -79,6 +75,19 @@ def scored(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Scores that know the age, and a little that they should not."""
     found: npt.NDArray[np.float64] = ((frame["age"] - 59) / 4 + frame["noise"] / 10).to_numpy()
     return found
+
+
+def held(
+    frame: pd.DataFrame,
+    scores: npt.NDArray[np.float64] | float,
+    dummy: float = 0.3,
+    pipeline: Pipeline | None = None,
+) -> Validation:
+    """Rows that one model has predicted, as one fold."""
+    rows = frame.assign(**{names.PREDICTION: scores, names.FOLD: 1})
+    every = np.full(len(rows), fill_value=True)
+    models = (FoldModel(Fold(~every, every), pipeline, dummy),) if pipeline else ()
+    return Validation(rows, np.full(len(rows), dummy), "quarter", models)
 
 
 def near(value: Any) -> Any:
@@ -134,15 +143,15 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
     """For the model and for the dummy that always says the mean of the training rows."""
     frame = rows() if contract.task.classes else rows(y=np.random.default_rng(1).normal(size=400))
     scores, mean = scored(frame), 0.3
-    report = evaluate(frame, scores, mean, SPEC, contract)
+    report = evaluate(held(frame, scores, mean), SPEC, contract)
     dummy = np.full(len(frame), mean)
     masks = {
         ("colour", "red"): frame["colour"] == "red",
         ("member", "True"): frame["member"],
         ("age", "[61.0, 62.0)"): frame["age"].between(61, 61.99),
     }
-    assert values(report.holdout) == near(by_sklearn(frame["y"], scores))
-    assert values(report.holdout, "dummy") == near(by_sklearn(frame["y"], dummy))
+    assert values(report.validation) == near(by_sklearn(frame["y"], scores))
+    assert values(report.validation, "dummy") == near(by_sklearn(frame["y"], dummy))
     for (column, value), mask in masks.items():
         part = report.slices[column][value]
         assert part.rows == mask.sum()
@@ -153,8 +162,8 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
 @TASKS
 def test_intervals_contain_their_value(contract: Contract, by_sklearn: Any) -> None:
     """And have a width, on all rows and on slices, and for the headline."""
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract)
-    parts = [report.holdout, *(part for slices in report.slices.values() for part in slices.values())]
+    report = evaluate(held(rows(), scored(rows())), SPEC, contract)
+    parts = [report.validation, *(part for slices in report.slices.values() for part in slices.values())]
     figures: list[MeasuredFigure] = [metric for part in parts for metric in part.metrics.values()]
     figures += [report.headline.observed, report.headline.predicted]
     assert len(figures) == len(by_sklearn([0, 1], np.array([0.2, 0.7]))) * len(parts) + 2
@@ -164,7 +173,7 @@ def test_intervals_contain_their_value(contract: Contract, by_sklearn: Any) -> N
 def test_more_confidence_makes_wider_intervals() -> None:
     """The params say how sure an interval is."""
     sure = SPEC.model_copy(update={"confidence": 0.99})
-    narrow, wide = (evaluate(rows(), scored(rows()), 0.3, s, BINARY).holdout for s in (SPEC, sure))
+    narrow, wide = (evaluate(held(rows(), scored(rows())), s, BINARY).validation for s in (SPEC, sure))
     for name, metric in narrow.metrics.items():
         (_, low, high), (_, lower, higher) = interval(metric), interval(wide.metrics[name])
         assert lower < low < high < higher
@@ -177,7 +186,7 @@ def test_rows_of_a_block_are_not_independent() -> None:
     as_if_new = often.assign(person=np.arange(1000))
 
     def width(frame: pd.DataFrame) -> float:
-        report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY).holdout
+        report = evaluate(held(frame, scored(frame)), SPEC, BINARY).validation
         assert report.blocks == frame["person"].nunique()
         _, low, high = interval(report.metrics["brier"])
         return high - low
@@ -192,13 +201,13 @@ def test_without_a_block_each_row_is_its_own() -> None:
         "person": {"type": "integer", "role": "entity"},
         "y": BINARY.columns["y"].model_dump(),
     }
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, contract(columns=columns))
-    assert report.holdout.blocks == report.holdout.rows == 400
+    report = evaluate(held(rows(), scored(rows())), SPEC, contract(columns=columns))
+    assert report.validation.blocks == report.validation.rows == 400
 
 
 def test_slices_of_a_column_hold_each_row_once() -> None:
-    """Their rows sum up to the holdout's, and their places are all places."""
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
+    """Their rows sum up to those of validation, and their places are all places."""
+    report = evaluate(held(rows(), scored(rows())), SPEC, BINARY)
     assert {c: list(parts) for c, parts in report.slices.items()} == {
         "colour": ["blue", "green", "red"],
         "member": ["False", "True"],
@@ -236,7 +245,7 @@ def test_a_category_may_be_called_like_the_slice_of_missing_values() -> None:
     """`none` and rows without a value are two slices: in the report, in its table, and before the gate."""
     frame = rows()
     frame["colour"] = frame["colour"].replace("red", "none").mask(frame["colour"] == "blue")
-    report = evaluate(frame, scored(frame), 0.3, SPEC, BINARY)
+    report = evaluate(held(frame, scored(frame)), SPEC, BINARY)
     parts = {name: part.rows for name, part in report.slices["colour"].items()}
     numbers = {name: int(count) for name, count in frame["colour"].value_counts(dropna=False).items()}
     assert parts == {"none": numbers["none"], "green": numbers["green"], "": frame["colour"].isna().sum()}
@@ -268,7 +277,7 @@ def test_without_slices_there_are_none() -> None:
     columns = {n: c | {"role": "feature"} if "slice" in c["role"] else c for n, c in COLUMNS.items()}
     columns["age"] = {"type": "number", "role": "feature"}
     unsliced = contract(columns=columns | {"y": BINARY.columns["y"].model_dump()})
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, unsliced)
+    report = evaluate(held(rows(), scored(rows())), SPEC, unsliced)
     assert report.slices == {}
     assert by_slice(report).empty
     assert list(by_slice(report)) == ["slice", "rows", "loss"]
@@ -278,7 +287,7 @@ def test_without_slices_there_are_none() -> None:
 def test_the_table_of_slices_gives_rows_and_loss(contract: Contract, by_sklearn: Any) -> None:
     """The loss is the first metric of the task: log loss, or the mean absolute error."""
     frame = rows()
-    table = by_slice(evaluate(frame, scored(frame), 0.3, SPEC, contract)).set_index("slice")
+    table = by_slice(evaluate(held(frame, scored(frame)), SPEC, contract)).set_index("slice")
     red = frame["colour"] == "red"
     loss = next(iter(by_sklearn(frame["y"][red], scored(frame)[red]).values()))
     assert table.loc["colour=red"].to_dict() == {"rows": red.sum(), "loss": near(loss)}
@@ -288,7 +297,7 @@ def test_the_table_of_slices_gives_rows_and_loss(contract: Contract, by_sklearn:
 def test_the_headline_without_a_figure_is_the_mean_of_the_target() -> None:
     """Observed and predicted, side by side."""
     frame = rows()
-    told = evaluate(frame, scored(frame), 0.3, SPEC, BINARY).headline
+    told = evaluate(held(frame, scored(frame)), SPEC, BINARY).headline
     assert told.figure == "mean_y"
     assert told.observed.value == near(frame["y"].mean())
     assert told.predicted.value == near(scored(frame).mean())
@@ -297,7 +306,7 @@ def test_the_headline_without_a_figure_is_the_mean_of_the_target() -> None:
 def test_the_headline_of_the_contract_is_the_period_age() -> None:
     """Half leave at 60, half of the rest at 60.5, nobody at 61, all at 61.5: worked out by hand."""
     frame = rows(8, age=[60, 60, 60.5, 60.5, 61, 61, 61.5, 61.5], y=[1, 0, 0, 1, 0, 0, 1, 1])
-    told = evaluate(frame, np.full(8, 0.5), 0.3, SPEC, contract(headline=AGES)).headline
+    told = evaluate(held(frame, np.full(8, 0.5)), SPEC, contract(headline=AGES)).headline
     assert told.figure == "period_age"
     assert told.observed.value == near(0.5 * 60 + 0.25 * 60.5 + 0.25 * 61.5)
     assert told.predicted.value == near(0.5 * 60 + 0.25 * 60.5 + 0.125 * 61 + 0.0625 * 61.5 + 0.0625 * 62)
@@ -316,8 +325,8 @@ def test_the_timeline_gives_the_headline_by_period() -> None:
 
 def test_what_dvc_shows_is_flat() -> None:
     """The value of each metric, and the headline under its own name."""
-    report = evaluate(rows(), scored(rows()), 0.3, SPEC, BINARY)
-    assert report.metrics() == values(report.holdout) | {
+    report = evaluate(held(rows(), scored(rows())), SPEC, BINARY)
+    assert report.metrics() == values(report.validation) | {
         "mean_y_observed": report.headline.observed.value,
         "mean_y_predicted": report.headline.predicted.value,
     }
@@ -329,11 +338,12 @@ def test_row_labels_do_not_matter(index: Any) -> None:
     plain, labelled = rows(), rows().set_axis(index)
     scores = scored(plain)
     ages = contract(headline=AGES)
-    assert evaluate(labelled, scores, 0.3, SPEC, ages) == evaluate(plain, scores, 0.3, SPEC, ages)
+    assert evaluate(held(labelled, scores), SPEC, ages) == evaluate(held(plain, scores), SPEC, ages)
     pd.testing.assert_frame_equal(timeline(labelled, scores, ages), timeline(plain, scores, ages))
     pipeline = fitted(plain)
     pd.testing.assert_frame_equal(
-        importance(pipeline, labelled, SPEC, BINARY), importance(pipeline, plain, SPEC, BINARY)
+        importance(held(labelled, scores, pipeline=pipeline), SPEC, BINARY),
+        importance(held(plain, scores, pipeline=pipeline), SPEC, BINARY),
     )
 
 
@@ -417,7 +427,7 @@ def test_the_only_useful_feature_is_the_most_important(contract: Contract, usefu
     frame = rows()
     seen = frame[useful] == "red" if useful == "colour" else frame[useful] > frame[useful].median()
     frame["y"] = seen.astype(int)
-    table = importance(fitted(frame, contract), frame, SPEC, contract)
+    table = importance(held(frame, 0.5, pipeline=fitted(frame, contract)), SPEC, contract)
     assert sorted(table["feature"]) == ["age", "colour", "noise"]
     assert table["feature"].iloc[0] == useful
     assert table["importance"].is_monotonic_decreasing
@@ -436,7 +446,7 @@ def test_importance_is_measured_on_as_many_rows_as_the_params_say(monkeypatch: p
 
     monkeypatch.setattr(model, "score", counted)
     spec = SPEC.model_copy(update={"importance_rows": 50, "importance_repeats": 2})
-    importance(pipeline, frame, spec, BINARY)
+    importance(held(frame, 0.5, pipeline=pipeline), spec, BINARY)
     assert asked == [50] * (1 + 3 * 2)
 
 
@@ -444,35 +454,34 @@ def test_a_feature_that_the_model_ignores_has_no_importance() -> None:
     """Exactly none, and features of equal importance are in the order of their names."""
     frame = rows()
     ignorant = Pipeline([("model", DummyClassifier().fit(model.inputs(frame, BINARY), frame["y"]))])
-    table = importance(ignorant, frame, SPEC, BINARY)
+    table = importance(held(frame, 0.5, pipeline=ignorant), SPEC, BINARY)
     assert table["feature"].tolist() == ["age", "colour", "noise"]
     assert (table[["importance", "sd"]] == 0).all(axis=None)
 
 
-def test_a_holdout_of_one_row_is_measured_as_far_as_it_goes() -> None:
+def test_a_validation_of_one_row_is_measured_as_far_as_it_goes() -> None:
     """Its losses have values but no bounds; what needs two classes is undefined; all plots can be drawn."""
     frame = rows().head(1)
     scores, y = scored(frame), frame["y"].to_numpy(dtype=float)
-    report = evaluate(frame, scores, 0.3, SPEC, BINARY)
-    measured = report.holdout.metrics
+    report = evaluate(held(frame, scores), SPEC, BINARY)
+    measured = report.validation.metrics
     assert measured["brier"].value == near((scores[0] - y[0]) ** 2)
     assert measured["brier"].low is None
     assert measured["roc_auc"].value is None
     assert len(reliability(y, scores, 5)) == 1
     assert len(timeline(frame, scores, BINARY)) == 1
-    assert len(importance(fitted(rows()), frame, SPEC, BINARY)) == 3
+    assert len(importance(held(frame, 0.5, pipeline=fitted(rows())), SPEC, BINARY)) == 3
 
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the stage writes for a holdout of one row in an empty folder."""
+    """What the stage writes in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC))
-    monkeypatch.setattr(stage, "read_contract", lambda _: BINARY)
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
+    monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC, train=spec))
+    monkeypatch.setattr(stage, "read_contract", lambda _: BINARY)
     save_model(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
-    one = rows().head(1)
-    batches.write_parquet(names.HOLDOUT, batches.to_table(one, batches.schema(BINARY)))
+    batches.write_parquet(names.TRAIN, batches.to_table(rows(), batches.schema(BINARY)))
     stage.main()
     return {
         "metrics": json.loads(names.METRICS.read_text()),
@@ -482,19 +491,23 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
 
 
-def test_what_is_not_a_number_is_null(written: dict[str, Any]) -> None:
+def test_what_is_not_a_number_is_null() -> None:
     """JSON has no NaN; null is nobody's pass."""
-    assert written["metrics"]["roc_auc"] is None
-    assert written["metrics"]["brier"] is not None
-    assert written["evaluation"]["holdout"]["metrics"]["roc_auc"]["value"] is None
-    assert written["evaluation"]["holdout"]["metrics"]["brier"]["low"] is None
+    frame = rows().head(1)
+    report = evaluate(held(frame, scored(frame)), SPEC, BINARY)
+    shown, metrics = canonical(report.metrics()), report.to_json()["validation"]["metrics"]
+    assert shown["roc_auc"] is None
+    assert shown["brier"] is not None
+    assert metrics["roc_auc"]["value"] is None
+    assert metrics["brier"]["low"] is None
 
 
-def test_predictions_keep_who_and_when_beside_the_score(written: dict[str, Any]) -> None:
-    """Time, entity, block, slices and target: no other feature."""
+def test_predictions_are_whole_rows_beside_the_score(written: dict[str, Any]) -> None:
+    """Every column of the contract, the score, and which fold's model gave it."""
     table = written["predictions"]
-    assert list(table) == ["time", "person", "colour", "member", "age", "y", "prediction"]
+    assert list(table) == [*BINARY.columns, "prediction", "fold"]
     assert table["prediction"].between(0, 1).all()
+    assert set(table["fold"]) == {1, 2, 3, 4}
 
 
 def test_all_plots_are_written(written: dict[str, Any]) -> None:

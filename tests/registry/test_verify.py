@@ -90,14 +90,14 @@ def test_forged_metrics_are_reported(project: Project) -> None:
 
 
 def test_model_made_by_hand_is_reported(project: Project) -> None:
-    """It learned from the holdout; its metrics are reported as well."""
+    """It learned from the holdout. No metric shows that: they are of models that `evaluate` fits itself."""
     project.write("../forge.py", TRAINED_ON_ALL)
     project.run("python ../forge.py && python -m stages.evaluate && dvc commit -q -f")
     project.commit("a better model")
     assert project.repro() == []
     lines = findings()
     assert "train: data/model/model.skops is not what the commit reproduces" in lines
-    assert f"evaluate: {METRICS} is not what the commit reproduces" in lines
+    assert not [line for line in lines if line.startswith("evaluate: ")]
 
 
 @pytest.mark.parametrize(

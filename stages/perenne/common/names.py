@@ -44,10 +44,12 @@ REVIEW_PAGE = Path("review.md")
 # them, so they are words, and no contract may use them. Columns that nobody sees begin with `__`, and no
 # contract may use such a name either.
 PREDICTION = "prediction"  # the model's score
+FOLD = "fold"  # of validation: which model predicted the row
 BROKEN_RULES = "broken_rules"  # of a row in quarantine
 FEATURES, ROWS, LABELS = "all features", "rows", "labels"
 TAKEN = {
     PREDICTION: "the column of scores",
+    FOLD: "the column that says which model predicted a row",
     BROKEN_RULES: "the column that says why a row is in quarantine",
     FEATURES: "drift's test of all features together",
     ROWS: "drift's test of the number of rows",

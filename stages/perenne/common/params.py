@@ -41,7 +41,7 @@ class Validate(Model):
 
 
 class Split(Model):
-    """What the model may know, and which part of that is kept to measure it; in periods of the contract."""
+    """What the model may know, and which part of that the gate judges it on; in periods of the contract."""
 
     as_of: str
     window: Periods
@@ -78,8 +78,12 @@ class Tolerance(Model):
 
 
 class Evaluate(Model):
-    """How the holdout is measured."""
+    """How a model is measured on validation.
 
+    `folds`: into how many parts the training window is cut, each predicted by a model that did not see it.
+    """
+
+    folds: int = Field(default=4, ge=2, le=100)
     resamples: int = Field(ge=100, le=100_000)
     confidence: float = Field(gt=0, lt=1)
     bins: int = Field(ge=2, le=10_000)

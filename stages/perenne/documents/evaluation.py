@@ -1,8 +1,8 @@
-"""What the stage `evaluate` measured on the holdout: `evaluation.json`, and from it `metrics.json`."""
+"""What the stage `evaluate` measured on validation: `evaluation.json`, and from it `metrics.json`."""
 
 from __future__ import annotations
 
-from perenne.common.document import UnnumberedDocument, Unrounded
+from perenne.common.document import Figure, UnnumberedDocument, Unrounded
 from perenne.common.typed import Model
 
 Metrics = dict[str, float | None]  # metrics.json: figures by name, for `dvc metrics`
@@ -17,7 +17,7 @@ class MeasuredFigure(Model):
 
 
 class MeasuredMetric(MeasuredFigure):
-    """A metric; `dummy` is its value if every prediction were the mean of the training target."""
+    """A metric; `dummy` is its value if every prediction were the mean of the rows that the model knew."""
 
     dummy: Unrounded
 
@@ -30,8 +30,25 @@ class MeasuredRows(Model):
     metrics: dict[str, MeasuredMetric]
 
 
+class FoldMetric(Model):
+    """A metric of one fold, and its value for the dummy; null where it is not defined."""
+
+    value: Figure
+    dummy: Figure
+
+
+class MeasuredFold(Model):
+    """A fold: the first and the last step of time in it, and how many rows its model learned from."""
+
+    first: str
+    last: str
+    learned: int
+    rows: int
+    metrics: dict[str, FoldMetric]
+
+
 class MeasuredHeadline(Model):
-    """The contract's headline figure over the whole holdout, by the labels and by the predictions."""
+    """The contract's headline figure over all of validation, by the labels and by the predictions."""
 
     figure: str
     observed: MeasuredFigure
@@ -39,18 +56,24 @@ class MeasuredHeadline(Model):
 
 
 class Evaluation(UnnumberedDocument):
-    """The whole holdout, its slices (by column, then by value), and the headline figure.
+    """All of validation, its folds, its slices (by column, then by value), and the headline figure.
 
-    The slice of rows whose value is missing or outside the bins has an empty name.
+    `between` is what the folds are cut between: a unit of time, or `block`. `warnings` say what is wrong with
+    the training. The slice of rows whose value is missing or outside the bins has an empty name.
     """
 
-    holdout: MeasuredRows
+    SCHEMA = 2
+
+    between: str
+    validation: MeasuredRows
+    folds: tuple[MeasuredFold, ...]
     slices: dict[str, dict[str, MeasuredRows]]
     headline: MeasuredHeadline
+    warnings: tuple[str, ...] = ()
 
     def metrics(self) -> Metrics:
         """The values alone, by name: what `dvc metrics` shows."""
-        values = {name: metric.value for name, metric in self.holdout.metrics.items()}
+        values = {name: metric.value for name, metric in self.validation.metrics.items()}
         return values | {
             f"{self.headline.figure}_observed": self.headline.observed.value,
             f"{self.headline.figure}_predicted": self.headline.predicted.value,

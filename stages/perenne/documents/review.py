@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from perenne.common.document import Document
+from perenne.common.document import Document, Figure
 from perenne.common.typed import Model
 from perenne.documents.drift import DriftAdvice
+from perenne.documents.evaluation import MeasuredFold
 from perenne.documents.verdict import Rounded, Verdict
 
 ReviewAnswer = Literal[
@@ -35,11 +36,65 @@ class BatchChange(Model):
     quarantined: int | None
 
 
+class ReviewedFigure(Model):
+    """A value with its 95 % interval."""
+
+    value: Figure
+    low: Figure
+    high: Figure
+
+
+class PairedMetric(Model):
+    """A metric of the change and of another model on the same rows; `gain` is above 0 if it is better."""
+
+    value: Figure
+    theirs: Figure
+    gain: ReviewedFigure
+
+
+class PairedFold(Model):
+    """The loss of both models on a fold, whose rows are of the periods `first` to `last`."""
+
+    first: str
+    last: str
+    loss: PairedMetric
+
+
+class PairedSlice(Model):
+    """The loss of both models on a slice."""
+
+    name: str
+    rows: int
+    loss: PairedMetric
+
+
+class Rival(Model):
+    """A model that the change has to beat.
+
+    `own` has its metrics on its own validation, as far as they are known. The rest is empty unless both
+    models were measured on the same rows with the same folds.
+    """
+
+    name: str
+    own: dict[str, Figure]
+    metrics: Mapping[str, PairedMetric] = {}
+    folds: tuple[PairedFold, ...] = ()
+    slices: tuple[PairedSlice, ...] = ()
+
+
+class ValidationReview(Model):
+    """How the change does on validation, and what `evaluate` warns of."""
+
+    metrics: dict[str, ReviewedFigure]
+    folds: tuple[MeasuredFold, ...]
+    warnings: tuple[str, ...]
+    rivals: tuple[Rival, ...]
+
+
 class PlotRows(Model):
-    """The rows, as text, of the CSV files that the charts are made of."""
+    """The rows, as text, of the CSV files that the charts are made of. All are of validation."""
 
     reliability: tuple[tuple[str, ...], ...] = ()
-    slices: tuple[tuple[str, ...], ...] = ()
     timeline: tuple[tuple[str, ...], ...] = ()
 
 
@@ -49,10 +104,10 @@ class Review(Document):
     `fork` is the last commit that `head` and `base` share: changes are those since then. `findings` say why
     the commit is not reproducible. `costs` are seconds and megabytes by stage, `costs_before` those of the
     fork. `data` is None where the batches cannot be listed. `gate` is None where no model was judged; `error`
-    says why it could not be.
+    says why it could not be. `validation` is None where `gate` is, or where the pipeline does not evaluate.
     """
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
 
     case: str
     answer: ReviewAnswer
@@ -71,5 +126,6 @@ class Review(Document):
     drift: DriftAdvice | None = None
     drift_before: DriftAdvice | None = None
     files: tuple[str, ...] = ()
+    validation: ValidationReview | None = None
     gate: Verdict | None = None
     error: str | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from perenne.common.document import Rounded, UnnumberedDocument
+from perenne.common.document import UnnumberedDocument
 from perenne.common.typed import Model
 
 
 class SplitPart(Model):
-    """One part: its periods, its labelled rows, the rows left out without a label, the target's mean."""
+    """One part: its periods, its labelled rows, and the rows left out without a label.
+
+    Nothing here is about what the labels are: those of the holdout are sealed.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -18,11 +21,12 @@ class SplitPart(Model):
     batches: int
     rows: int
     unlabelled: int
-    mean_target: Rounded
 
 
 class SplitReport(UnnumberedDocument):
-    """The rows that the model learns from, and those that measure it."""
+    """The rows that the model learns from, and those that the gate judges it on."""
+
+    SCHEMA = 2
 
     train: SplitPart
     holdout: SplitPart

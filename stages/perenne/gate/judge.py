@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from perenne.gate.evidence import Contender, Evidence, Places
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
 from perenne.pipeline import evaluate
+from perenne.pipeline.slices import groups, intervals_of, slice_name
 
 
 class Judgement(NamedTuple):
@@ -103,22 +104,21 @@ def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:
     Returns
     -------
     dict
-        Name, as `evaluate.slice_name` writes it, -> positions among the rows, shape (n,). Rows whose value is
-        missing or outside the bins are a slice too. Only the `evaluate.MOST_SLICES` largest slices of a
-        column get their rows.
+        Name, as `slice_name` writes it, -> positions among the rows, shape (n,). Rows whose value is missing
+        or outside the bins are a slice too. Only the largest slices of a column get their rows: see `groups`.
 
     """
     positions: dict[str, Places] = {}
     for column in contract.slices:
         spec = contract.columns[column]
-        named = {value: np.array([], dtype=np.intp) for value in _named(spec)}
-        groups = evaluate.groups(rows[column], spec.bins)
-        positions |= {evaluate.slice_name(column, v): places for v, places in (named | groups).items()}
+        named: dict[Any, Places] = {value: np.array([], dtype=np.intp) for value in _named(spec)}
+        named |= groups(rows[column], spec.bins)
+        positions |= {slice_name(column, value): places for value, places in named.items()}
     return positions
 
 
 def _named(column: Column) -> list[object]:
     """The slices of a column that the contract names."""
     if column.bins:
-        return list(evaluate.intervals_of(column.bins))
+        return list(intervals_of(column.bins))
     return list(column.categories if column.type == "category" else column.values or ())

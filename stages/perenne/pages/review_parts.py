@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from perenne.common.names import REVIEW_JSON
 from perenne.common.params import OUTSIDE
-from perenne.common.task import TASKS
 from perenne.documents.review import Review
-from perenne.documents.verdict import MetricInterval, RuleFinding, Verdict
-from perenne.pages import charts
+from perenne.documents.verdict import Verdict
+from perenne.pages import charts, review_validation
 from perenne.pages import verdict as verdict_page
-from perenne.pages.text import bounds, bullets, joined, number, plain, table
+from perenne.pages.text import MOST_ROWS, bullets, joined, number, plain, shortened
 
-MOST_ROWS = 40  # of a table; the rest is in review.json
-LOSSES = {task.metrics[0] for task in TASKS.values()}  # what plots/slices.csv may hold
 MOST_TEXT = 200  # characters of a text that the change brings
 
 WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
@@ -59,88 +55,39 @@ def headline(review: Review) -> str:
 
 
 def warnings(review: Review) -> list[str]:
-    """Return the alerts that limit how far the page can be trusted."""
+    """Return the alerts: what limits how far the page can be trusted, and what is wrong with the training."""
     alerts = [f"> [!{kind}]\n> {text}" for kind, text, applies in WARNINGS if applies(review)]
     if review.findings:
         lines = "\n".join(f"> - {plain(_cut(line))}" for line in review.findings[:MOST_ROWS])
         alerts.append(f"> [!CAUTION]\n{lines}")
+    if review.validation and review.validation.warnings:
+        lines = "\n".join(f"> - {plain(_cut(line))}" for line in review.validation.warnings)
+        alerts.append(f"> [!WARNING]\n{lines}")
     return alerts
 
 
 def parts(review: Review) -> Iterator[PagePart]:
     """Yield the parts, the most important first."""
-    verdict = review.gate
+    verdict, validation = review.gate, review.validation
+    if validation:
+        yield PagePart("Validation", review_validation.metrics(validation))
+        yield PagePart("Validation, fold by fold", review_validation.folds(validation))
     if verdict:
-        yield PagePart("Metrics", metrics(verdict))
         yield PagePart("The gate, rule by rule", rules(verdict))
-        yield PagePart("Slices that got worse", worse(verdict))
+    if validation:
+        yield PagePart("Slices that got worse", review_validation.worse(validation))
     yield PagePart("Data", data(review))
     yield PagePart("Params and contract", params(review))
     yield PagePart("Drift", drift(review))
-    if verdict:
-        yield PagePart("All slices", slices(review, verdict), folded=True)
+    if validation:
+        yield PagePart("All slices", review_validation.slices(validation), folded=True)
         yield PagePart("Charts", plots(review), folded=True)
     yield PagePart("Time and memory of each stage", costs(review), folded=True)
-
-
-def metrics(verdict: Verdict) -> str:
-    """Return a table: each metric with its interval, beside those of each opponent on the same rows."""
-    head = ["metric", "this change"]
-    for opponent in verdict.opponents:
-        head += [plain(opponent.name), "better by"]
-    rows = []
-    for name, mine in verdict.metrics.items():
-        row = [_bold(name, verdict), _interval(mine)]
-        for opponent in verdict.opponents:
-            theirs = opponent.metrics.get(name)
-            row += [number(theirs.value), _gain(theirs.gain)] if theirs else ["-", "-"]
-        rows.append(row)
-    note = (
-        "Intervals of 95 %; ▲ better and ▼ worse where the interval excludes 0." if verdict.opponents else ""
-    )
-    return joined(_table(head, rows), note)
 
 
 def rules(verdict: Verdict) -> str:
     """Return the rules as `perenne gate` shows them, without the slices."""
     return joined(verdict_page.rules(verdict), bullets(list(map(plain, verdict_page.notes(verdict)))))
-
-
-def worse(verdict: Verdict) -> str:
-    """Return a table of the slices in which the main metric got worse, the worst first."""
-    losses = [
-        (part.value, part, finding.against)
-        for finding in verdict.rules
-        for part in finding.parts
-        if part.value is not None and part.value < 0
-    ]
-    losses.sort(key=lambda loss: loss[0])
-    rows = [
-        [plain(part.against), plain(against), number(value), bounds(part.low, part.high), _sure(part)]
-        for value, part, against in losses
-    ]
-    measured = any(finding.parts for finding in verdict.rules)
-    head = ["slice", "against", f"{plain(verdict.policy.metric)} gained", "bounds", ""]
-    return _table(head, rows) or "None." * measured
-
-
-def slices(review: Review, verdict: Verdict) -> str:
-    """Return every slice against every opponent, and a chart of the loss beside the first opponent's."""
-    tables = (f"**{title}**\n\n{body}" for title, body in verdict_page.slices(verdict))
-    return joined(_losses(review, verdict), *tables)
-
-
-def _losses(review: Review, verdict: Verdict) -> str:
-    """The loss by slice. The opponent's is the loss plus the gain, if the gate's metric is that loss."""
-    first = next((finding for finding in verdict.rules if finding.parts), None)
-    if not first or verdict.policy.metric not in LOSSES:
-        return ""
-    gained = {part.against: part.value for part in first.parts if part.value is not None}
-    rows = [(name, float(loss)) for name, _, loss in review.plots.slices if name in gained]
-    title = f"{verdict.policy.metric}: this change {charts.FIRST}, {first.against} {charts.SECOND}"
-    mine, theirs = [loss for _, loss in rows], [loss + gained[name] for name, loss in rows]
-    names = [name for name, _ in rows]
-    return charts.chart(title, names, "less is better", [("bar", mine), ("line", theirs)], lying=True)
 
 
 def plots(review: Review) -> str:
@@ -171,7 +118,7 @@ def data(review: Review) -> str:
         [plain(batch.period), batch.how, _count(batch.rows), _count(batch.quarantined)]
         for batch in review.data
     ]
-    return _table(["batch", "", "rows", "quarantined"], rows)
+    return shortened(["batch", "", "rows", "quarantined"], rows)
 
 
 def params(review: Review) -> str:
@@ -182,7 +129,7 @@ def params(review: Review) -> str:
         "Settings of the gate, reviews, service and loop count after the merge: this review uses the base's."
     )
     contract = bullets([plain(_cut(line)) for line in review.contract])
-    return joined(_table(["param", "before", "after"], rows), note * later, contract)
+    return joined(shortened(["param", "before", "after"], rows), note * later, contract)
 
 
 def drift(review: Review) -> str:
@@ -201,7 +148,7 @@ def costs(review: Review) -> str:
         [plain(stage), *(_beside(place, now, review.costs_before.get(stage)) for place in (0, 1))]
         for stage, now in review.costs.items()
     ]
-    return _table(["stage", "seconds (before)", "MB (before)"], rows)
+    return shortened(["stage", "seconds (before)", "MB (before)"], rows)
 
 
 def _unchanged(review: Review) -> str:
@@ -233,32 +180,8 @@ def _missing(verdict: Verdict) -> str:
     return f"{verdict.why}; about {most:,.0f} more blocks with labels would decide"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    left = len(rows) - MOST_ROWS
-    return joined(table(head, rows[:MOST_ROWS]), f"{left} more are in {REVIEW_JSON}." if left > 0 else "")
-
-
 def _numbers(texts: Iterable[str]) -> list[float]:
     return [float(text) if text else math.nan for text in texts]
-
-
-def _bold(name: str, verdict: Verdict) -> str:
-    shown = plain(name)
-    return f"**{shown}**" if name == verdict.policy.metric else shown
-
-
-def _interval(metric: MetricInterval) -> str:
-    return f"{number(metric.value)} {bounds(metric.low, metric.high)}"
-
-
-def _gain(gain: MetricInterval) -> str:
-    return f"{_interval(gain)} {_sure(gain)}".strip()
-
-
-def _sure(interval: MetricInterval | RuleFinding) -> str:
-    if interval.low is None or interval.high is None:
-        return ""
-    return "▲" if interval.low > 0 else "▼" if interval.high < 0 else ""
 
 
 def _beside(place: int, now: tuple[float, float], before: tuple[float, float] | None) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from perenne.common.names import REVIEW_JSON
+
+MOST_ROWS = 40  # of a table in a review; the rest is in its file
+
 
 def plain(text: str) -> str:
     r"""Escape a text so that neither Markdown nor HTML in it has any effect.
@@ -50,6 +54,12 @@ def bullets(lines: Sequence[str]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, empty if there is no row; the cells are Markdown already."""
     return tabulate(rows, head, tablefmt="github", disable_numparse=True) if rows else ""
+
+
+def shortened(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of the first `MOST_ROWS` rows of a review, and how many more its file has."""
+    left = len(rows) - MOST_ROWS
+    return joined(table(head, rows[:MOST_ROWS]), f"{left} more are in {REVIEW_JSON}." if left > 0 else "")
 
 
 def folded(title: str, body: str) -> str:

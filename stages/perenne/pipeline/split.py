@@ -1,4 +1,4 @@
-"""Split: the rows that the model is trained on, and the rows that measure it, as of `split.as_of`."""
+"""Split: the rows that the model is trained on, and those that the gate judges it on, as of `split.as_of`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
 
     Returns
     -------
-    The periods, the numbers of rows with and without a label, and the mean of the target.
+    The periods, and the numbers of rows with and without a label.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
 
     """
     like = batches.schema(contract)
-    written, total, sums = 0, 0, 0.0
+    written, total = 0, 0
     with disk.replacing(path) as temporary:
         with pq.ParquetWriter(temporary, like, compression="zstd") as writer:
             for file in files.values():
@@ -117,7 +117,6 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
                 known = labelled(batch, contract.target)
                 writer.write_table(batches.to_table(known, like))
                 written, total = written + len(known), total + len(batch)
-                sums += float(known[contract.target].sum())
         if not written:
             reason = f"of {total} rows none has a label" if files else "no batch in its periods"
             raise PerenneError(f"{path}: would be empty: {reason}; move split.as_of or widen the {path.stem}")
@@ -127,5 +126,4 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
         batches=len(files),
         rows=written,
         unlabelled=total - written,
-        mean_target=sums / written,
     )

@@ -21,7 +21,7 @@ from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
-from perenne.pipeline import evaluate, ingest, split, train, validate
+from perenne.pipeline import folds, headline, ingest, split, train, validate
 from perenne.replay import store
 from perenne.replay.plan import Plan
 from perenne.stats import metrics
@@ -185,7 +185,7 @@ class World:
 
         def score() -> Array:
             return model.predict(self.trained(cut).pipeline, self.rows(period), self.contract).round(
-                evaluate.PLACES
+                folds.PLACES
             )
 
         return _held(self._scores, (cut, period), SCORES_HELD, score)
@@ -216,9 +216,9 @@ class World:
         y = rows[contract.target].to_numpy(dtype=np.float64)
         loss = metrics.METRICS[contract.task.metrics[0]].prepare
         one = np.ones(len(y))
-        headline = {n: f(one) for n, f in evaluate.headline_figures(rows, scores, contract).items()}
+        shown = {n: f(one) for n, f in headline.figures(rows, scores, contract).items()}
         sums = float(y.sum()), float(scores.sum())
-        return Figures(len(y), loss(y, scores)(one), *sums, headline["observed"], headline["predicted"])
+        return Figures(len(y), loss(y, scores)(one), *sums, shown["observed"], shown["predicted"])
 
 
 def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import disk, git, locked, notes
+from perenne.common import disk, git, locked, notes, sections
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK, MODEL, REVIEW_JSON, REVIEW_PAGE
+from perenne.common.names import LOCK, MODEL, PROD, REVIEW_JSON, REVIEW_PAGE
 from perenne.documents.review import Review, ReviewAnswer, Trust
 from perenne.documents.verdict import Asker
 from perenne.pages import review as page
@@ -79,7 +79,8 @@ def review(
         return _described(commits, trust, run, "not reproducible")
     if _model(None) == _model(commits.fork):
         return _described(commits, trust, run, "unchanged")
-    return _judged(_described(commits, trust, run, "could not judge"), push=push, asker=asker)
+    described = _described(commits, trust, run, "could not judge")
+    return _judged(_validated(described), push=push, asker=asker)
 
 
 def write(review: Review, folder: Path) -> None:
@@ -107,6 +108,22 @@ def _results(commits: Commits, trust: Trust) -> Rerun:
         rerun.bring(run.made)
         costs.record(run.made, run.costs)
     return run
+
+
+def _validated(review: Review) -> Review:
+    """The review with the figures of validation, beside the models that the gate will compare with."""
+    from perenne.review import pairing  # as for the gate
+
+    try:
+        champion = tags.read(review.case).in_stage(PROD)
+        contract = sections.contract_of(review.case)
+    except PerenneError:  # the gate will say why
+        return review
+    rivals = {f"{champion.version} in {PROD}": champion.commit} if champion else {}
+    known = {_model(None), _model(champion.commit) if champion else None}
+    if sides.case_of(Side(review.base)) == review.case and _model(review.base) not in known:
+        rivals[f"base {review.base[:7]}"] = review.base
+    return review.model_copy(update={"validation": pairing.validated(Side(None), rivals, contract)})
 
 
 def _judged(review: Review, *, push: bool, asker: Asker) -> Review:

@@ -1,0 +1,243 @@
+"""Walk-forward folds: parts of the training window, each predicted by a model of what was known before it.
+
+The holdout is sealed: whoever chooses among models by what they see of it has no proof left. So models are
+measured on *validation*: the window is cut into consecutive parts in time, and a model with the same params
+that is fitted on what was known when a part began predicts that part.
+
+References
+----------
+Tashman 2000, Out-of-sample tests of forecasting accuracy: an analysis and review, International Journal of
+Forecasting 16, 437-450 (rolling origins). Roberts et al. 2017, Cross-validation strategies for data with
+temporal, spatial, hierarchical, or phylogenetic structure, Ecography 40, 913-929 (whole blocks).
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.pipeline import Pipeline
+
+from perenne.common import batches, model, periods
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.common.names import FOLD, PREDICTION
+from perenne.common.params import Train
+from perenne.common.periods import Unit
+from perenne.pipeline import train
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Steps = npt.NDArray[np.int64]
+
+# Where a window has too few periods, it is cut between these.
+BELOW: dict[Unit, Unit] = {"quarter": "day", "month": "day", "week": "day", "day": "hour"}
+FEWEST = 2  # folds: one part alone says nothing of how parts differ
+NEVER = np.iinfo(np.int64).max  # later than any step
+PLACES = 9  # decimals of a score: more than the rows can resolve, fewer than vary between CPUs
+
+
+class Fold(NamedTuple):
+    """The rows that a model learns from, and those that it predicts: masks of shape (rows,)."""
+
+    learned: Mask
+    predicted: Mask
+
+
+class Cuts(NamedTuple):
+    """The folds of a window, and what they are cut between: a unit of time, or `block`."""
+
+    between: str
+    folds: tuple[Fold, ...]
+
+
+class FoldModel(NamedTuple):
+    """A fold's model, and the dummy that predicts the mean of the rows it learned from."""
+
+    fold: Fold
+    pipeline: Pipeline
+    mean: float
+
+
+class Validation(NamedTuple):
+    """The rows of a window that a model predicted which had not seen them.
+
+    `rows` have the columns of the contract, `prediction`, and `fold`, counted from 1. `dummies` are what the
+    dummies of the folds predict for them, shape (rows,).
+    """
+
+    rows: pd.DataFrame
+    dummies: Array
+    between: str
+    models: tuple[FoldModel, ...]
+
+    @property
+    def scores(self) -> Array:
+        """A copy of the predictions, shape (rows,)."""
+        return self.rows[PREDICTION].to_numpy(dtype=np.float64, copy=True)
+
+    def table(self, contract: Contract) -> pa.Table:
+        """The rows as `predictions.parquet` has them: the contract's columns, `prediction` and `fold`."""
+        like = batches.schema(contract).append(pa.field(PREDICTION, pa.float64()))
+        return batches.to_table(self.rows, like.append(pa.field(FOLD, pa.int64())))
+
+
+def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) -> Validation:
+    """Predict the rows of a window by models that did not see them.
+
+    Parameters
+    ----------
+    rows
+        The labelled rows of the window, in any order.
+    spec, contract
+        How a model is fitted, and what the rows are.
+    count
+        How many folds; see `cuts`.
+
+    Returns
+    -------
+    Validation
+        The rows of all folds in the given order; those of the first part, from which models only learn, are
+        left out. Scores are rounded to `PLACES`.
+
+    Raises
+    ------
+    PerenneError
+        If the window is too short for folds, or the model of a fold cannot be fitted; it names the fold.
+
+    """
+    cut = cuts(rows, contract, count)
+    number = np.zeros(len(rows), dtype=np.int64)
+    scores, dummies = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    models = []
+    for place, fold in enumerate(cut.folds, start=1):
+        fitted = _fitted(rows, fold, spec, contract, place)
+        number[fold.predicted], dummies[fold.predicted] = place, fitted.mean
+        scores[fold.predicted] = _scores(rows[fold.predicted], fitted.pipeline, contract, place)
+        models.append(fitted)
+    kept = number > 0
+    predicted = rows[kept].assign(**{PREDICTION: scores[kept], FOLD: number[kept]})
+    return Validation(predicted.reset_index(drop=True), dummies[kept], cut.between, tuple(models))
+
+
+def _fitted(rows: pd.DataFrame, fold: Fold, spec: Train, contract: Contract, place: int) -> FoldModel:
+    learned = rows[fold.learned]
+    try:
+        pipeline = train.train(learned, spec, contract)
+    except PerenneError as error:
+        raise PerenneError(f"evaluate: fold {place}, {len(learned):,} rows to learn from: {error}") from error
+    return FoldModel(fold, pipeline, float(learned[contract.target].mean()))
+
+
+def _scores(rows: pd.DataFrame, pipeline: Pipeline, contract: Contract, place: int) -> Array:
+    try:
+        return model.predict(pipeline, rows, contract).round(PLACES)
+    except ValueError as error:  # such as more neighbours than the fold has rows
+        reason = " ".join(str(error).split())
+        raise PerenneError(f"evaluate: fold {place}: its model cannot predict: {reason}") from error
+
+
+def cuts(rows: pd.DataFrame, contract: Contract, count: int) -> Cuts:
+    """Where the window is cut.
+
+    It is cut between periods if they are enough for all folds, else between days (hours, if a period is a
+    day), else into fewer folds. Where time does not allow two, as in a window of one quarter whose rows all
+    have the same date, the blocks of the contract are dealt into folds, and the model of each learns from the
+    other blocks of all the window.
+
+    Parameters
+    ----------
+    rows
+        The labelled rows of the window, in any order.
+    contract
+        Names period, time, target and block, and how late labels are.
+    count
+        How many folds, where the window allows it.
+
+    Raises
+    ------
+    PerenneError
+        If the window is too short for two folds; it says what would do.
+
+    Examples
+    --------
+    >>> from perenne.common.contract import Column
+    >>> roles = {"t": ("datetime", "time"), "x": ("number", "feature"), "y": ("number", "target")}
+    >>> columns = {name: Column(type=type, role=(role,)) for name, (type, role) in roles.items()}
+    >>> contract = Contract(row="a", task="regression", period="month", label_delay=1, columns=columns)
+    >>> rows = pd.DataFrame({"t": pd.date_range("2021-01-15", periods=10, freq="MS"), "y": 0.0})
+    >>> for fold in cuts(rows, contract, 4).folds:
+    ...     print(np.flatnonzero(fold.learned), np.flatnonzero(fold.predicted))
+    [0] [2 3]
+    [0 1 2] [4 5]
+    [0 1 2 3 4] [6 7]
+    [0 1 2 3 4 5 6] [8 9]
+
+    """
+    walks = []
+    for unit in (contract.period, BELOW.get(contract.period)):
+        walk = tuple(_walk(rows, contract, unit, count)) if unit else ()
+        if unit and len(walk) == count:
+            return Cuts(unit, walk)
+        walks.append(Cuts(unit or "", walk))
+    most = max(walks, key=lambda cut: len(cut.folds))
+    if len(most.folds) >= FEWEST:
+        return most
+    dealt = tuple(_dealt(rows, contract, count))
+    if dealt:
+        return Cuts("block", dealt)
+    least = 2 * contract.label_delay + FEWEST + 1
+    raise PerenneError(
+        f"params.yaml: split.window: too short to evaluate: its {len(rows):,} rows with labels do not give "
+        f"{FEWEST} folds, each with rows of every class to learn from; {least} {contract.period}s would do"
+    )
+
+
+def _walk(rows: pd.DataFrame, contract: Contract, unit: Unit, count: int) -> Iterator[Fold]:
+    """At most so many folds, consecutive in time and as long as each other; none if there is no room.
+
+    What comes before the first fold is as long as a fold. So little costs hardly anything: from a fifth of
+    what could be known, the model of the retirement case gains 3 % less over the dummy, that of the flights
+    case no less.
+    """
+    step, known = _steps(rows, contract, unit)
+    begins = np.unique(step)
+    y = rows[contract.target].to_numpy(dtype=np.float64)
+    # A model can be fitted once it knows a row of every class.
+    needed = [y == label for label in contract.task.classes] or [np.full(len(y), fill_value=True)]
+    opening = max(known[of_class].min(initial=NEVER) for of_class in needed)
+    first = max(int(np.searchsorted(begins, opening, "right")), round(len(begins) / (count + 1)))
+    count = min(count, len(begins) - first)
+    edges = [first + part * (len(begins) - first) // count for part in range(count + 1)] if count > 0 else []
+    for low, high in pairwise(edges):
+        yield Fold(known < begins[low], (begins[low] <= step) & (step <= begins[high - 1]))
+
+
+def _steps(rows: pd.DataFrame, contract: Contract, unit: Unit) -> tuple[Steps, Steps]:
+    """The unit of time that each row is of, and the one in which its label is known; both as ordinals.
+
+    A label is known with the end of the period that comes `label_delay` after its own. Within a period, as
+    between two days of a month, it is known as much later.
+    """
+    times = rows[contract.time]
+    step = pd.PeriodIndex(periods.of(times, unit, contract.zone))
+    period = pd.PeriodIndex(periods.of(times, contract.period, contract.zone))
+    later = (period + contract.label_delay).to_timestamp() - period.to_timestamp()
+    known = (step.to_timestamp() + later).to_period(periods.FREQUENCY[unit])
+    return step.asi8, known.asi8
+
+
+def _dealt(rows: pd.DataFrame, contract: Contract, count: int) -> Iterator[Fold]:
+    """Folds of whole blocks, dealt like cards; none if a fold would have no rows, or no class to learn."""
+    block = rows[contract.block] if contract.block else pd.Series(range(len(rows)))
+    codes, labels = pd.factorize(block)
+    y = rows[contract.target].to_numpy()
+    folds = [Fold(codes % count != part, codes % count == part) for part in range(min(count, len(labels)))]
+    if len(folds) >= FEWEST and all(set(contract.task.classes) <= set(y[f.learned].tolist()) for f in folds):
+        yield from folds

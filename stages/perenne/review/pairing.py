@@ -1,0 +1,172 @@
+"""What a change does on validation: its metrics beside those of the models that it has to beat.
+
+Where both models were measured on the same rows, with the same folds, they are paired: fold by fold, and
+slice by slice. The holdout is not read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perenne.common import locked
+from perenne.common.contract import Contract
+from perenne.common.errors import PerenneError
+from perenne.common.names import EVALUATION, FOLD, PREDICTION, PREDICTIONS
+from perenne.documents.evaluation import Evaluation
+from perenne.documents.review import (
+    PairedFold,
+    PairedMetric,
+    PairedSlice,
+    ReviewedFigure,
+    Rival,
+    ValidationReview,
+)
+from perenne.pipeline import evaluate
+from perenne.pipeline.slices import groups, slice_name
+from perenne.review.sides import Side
+from perenne.stats import paired
+from perenne.stats.influence import INFLUENCE
+
+Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+
+ALPHA = 0.025  # of each bound: intervals of 95 %
+
+
+class Pair(NamedTuple):
+    """The scores of two models on the same rows, shape (rows,), and the block of each row."""
+
+    y: Array
+    mine: Array
+    theirs: Array
+    codes: npt.NDArray[np.intp]
+    blocks: int
+
+    def metric(self, name: str, places: Places | slice = slice(None)) -> PairedMetric:
+        """Return a metric of both models on some of the rows, and how much better the first one's is."""
+        new, old = (INFLUENCE[name](self.y[places], scores[places]) for scores in (self.mine, self.theirs))
+        gain = paired.gain(name, new, old, self.codes[places], self.blocks)
+        low, high = gain.bounds(ALPHA)
+        return PairedMetric(
+            value=new.value, theirs=old.value, gain=ReviewedFigure(value=gain.value, low=low, high=high)
+        )
+
+
+def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> ValidationReview | None:
+    """Return the metrics on validation of a change, beside those of the models that it has to beat.
+
+    Parameters
+    ----------
+    new
+        The side of the change.
+    rivals
+        The commits of the other models, by name.
+    contract
+        That of the change.
+
+    Returns
+    -------
+    ValidationReview or None
+        None if the change has no evaluation, as in a pipeline without that stage.
+
+    """
+    report, mine = _report(new), _predictions(new)
+    if report is None or mine is None:
+        return None
+    return ValidationReview(
+        metrics={
+            name: ReviewedFigure(value=metric.value, low=metric.low, high=metric.high)
+            for name, metric in report.validation.metrics.items()
+        },
+        folds=report.folds,
+        warnings=report.warnings,
+        rivals=tuple(_rival(name, Side(rev), mine, report, contract) for name, rev in rivals.items()),
+    )
+
+
+def _rival(name: str, side: Side, mine: pd.DataFrame, report: Evaluation, contract: Contract) -> Rival:
+    """Another model's metrics: on the same rows, or only on its own."""
+    theirs, their_report = _predictions(side), _report(side)
+    own = their_report.metrics() if their_report else {}
+    pair = pair_of(mine, theirs, contract) if theirs is not None else None
+    if pair is None:
+        return Rival(name=name, own={metric: own.get(metric) for metric in report.validation.metrics})
+    loss = contract.task.metrics[0]
+    return Rival(
+        name=name,
+        own={metric: own.get(metric) for metric in report.validation.metrics},
+        metrics={metric: pair.metric(metric) for metric in contract.task.metrics if metric in INFLUENCE},
+        folds=tuple(
+            PairedFold(first=fold.first, last=fold.last, loss=pair.metric(loss, _places(mine, number)))
+            for number, fold in enumerate(report.folds, start=1)
+        ),
+        slices=tuple(
+            PairedSlice(name=called, rows=len(places), loss=pair.metric(loss, places))
+            for called, places in slices(mine, contract)
+        ),
+    )
+
+
+def pair_of(mine: pd.DataFrame, theirs: pd.DataFrame, contract: Contract) -> Pair | None:
+    """Return two models' predictions as a pair; None if they are not of the same rows and folds.
+
+    Parameters
+    ----------
+    mine, theirs
+        The rows of `predictions.parquet`.
+    contract
+        Names what says which row is which.
+
+    """
+    keys = [contract.time, *contract.entity, contract.target, FOLD]
+    if not {*keys} <= {*theirs} or not mine[keys].equals(theirs[keys]):
+        return None
+    codes, count = paired.blocks(evaluate.blocks(mine, contract))
+    y, new, old = (
+        column.to_numpy(np.float64)
+        for column in (mine[contract.target], mine[PREDICTION], theirs[PREDICTION])
+    )
+    return Pair(y, new, old, codes, count)
+
+
+def slices(rows: pd.DataFrame, contract: Contract) -> Iterator[tuple[str, Places]]:
+    """Yield the name of each slice and the positions of its rows."""
+    for column in contract.slices:
+        for value, places in groups(rows[column], contract.columns[column].bins).items():
+            yield slice_name(column, value), places
+
+
+def _places(rows: pd.DataFrame, fold: int) -> Places:
+    return np.flatnonzero(rows[FOLD] == fold)
+
+
+def _output(side: Side, path: Path) -> bytes:
+    """An output that the side's lock names: a file that no stage of it made says nothing of it."""
+    locked.load(side.rev).out(path)
+    return side.read(path)
+
+
+def _report(side: Side) -> Evaluation | None:
+    """The evaluation of a side; None if it is unavailable, or of a version that measured the holdout."""
+    try:
+        return Evaluation.loads(_output(side, EVALUATION), str(EVALUATION))
+    except (PerenneError, FileNotFoundError):
+        return None
+
+
+def _predictions(side: Side) -> pd.DataFrame | None:
+    """The predictions of a side; None if they are unavailable, or of a version that measured the holdout."""
+    try:
+        rows: pd.DataFrame = pq.read_table(BytesIO(_output(side, PREDICTIONS))).to_pandas()
+    except (PerenneError, FileNotFoundError, pa.ArrowException):
+        return None
+    return rows if {PREDICTION, FOLD} <= {*rows} else None

@@ -1,0 +1,59 @@
+"""The holdout is sealed: nothing that the pipeline writes tells anything of its labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import tiny
+from tests.project import Project
+
+SEALED = "2021-04"  # the month that the holdout of the case is
+HOLDOUT = "data/split/holdout.parquet"
+# Where the labels themselves are: what came in, and the batches of the month.
+LABELS = {tiny.INPUT, f"data/raw/{SEALED}.parquet", f"data/clean/{SEALED}.parquet", HOLDOUT}
+
+
+def flipped(text: str) -> str:
+    """Return the CSV with the other label in every row of the month."""
+    lines = [line.rpartition(",") for line in text.splitlines()]
+    return "\n".join(
+        f"{row},{1 - int(won)}" if f",{SEALED}-" in row else f"{row},{won}" for row, _, won in lines
+    )
+
+
+def written(project: Project) -> dict[str, bytes]:
+    """Return all files of the project but those of Git and DVC."""
+    files = [path for path in project.path.rglob("*") if path.is_file()]
+    names = {str(path.relative_to(project.path)): path for path in files}
+    return {
+        name: path.read_bytes()
+        for name, path in names.items()
+        if not name.startswith((".git/", ".dvc/")) and "__pycache__" not in name and name != "dvc.lock"
+    }
+
+
+def locked(project: Project) -> set[str]:
+    """Return the lines of dvc.lock, each with the stage and the file that it is about."""
+    stage, file, lines = "", "", set()
+    for line in project.read("dvc.lock").splitlines():
+        if line.startswith("  ") and line[2] != " ":
+            stage = line
+        elif line.strip().startswith("- path: "):
+            file = line.strip().removeprefix("- path: ")
+        lines.add(f"{stage} {file} {line}")
+    return lines
+
+
+def test_labels_of_the_holdout_change_nothing_but_the_holdout(tmp_path: Path) -> None:
+    """With all of them changed, every byte that is not a label itself stays, and no later stage runs."""
+    project = tiny.project(tmp_path / "project")
+    assert project.repro("evaluate")[-1] == "evaluate"
+    before, lock = written(project), locked(project)
+    assert {"data/reports/metrics.json", "data/reports/predictions.parquet", HOLDOUT} <= before.keys()
+    project.write(tiny.INPUT, flipped(project.read(tiny.INPUT)))
+    assert project.repro("evaluate") == ["ingest", "validate", "split"], "nothing else reads a label of it"
+    after = written(project)
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == LABELS
+    lines = {line.split()[1] for line in locked(project) ^ lock}
+    assert lines <= {"data/incoming/tiny", "data/raw", "data/clean", HOLDOUT}
