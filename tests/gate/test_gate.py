@@ -80,7 +80,7 @@ def test_verdict_tells_nothing_of_the_labels_but_whether_all_rules_pass(
 
     def turned(path: Path) -> pd.DataFrame:
         rows = read(path)
-        return rows.assign(left=1 - rows["left"]) if path == names.HOLDOUT else rows
+        return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
 
     verdicts = [gate()]
     monkeypatch.setattr(batches, "read_parquet", turned)

@@ -94,7 +94,7 @@ def test_holdout_that_is_too_short_to_tell_leaves_it_undecided() -> None:
 )
 def test_nobody_waits_for_ten_holdouts(more: float, answer: str) -> None:
     """What cannot be shown in a time that anybody has is rejected."""
-    assert sealed.answered(Foresight(0.5, more, {}), 100).answer == answer
+    assert sealed.answered(Foresight(0.5, more, ()), 100).answer == answer
 
 
 def test_models_that_differ_by_nothing_are_rejected() -> None:
@@ -104,24 +104,25 @@ def test_models_that_differ_by_nothing_are_rejected() -> None:
 
 
 def test_findings_show_nothing_but_names_and_settings() -> None:
-    """Whatever a rule writes into its own finding, a figure of the labels for instance."""
-    finding = Finding(
-        "improvement", "old", "fail", 0.123, 0.1, 0.2, "> 2 % of 0.456", says="0.789", more_blocks=9.0
-    )
-    (shown,) = sealed.findings(
-        (finding,), POLICY.record(), Foresight(0.1, 7.0, {("improvement", "old"): 7.0})
-    )
+    """Not even against what a rule has decided, if it has several ways to pass."""
+    found = [
+        (Finding("improvement", against, "undecided", 0.1, 0.1, 0.2, "> 2 % of 0.456", "0.789", more),)
+        for against, more in (("old", 9.0), ("by itself", 7.0))
+    ]
+    worlds_of = (pd.DataFrame({"world": [place]}) for place in range(len(found)))
+    foresight = sealed.foreseen(worlds_of, lambda rows: found[rows["world"][0]])
+    (shown,) = sealed.findings(foresight, POLICY.record(), eligible=False)
     assert shown == RuleFinding(
         rule="improvement",
-        against="old",
+        against="by itself or old",
         answer="sealed",
         value=None,
         low=None,
         high=None,
         needed="min_gain 0.0, margin 0.01",
-        more_blocks=7.0,
+        more_blocks=9.0,
     )
-    (passed,) = sealed.findings((finding,), POLICY.record(), None)
+    (passed,) = sealed.findings(foresight, POLICY.record(), eligible=True)
     assert (passed.answer, passed.more_blocks, passed.value) == ("pass", 0, None)
 
 

@@ -132,15 +132,14 @@ class Comparison:
             )
         look = self._look(share=share, asker=asker)
         judged = judge.judge(self.evidence(terms.rows, look.alpha), by_labels, terms.intent).findings
-        foresight = None
+        foresight = self.foreseen(by_labels, look.alpha)  # always: the time it takes tells nothing either
         if not known and not judged:
             said = sealed.Sealed("undecided", "no rule has anything to judge", math.inf)
         elif all(finding.answer == "pass" for finding in judged):
             said = sealed.Sealed("eligible", "all rules pass", 0.0)
         else:
-            foresight = self.foreseen(by_labels, look.alpha)
             said = sealed.answered(foresight, terms.holdout.blocks)
-        rules = sealed.findings(judged, terms.policy.record(), foresight)
+        rules = sealed.findings(foresight, terms.policy.record(), eligible=said.answer == "eligible")
         verdict = terms.verdict(self.loaded, said.answer, said.why + self._first())
         return verdict.model_copy(
             update=self._spent(look) | {"rules": (*rules, *shown), "more_blocks": canonical(said.more_blocks)}

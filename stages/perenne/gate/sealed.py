@@ -42,16 +42,27 @@ ENOUGH = 0.8  # of the worlds
 Findings = tuple[Finding, ...]
 
 
+class ForeseenRule(NamedTuple):
+    """A finding where the challenger is right: against what, and how many more blocks would make it pass.
+
+    `against` joins what it is in different worlds: a rule may have several ways to pass.
+    """
+
+    rule: str
+    against: str
+    more_blocks: float
+
+
 class Foresight(NamedTuple):
     """What the rules say where the challenger is right.
 
     `passes` is the share of worlds in which all pass. `more_blocks` is how many more blocks would make that
-    `ENOUGH`, infinity if no number would; `by_rule` has the same for each rule and opponent.
+    `ENOUGH`, infinity if no number would.
     """
 
     passes: float
     more_blocks: float
-    by_rule: dict[tuple[str, str], float]
+    rules: tuple[ForeseenRule, ...]
 
 
 class Sealed(NamedTuple):
@@ -111,9 +122,13 @@ def foreseen(rows: Iterator[pd.DataFrame], ask: Callable[[pd.DataFrame], Finding
 
     """
     asked = [ask(world) for world in rows]
-    needs = [{(f.rule, f.against): _need(f) for f in findings} for findings in asked]
-    whole = [max(need.values(), default=math.inf) for need in needs]
-    by_rule = {key: _enough([need[key] for need in needs]) for key in needs[0]}
+    whole = [max(map(_need, findings), default=math.inf) for findings in asked]
+    by_rule = tuple(
+        ForeseenRule(
+            same[0].rule, " or ".join(sorted({f.against for f in same})), _enough([_need(f) for f in same])
+        )
+        for same in zip(*asked, strict=True)
+    )
     return Foresight(float(np.mean([need == 0 for need in whole])), _enough(whole), by_rule)
 
 
@@ -151,31 +166,31 @@ def answered(foresight: Foresight, blocks: int) -> Sealed:
     return Sealed("undecided" if waits else "rejected", f"not all rules pass; {why}", more if waits else 0.0)
 
 
-def findings(judged: Findings, policy: PolicyRecord, foresight: Foresight | None) -> tuple[RuleFinding, ...]:
-    """Return what may be shown of findings that rest on labels: which rules there are, and what they ask.
+def findings(foresight: Foresight, policy: PolicyRecord, *, eligible: bool) -> tuple[RuleFinding, ...]:
+    """Return what may be shown of the rules that judge by labels: which there are, and what they ask.
 
-    Nothing of a finding but its names is used: any other text in it may have a figure of the holdout.
+    Nothing of what they have found is used: any text of it, even against what, may tell of the labels.
 
     Parameters
     ----------
-    judged
-        The findings.
+    foresight
+        From `foreseen`.
     policy
         Has the settings of each rule.
-    foresight
-        Of a model that is not eligible; None if it is, so that all have passed.
+    eligible
+        Whether all have passed.
 
     """
     return tuple(
         RuleFinding(
-            rule=finding.rule,
-            against=finding.against,
-            answer="sealed" if foresight else "pass",
+            rule=one.rule,
+            against=one.against,
+            answer="pass" if eligible else "sealed",
             value=None,
             low=None,
             high=None,
-            needed=", ".join(f"{key} {value}" for key, value in policy.rules[finding.rule].items()),
-            more_blocks=foresight.by_rule.get((finding.rule, finding.against)) if foresight else 0.0,
+            needed=", ".join(f"{key} {value}" for key, value in policy.rules[one.rule].items()),
+            more_blocks=0.0 if eligible else one.more_blocks,
         )
-        for finding in judged
+        for one in foresight.rules
     )

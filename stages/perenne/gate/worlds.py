@@ -49,7 +49,8 @@ def scatter(rows: pd.DataFrame, contract: Contract) -> Scatter:
     Returns
     -------
     Scatter
-        To first order in the effect, so a little less than a large one. `shared` is 0 without two rows in a block, or where rows of a block are no more alike than others.
+        To first order in the effect, so a little less than a large one. `shared` is 0 without two rows in a
+        block, or where rows of a block are no more alike than others.
 
     """
     y, score = (rows[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
@@ -105,5 +106,7 @@ def outcomes(
     if task.classes:
         # An effect that varies pulls the mean probability towards 1/2: this takes it back to the score.
         logit = special.logit(np.clip(scores, EDGE, 1 - EDGE)) * np.sqrt(1 + PULL * spread.shared**2)
-        return (rng.random(len(scores)) < special.expit(logit + effect)).astype(np.float64)
-    return scores + effect + (rng.choice(spread.alone, len(scores)) if len(spread.alone) else 0.0)
+        probability: Array = special.expit(logit + effect)
+        return (rng.random(len(scores)) < probability).astype(np.float64)
+    alone: Array = rng.choice(spread.alone, len(scores)) if len(spread.alone) else np.zeros(len(scores))
+    return scores + effect + alone
