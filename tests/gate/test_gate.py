@@ -82,21 +82,17 @@ def test_verdict_tells_nothing_of_the_labels_but_whether_all_rules_pass(
         rows = read(path)
         return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
 
+    before = inside.out("git rev-parse refs/notes/perenne").strip()
     verdicts = [gate()]
+    inside.run(f"git update-ref refs/notes/perenne {before}")  # the same number of looks, so the same alpha
     monkeypatch.setattr(batches, "read_parquet", turned)
     verdicts.append(gate())
-    hidden = [
-        {
-            key: value
-            for key, value in verdict.to_json().items()
-            if key not in ("holdout", "alpha") and (key != "rules" or verdict.rules)
-        }
-        for verdict in verdicts
-    ]
+    hidden = [verdict.to_json() for verdict in verdicts]
+    for content in hidden:
+        del content["holdout"]["batches"]
+        content["rules"] = [rule for rule in content["rules"] if rule["rule"] != "latency"]  # it is timed
     assert verdicts[0].holdout.batches != verdicts[1].holdout.batches
     assert verdicts[0].answer != "eligible"
-    for content in hidden:
-        content["rules"] = [rule for rule in content["rules"] if rule["rule"] != "latency"]
     assert hidden[0] == hidden[1]
     assert not {"metrics", "opponents"} & hidden[0].keys()
 
