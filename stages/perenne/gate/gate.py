@@ -163,7 +163,7 @@ def _judged(
         against,
         champion=terms.champion is not None,
         mean=_mean(terms.contract),
-        metric=terms.policy.metric,
+        policy=terms.policy,
         alpha=look.alpha,
     )
     answer, findings = judge.judge(evidence, terms.policy, terms.intent)
