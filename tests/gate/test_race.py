@@ -40,7 +40,9 @@ def raced(seed: int, ratio: float, monkeypatch: pytest.MonkeyPatch) -> tuple[Rac
     return result, machine.ran // 2 - module.WARM_UP
 
 
-@pytest.mark.parametrize(("ratio", "bounds"), [(1.0, (0, LIMIT)), (2.0, (0, LIMIT)), (3.2, (LIMIT, math.inf))])
+@pytest.mark.parametrize(
+    ("ratio", "bounds"), [(1.0, (0, LIMIT)), (2.0, (0, LIMIT)), (3.2, (LIMIT, math.inf))]
+)
 def test_a_busy_machine_does_not_change_the_answer(
     ratio: float, bounds: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

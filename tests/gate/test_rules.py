@@ -36,7 +36,7 @@ GOOD = Contender("good", TRUTH)
 NOISY = Contender("noisy", np.clip(TRUTH + RNG.normal(0, 0.15, ROWS), 0.01, 0.99))
 SLIGHTLY = Contender("slightly worse", np.clip(TRUTH + RNG.normal(0, 0.02, ROWS), 0.01, 0.99))
 SHARED = Y * (np.random.default_rng(8).random(ROWS) < 0.5)
-DAYS = np.argsort(np.argsort(SHARED + np.random.default_rng(9).normal(size=ROWS))) // 50  # few share the events
+DAYS = np.argsort(np.argsort(SHARED + np.random.default_rng(9).normal(size=ROWS))) // 50
 HALVES = {"half=a": np.arange(0, ROWS, 2), "half=b": np.arange(1, ROWS, 2)}
 
 
@@ -315,9 +315,7 @@ def test_calibration_of_a_regression_is_its_bias() -> None:
 
     def answer(bias: float) -> RuleAnswer:
         new = Contender("new", y + RNG.normal(bias, 5, ROWS))
-        seen = evidence(
-            new, task=REGRESSION, y=y, blocks=np.arange(ROWS), mean=100, slices={}, metric="mae"
-        )
+        seen = evidence(new, task=REGRESSION, y=y, blocks=np.arange(ROWS), mean=100, slices={}, metric="mae")
         return only(Calibration(), seen).answer
 
     assert [answer(0), answer(2), answer(5)] == ["pass", "undecided", "fail"]

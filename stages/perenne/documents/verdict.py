@@ -71,7 +71,7 @@ class PolicyRecord(Model):
     alpha: Rounded
     metric: str
     rules: dict[str, dict[str, Setting]]
-    tolerance: dict[str, Rounded] = {}
+    tolerance: Mapping[str, Rounded] = {}
 
 
 class RuleFinding(Model):

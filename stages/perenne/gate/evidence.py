@@ -1,9 +1,9 @@
 """What the rules judge by: both models' scores on the same rows.
 
-Gains have no unit: they are shares of the dummy's own loss, that is of how far a prediction of nothing but the
-mean misses the metric's best value on the same rows. So one policy suits dollars, nats and events as rare as
-.2 %, and a share of 1 is all that any model can gain. The dummy's loss is the unit and not the champion's: a
-champion that is right to the last digit has none, and no equal model could then be proven equal to it.
+Gains have no unit: they are shares of the dummy's own loss, that is of how far a prediction of nothing but
+the mean misses the metric's best value on the same rows. So one policy suits dollars, nats and events as rare
+as .2 %, and a share of 1 is all that any model can gain. The dummy's loss is the unit and not the champion's:
+a champion that is nearly perfect has hardly any, and no equal model could then be proven equal to it.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Evidence:
         )
 
     def reachable(self, opponent: Contender) -> float:
-        """Return what a model without any loss would gain over the opponent, as a share of the dummy's loss."""
+        """Return what a perfect model would gain over the opponent, as a share of the dummy's loss."""
         return self._loss(opponent).value / (self._dummys_loss.value or math.nan)
 
     @cached_property
@@ -162,8 +162,15 @@ class Evidence:
         scores = (who or self.challenger).scores
         return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
 
+    def nearer(self, opponent: Contender) -> Nearer:
+        """Return how much nearer than the opponent the challenger is to being right in the large."""
+        compared = self.compared(self.task.calibration, opponent)
+        if not isinstance(compared, Nearer):
+            raise TypeError(f"{self.task.calibration} has a better direction: it cannot say who is right")
+        return compared
+
     def compared(self, metric: str, opponent: Contender) -> Gain:
-        """Return how much nearer its best value a metric is than the opponent's, in the metric's unit.
+        """Return how much nearer its best value a metric is than the opponent's, for the report.
 
         Parameters
         ----------

@@ -1,15 +1,15 @@
 """Whether a model scores a row clearly slower than another: races until it is decided, on any machine.
 
-A fixed number of races leaves a ratio near the limit to chance. Here the two take turns until the median ratio
-of their times is proven on one side of the limit. The evidence for a side is a mixture over coins: how much
-likelier the races so far are under a coin that favours the side, uniformly drawn, than under a fair one. By
-Ville's inequality it ever reaches 1 / `ERROR` for the wrong side with a chance of at most `ERROR`, whenever
-the races stop. Two models far from the limit need some 25 races.
+A fixed number of races leaves a ratio near the limit to chance. Here the two take turns until the median
+ratio of their times is proven on one side of the limit. The evidence for a side is a mixture over coins: how
+much likelier the races so far are under a coin that favours the side, uniformly drawn, than under a fair one.
+By Ville's inequality it ever reaches 1 / `ERROR` for the wrong side with a chance of at most `ERROR`,
+whenever the races stop. Two models far from the limit need some 25 races.
 
 References
 ----------
-Ville 1939, Étude critique de la notion de collectif. Robbins 1970, Statistical methods related to the law of the
-iterated logarithm, Annals of Mathematical Statistics 41, 1397-1409 (mixtures).
+Ville 1939, Étude critique de la notion de collectif. Robbins 1970, Statistical methods related to the law of
+the iterated logarithm, Annals of Mathematical Statistics 41, 1397-1409 (mixtures).
 
 """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -25,7 +25,6 @@ from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
 
 WORST_FIRST: Sequence[RuleAnswer] = ("fail", "undecided", "pass")
-AnyGain = TypeVar("AnyGain", Estimate, Nearer)
 CLEARLY = 1.25  # above the limit of a latency
 
 
@@ -195,7 +194,8 @@ class Calibration(Rule):
         """Compare with the champion: whether the challenger is nearer, and by how much it may be farther."""
         task, tolerance = evidence.task, evidence.tolerance.calibration
         unit = self._unit(evidence)
-        nearer = in_units(evidence.compared(task.calibration, champion), unit)
+        apart, both = evidence.nearer(champion)
+        nearer = Nearer(in_units(apart, unit), in_units(both, unit))
         finding = above(0 if outside else -tolerance, nearer, alpha, self.name, champion.name)
         if finding.high < -tolerance:
             finding = finding._replace(answer="fail", more_blocks=0.0)
@@ -243,10 +243,8 @@ class Size(Rule):
             yield below(self.max_ratio, ratio, ratio, ratio, self.name, evidence.champion.name)
 
 
-def in_units(estimate: AnyGain, unit: float) -> AnyGain:
+def in_units(estimate: Estimate, unit: float) -> Estimate:
     """Return an estimate in other units; NaN for a unit of 0."""
-    if isinstance(estimate, Nearer):
-        return Nearer(in_units(estimate.apart, unit), in_units(estimate.both, unit))
     size = unit or math.nan
     return estimate._replace(value=estimate.value / size, error=estimate.error / size)
 

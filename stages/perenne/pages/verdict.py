@@ -67,7 +67,7 @@ def notes(verdict: Verdict) -> Iterator[str]:
     if verdict.answer == "unchanged":
         return
     if verdict.champion:
-        yield f"{verdict.policy.metric} {INTENT[verdict.intent]}; a gain is how much better it is"
+        yield f"{verdict.policy.metric} {INTENT[verdict.intent]}; gains are shares of what the mean loses"
     holdout = verdict.holdout
     yield f"holdout {holdout.first} to {holdout.last}: {holdout.rows:,} rows in {holdout.blocks:,} blocks"
     if verdict.alpha:
