@@ -26,7 +26,7 @@ from tests.bench_bounds import share
 ROWS = 1_000  # of the holdout; validation has twice as many
 TOTAL = 0.05
 BLOCKS = np.arange(ROWS)
-POLICY = Policy(metric="log_loss", rules=Rules(improvement=Improvement(min_gain=0, margin=0.01)))
+POLICY = Policy(metric="log_loss", rules=Rules(improvement=Improvement(min_gain=0)))
 NOISE = 0.3  # of a model's logits: all models that have it are equal
 CLOSE = 0.9  # the correlation of a perturbation with the model that it is made of
 PROBES = 6
@@ -85,6 +85,7 @@ class Holdout:
             mean=0.3,
             slices={},
             metric=POLICY.metric,
+            tolerance=POLICY.tolerance,
             alpha=alpha,
         )
 

@@ -14,7 +14,7 @@ from perenne.common.cut import Cut
 from perenne.documents.verdict import Intent
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import evidence, judge
-from perenne.gate.policy import Policy
+from perenne.gate.policy import GateSection, Policy
 from perenne.gate.rules import Rules
 from perenne.pipeline import train
 from perenne.pipeline.split import labelled
@@ -38,7 +38,7 @@ class Bench:
     def __init__(self) -> None:
         """Read them all: a few seconds."""
         self.params, self.contract = case("flights")
-        self.policy = Policy.model_validate(self.params.gate)
+        self.policy = Policy.of(GateSection.model_validate(self.params.gate), self.params.tolerance)
         rows = labelled(flights.flights()[list(self.contract.columns)], self.contract.target)
         rows = rows.astype({self.contract.target: "int64"})
         self.by = dict(list(rows.groupby(periods.of(rows[self.contract.time], self.contract.period))))
@@ -66,7 +66,7 @@ class Bench:
             sides[1:],
             champion=True,
             mean=new.mean,
-            metric=self.policy.metric,
+            policy=self.policy,
             alpha=alpha,
         )
 

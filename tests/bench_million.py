@@ -13,7 +13,7 @@ from perenne.cases import retirement
 from perenne.common import model
 from perenne.gate import judge, ledger
 from perenne.gate.evidence import Contender
-from perenne.gate.policy import Policy
+from perenne.gate.policy import GateSection, Policy
 from perenne.pipeline import train
 from tests.bench_drift import case
 
@@ -38,11 +38,11 @@ def table() -> str:
         Contender(name, scores, 1, partial(model.predict, each, one, contract))
         for name, scores, each in zip(("challenger", "champion"), scored, models, strict=True)
     ]
-    policy = Policy.model_validate(p.gate)
+    policy = Policy.of(GateSection.model_validate(p.gate), p.tolerance)
     _, hashing = timed(lambda: ledger.hashes(rows, contract))
     seen, seeing = timed(
         lambda: judge.evidence(
-            rows, contract, sides[0], sides[1:], champion=True, mean=0.1, metric=policy.metric, alpha=0.03
+            rows, contract, sides[0], sides[1:], champion=True, mean=0.1, policy=policy, alpha=0.03
         )
     )
     verdict, judging = timed(lambda: judge.judge(seen, policy, "better"))

@@ -100,7 +100,7 @@ def make_founded(small: Project, folder: Path) -> None:
     # Some 230 employees prove little: enough to be let through where nothing is wrong.
     project.edit(r"min_blocks: .*}", "min_blocks: 20}")
     project.edit(r"slices: {margin: [0-9.]+", "slices: {margin: 2")
-    project.edit(r"tolerance: [0-9.]+", "tolerance: 0.9")
+    project.edit(r"^  calibration: [0-9.]+", "  calibration: 0.9")
     project.edit(r"floor: {min_gain: [0-9.]+", "floor: {min_gain: 0")
     project.edit(r"latency: .*", "latency: {max_ratio: 50} # whatever else the machine does")
     project.edit(r"size: .*", "size: {max_ratio: 50} # a model of three rounds is small")

@@ -14,7 +14,7 @@ from perenne.common import model, task
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
-from perenne.common.params import Drift, Evaluate, Train
+from perenne.common.params import Drift, Evaluate, Tolerance, Train
 from perenne.common.task import REGRESSION, TASKS, Task
 from perenne.documents.drift import DriftReport
 from perenne.gate import judge, policy
@@ -92,7 +92,8 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
 
     assert [watched(pipeline, counts, times).advice.level for times in (1, 3)] == ["none", "retrain"]
 
-    rules = Rules(floor=Floor(), calibration=Calibration(tolerance=0.2))
+    rules = Rules(floor=Floor(), calibration=Calibration())
+    asked = Policy(metric="mae", rules=rules, tolerance=Tolerance(calibration=0.2))
     seen = judge.evidence(
         holdout,
         counts,
@@ -100,10 +101,10 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
         [],
         champion=False,
         mean=float(known["won"].mean()),
-        metric="mae",
+        policy=asked,
         alpha=0.05,
     )
-    answer, findings = judge.judge(seen, Policy(metric="mae", rules=rules), "better")
+    answer, findings = judge.judge(seen, asked, "better")
     assert answer == "eligible"
     assert findings[1].against == "bias / sd"
     assert policy.paired(counts.task) == ["mae", "rmse", "r2"]

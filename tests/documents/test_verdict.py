@@ -26,6 +26,7 @@ def test_a_verdict_equals_the_one_that_is_read_back(tmp_path: Path) -> None:
 def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
     """Nothing in it is lost, and its keys stay."""
     content = Verdict.from_json(FIRST_VERSION, "a note").to_json()
+    policy = FIRST_VERSION["policy"] | {"tolerance": {}}
     later: dict[str, object] = {
         "schema": 2,
         "opened": True,
@@ -33,8 +34,9 @@ def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
         "against": [],
         "opponents": [],
     }
-    assert content == FIRST_VERSION | later | {"holdout": FIRST_VERSION["holdout"] | {"view": None}}
-    assert json.dumps(content["policy"]) == json.dumps(FIRST_VERSION["policy"]), "an integer stays one"
+    holdout = FIRST_VERSION["holdout"] | {"view": None}
+    assert content == FIRST_VERSION | later | {"holdout": holdout, "policy": policy}
+    assert json.dumps(content["policy"]) == json.dumps(policy), "an integer stays one"
 
 
 def test_what_is_not_a_number_is_null() -> None:

@@ -200,7 +200,7 @@ def test_policy_of_the_change_does_not_count(inside: Project) -> None:
     """A change that loosens the gate is judged by the policy of the base; by its own it would pass."""
     inside.edit(r"max_iter: \d+", "max_iter: 1")
     inside.edit("intent: auto", "intent: fresher")
-    inside.edit(r"margin: 0.001", "margin: 5")
+    inside.edit(r"^  loss: 0.01", "  loss: 0.99")
     inside.repro()
     assert gate().answer == "eligible"
     assert gate(policy_from="HEAD").answer == "rejected"
@@ -323,10 +323,11 @@ def test_champion_of_a_wider_contract_is_an_error(inside: Project) -> None:
             "gate.metric: no paired test for 'logloss' in a binary task; did you",
         ),
         (
-            "tolerance: 0.9",
-            "tolerence: 0.9",
-            "gate.rules.calibration.tolerence: unknown key; did you mean 'tolerance'",
+            "floor: {min_gain",
+            "floor: {min_gian",
+            "gate.rules.floor.min_gian: unknown key; did you mean 'min_gain'",
         ),
+        ("^  loss: 0.01", "  los: 0.01", "tolerance.los: unknown key; did you mean 'loss'"),
         ("alpha: 0.05", "alpha: 5", "gate.alpha: found 5, must be less than 0.5"),
     ],
 )
@@ -354,7 +355,7 @@ def test_command_prints_writes_and_exits(better: Project) -> None:
     assert verdict.answer == "eligible"
     assert better.read("verdict.md") == markdown(verdict)
     assert ledger.verdicts(verdict.challenger.sha256) == [verdict]
-    better.edit("improvement: {min_gain: 0,", "improvement: {min_gain: 0.01,")
+    better.edit("improvement: {min_gain: 0}", "improvement: {min_gain: 0.03}")
     better.edit(r"max_iter: \d+", "max_iter: 4")
     better.repro()
     assert better.run("perenne gate", status=None).returncode in (Status.REJECTED, Status.UNDECIDED)

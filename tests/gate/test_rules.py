@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from perenne.common.params import Tolerance
 from perenne.common.task import BINARY, REGRESSION
 from perenne.documents.verdict import Intent, RuleAnswer
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.judge import judge
 from perenne.gate.policy import Policy
+from perenne.gate.race import Race
 from perenne.gate.rules import (
     Calibration,
     Finding,
@@ -24,7 +25,6 @@ from perenne.gate.rules import (
     Rules,
     Size,
     Slices,
-    median,
 )
 
 ROWS = 2000
@@ -35,14 +35,25 @@ BLOCKS = np.arange(ROWS) // 2
 GOOD = Contender("good", TRUTH)
 NOISY = Contender("noisy", np.clip(TRUTH + RNG.normal(0, 0.15, ROWS), 0.01, 0.99))
 SLIGHTLY = Contender("slightly worse", np.clip(TRUTH + RNG.normal(0, 0.02, ROWS), 0.01, 0.99))
+SHARED = Y * (np.random.default_rng(8).random(ROWS) < 0.5)
+DAYS = np.argsort(np.argsort(SHARED + np.random.default_rng(9).normal(size=ROWS))) // 50
 HALVES = {"half=a": np.arange(0, ROWS, 2), "half=b": np.arange(1, ROWS, 2)}
 
 
 def evidence(new: Contender = GOOD, *opponents: Contender, **changes: Any) -> Evidence:
     """Return evidence on the same rows; the first opponent is the champion."""
-    usual = {"champion": bool(opponents), "mean": 0.5, "slices": HALVES, "metric": "log_loss", "alpha": 0.03}
-    settings: dict[str, Any] = usual | changes
-    return Evidence(BINARY, Y, BLOCKS, new, opponents, **settings)
+    usual: dict[str, Any] = {
+        "task": BINARY,
+        "y": Y,
+        "blocks": BLOCKS,
+        "champion": bool(opponents),
+        "mean": 0.5,
+        "slices": HALVES,
+        "metric": "log_loss",
+        "tolerance": Tolerance(calibration=0.1, loss=0.001),
+        "alpha": 0.03,
+    }
+    return Evidence(challenger=new, opponents=opponents, **(usual | changes))
 
 
 def only(rule: Rule, seen: Evidence, intent: Intent = "better") -> Finding:
@@ -57,42 +68,43 @@ def only(rule: Rule, seen: Evidence, intent: Intent = "better") -> Finding:
 )
 def test_better_is_proven_or_disproven_or_open(new: Contender, old: Contender, answer: RuleAnswer) -> None:
     """The better of two models passes, the worse fails, and one against itself is neither."""
-    finding = only(Improvement(margin=0.001), evidence(new, old))
+    finding = only(Improvement(), evidence(new, old))
     assert finding.answer == answer
     assert finding.low <= finding.value <= finding.high
 
 
 def test_worse_by_chance_is_not_proven_worse() -> None:
     """A model that looks a little worse is undecided, as one that looks a little better is."""
-    finding = only(Improvement(margin=0), evidence(SLIGHTLY, GOOD, alpha=1e-6))
+    finding = only(Improvement(), evidence(SLIGHTLY, GOOD, alpha=1e-6))
     assert finding.value < 0
     assert finding.answer == "undecided"
 
 
 def test_fresher_need_not_be_better() -> None:
-    """The model itself is not worse than itself, by any margin; without one it would have to be better."""
-    assert only(Improvement(margin=0.001), evidence(GOOD, GOOD), "fresher").answer == "pass"
-    assert only(Improvement(margin=0), evidence(GOOD, GOOD), "fresher").answer == "undecided"
-    assert only(Improvement(margin=0.001), evidence(NOISY, GOOD), "fresher").answer == "fail"
+    """The model itself is not worse than itself, by any tolerance; without one it would have to be better."""
+    assert only(Improvement(), evidence(GOOD, GOOD), "fresher").answer == "pass"
+    none = evidence(GOOD, GOOD, tolerance=Tolerance(loss=0))
+    assert only(Improvement(), none, "fresher").answer == "undecided"
+    assert only(Improvement(), evidence(NOISY, GOOD), "fresher").answer == "fail"
 
 
 def test_a_required_gain_must_be_proven() -> None:
     """The bound must be beyond the required gain, not beyond zero."""
-    gain = only(Improvement(margin=0), evidence(GOOD, NOISY))
-    required = Improvement(min_gain=gain.value, margin=0)
+    gain = only(Improvement(), evidence(GOOD, NOISY))
+    required = Improvement(min_gain=gain.value)
     assert only(required, evidence(GOOD, NOISY)).answer == "undecided"
-    assert only(Improvement(min_gain=gain.high + 0.01, margin=0), evidence(GOOD, NOISY)).answer == "fail"
+    assert only(Improvement(min_gain=gain.high + 0.01), evidence(GOOD, NOISY)).answer == "fail"
 
 
 def test_every_opponent_must_be_beaten() -> None:
     """Better than the champion is not enough where the base is as good."""
-    answers = [f.answer for f in Improvement(margin=0).judge(evidence(GOOD, NOISY, GOOD), "better")]
+    answers = [f.answer for f in Improvement().judge(evidence(GOOD, NOISY, GOOD), "better")]
     assert answers == ["pass", "undecided"]
 
 
 def test_undecided_says_how_many_more_blocks_would_decide() -> None:
     """With that many blocks of the same kind in all it is decided, with fewer it is not."""
-    finding = only(Improvement(margin=0), evidence(GOOD, SLIGHTLY, alpha=1e-6))
+    finding = only(Improvement(), evidence(GOOD, SLIGHTLY, alpha=1e-6))
     assert finding.answer == "undecided"
     times = (finding.more_blocks + BLOCKS[-1] + 1) / (BLOCKS[-1] + 1)
 
@@ -100,19 +112,8 @@ def test_undecided_says_how_many_more_blocks_would_decide() -> None:
         rows = np.arange(times * ROWS) % ROWS
         blocks = np.arange(len(rows)) // 2
         new, old = (Contender(c.name, c.scores[rows]) for c in (GOOD, SLIGHTLY))
-        more = Evidence(
-            BINARY,
-            Y[rows],
-            blocks,
-            new,
-            (old,),
-            champion=True,
-            mean=0.5,
-            slices={},
-            metric="log_loss",
-            alpha=1e-6,
-        )
-        return only(Improvement(margin=0), more).answer
+        more = evidence(new, old, y=Y[rows], blocks=blocks, slices={}, alpha=1e-6)
+        return only(Improvement(), more).answer
 
     assert times > 2, "else there is no smaller number of copies to try"
     assert again(math.ceil(times)) == "pass"
@@ -126,12 +127,73 @@ def test_floor_is_the_mean() -> None:
     assert only(Floor(), evidence(Contender("mean", np.full(ROWS, 0.5)))).answer == "undecided"
 
 
+def test_no_rule_has_a_unit() -> None:
+    """Dollars or cents, each answer and each figure is the same."""
+    rng = np.random.default_rng(6)
+    y, blocks = rng.lognormal(3, 1, ROWS), np.arange(ROWS)
+    new, old = (y * np.exp(rng.normal(0, sd, ROWS)) for sd in (0.1, 0.12))
+    rules = Rules(floor=Floor(min_gain=0.1), improvement=Improvement(), slices=Slices(min_blocks=30))
+    policy = Policy(metric="mae", rules=rules.model_copy(update={"calibration": Calibration()}))
+
+    def findings(unit: float) -> list[tuple[object, ...]]:
+        models = (Contender(name, scores * unit) for name, scores in (("new", new), ("old", old)))
+        seen = evidence(*models, task=REGRESSION, y=y * unit, blocks=blocks, mean=33 * unit, metric="mae")
+        found = judge(seen, policy, "fresher").findings
+        return [(f.answer, *(pytest.approx(x) for x in (f.value, f.low, f.high))) for f in found]
+
+    assert findings(1) == findings(100)
+
+
+def test_a_gain_is_a_share_of_what_the_dummy_lacks() -> None:
+    """With its error: the dummy's loss is as uncertain as that of the models."""
+    seen = evidence(GOOD, NOISY)
+    losses = [seen.measured("log_loss", who).value for who in (GOOD, NOISY, seen.dummy)]
+    gain = seen.gain(NOISY)
+    assert gain.value == pytest.approx((losses[1] - losses[0]) / losses[2])
+    rng = np.random.default_rng(7)
+    again = []
+    for _ in range(400):
+        rows = (2 * rng.integers(ROWS // 2, size=ROWS // 2)[:, None] + [0, 1]).ravel()
+        some = evidence(GOOD._replace(scores=TRUTH[rows]), y=Y[rows], mean=0.1)
+        again.append(some.gain(some.dummy).value)
+    seen = evidence(GOOD, mean=0.1)
+    assert seen.gain(seen.dummy).error == pytest.approx(np.std(again), rel=0.1)
+
+
+def test_the_tolerance_of_a_ranking_is_its_own() -> None:
+    """Of the area under the curve .03 may be lost, and not a share of the loss."""
+    seen = evidence(SLIGHTLY, GOOD, metric="roc_auc", tolerance=Tolerance(loss=0, ranking=0.03))
+    lost = seen.measured("roc_auc", GOOD).value - seen.measured("roc_auc", SLIGHTLY).value
+    finding = only(Improvement(), seen, "fresher")
+    assert (finding.answer, finding.needed) == ("pass", "> -0.06")
+    assert finding.value == pytest.approx(-lost / 0.5)
+
+
+def test_a_gain_that_no_model_can_reach_is_said_at_once() -> None:
+    """With the figure: the champion itself loses less than is to be gained, however many blocks there are."""
+    sure = Contender("v1", np.where(Y == 1, 0.999, 0.001))
+    surer = Contender("v2", np.where(Y == 1, 0.9999, 0.0001))
+    finding = only(Improvement(min_gain=0.01), evidence(surer, sure))
+    says = "no model can gain 0.01: v1 itself loses only 0.00144 of what the mean loses"
+    assert (finding.answer, finding.says, finding.more_blocks) == ("fail", says, 0)
+    assert only(Improvement(min_gain=0.001), evidence(surer, sure)).answer == "pass"
+    with pytest.raises(ValueError, match="less than 1"):
+        Floor(min_gain=1)
+
+
+def test_slices_have_the_tolerance_as_their_margin() -> None:
+    """Unless the policy gives them one: few rows prove little."""
+    finding = only(Slices(min_blocks=30), evidence(GOOD, NOISY))
+    assert finding.needed == "> -0.001"
+    assert only(Slices(min_blocks=30, margin=0.2), evidence(GOOD, NOISY)).needed == "> -0.2"
+
+
 def test_a_slice_that_got_worse_is_found_under_a_better_whole() -> None:
     """Better on the whole does not make up for one slice that is worse."""
     few, rest = np.arange(100), np.arange(100, ROWS)
     new = Contender("new", np.where(np.arange(ROWS) < 100, 1 - TRUTH, TRUTH))
     seen = evidence(new, NOISY, slices={"part=few": few, "part=rest": rest})
-    assert only(Improvement(margin=0), seen).answer == "pass"
+    assert only(Improvement(), seen).answer == "pass"
     finding = only(Slices(margin=0.01, min_blocks=30), seen)
     assert (finding.answer, finding.says) == ("fail", "worst of 2 slices: part=few")
     assert {part.against: part.answer for part in finding.parts} == {"part=few": "fail", "part=rest": "pass"}
@@ -186,56 +248,91 @@ def test_calibration_is_proven_within_the_tolerance(ratio: float, answer: RuleAn
     """Right in the large passes, far off fails, near an edge is open, to either side of it."""
     expected = Y.mean() / ratio
     fewer, more = TRUTH * expected / TRUTH.mean(), 1 - (1 - TRUTH) * (1 - expected) / (1 - TRUTH.mean())
-    finding = only(Calibration(tolerance=0.1), evidence(Contender("new", fewer if ratio > 1 else more)))
+    finding = only(Calibration(), evidence(Contender("new", fewer if ratio > 1 else more)))
     assert finding.value == pytest.approx(ratio)
     assert finding.answer == answer
+
+
+def off(name: str, times: float) -> Contender:
+    """Return a model that expects so many times the events of `SHARED`."""
+    return Contender(name, TRUTH * times * SHARED.mean() / TRUTH.mean())
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "answer", "against"),
+    [
+        (1.0, 1.0, "pass", "old"),  # days prove neither right, but what moves both cancels
+        (0.96, 1.0, "pass", "old"),
+        (1.12, 1.0, "undecided", "observed / expected"),
+        (0.92, 1.0, "undecided", "old"),
+        (1.05, 0.8, "undecided", "old"),
+        (0.6, 0.5, "pass", "old"),  # a remedy, if not a cure
+        (0.6, 0.6, "fail", "observed / expected"),
+        (0.6, 0.7, "fail", "old"),
+        (1.3, 1.5, "pass", "old"),
+        (1.7, 1.3, "fail", "old"),
+    ],
+)
+def test_what_is_not_proven_alone_may_be_beside_the_champion(
+    new: float, old: float, answer: RuleAnswer, against: str
+) -> None:
+    """With forty days that share their weather: nearer, or not farther off by more than the tolerance."""
+    finding = only(Calibration(), evidence(off("new", new), off("old", old), y=SHARED, blocks=DAYS))
+    assert (finding.answer, finding.against) == (answer, against)
+
+
+def test_a_model_that_seems_nearer_is_not_rejected_for_being_far() -> None:
+    """More blocks may prove the remedy nearer than the champion, which is as far off."""
+    new, old = off("new", 0.602), off("old", 0.6)
+    new = new._replace(scores=new.scores * np.random.default_rng(10).choice([0.7, 1.3], ROWS))
+    finding = only(Calibration(), evidence(new, old, y=SHARED, blocks=DAYS))
+    assert finding.value > 0
+    assert (finding.answer, finding.needed, finding.more_blocks > 0) == ("undecided", "> 0", True)
+
+
+def test_both_ways_to_pass_share_alpha() -> None:
+    """Else a model that should pass by neither would have two chances."""
+    new, old = off("new", 0.96), off("old", 1.0)
+    beside = only(Calibration(), evidence(new, old, y=SHARED, blocks=DAYS))
+    nearer = evidence(new, old, y=SHARED, blocks=DAYS).compared("observed_expected", old)
+    assert beside[4:6] == pytest.approx(nearer.bounds(0.015))
+    assert only(Calibration(), evidence(GOOD, GOOD)).low < only(Calibration(), evidence(GOOD)).low
+
+
+def test_undecided_calibration_says_how_many_blocks_a_right_model_needs() -> None:
+    """A value at the limit would ask for blocks without end."""
+    at_limit, right = (
+        only(Calibration(), evidence(off("new", times), y=SHARED, blocks=DAYS)) for times in (1 / 1.0999, 1)
+    )
+    assert {at_limit.answer, right.answer} == {"undecided"}
+    assert at_limit.says == right.says == "no model can be proven that near on 40 blocks"
+    assert right.more_blocks < at_limit.more_blocks < 2 * right.more_blocks
 
 
 def test_calibration_of_a_regression_is_its_bias() -> None:
     """In standard deviations of the target."""
     y = RNG.normal(100, 20, ROWS)
-    blocks = np.arange(ROWS)
 
     def answer(bias: float) -> RuleAnswer:
         new = Contender("new", y + RNG.normal(bias, 5, ROWS))
-        seen = Evidence(
-            REGRESSION, y, blocks, new, (), champion=False, mean=100, slices={}, metric="mae", alpha=0.03
-        )
-        return only(Calibration(tolerance=0.1), seen).answer
+        seen = evidence(new, task=REGRESSION, y=y, blocks=np.arange(ROWS), mean=100, slices={}, metric="mae")
+        return only(Calibration(), seen).answer
 
     assert [answer(0), answer(2), answer(5)] == ["pass", "undecided", "fail"]
 
 
-@pytest.mark.parametrize(
-    ("ratio", "noise", "answer"), [(4, 0.01, "fail"), (1, 0.01, "pass"), (2, 0.3, "undecided")]
-)
-def test_latency_is_relative_to_the_champion(
-    ratio: float, noise: float, answer: RuleAnswer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Proven longer than the limit is too long, proven shorter is fine; without a champion, nothing."""
-    races = ratio * np.exp(np.random.default_rng(4).normal(0, noise, 41))
-    monkeypatch.setattr(Evidence, "race", lambda *_: races)
-    assert only(Latency(max_ratio=2), evidence(GOOD, NOISY)).answer == answer
+def test_latency_is_relative_to_the_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clearly longer than the limit is too long, a little longer is fine; without a champion, nothing."""
+    new, old = (who._replace(score_one=lambda: None) for who in (GOOD, NOISY))
+
+    def answer(times: float) -> RuleAnswer:
+        raced = Race(times, *((0.0, 2.5) if times < 2.5 else (2.5, math.inf)))
+        monkeypatch.setattr("perenne.gate.rules.race", lambda *_: raced)
+        return only(Latency(max_ratio=2), evidence(new, old)).answer
+
+    assert [answer(times) for times in (1, 2.2, 2.7)] == ["pass", "pass", "fail"]
+    assert only(Latency(max_ratio=2), evidence(GOOD, old)).answer == "undecided", "it cannot be timed"
     assert list(Latency(max_ratio=2).judge(evidence(GOOD), "better")) == []
-
-
-def test_latencies_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each race runs both models, and times each on its own."""
-    now = 0.0
-
-    def takes(seconds: float) -> Contender:
-        def one() -> None:
-            nonlocal now
-            now += seconds
-            ran.append(seconds)
-
-        return Contender("runner", TRUTH, score_one=one)
-
-    ran: list[float] = []
-    monkeypatch.setattr("perenne.gate.evidence.time", SimpleNamespace(perf_counter=lambda: now))
-    new, old = takes(3.0), takes(1.5)
-    assert evidence(new, old).race(old).tolist() == pytest.approx([2.0] * 41)
-    assert ran == [3.0, 1.5] * (len(ran) // 2)
 
 
 def test_size_is_relative_to_the_champion() -> None:
@@ -246,15 +343,7 @@ def test_size_is_relative_to_the_champion() -> None:
     assert list(Size(max_ratio=3).judge(evidence(large), "better")) == []
 
 
-def test_median_bounds_hold() -> None:
-    """In at least 99 % of samples of a skewed distribution the median is between the bounds."""
-    rng = np.random.default_rng(3)
-    samples = rng.exponential(size=(2000, 41))
-    held = [low <= np.log(2) <= high for low, _, high in map(median, samples)]
-    assert np.mean(held) > 0.985
-
-
-ALL = Rules(floor=Floor(), improvement=Improvement(margin=0.001), size=Size(max_ratio=2))
+ALL = Rules(floor=Floor(), improvement=Improvement(), size=Size(max_ratio=2))
 
 
 @pytest.mark.parametrize(
@@ -285,19 +374,8 @@ def test_no_rules_no_release() -> None:
 
 def test_a_score_that_is_undefined_is_never_a_pass() -> None:
     """With one class only the ranking is undefined: no rule about it passes."""
-    seen = Evidence(
-        BINARY,
-        np.zeros(ROWS),
-        BLOCKS,
-        GOOD,
-        (NOISY,),
-        champion=True,
-        mean=0.5,
-        slices=HALVES,
-        metric="roc_auc",
-        alpha=0.03,
-    )
-    for rule in (Floor(), Improvement(margin=1), Slices(margin=1, min_blocks=2)):
+    seen = evidence(GOOD, NOISY, y=np.zeros(ROWS), metric="roc_auc", tolerance=Tolerance(ranking=0.4))
+    for rule in (Floor(), Improvement(), Slices(margin=1, min_blocks=2)):
         assert only(rule, seen, "fresher").answer == "undecided"
 
 

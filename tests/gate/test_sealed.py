@@ -23,7 +23,7 @@ from tests import tiny
 POLICY = Policy(
     metric="log_loss",
     rules=Rules(
-        improvement=Improvement(min_gain=0, margin=0.01), latency=Latency(max_ratio=2), size=Size(max_ratio=3)
+        improvement=Improvement(min_gain=0), latency=Latency(max_ratio=2), size=Size(max_ratio=3)
     ),
 )
 NONE = Scatter(0.0, np.array([]))
@@ -41,6 +41,7 @@ def judged(y: Array, new: Array, old: Array, alpha: float = 0.025) -> tuple[Find
         mean=0.3,
         slices={},
         metric="log_loss",
+        tolerance=POLICY.tolerance,
         alpha=alpha,
     )
     return judge.judge(evidence, sealed.split(POLICY)[1], "better").findings
@@ -119,7 +120,7 @@ def test_findings_show_nothing_but_names_and_settings() -> None:
         value=None,
         low=None,
         high=None,
-        needed="min_gain 0.0, margin 0.01",
+        needed="min_gain 0.0",
         more_blocks=9.0,
     )
     (passed,) = sealed.findings(foresight, POLICY.record(), eligible=True)

@@ -55,7 +55,7 @@ def make(folder: Path) -> None:
     project.edit("through: .*", f'through: "{AS_OF + timedelta(1)}"')
     project.run("cat data/cases/flights/params.yaml | sed -n '/^gate:/,$p' >> params.yaml")
     project.edit(
-        "(?s)    floor:.*?^$", "    floor: {min_gain: 0}\n    improvement: {min_gain: 0, margin: 9}\n"
+        "(?s)    floor:.*?^$", "    floor: {min_gain: 0}\n    improvement: {}\n\ntolerance: {loss: 0.99}\n"
     )
     project.write(tiny.INPUT, sales(AS_OF + timedelta(1)))
     project.run("cp params.yaml data/cases/tiny/params.yaml")

@@ -177,8 +177,8 @@ def test_version_says_how_much_changed(
     inside.edit(pattern, new)
     inside.repro()
     inside.commit("a change")
-    inside.edit("margin: 0.001", "margin: 1")
-    inside.commit("a lenient margin")
+    inside.edit("^  loss: 0.01", "  loss: 0.99")
+    inside.commit("a lenient tolerance")
     assert gate().answer == "eligible"
     let_go(push=False)
     assert reason in (proof(version).change.reasons or ())
@@ -215,7 +215,7 @@ def test_release_that_was_kept_here_goes_along_with_the_next(inside: Project, tm
     gate()
     let_go(push=False)
     inside.edit(r"max_iter: \d+", "max_iter: 90")
-    inside.edit("improvement: {min_gain: 0, margin: 0.001}", "improvement: {min_gain: 0, margin: 0.1}")
+    inside.edit("^  loss: 0.01", "  loss: 0.3")
     inside.edit("intent: auto", "intent: fresher")
     inside.repro()
     inside.commit("yet more rounds")
@@ -307,11 +307,11 @@ def test_rejected_is_not_released(inside: Project) -> None:
 
 def test_verdict_by_another_policy_does_not_count(inside: Project) -> None:
     """A model let through by a policy that was then put back is not released."""
-    inside.edit("margin: 0.001", "margin: 5")
+    inside.edit("^  loss: 0.01", "  loss: 0.99")
     inside.edit("intent: auto", "intent: fresher")
     improve(inside, rounds=2)
     assert gate().answer == "eligible"
-    inside.edit("margin: 5", "margin: 0.001")
+    inside.edit("^  loss: 0.99", "  loss: 0.01")
     inside.commit("as if nothing had been")
     with pytest.raises(PerenneError, match=r"follows another policy than params\.yaml"):
         let_go()

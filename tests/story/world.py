@@ -26,7 +26,7 @@ ingest:
 def move_in(project: Project) -> None:
     """Let the project take its rows from files, and ask of a model that it is worth having."""
     project.edit(r"(?s)^ingest:\n.*?(?=^validate:)", f"{FILES}\n")
-    project.edit(r"floor: {min_gain: [0-9.]+}", "floor: {min_gain: 0.04}")
+    project.edit(r"floor: {min_gain: [0-9.]+}", "floor: {min_gain: 0.12}")
 
 
 def deliver(project: Project, since: str, through: str) -> None:

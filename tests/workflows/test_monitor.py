@@ -28,7 +28,7 @@ def test_quiet_day(hub: Hub) -> None:
 def test_new_data_call_for_a_retraining(hub: Hub) -> None:
     """(new-data) An eligible model is a pull request, whose checks are started by name."""
     hub.work.edit(r"    floor: .*\n", "")
-    hub.work.edit(r"improvement: .*", "improvement: {min_gain: 0, margin: 9} # whatever has come is no worse")
+    hub.work.edit(r"^  loss: .*", "  loss: 0.99 # whatever has come is no worse")
     hub.work.commit("a lenient policy")
     hub.work.run("git push -q origin main")
     event = {"action": "new-data", "client_payload": {"through": LAW}}

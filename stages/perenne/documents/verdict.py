@@ -69,12 +69,16 @@ class ChangeRecord(Model):
 
 
 class PolicyRecord(Model):
-    """The policy that was applied, with the settings of each configured rule; see `perenne.gate.policy`."""
+    """The policy that was applied, with the settings of each configured rule; see `perenne.gate.policy`.
+
+    `tolerance` is empty in verdicts of the version whose rules had margins of their own.
+    """
 
     intent: Literal["auto", "better", "fresher"]
     alpha: Rounded
     metric: str
     rules: dict[str, dict[str, Setting]]
+    tolerance: Mapping[str, Rounded] = {}
 
 
 class RuleFinding(Model):

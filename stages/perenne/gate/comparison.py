@@ -186,7 +186,7 @@ class Comparison:
             self.against,
             champion=self.terms.champion is not None,
             mean=self.mean,
-            metric=self.terms.policy.metric,
+            policy=self.terms.policy,
             alpha=alpha,
         )
 

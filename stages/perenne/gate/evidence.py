@@ -1,8 +1,14 @@
-"""What the rules judge by: both models' scores on the same rows, and the cost of a score."""
+"""What the rules judge by: both models' scores on the same rows.
+
+Gains have no unit: they are shares of the dummy's own loss, that is of how far a prediction of nothing but
+the mean misses the metric's best value on the same rows. So one policy suits dollars, nats and events as rare
+as .2 %, and a share of 1 is all that any model can gain. The dummy's loss is the unit and not the champion's:
+a champion that is nearly perfect has hardly any, and no equal model could then be proven equal to it.
+"""
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,17 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from perenne.common.params import Tolerance
 from perenne.common.task import Task
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
+from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
 
 Array = npt.NDArray[np.float64]
 Gain = Estimate | Nearer
 Places = npt.NDArray[np.intp]
 
-RACES = 41  # latencies of one row, taken in turns: enough for a ratio within some 5 %
-WARM_UP = 3
+RANKING = "roc_auc"  # the metric of which the tolerance speaks by itself
 
 
 class Contender(NamedTuple):
@@ -53,7 +60,9 @@ class Evidence:
     slices
         Name -> positions of its rows. A slice without rows is kept, so that it is reported.
     metric
-        The main metric, one of `perenne.stats.influence.INFLUENCE`.
+        The main metric, one of `perenne.stats.influence.INFLUENCE`, with a better direction.
+    tolerance
+        How wrong a model may be and still be right.
     alpha
         Of every one-sided bound: the alpha of this look.
 
@@ -71,6 +80,7 @@ class Evidence:
         mean: float,
         slices: Mapping[str, Places],
         metric: str,
+        tolerance: Tolerance,
         alpha: float,
     ) -> None:
         self.task, self.y = task, y
@@ -79,14 +89,19 @@ class Evidence:
         self.champion = opponents[0] if champion else None
         self.dummy = Contender("the mean", np.full(len(y), mean))
         self.slices = slices
-        self.metric, self.alpha = metric, alpha
+        self.metric, self.tolerance, self.alpha = metric, tolerance, alpha
 
-    @cached_property
-    def _new(self) -> Influence:
-        return INFLUENCE[self.metric](self.y, self.challenger.scores)
+    @property
+    def tolerated(self) -> float:
+        """By how much the main metric may be worse, as a share of the dummy's loss."""
+        if self.metric == RANKING:
+            return self.tolerance.ranking / self._dummys_loss.value
+        return self.tolerance.loss
 
-    def gain(self, opponent: Contender, places: Places | None = None) -> Gain:
+    def gain(self, opponent: Contender, places: Places | None = None) -> Estimate:
         """Return the gain in the main metric over the opponent, on all rows or those at some positions.
+
+        The dummy's loss is as uncertain as the models' and moves with theirs: the error is that of the ratio.
 
         Parameters
         ----------
@@ -97,16 +112,41 @@ class Evidence:
 
         Returns
         -------
-        Estimate or Nearer
-            Above 0 if the challenger is better.
+        Estimate
+            As a share of the dummy's loss on the same rows; above 0 if the challenger is better. NaN if the
+            dummy has no loss.
 
         """
         if places is None:
-            old = INFLUENCE[self.metric](self.y, opponent.scores)
-            return paired.gain(self.metric, self._new, old, self.codes, self.count)
-        y = self.y[places]
-        new, old = (INFLUENCE[self.metric](y, who.scores[places]) for who in (self.challenger, opponent))
-        return paired.gain(self.metric, new, old, self.codes[places], self.count)
+            codes, new, dummy = self.codes, self._challengers_loss, self._dummys_loss
+        else:
+            codes = self.codes[places]
+            new, dummy = self._loss(self.challenger, places), self._loss(self.dummy, places)
+        old = dummy if opponent is self.dummy else self._loss(opponent, places)
+        unit = dummy.value or math.nan
+        share = (old.value - new.value) / unit
+        return paired.estimate(
+            Influence(share, (old.rows - new.rows - share * dummy.rows) / unit), codes, self.count
+        )
+
+    def reachable(self, opponent: Contender) -> float:
+        """Return what a perfect model would gain over the opponent, as a share of the dummy's loss."""
+        return self._loss(opponent).value / (self._dummys_loss.value or math.nan)
+
+    @cached_property
+    def _challengers_loss(self) -> Influence:
+        return self._loss(self.challenger)
+
+    @cached_property
+    def _dummys_loss(self) -> Influence:
+        return self._loss(self.dummy)
+
+    def _loss(self, who: Contender, places: Places | None = None) -> Influence:
+        """How far the main metric misses its best value; less is better, whichever the metric."""
+        y, scores = (self.y, who.scores) if places is None else (self.y[places], who.scores[places])
+        value, rows = INFLUENCE[self.metric](y, scores)
+        better, best = METRICS[self.metric].goal
+        return Influence(value - best, rows) if better == "lower" else Influence(best - value, -rows)
 
     def measured(self, metric: str, who: Contender | None = None) -> Estimate:
         """Return a metric on all rows, of the challenger (None) or another model.
@@ -122,8 +162,15 @@ class Evidence:
         scores = (who or self.challenger).scores
         return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
 
+    def nearer(self, opponent: Contender) -> Nearer:
+        """Return how much nearer than the opponent the challenger is to being right in the large."""
+        compared = self.compared(self.task.calibration, opponent)
+        if not isinstance(compared, Nearer):
+            raise TypeError(f"{self.task.calibration} has a better direction: it cannot say who is right")
+        return compared
+
     def compared(self, metric: str, opponent: Contender) -> Gain:
-        """Return how much nearer its best value a metric is than the opponent's, for the report only.
+        """Return how much nearer its best value a metric is than the opponent's, for the report.
 
         Parameters
         ----------
@@ -140,23 +187,3 @@ class Evidence:
         """
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
         return paired.gain(metric, new, old, self.codes, self.count)
-
-    def race(self, opponent: Contender) -> Array:
-        """Return the challenger's latency for one row divided by the opponent's, shape (races,).
-
-        The two take turns, so that other work of the machine slows both. Empty if one cannot be timed.
-        """
-        if self.challenger.score_one is None or opponent.score_one is None:
-            return np.array([])
-        runners = self.challenger.score_one, opponent.score_one
-        for runner in runners * WARM_UP:
-            runner()
-        new, old = np.array([[_seconds(runner) for runner in runners] for _ in range(RACES)]).T
-        ratios: Array = new / old
-        return ratios
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

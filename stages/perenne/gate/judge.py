@@ -60,7 +60,7 @@ def evidence(
     *,
     champion: bool,
     mean: float,
-    metric: str,
+    policy: Policy,
     alpha: float,
 ) -> Evidence:
     """Return what the rules judge by: outcomes, blocks and slices as the contract defines them.
@@ -77,8 +77,8 @@ def evidence(
         Whether the first opponent is the champion.
     mean
         The dummy's score: the mean target of the training rows.
-    metric
-        The policy's metric.
+    policy
+        Its metric and its tolerance.
     alpha
         Of each one-sided bound.
 
@@ -92,7 +92,8 @@ def evidence(
         champion=champion,
         mean=mean,
         slices=slices(rows, contract),
-        metric=metric,
+        metric=policy.metric,
+        tolerance=policy.tolerance,
         alpha=alpha,
     )
 

@@ -1,13 +1,14 @@
-"""The gate's policy: the section `gate` of params.yaml, here or in a trusted commit."""
+"""The gate's policy: the sections `gate` and `tolerance` of params.yaml, here or in a trusted commit."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from perenne.common import sections
 from perenne.common.errors import PerenneError, hint
+from perenne.common.params import Tolerance
 from perenne.common.task import Task
 from perenne.common.typed import Model
 from perenne.documents.verdict import PolicyRecord
@@ -21,13 +22,24 @@ def paired(task: Task) -> list[str]:
     return [name for name in task.metrics if name in INFLUENCE and METRICS[name].goal.better != "towards"]
 
 
-class Policy(Model):
-    """What a model must prove, and the probability that a model that is not better passes."""
+class GateSection(Model):
+    """The section `gate`: what a model must prove, and the probability that one that is not better passes."""
 
     intent: Literal["auto", "better", "fresher"] = "auto"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     metric: str
     rules: Rules = Rules()
+
+
+class Policy(GateSection):
+    """The section `gate`, and how wrong is still right: the section `tolerance` of the same file."""
+
+    tolerance: Tolerance = Tolerance()
+
+    @classmethod
+    def of(cls, section: GateSection, tolerance: Tolerance) -> Self:
+        """Return the policy of the two sections of one file."""
+        return cls(**dict(section), tolerance=tolerance)
 
     def record(self) -> PolicyRecord:
         """Return the policy as documents hold it: without the rules that are not configured."""
@@ -55,7 +67,9 @@ def load(rev: str | None, task: Task) -> Policy:
         raise PerenneError(
             f"{name}: gate: missing, so no model can be eligible; see the examples in data/cases/"
         )
-    policy = sections.section("gate", Policy, rev)
+    policy = Policy.of(
+        sections.section("gate", GateSection, rev), sections.section("tolerance", Tolerance, rev)
+    )
     if not policy.rules.configured:
         raise PerenneError(
             f"{name}: gate.rules: no rule is configured, so no model can be eligible; "

@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
 
 from perenne.common.typed import Model
 from perenne.documents.verdict import Intent, RuleAnswer
-from perenne.gate.evidence import Array, Contender, Evidence, Gain
+from perenne.gate.evidence import Contender, Evidence, Gain
+from perenne.gate.race import race
 from perenne.stats.metrics import METRICS
-from perenne.stats.paired import Estimate
+from perenne.stats.paired import Estimate, Nearer
 
 WORST_FIRST: Sequence[RuleAnswer] = ("fail", "undecided", "pass")
-SURE = 0.99  # confidence of the bounds of the median latency ratio; more races are cheap
+CLEARLY = 1.25  # above the limit of a latency
 
 
 class Finding(NamedTuple):
@@ -70,9 +70,9 @@ class Rule(Model):
 
 
 class Floor(Rule):
-    """Better than a dummy that always predicts the mean of the training rows."""
+    """Better than a dummy that always predicts the mean of the training rows, by `min_gain` of its loss."""
 
-    min_gain: float = Field(default=0, ge=0)
+    min_gain: float = Field(default=0, ge=0, lt=1)  # no model can gain all of it
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, against the dummy."""
@@ -81,26 +81,36 @@ class Floor(Rule):
 
 
 class Improvement(Rule):
-    """Better than each opponent by `min_gain`; with intent `fresher`, not worse by `margin`."""
+    """Better than each opponent by `min_gain`; with intent `fresher`, not worse by more than the tolerance.
 
-    min_gain: float = Field(default=0, ge=0)
-    margin: float = Field(ge=0)
+    Both are shares of the dummy's loss.
+    """
+
+    min_gain: float = Field(default=0, ge=0, lt=1)
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:
         """One finding for each opponent."""
-        threshold = self.min_gain if intent == "better" else -self.margin
+        threshold = self.min_gain if intent == "better" else -evidence.tolerated
         for opponent in evidence.opponents:
-            yield above(threshold, evidence.gain(opponent), evidence.alpha, self.name, opponent.name)
+            finding = above(threshold, evidence.gain(opponent), evidence.alpha, self.name, opponent.name)
+            most = evidence.reachable(opponent)
+            if most <= threshold:
+                lacking = f"{opponent.name} itself loses only {most:.3g} of what {evidence.dummy.name} loses"
+                finding = finding._replace(
+                    answer="fail", says=f"no model can gain {threshold:g}: {lacking}", more_blocks=0.0
+                )
+            yield finding
 
 
 class Slices(Rule):
     """Not worse than each opponent by `margin` in any slice of at least `min_blocks` blocks.
 
-    All slices must pass, so passing needs no correction for their number (intersection-union test: Berger
-    1982, Technometrics 24, 295-300). One failing slice rejects the model, so failing is corrected for it.
+    The margin is a share of the dummy's loss on the rows of the slice; None: the tolerance. All slices must
+    pass, so passing needs no correction for their number (intersection-union test: Berger 1982, Technometrics
+    24, 295-300). One failing slice rejects the model, so failing is corrected for it.
     """
 
-    margin: float = Field(ge=0)
+    margin: float | None = Field(default=None, ge=0)
     min_blocks: int = Field(ge=2)
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
@@ -121,10 +131,11 @@ class Slices(Rule):
             yield worst._replace(against=opponent.name, says=says, parts=parts)
 
     def _parts(self, evidence: Evidence, opponent: Contender) -> Iterator[Finding]:
+        margin = evidence.tolerated if self.margin is None else self.margin
         gains = {name: evidence.gain(opponent, places) for name, places in evidence.slices.items()}
         tests = sum(gain.blocks >= self.min_blocks for gain in gains.values())
         for name, gain in gains.items():
-            part = above(-self.margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))
+            part = above(-margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))
             if 0 < gain.blocks < self.min_blocks:
                 part = part._replace(answer="not judged", says=f"{gain.blocks} blocks")
             elif not gain.blocks:
@@ -133,30 +144,90 @@ class Slices(Rule):
 
 
 class Calibration(Rule):
-    """Calibrated in the large: observed / expected within 1 +- `tolerance`; a regression: |bias| / sd."""
+    """Right in the large within the tolerance, or not farther off than the champion by more than that.
 
-    tolerance: float = Field(gt=0)
+    Few holdouts have the events that prove a model right by itself: days share their weather, and with 30 of
+    them the ratio of observed to expected is known within a sixth. What moves both models alike cancels
+    between them. So there are two ways to pass:
+
+    - alone: observed / expected proven within 1 +- the tolerance; for a regression, |bias| / sd;
+    - beside the champion: proven not farther off by more than the tolerance, unless it is proven outside the
+      tolerance by itself; a model that is must be proven nearer than the champion. So no remedy has to wait
+      beside a model that is worse, and no step by step leads away from what is right.
+
+    Each has half of alpha, so that a model that should pass neither way does so with a chance of at most
+    alpha; without a champion the first has all. A model proven outside fails, unless it seems nearer than the
+    champion; so does one proven farther off than it by more than the tolerance.
+    """
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
-        """One finding, for the challenger itself."""
-        task = evidence.task
-        estimate, best = evidence.measured(task.calibration), METRICS[task.calibration].goal.best
-        if task.calibration_in_sd:
-            estimate = in_units(estimate, float(np.std(evidence.y)))
-        low, high = best - self.tolerance, best + self.tolerance
-        yield between(low, high, estimate, evidence.alpha, self.name, task.calibration_title)
+        """One finding: of the way that decides, or would with the fewest more blocks."""
+        champion = evidence.champion
+        alone = self._alone(evidence, evidence.alpha / 2 if champion else evidence.alpha)
+        if champion is None or alone.answer == "pass":
+            yield alone
+            return
+        beside = self._beside(evidence, champion, evidence.alpha / 2, outside=alone.answer == "fail")
+        if beside.answer != "undecided":
+            yield beside
+        elif alone.answer == "fail":
+            yield beside if beside.value > 0 else alone
+        else:
+            yield min(beside, alone, key=lambda finding: finding.more_blocks or math.inf)  # 0: not known
+
+    def _alone(self, evidence: Evidence, alpha: float) -> Finding:
+        task, tolerance = evidence.task, evidence.tolerance.calibration
+        best = METRICS[task.calibration].goal.best
+        estimate = in_units(evidence.measured(task.calibration), self._unit(evidence))
+        finding = between(
+            best - tolerance, best + tolerance, estimate, alpha, self.name, task.calibration_title
+        )
+        if finding.answer != "undecided":
+            return finding
+        # A value at a limit would ask for blocks without end: what a right model needs is the better advice.
+        right = missing(estimate._replace(value=best), best + tolerance, alpha)
+        says = f"no model can be proven that near on {estimate.blocks:,} blocks" if right else ""
+        more = min(finding.more_blocks, right) if right else finding.more_blocks
+        return finding._replace(says=says, more_blocks=more)
+
+    def _beside(self, evidence: Evidence, champion: Contender, alpha: float, *, outside: bool) -> Finding:
+        """Compare with the champion: whether the challenger is nearer, and by how much it may be farther."""
+        task, tolerance = evidence.task, evidence.tolerance.calibration
+        unit = self._unit(evidence)
+        apart, both = evidence.nearer(champion)
+        nearer = Nearer(in_units(apart, unit), in_units(both, unit))
+        finding = above(0 if outside else -tolerance, nearer, alpha, self.name, champion.name)
+        if finding.high < -tolerance:
+            finding = finding._replace(answer="fail", more_blocks=0.0)
+        elif finding.answer == "fail":  # not nearer, by itself no reason to fail
+            finding = finding._replace(answer="undecided")
+        return finding._replace(says=f"how much nearer its {task.calibration_title} is")
+
+    def _unit(self, evidence: Evidence) -> float:
+        return float(np.std(evidence.y)) if evidence.task.calibration_in_sd else 1.0
 
 
 class Latency(Rule):
-    """Scoring one row takes at most `max_ratio` times as long as the champion."""
+    """Scoring one row does not take clearly longer than `max_ratio` times as long as the champion.
+
+    Clearly is by more than a quarter: a busy machine can make a ratio seem a little above its limit, and the
+    same commit must get the same verdict. Models that near to that edge race until it is decided.
+    """
 
     max_ratio: float = Field(gt=0)
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
         """One finding, against the champion."""
-        if evidence.champion:
-            low, ratio, high = median(evidence.race(evidence.champion))
-            yield below(self.max_ratio, ratio, low, high, self.name, evidence.champion.name)
+        champion, challenger = evidence.champion, evidence.challenger
+        if champion is None:
+            return
+        if challenger.score_one is None or champion.score_one is None:
+            yield below(self.max_ratio, math.nan, math.nan, math.nan, self.name, champion.name)
+            return
+        limit = CLEARLY * self.max_ratio
+        ratio, low, high = race(challenger.score_one, champion.score_one, limit)
+        finding = below(limit, ratio, low, high, self.name, champion.name)
+        yield finding._replace(needed=f"<= {self.max_ratio:g}", says=f"fails only from {limit:g} on")
 
 
 class Size(Rule):
@@ -270,40 +341,12 @@ def below(most: float, value: float, low: float, high: float, rule: str, against
     Returns
     -------
     Finding
-        `pass` if the upper bound is at most the limit, `fail` if the lower bound is above it, else
+        `pass` if the upper bound is at most the limit, `fail` if the lower bound is not below it, else
         `undecided`.
 
     """
-    answer: RuleAnswer = "pass" if high <= most else "fail" if low > most else "undecided"
+    answer: RuleAnswer = "pass" if high <= most else "fail" if low >= most else "undecided"
     return Finding(rule, against, answer, value, low, high, f"<= {most:g}")
-
-
-def median(values: Array) -> tuple[float, float, float]:
-    """Return the median between distribution-free bounds from order statistics (Thompson 1936).
-
-    The bounds hold with probability `SURE`; NaN for fewer than two values.
-
-    Parameters
-    ----------
-    values
-        Shape (n,). From 2 to 7 values are too few for bounds at `SURE`.
-
-    Returns
-    -------
-    tuple of float
-        The lower bound, the median, the upper bound.
-
-    Examples
-    --------
-    >>> median(np.arange(41.0))
-    (11.0, 20.0, 29.0)
-
-    """
-    ordered, n = np.sort(values), len(values)
-    if n < 2:
-        return math.nan, math.nan, math.nan
-    outside = int(stats.binom.ppf((1 - SURE) / 2, n, 0.5))
-    return float(ordered[outside - 1]), float(np.median(ordered)), float(ordered[n - outside])
 
 
 class Rules(Model):

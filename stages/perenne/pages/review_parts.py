@@ -120,27 +120,24 @@ def worse(verdict: Verdict) -> str:
         for value, part, against in losses
     ]
     measured = any(finding.parts for finding in verdict.rules)
-    head = ["slice", "against", f"{plain(verdict.policy.metric)} gained", "bounds", ""]
+    head = ["slice", "against", f"{plain(verdict.policy.metric)} gained, share of the mean's", "bounds", ""]
     return _table(head, rows) or "None." * measured
 
 
 def slices(review: Review, verdict: Verdict) -> str:
-    """Return every slice against every opponent, and a chart of the loss beside the first opponent's."""
+    """Return every slice against every opponent, and a chart of the loss."""
     tables = (f"**{title}**\n\n{body}" for title, body in verdict_page.slices(verdict))
     return joined(_losses(review, verdict), *tables)
 
 
 def _losses(review: Review, verdict: Verdict) -> str:
-    """The loss by slice. The opponent's is the loss plus the gain, if the gate's metric is that loss."""
-    first = next((finding for finding in verdict.rules if finding.parts), None)
-    if not first or verdict.policy.metric not in LOSSES:
+    """The loss by slice, if the gate's metric is that loss."""
+    if verdict.policy.metric not in LOSSES or not any(finding.parts for finding in verdict.rules):
         return ""
-    gained = {part.against: part.value for part in first.parts if part.value is not None}
-    rows = [(name, float(loss)) for name, _, loss in review.plots.slices if name in gained]
-    title = f"{verdict.policy.metric}: this change {charts.FIRST}, {first.against} {charts.SECOND}"
-    mine, theirs = [loss for _, loss in rows], [loss + gained[name] for name, loss in rows]
-    names = [name for name, _ in rows]
-    return charts.chart(title, names, "less is better", [("bar", mine), ("line", theirs)], lying=True)
+    rows = [(name, float(loss)) for name, _, loss in review.plots.slices]
+    names, losses = [name for name, _ in rows], [loss for _, loss in rows]
+    title = f"{verdict.policy.metric} of this change"
+    return charts.chart(title, names, "less is better", [("bar", losses)], lying=True)
 
 
 def plots(review: Review) -> str:

@@ -20,7 +20,7 @@ MARKS = {
     "rejected": "❌",
     "unchanged": "⬜",
 }
-GAIN = "; a gain is how much better it is"
+GAIN = "; gains are shares of what the mean loses"
 INTENT = {"better": "must be better", "fresher": "need not be better: only its data are newer"}
 
 

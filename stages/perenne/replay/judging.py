@@ -73,7 +73,7 @@ class Gate:
             [self._contender("the champion", champion, held)],
             champion=True,
             mean=world.trained(challenger).mean,
-            metric=policy.metric,
+            policy=policy,
             alpha=alpha,
         )
         answer, findings = judge(seen, policy.model_copy(update={"rules": rules}), "fresher")

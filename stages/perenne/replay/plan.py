@@ -17,7 +17,7 @@ from perenne.common.names import CASES, PARAMS
 from perenne.common.params import Params, Split, read_params
 from perenne.common.periods import Unit
 from perenne.common.typed import Model, parse
-from perenne.gate.policy import Policy
+from perenne.gate.policy import GateSection, Policy
 from perenne.loop import settings as loop
 from perenne.loop.decide import Debounce
 
@@ -117,7 +117,7 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
         ),
         contract,
         settings,
-        parse(Policy, chosen.gate, f"{file}: gate"),
+        Policy.of(parse(GateSection, chosen.gate, f"{file}: gate"), chosen.tolerance),
         settings.loop or _debounce(chosen, file),
         seed,
     )
