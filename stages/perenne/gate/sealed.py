@@ -38,6 +38,7 @@ LEAST_WORLDS = 5
 MOST_ROWS = 1_000_000  # in all worlds together, so that a large holdout is judged in time
 MOST_TIMES = 10  # as many blocks as the holdout has: nobody waits for more
 ENOUGH = 0.8  # of the worlds
+TOLERANCE = "the tolerance"  # what a rule without settings of its own goes by
 
 Findings = tuple[Finding, ...]
 
@@ -189,7 +190,7 @@ def findings(foresight: Foresight, policy: PolicyRecord, *, eligible: bool) -> t
             value=None,
             low=None,
             high=None,
-            needed=", ".join(f"{key} {value}" for key, value in policy.rules[one.rule].items()),
+            needed=", ".join(f"{key} {value}" for key, value in policy.rules[one.rule].items()) or TOLERANCE,
             more_blocks=0.0 if eligible else one.more_blocks,
         )
         for one in foresight.rules
