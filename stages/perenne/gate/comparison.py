@@ -103,8 +103,11 @@ class Comparison:
         # Measured here: the model card's own is not trusted.
         target = terms.contract.target
         self.mean = float(pq.read_table(TRAIN, columns=[target])[target].to_pandas().mean())
-        # Before the look: a file that is missing must cost none.
-        self.spread = worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract)
+        # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
+        measured = PREDICTIONS.is_file()
+        self.spread = (
+            worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract) if measured else worlds.UNKNOWN
+        )
 
     def verdict(self, *, share: bool, asker: Asker) -> Verdict:
         """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
