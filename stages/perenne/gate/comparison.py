@@ -103,6 +103,11 @@ class Comparison:
         # Measured here: the model card's own is not trusted.
         target = terms.contract.target
         self.mean = float(pq.read_table(TRAIN, columns=[target])[target].to_pandas().mean())
+        # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
+        measured = PREDICTIONS.is_file()
+        self.spread = (
+            worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract) if measured else worlds.UNKNOWN
+        )
 
     def verdict(self, *, share: bool, asker: Asker) -> Verdict:
         """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
@@ -193,9 +198,8 @@ class Comparison:
     def foreseen(self, rules: Policy, alpha: float) -> Foresight:
         """Return what some rules would say if the challenger's scores were right."""
         terms = self.terms
-        spread = worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract)
         return sealed.foreseen(
-            sealed.drawn(terms.rows, self.challenger.scores, terms.contract, spread),
+            sealed.drawn(terms.rows, self.challenger.scores, terms.contract, self.spread),
             lambda rows: judge.judge(self.evidence(rows, alpha), rules, terms.intent).findings,
         )
 

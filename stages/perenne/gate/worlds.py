@@ -36,6 +36,9 @@ class Scatter(NamedTuple):
     alone: Array
 
 
+UNKNOWN = Scatter(0.0, np.array([]))  # nothing was measured: rows are taken for independent
+
+
 def scatter(rows: pd.DataFrame, contract: Contract) -> Scatter:
     """Return how outcomes scatter around a model's predictions, by the method of moments.
 

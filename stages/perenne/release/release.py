@@ -277,7 +277,9 @@ def _lacking(key: str, needed: Needed, verdict: Verdict) -> str:
 
 
 def _validated() -> dict[str, ProvenMetric]:
-    """The metrics of validation: those of the holdout are sealed."""
+    """The metrics of validation: those of the holdout are sealed. None if the project has no such stage."""
+    if not names.EVALUATION.is_file():
+        return {}
     metrics = Evaluation.load(names.EVALUATION).holdout.metrics
     return {
         name: ProvenMetric(value=metric.value, low=metric.low, high=metric.high)
