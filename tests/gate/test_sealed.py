@@ -22,9 +22,7 @@ from tests import tiny
 
 POLICY = Policy(
     metric="log_loss",
-    rules=Rules(
-        improvement=Improvement(min_gain=0), latency=Latency(max_ratio=2), size=Size(max_ratio=3)
-    ),
+    rules=Rules(improvement=Improvement(min_gain=0), latency=Latency(max_ratio=2), size=Size(max_ratio=3)),
 )
 NONE = Scatter(0.0, np.array([]))
 
