@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tests import (
     bench_bootstrap,
+    bench_campaigns,
     bench_challengers,
     bench_concept,
     bench_counts,
@@ -134,6 +135,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "companies": bench_drift.companies,
     "months": bench_drift.months,
     "gate": bench_gate.table,
+    "campaigns": bench_campaigns.table,
     "challengers": bench_challengers.months,
     "million": bench_million.table,
     "review": bench_review.table,

@@ -1,4 +1,4 @@
-"""Whom the gate lets through: equal models, campaigns of looks, better models; its bounds, and its speed.
+"""Whom the gate lets through: equal models, better models; its bounds, and its speed.
 
 Fixed seeds, exact 95 % intervals. Everything together takes under two minutes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import numpy as np
@@ -23,7 +23,6 @@ from tests.bench_bounds import days, offsets, share
 TOTAL = 0.05  # of alpha, for all looks at a holdout
 FIRST = spending.alpha(1, TOTAL, TOTAL)
 Z = float(stats.norm.ppf(1 - TOTAL))
-LOOKS = 20
 Generator = np.random.Generator
 Gate = tuple[Influence, Influence]
 """The new model and the old one on the rows of a holdout."""
@@ -31,7 +30,7 @@ Gate = tuple[Influence, Influence]
 
 def table() -> str:
     """Return all tables as text."""
-    return "\n\n".join([equals(), campaigns(), power(), bench_bounds.table(), speed()])
+    return "\n\n".join([equals(), power(), bench_bounds.table(), speed()])
 
 
 def better(gate: Gate, codes: paired.Codes, alpha: float, metric: str = "mae") -> bool:
@@ -112,9 +111,9 @@ def exponential(normal: Array) -> Array:
     return -special.log_ndtr(-normal)
 
 
-def moved(rng: Generator, normal: Array, correlation: float | None = None) -> Array:
-    """Draw standard normal values that correlate with others, by default so that exponentials do by .9."""
-    r = correlation or latent()
+def moved(rng: Generator, normal: Array) -> Array:
+    """Draw standard normal values that correlate with others, so that exponentials do by .9."""
+    r = latent()
     return r * normal + math.sqrt(1 - r**2) * rng.normal(size=normal.shape)
 
 
@@ -129,43 +128,6 @@ def latent() -> float:
         return float(np.sum(pairs * exponential(x)[:, None] * exponential(other))) - 1
 
     return float(optimize.brentq(lambda r: correlation(r) - 0.9, 0, 1))
-
-
-def campaigns(count: int = 2_000) -> str:
-    """Twenty looks at one holdout, all challengers equal to the champion: is any found better."""
-    kinds = {
-        "independent of each other and the champion": lambda rng, _, old: rng.normal(size=old.shape),
-        "perturbations of the champion": lambda rng, _, old: moved(rng, old),
-        "each a perturbation of the best seen so far": lambda rng, best, _: moved(rng, best),
-        "the same in small steps (correlation .99)": lambda rng, best, _: moved(rng, best, 0.99),
-    }
-    lines = [
-        f"Campaigns of {LOOKS} looks at 1,000 rows, equal models, {count:,} campaigns: any is found better",
-        f"{'':44}{'new > old':>23}{f'each look at {TOTAL}':>23}{'the gate':>23}",
-    ]
-    for name, following in kinds.items():
-        rng = np.random.default_rng(4)
-        found = [campaign(rng, following) for _ in tqdm(range(count), name, leave=False)]
-        lines.append(f"{name:44}" + "".join(f"{share(column):>23}" for column in zip(*found, strict=True)))
-    return "\n".join(lines)
-
-
-def campaign(rng: Generator, following: Callable[[Generator, Array, Array], Array]) -> list[bool]:
-    """Return whether new > old, looks at all of alpha and the gate find anything better in one campaign."""
-    champion = rng.normal(size=1_000)
-    old, codes = _mae(exponential(champion)), np.arange(1_000)
-    best, least = champion, old.value
-    seen, left = [False] * 3, TOTAL
-    for look in range(1, LOOKS + 1):
-        challenger = following(rng, best, champion)
-        gate = _mae(exponential(challenger)), old
-        alpha = spending.alpha(look, TOTAL, left)
-        left -= alpha
-        now = [gate[0].value < old.value, better(gate, codes, TOTAL), better(gate, codes, alpha)]
-        seen = [before or this for before, this in zip(seen, now, strict=True)]
-        if gate[0].value < least:
-            best, least = challenger, gate[0].value
-    return seen
 
 
 def power(gates: int = 10_000) -> str:

@@ -45,7 +45,7 @@ def test_models_and_batches_are_used() -> None:
     """The policy and the spent alpha are not: both are computed anew for the ledger."""
     compared = looked(review())
     assert compared
-    assert set(compared.model_dump()) == {"case", "intent", "challenger", "against", "batches"}
+    assert set(compared.model_dump()) == {"case", "intent", "challenger", "against", "view", "batches"}
     assert compared.batches == {"2025-12": SHA}
 
 
@@ -108,7 +108,7 @@ def recorded(host: Double, runner: Runner, challenger: str, owner: str = "ada", 
 def test_look_of_a_review_is_in_the_ledger(host: Double, runner: Runner) -> None:
     """With the alpha of the default branch's policy, on the remote."""
     first = recorded(host, runner, "a")
-    assert first == f"look 1 spends {0.05 * spending.share(1):.2g}; of 0.05, 0.016 is left"
+    assert first == f"look 1 spends {0.05 * spending.share(1):.2g}; of 0.05, 0.025 is left"
     (line,) = notes.read("batch", SHA)
     assert (line["challenger"]["sha256"], line["policy"]["alpha"]) == ("a" * 64, 0.05)
     assert "fork" not in line
@@ -144,7 +144,7 @@ def test_fork_cannot_spend_the_alpha_of_a_model_before_the_repository_looks(
     """It can compute which model a branch makes, and name it in a look of its own."""
     for name in "bcdefa":
         recorded(host, runner, name, "eve")
-    assert recorded(host, runner, "a").startswith("look 1 spends 0.034; of 0.05")
+    assert recorded(host, runner, "a").startswith("look 1 spends 0.025; of 0.05")
 
 
 @pytest.mark.usefixtures("main")

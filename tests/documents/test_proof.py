@@ -19,6 +19,7 @@ PROOF = Proof(
     change=ProvenChange(kind="minor", reasons=("train.seed 0 -> 1",)),
     intent="better",
     metrics={"brier": ProvenMetric(value=0.2, low=0.1, high=0.3)},
+    measured_on="validation",
     golden={0: 0.12345678901234567, 7: 1e-05},
     verdict=ProvenVerdict.of(VERDICT),
     ledger="c" * 40,
@@ -33,6 +34,7 @@ KEYS = [
     "change",
     "intent",
     "metrics",
+    "measured_on",
     "golden",
     "verdict",
     "ledger",
@@ -53,7 +55,7 @@ def test_keys_stay_those_of_schema_1() -> None:
     content = strict_yaml.loads(PROOF.to_yaml())
     assert list(content) == KEYS
     assert list(content["verdict"]) == ["answer", "why", "alpha", "policy", "policy_from", "holdout", "rules"]
-    assert content["verdict"]["holdout"] == FIRST_VERSION["holdout"]
+    assert content["verdict"]["holdout"] == FIRST_VERSION["holdout"] | {"view": None}
     assert content["verdict"]["policy"] == FIRST_VERSION["policy"] | {"tolerance": {}}
     assert content["verdict"]["rules"][0] == {
         key: value for key, value in FIRST_VERSION["rules"][0].items() if key != "parts"

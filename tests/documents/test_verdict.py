@@ -27,7 +27,15 @@ def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
     """Nothing in it is lost, and its keys stay."""
     content = Verdict.from_json(FIRST_VERSION, "a note").to_json()
     policy = FIRST_VERSION["policy"] | {"tolerance": {}}
-    assert content == FIRST_VERSION | {"against": [], "opponents": [], "policy": policy}
+    later: dict[str, object] = {
+        "schema": 2,
+        "opened": True,
+        "more_blocks": None,
+        "against": [],
+        "opponents": [],
+    }
+    holdout = FIRST_VERSION["holdout"] | {"view": None}
+    assert content == FIRST_VERSION | later | {"holdout": holdout, "policy": policy}
     assert json.dumps(content["policy"]) == json.dumps(policy), "an integer stays one"
 
 
@@ -49,7 +57,7 @@ def test_what_is_not_a_number_is_null() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"schema": 2}, "a note: schema: found 2, this version reads 1"),
+        ({"schema": 3}, "a note: schema: found 3, this version reads 2"),
         (
             {"answer": "maybe"},
             "a note: answer: found 'maybe', must be 'eligible', 'rejected', 'undecided' or 'unchanged'",
@@ -64,8 +72,26 @@ def test_what_no_gate_writes_is_refused(changes: dict[str, object], line: str) -
     assert str(caught.value).startswith(line)
 
 
-def test_metric_of_the_policy_needs_a_comparison() -> None:
-    """Without one there is none to show."""
-    with pytest.raises(PerenneError, match="the verdict holds no brier: it is the model of"):
-        WITHOUT_LOOK.interval()
-    assert Verdict.from_json(FIRST_VERSION, "a note").interval().value == 0.2
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [
+        ([], 0.0),
+        ([("pass", 0.0)], 0.0),
+        ([("undecided", 12.0), ("undecided", 7.0)], 12.0),
+        ([("undecided", 12.0), ("undecided", None)], None),
+    ],
+)
+def test_verdict_of_the_first_version_says_what_it_waits_for(
+    rules: list[tuple[str, float | None]], more: float | None
+) -> None:
+    """Each rule said so for itself."""
+    one = FIRST_VERSION["rules"][0]
+    content = FIRST_VERSION | {"rules": [one | {"answer": a, "more_blocks": m} for a, m in rules]}
+    assert Verdict.from_json(content, "a note").more_blocks == more
+
+
+def test_figures_of_a_holdout_that_is_not_open_are_not_written() -> None:
+    """Not even as empty keys."""
+    verdict = Verdict.from_json(FIRST_VERSION, "a note").model_copy(update={"opened": False})
+    assert not {"metrics", "opponents"} & verdict.to_json().keys()
+    assert {"against", "alpha"} < verdict.to_json().keys()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from perenne.common import locked, names
+from perenne.common import batches, locked, names
 from perenne.common.errors import PerenneError
 from perenne.common.status import Status
 from perenne.documents.verdict import ChangeRecord, Verdict
 from perenne.gate import ledger
+from perenne.gate.comparison import SpentError
 from perenne.gate.gate import gate
 from perenne.pages.verdict import markdown
 from tests.conftest import Enter
@@ -58,12 +61,83 @@ def test_better_model_is_eligible() -> None:
 
 
 def test_worse_model_is_rejected(inside: Project) -> None:
-    """A model that is proven worse fails, and the line says by which rule."""
+    """It would pass if its scores were right, and it does not; by which rule stays sealed."""
     inside.edit(r"max_iter: \d+", "max_iter: 1")
     inside.repro()
     verdict = gate()
     assert verdict.answer == "rejected"
-    assert "improvement against v1.0.0 in prod" in verdict.why
+    assert verdict.why.startswith("not all rules pass; were its scores right, ")
+    assert set(rules(verdict).values()) == {"sealed", "pass"}
+
+
+def test_verdict_tells_nothing_of_the_labels_but_whether_all_rules_pass(
+    inside: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all labels turned round a model that is not eligible has the same verdict, to the last digit."""
+    inside.edit(r"max_iter: \d+", "max_iter: 2")
+    inside.repro()
+    read = batches.read_parquet
+
+    def turned(path: Path) -> pd.DataFrame:
+        rows = read(path)
+        return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
+
+    before = inside.out("git rev-parse refs/notes/perenne").strip()
+    verdicts = [gate()]
+    inside.run(f"git update-ref refs/notes/perenne {before}")  # the same number of looks, so the same alpha
+    monkeypatch.setattr(batches, "read_parquet", turned)
+    verdicts.append(gate())
+    hidden = [verdict.to_json() for verdict in verdicts]
+    for content in hidden:
+        del content["holdout"]["batches"]
+        content["rules"] = [rule for rule in content["rules"] if rule["rule"] != "latency"]  # it is timed
+    assert verdicts[0].holdout.batches != verdicts[1].holdout.batches
+    assert verdicts[0].answer != "eligible"
+    assert hidden[0] == hidden[1]
+    assert not {"metrics", "opponents"} & hidden[0].keys()
+
+
+def test_eligible_verdict_has_no_figures_either(better: Project) -> None:
+    """They would help the next challenger on the same holdout."""
+    content = gate().to_json()
+    assert not {"metrics", "opponents"} & content.keys()
+    sealed = [rule for rule in content["rules"] if rule["rule"] not in ("latency", "size")]
+    assert {rule["value"] for rule in sealed} == {rule["low"] for rule in sealed} == {None}
+    assert better
+
+
+def test_no_look_is_made_where_a_rule_without_labels_does_not_pass(better: Project) -> None:
+    """A model that is too large costs no alpha, and the verdict says by how much it is."""
+    better.edit(r"size: \{max_ratio: \d+", "size: {max_ratio: 0.01")
+    before = len(better.out("git log --format=%h refs/notes/perenne").split())
+    verdict = gate()
+    assert (verdict.answer, verdict.alpha) == ("rejected", None)
+    assert verdict.why == "size against v1.0.0 in prod; no look was made"
+    assert next(f.value for f in verdict.rules if f.rule == "size") or 0 > 0.01
+    assert len(better.out("git log --format=%h refs/notes/perenne").split()) == before + 1, "the verdict"
+    better.edit(r"size: \{max_ratio: 0.01", "size: {max_ratio: 9")
+    after = gate().alpha
+    assert after is not None
+    assert after.look == 2
+
+
+def test_whoever_opens_the_holdout_sees_all_and_closes_it(better: Project) -> None:
+    """The look that opens it still counts; the next model cannot be proven on these rows."""
+    done = better.run("perenne gate --open --json verdict.json")
+    assert "the holdout is open: no other model can be proven on it" in done.stdout
+    verdict = Verdict.load(better.path / "verdict.json")
+    assert verdict.opened
+    assert verdict.metrics["log_loss"].value
+    assert verdict.opponents[0].metrics["log_loss"].gain.value
+    assert all(finding.value is not None for finding in verdict.rules)
+    assert rules(gate()) == rules(verdict), "the same look again is free"
+    better.edit(r"max_iter: \d+", "max_iter: 50")
+    better.repro()
+    for opening in (False, True):
+        with pytest.raises(
+            SpentError, match=r"holdout\.parquet: a batch of it was opened; move split\.as_of"
+        ):
+            gate(opening=opening)
 
 
 def test_the_champion_does_not_beat_itself(inside: Project) -> None:
@@ -135,23 +209,24 @@ def test_policy_of_the_change_does_not_count(inside: Project) -> None:
 def test_committed_metrics_are_not_believed(project: Project, enter: Enter) -> None:
     """Forged metrics change nothing: models are scored again."""
     enter(project)
-    honest = gate()
+    honest = gate(opening=True)
     for file in ("metrics", "evaluation"):
         project.write(f"data/reports/{file}.json", '{"log_loss": 0.0}\n')
     project.run("dvc commit -f -q evaluate")
-    forged = gate()
+    forged = gate(opening=True)
     assert forged.metrics == honest.metrics
     assert rules(forged) == rules(honest)
 
 
 def test_the_dummy_is_measured_and_not_believed(better: Project) -> None:
     """A card that says that the dummy knows nothing makes no floor easier."""
-    honest = gate()
+    honest = gate(opening=True)
     card = json.loads(better.read("data/model/model.json"))
     better.write("data/model/model.json", json.dumps(card | {"mean_target": 0.999}))
     better.run("dvc commit -q -f train")
+    again = gate(opening=True)
     floor = [
-        next(finding for finding in verdict.rules if finding.rule == "floor") for verdict in (honest, gate())
+        next(finding for finding in verdict.rules if finding.rule == "floor") for verdict in (honest, again)
     ]
     assert floor[0].value == floor[1].value
 

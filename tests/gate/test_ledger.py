@@ -56,11 +56,13 @@ def look(
     *,
     sharing: bool = False,
     asker: Asker = "anyone",
+    view: str | None = None,
+    opening: bool = False,
 ) -> ledger.Look:
     """Look at some batches with some challenger."""
-    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}}
+    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view}
     compared = ledger.ComparedModels.model_validate(content)
-    return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker)
+    return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening)
 
 
 def script(*, sharing: bool) -> str:
@@ -100,6 +102,45 @@ def test_a_look_of_an_earlier_version_is_known_again() -> None:
     compared = OTHERS | {"challenger": {"sha256": "a", "size": 1}}
     assert line["look"] == hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
     assert {key: line[key] for key in compared} == json.loads(json.dumps(compared))
+
+
+@pytest.mark.usefixtures("repository")
+def test_other_features_of_the_same_labels_are_another_look() -> None:
+    """Else whoever changes the features of the holdout gets a new answer each time, and pays once."""
+    assert [look("a", view=digit * 64).number for digit in "123"] == [1, 2, 3]
+    assert look("a", view="2" * 64).number == 2
+
+
+def test_view_is_of_rows_and_contract() -> None:
+    """Blocks and slices are the contract's: a change of them is another question."""
+    contract = tiny.contract()
+    other = tiny.contract("role: [feature, slice]", "role: feature")
+    views = {ledger.view(md5, each) for md5 in ("1" * 32, "2" * 32) for each in (contract, other)}
+    assert len(views) == 4
+    assert ledger.view("1" * 32, contract) in views
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("asker", ["anyone", "own", "fork"])
+def test_an_opened_holdout_is_closed(asker: Asker) -> None:
+    """Nobody spends anything on a batch of it any more; the look that opened it stays what it was."""
+    look("a")
+    opened = look("b", opening=True)
+    assert (opened.number, opened.alpha, opened.left, opened.opened) == (2, 0.05 * spending.share(2), 0, True)
+    assert look("b", opening=True) == look("b") == opened
+    later = look("c", asker=asker)
+    assert (later.alpha, later.opened) == (0, True)
+    assert look("d", {"2021-04": "bbbb", "2021-05": "cccc"}).alpha == 0
+    assert look("d", {"2021-04": "a row less", "2021-06": "dddd"}).alpha == 0
+    assert look("d", {"2021-07": "eeee"})[:2] == (1, 0.05 * spending.share(1))
+
+
+@pytest.mark.usefixtures("repository")
+def test_look_that_was_made_can_be_opened() -> None:
+    """Its alpha was spent before anything was seen, so its answer stands; what comes later has none."""
+    first = look("a")
+    assert look("a", opening=True)[:2] == first[:2]
+    assert look("b").alpha == 0
 
 
 @pytest.mark.usefixtures("repository")
@@ -329,6 +370,8 @@ GOOD = {"look": "a" * 64, "number": 1, "alpha": 0.01}
         GOOD | {"fork": [1]},
         GOOD | {"fork": 1},
         GOOD | {"holdout": {}},
+        GOOD | {"opened": "yes"},
+        GOOD | {"opened": 1},
     ],
 )
 def test_line_that_is_no_look_is_an_error(line: dict[str, object], repository: Project) -> None:
@@ -375,7 +418,7 @@ def test_forged_look_grants_no_more_than_a_look_of_its_number(
 def test_forged_line_adds_nothing_to_a_look_that_was_made(repository: Project) -> None:
     """Of several lines of one look the one with the least alpha counts."""
     looks = [look(name, {"2021-03": "aaaa"}) for name in "ab"]
-    forged = {"look": compared("b"), "number": 1, "alpha": 0.0335}
+    forged = {"look": compared("b"), "number": 1, "alpha": 0.025}
     append(repository, batch_note(repository), json.dumps(forged))
     assert look("b", {"2021-03": "aaaa"}).alpha == looks[1].alpha
 
@@ -411,8 +454,8 @@ def test_looks_of_earlier_versions_count(repository: Project) -> None:
     for batch in BATCHES.values():
         note = repository.out(f"printf 'perenne batch {batch}\\n' | git hash-object -w --stdin").strip()
         content = OTHERS | {"challenger": {"sha256": "a", "size": 1}}
-        append(repository, note, json.dumps({"look": compared("a"), "number": 1, "alpha": 0.03} | content))
-    assert look("a")[:2] == (1, 0.03)
+        append(repository, note, json.dumps({"look": compared("a"), "number": 1, "alpha": 0.02} | content))
+    assert look("a")[:2] == (1, 0.02)
     assert look("b").number == 2
     assert look("c", {"2021-03": "a row less"}).number == 3
 

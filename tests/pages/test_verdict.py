@@ -62,7 +62,25 @@ def test_text_has_the_line_the_rules_and_what_is_left() -> None:
     assert re.split(r" {2,}", lines[3]) == [
         *("improvement", "v1.0.0 in prod", "pass", "0.01235", "[0.001, 0.02]", "> 0")
     ]
-    assert lines[-1] == "alpha: look 2 at this holdout spends 0.0073; of 0.05, 0.0092 is left"
+    assert lines[-2] == "alpha: look 2 at this holdout spends 0.0073; of 0.05, 0.0092 is left"
+
+
+def test_page_says_whether_the_holdout_is_open() -> None:
+    """Sealed, there are no figures; open, nothing can be proven on it any more."""
+    assert "sealed" in text(verdict(finding())).splitlines()[-1]
+    shown = text(verdict(finding()).model_copy(update={"opened": True}))
+    assert "the holdout is open: no other model can be proven on it" in shown
+
+
+def test_sealed_rule_says_what_a_right_model_would_need() -> None:
+    """Nothing, so many blocks, or that no number of them would do."""
+    for more, says in (
+        (0.0, "would pass,"),
+        (1234.6, "with 1,235 more blocks,"),
+        (math.inf, "would not pass,"),
+    ):
+        sealed = finding(answer="sealed", value=None, low=None, high=None, more_blocks=more)
+        assert f"{says} were its scores right" in text(verdict(sealed))
 
 
 def test_undecided_says_what_would_decide() -> None:

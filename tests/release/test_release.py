@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from perenne.common import git, notes
+from perenne.common import git, names, notes
 from perenne.common.errors import PerenneError
+from perenne.documents.evaluation import Evaluation
 from perenne.documents.proof import Proof, ProvenVerdict
 from perenne.gate.gate import gate
 from perenne.registry import tags
@@ -112,7 +113,7 @@ def test_names_that_somebody_has_taken_are_passed_over(inside: Project) -> None:
 
 
 def test_proof_is_what_was_released(inside: Project) -> None:
-    """Hashes are those of the files; metrics and champion are those of the verdict."""
+    """Hashes are those of the files, metrics those of validation; the champion is that of the verdict."""
     improve(inside)
     verdict = gate()
     let_go()
@@ -121,7 +122,12 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     for file, sha256 in {**(held.lock or {}), "data/model/model.skops": held.model.sha256}.items():
         assert hashlib.sha256((inside.path / file).read_bytes()).hexdigest() == sha256, file
     metrics = {name: metric.model_dump() for name, metric in (held.metrics or {}).items()}
-    assert metrics == {name: metric.model_dump() for name, metric in verdict.metrics.items()}
+    measured = Evaluation.load(names.EVALUATION).holdout.metrics
+    assert metrics == {name: metric.model_dump(exclude={"dummy"}) for name, metric in measured.items()}
+    assert held.measured_on == "validation"
+    subject = inside.out("git tag -l --format='%(contents:subject)' retirement@v1.1.0")
+    assert subject.startswith(f"retirement v1.1.0: log_loss {measured['log_loss'].value:.4g} [")
+    assert subject.endswith("] in validation, better than v1.0.0\n")
     assert (held.champion, held.as_of) == ("v1.0.0", "2019Q4")
     whole = tuple(finding.model_copy(update={"parts": ()}) for finding in verdict.rules)
     assert held.verdict == ProvenVerdict.of(verdict.model_copy(update={"rules": whole}))

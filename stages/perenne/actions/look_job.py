@@ -51,6 +51,7 @@ class Looked(Model):
     intent: Intent
     challenger: Challenger
     against: Annotated[tuple[Sha256, ...], Field(max_length=2, strict=False)]
+    view: Sha256 | None
     batches: Annotated[dict[Period, Sha256], Field(min_length=1, max_length=1000)]
 
 
@@ -86,6 +87,7 @@ def look(now: datetime | None = None) -> str:
         intent=compared.intent,
         policy=rules.record(),
         against=compared.against,
+        view=compared.view,
     )
     with runner.rights():
         tags.fetch()
@@ -130,7 +132,7 @@ def looked(text: str) -> Looked | None:
             return None
         # Only these: the whole may be of another version of Perenne, or forged.
         fields = {name: judged[name] for name in ("case", "intent", "challenger", "against")}
-        fields |= {"batches": judged["holdout"]["batches"]}
+        fields |= {"batches": judged["holdout"]["batches"], "view": judged["holdout"].get("view")}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise PerenneError(f"{REVIEW_JSON}: not what a review writes: {error!r:.100}") from error
     return parse(Looked, fields, str(REVIEW_JSON))

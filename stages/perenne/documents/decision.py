@@ -77,7 +77,7 @@ class MonitorDecision(Document):
 class CandidateVerdict(Model):
     """One candidate in the notes of a retraining: the gate's answer, its reason, and what it is short of.
 
-    `more_blocks` is the number of further blocks with labels that would decide; null if no number would.
+    `more_blocks` is the number of further blocks with labels that an undecided one waits for; else null.
     """
 
     name: str

@@ -57,7 +57,7 @@ class ProvenModel(ProofPart):
 
 
 class ProvenMetric(ProofPart):
-    """A metric on the holdout, with its 95 % interval."""
+    """A metric with its confidence interval."""
 
     value: float | None = None
     low: float | None = None
@@ -100,8 +100,9 @@ class Proof(Document, ProofPart):
     """What a version rests on.
 
     `lock` has the sha256 of the files that pin code, data and environment. `batches` is the report of the
-    stage `split`. `golden` has scores at full precision, by the position of their row in the holdout.
-    `ledger` is the commit of the ledger of looks.
+    stage `split`. `metrics` are those of validation, as `measured_on` says; tags of earlier versions have
+    those of the holdout, and do not say it. `golden` has scores at full precision, by the position of their
+    row in the holdout. `ledger` is the commit of the ledger of looks.
     """
 
     SCHEMA: ClassVar[int] = 1
@@ -114,6 +115,7 @@ class Proof(Document, ProofPart):
     change: ProvenChange = ProvenChange()
     intent: str | None = None
     metrics: dict[str, ProvenMetric] | None = None
+    measured_on: str | None = None
     golden: Mapping[int, object] | None = None
     verdict: ProvenVerdict = ProvenVerdict()
     ledger: str | None = None

@@ -1,9 +1,13 @@
-"""The verdict: what the gate says of a model, as `gate --json`, the notes and a release tag hold it."""
+"""The verdict: what the gate says of a model, as `gate --json`, the notes and a release tag hold it.
+
+A verdict is sealed: of the labels of its holdout it tells whether all rules pass, and nothing else. Only that
+of an opened holdout has figures (`perenne.gate.sealed`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -16,10 +20,9 @@ from pydantic import (
 
 from perenne.common.disk import canonical
 from perenne.common.document import Document, Figure
-from perenne.common.errors import PerenneError
 from perenne.common.typed import Model
 
-RuleAnswer = Literal["pass", "fail", "undecided", "not judged"]
+RuleAnswer = Literal["pass", "fail", "undecided", "not judged", "sealed"]
 JudgedAnswer = Literal["eligible", "rejected", "undecided"]
 VerdictAnswer = Literal[JudgedAnswer, "unchanged"]  # the model is the one in prod: nothing was judged
 Intent = Literal["better", "fresher"]
@@ -42,7 +45,10 @@ class ModelFile(Model):
 
 
 class Holdout(Model):
-    """The rows that a model was judged on; `batches` has the hash of the labels of each period."""
+    """The rows that a model was judged on; `batches` has the hash of the labels of each period.
+
+    `view` is the hash of the rows and the contract.
+    """
 
     model_config = ConfigDict(populate_by_name=True)  # `from` cannot be a name in Python
 
@@ -52,6 +58,7 @@ class Holdout(Model):
     last: str = Field(alias="to")
     rows: int
     blocks: int
+    view: str | None = None
 
 
 class ChangeRecord(Model):
@@ -77,7 +84,9 @@ class PolicyRecord(Model):
 class RuleFinding(Model):
     """What a rule says of one comparison; see `perenne.gate.rules.Finding`.
 
-    `more_blocks` is None if no number of blocks would decide.
+    `more_blocks` is None if no number of blocks would decide. Of a rule that judges by labels a sealed
+    verdict has no figure; its `more_blocks` is then how many more the model would need if its scores were
+    right.
     """
 
     rule: str
@@ -126,13 +135,16 @@ class OpponentRecord(Model):
 class Verdict(Document):
     """What the gate says of a model, and all that it rests on.
 
-    The last four fields are set only if the models were compared: then a look was made, which spends alpha.
+    `more_blocks` is how many more blocks the model would need to be eligible if its scores were right; 0
+    unless the answer is `undecided`, None if blocks are not what is missing. `against` and `alpha` are set
+    only if the models were compared: then a look was made, which spends alpha. `metrics` and `opponents`,
+    both on the holdout, are set only if that look has `opened` it.
     """
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
 
     # Also inside another document, where `from_json` of that one reads the number of its own schema only.
-    schema_number: Literal[1] = Field(default=1, alias="schema")
+    schema_number: Literal[2] = Field(default=2, alias="schema")
     case: str
     challenger: ModelFile
     champion: str | None
@@ -144,32 +156,38 @@ class Verdict(Document):
     holdout: Holdout
     answer: VerdictAnswer
     why: str
+    more_blocks: Figure = 0.0
+    opened: bool = False
     rules: tuple[RuleFinding, ...] = ()
     against: tuple[str, ...] = ()
     alpha: AlphaSpent | None = None
     metrics: Mapping[str, MetricInterval] = {}
     opponents: tuple[OpponentRecord, ...] = ()
 
-    def undecided(self) -> Iterable[RuleFinding]:
-        """Yield the findings that leave the verdict undecided."""
-        return (finding for finding in self.rules if finding.answer == "undecided")
-
-    def interval(self) -> MetricInterval:
-        """Return the policy's metric of the challenger, with its 95 % interval.
-
-        Raises
-        ------
-        PerenneError
-            If the verdict does not hold it, because no models were compared.
-
-        """
-        if self.policy.metric not in self.metrics:
-            raise PerenneError(f"{self.case}: the verdict holds no {self.policy.metric}: {self.why}")
-        return self.metrics[self.policy.metric]
+    @classmethod
+    def from_json(cls, content: object, name: str) -> Self:
+        """Read what `to_json` returned; in the notes there may be verdicts of schema 1, which hid nothing."""
+        if isinstance(content, dict) and content.get("schema") == 1:
+            return super().from_json(_second(content), name)
+        return super().from_json(content, name)
 
     @model_serializer(mode="wrap")
     def _without_comparison(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out what only a comparison has, where there was none."""
         content: dict[str, object] = handler(self)
-        absent = () if self.alpha else ("against", "alpha", "metrics", "opponents")
-        return {key: value for key, value in content.items() if key not in absent}
+        absent = () if self.alpha else ("against", "alpha")
+        hidden = () if self.opened else ("metrics", "opponents")
+        return {key: value for key, value in content.items() if key not in {*absent, *hidden}}
+
+
+def _second(first: dict[str, object]) -> dict[str, object]:
+    """A verdict of schema 1 in schema 2. It said of each rule how many more blocks would decide."""
+    findings = first.get("rules")
+    open_ones = [
+        finding.get("more_blocks")
+        for finding in (findings if isinstance(findings, list) else [])
+        if isinstance(finding, dict) and finding.get("answer") == "undecided"
+    ]
+    known = [more for more in open_ones if isinstance(more, int | float)]
+    more = None if len(known) < len(open_ones) else max(known, default=0)
+    return first | {"schema": 2, "opened": bool(first.get("alpha")), "more_blocks": more}

@@ -25,8 +25,16 @@ def gate(
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not fetch tags and looks from the remote.")
     ] = False,
+    open_: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Show all figures, and close the holdout: no other model can be proven on it."
+        ),
+    ] = False,
 ) -> None:
     """Judge this commit's model against the one in prod.
+
+    The labels of the holdout stay sealed: the verdict says whether all rules pass.
 
     Exit status: 0 eligible, or in prod already; 20 rejected; 21 undecided; 1 could not judge.
     """
@@ -35,7 +43,7 @@ def gate(
     from perenne.gate import gate as judge
     from perenne.pages import verdict as page
 
-    verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline)
+    verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline, opening=open_)
     if json:
         verdict.write(json)
     if markdown:

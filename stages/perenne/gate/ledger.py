@@ -6,6 +6,9 @@ recorded under each batch of the holdout, identified by a hash of its labels: ho
 share its noise, and a column more or less does not make another holdout. It is recorded under the case and
 each period as well: of a batch that has lost or changed a row most of the noise is still the same.
 
+Whoever opens a holdout sees all figures, and the line of that look closes its batches: nothing is left to
+spend on them, for anybody.
+
 What a fork says of its looks cannot be checked: its own code wrote it. So forks have an allowance of their
 own, and nothing that they say takes from the repository's. Each release names the ledger's commit, so a
 ledger that was deleted or rewritten is noticed.
@@ -16,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -38,22 +41,30 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ComparedModels(Model):
-    """What is compared in a look: the models by sha256, and the policy that is applied."""
+    """What is compared in a look: the models by sha256, and the policy that is applied.
+
+    `view` is the hash of rows and contract: other features of the same labels are another question.
+    """
 
     case: str
     challenger: ModelFile
     intent: Intent
     policy: PolicyRecord
     against: tuple[str, ...]
+    view: str | None = None
 
 
 class Look(NamedTuple):
-    """The number of the look at these batches, the alpha it may spend, what is left after it, and of what."""
+    """The number of the look at these batches, the alpha it may spend, what is left after it, and of what.
+
+    `opened` if a look, this one or an earlier one, has opened a batch.
+    """
 
     number: int
     alpha: float
     left: float
     total: float
+    opened: bool = False
 
 
 def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
@@ -88,6 +99,11 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
     return by_period
 
 
+def view(md5: str, contract: Contract) -> str:
+    """Return the hash of what a look shows to the rules: the file of the rows, and how they are read."""
+    return _sha256(_json([md5, contract.model_dump(mode="json")]))
+
+
 def look(
     batches: Mapping[str, str],
     comparison: ComparedModels,
@@ -95,6 +111,7 @@ def look(
     *,
     sharing: bool,
     asker: Asker = "anyone",
+    opening: bool = False,
 ) -> Look:
     """Record a look at some batches, before the models are compared; return what it may spend.
 
@@ -115,11 +132,13 @@ def look(
     asker
         Who looks. An `own` look ignores those of forks: else a fork could spend the alpha of a model before
         the repository looks at it.
+    opening
+        Close the batches: no look that comes later may spend any alpha.
 
     Returns
     -------
     Look
-        Its alpha is 0 if earlier looks had spent all of it.
+        Its alpha is 0 if earlier looks had spent all of it, or have opened a batch.
 
     Raises
     ------
@@ -128,6 +147,8 @@ def look(
 
     """
     content = comparison.model_dump(mode="json")
+    if comparison.view is None:  # so that looks of earlier versions, which did not have it, are known again
+        del content["view"]
     name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
     whole = [("batch", batch) for batch in batches.values()]
     alike = [("period", f"{comparison.case} {period}") for period in batches]
@@ -153,13 +174,16 @@ def look(
             number = 1 + sum(line.fork == fork for line in known)
             spent = spending.alpha(number, total, _left(looks.values(), total, fork=fork))
             mine = _Line(look=name, number=number, alpha=spent, fork=fork, holdout=holdout)
+        if opening:
+            mine = mine.model_copy(update={"opened": True})
         for place, lines in looks.items():
             if mine not in lines:
                 notes.append(*place, mine.model_dump(exclude_defaults=True) | content)
                 lines.add(mine)
         # Whatever a line says, it grants no more than a look of its number has.
         granted = min(mine.alpha, spending.alpha(mine.number, total, total))
-        return Look(mine.number, granted, _left(looks.values(), total, fork=fork), total)
+        opened = opening or any(line.opened for line in known)
+        return Look(mine.number, granted, _left(looks.values(), total, fork=fork), total, opened)
 
     return notes.shared(claim, sharing=sharing)
 
@@ -249,7 +273,7 @@ class _Line(Model):
     """A look as a note holds it, beside what was compared. Whoever may push notes may have written it.
 
     `look` is the hash of what was compared, `holdout` that of the batches; `fork` says whose allowance it
-    spends.
+    spends; `opened` that all figures were shown.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -259,6 +283,7 @@ class _Line(Model):
     alpha: float = Field(ge=0, lt=1)
     fork: bool = False
     holdout: Sha256 | None = None
+    opened: bool = False
 
 
 def _looks(kind: str, name: str) -> set[_Line]:
@@ -269,8 +294,10 @@ def _looks(kind: str, name: str) -> set[_Line]:
     return lines
 
 
-def _left(looks: Iterable[set[_Line]], total: float, *, fork: bool) -> float:
-    """The alpha that is left of the batch or period with the most spent."""
+def _left(looks: Collection[set[_Line]], total: float, *, fork: bool) -> float:
+    """The alpha that is left of the batch or period with the most spent; none if one was opened."""
+    if any(line.opened for lines in looks for line in lines):
+        return 0.0
     spent = [sum(line.alpha for line in lines if line.fork == fork) for lines in looks]
     return max(total - max(spent), 0.0)
 

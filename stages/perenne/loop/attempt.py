@@ -19,7 +19,7 @@ from perenne.common.sections import contract_of
 from perenne.documents.decision import AttemptAnswer, CandidateVerdict, MonitorDecision, OfferedCut
 from perenne.documents.verdict import Verdict
 from perenne.gate import gate, ledger, policy
-from perenne.gate.gate import SpentError
+from perenne.gate.comparison import SpentError
 from perenne.loop import edit, worktree
 from perenne.registry import reproduce, tags
 
@@ -52,13 +52,12 @@ class JudgedCandidate(NamedTuple):
 
     def line(self) -> CandidateVerdict:
         """The line about it in the notes."""
-        more = [finding.more_blocks for finding in self.verdict.undecided()] if self.verdict else []
-        known = [blocks for blocks in more if blocks is not None]
+        waits = self.verdict is not None and self.answer == "undecided"
         return CandidateVerdict(
             name=self.name,
             answer=self.answer,
             why=self.why,
-            more_blocks=max(known) if known and known == more else None,  # None: no number would decide
+            more_blocks=self.verdict.more_blocks if self.verdict and waits else None,
         )
 
 

@@ -51,7 +51,7 @@ def headline(review: Review) -> str:
         return f"can be merged: {_better(verdict)}"
     if review.answer == "rejected":
         return f"should not be merged: {verdict.why}"
-    return f"not decided: {_missing(verdict)}"
+    return f"not decided: {verdict.why}"
 
 
 def warnings(review: Review) -> list[str]:
@@ -160,24 +160,11 @@ def _unchanged(review: Review) -> str:
 
 def _better(verdict: Verdict) -> str:
     metric = verdict.policy.metric
-    if not verdict.opponents:
-        return "all rules pass; there is no model to compare with yet"
+    against = [finding.against for finding in verdict.rules if finding.rule == "improvement"]
+    if not against:
+        return "all rules pass" + "; there is no model to compare with yet" * (not verdict.against)
     how = "better than" if verdict.intent == "better" else "no worse, on newer data, than"
-    against = " and ".join(opponent.name for opponent in verdict.opponents)
-    values = ", ".join(number(opponent.metrics[metric].value) for opponent in verdict.opponents)
-    return f"it is {how} {against}: {metric} {number(verdict.interval().value)} instead of {values}"
-
-
-def _missing(verdict: Verdict) -> str:
-    """What would decide, or that nothing would."""
-    waiting = verdict.undecided()
-    more = [math.inf if finding.more_blocks is None else finding.more_blocks for finding in waiting]
-    most = max(more, default=0)
-    if not most:
-        return verdict.why
-    if math.isinf(most):
-        return f"{verdict.why}; no number of labels would decide at the observed effect"
-    return f"{verdict.why}; about {most:,.0f} more blocks with labels would decide"
+    return f"it is {how} {' and '.join(against)} in {metric}"
 
 
 def _numbers(texts: Iterable[str]) -> list[float]:

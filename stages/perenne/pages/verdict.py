@@ -15,10 +15,12 @@ MARKS = {
     "fail": "❌",
     "undecided": "❔",
     "not judged": "⬜",
+    "sealed": "🔒",
     "eligible": "✅",
     "rejected": "❌",
     "unchanged": "⬜",
 }
+GAIN = "; gains are shares of what the mean loses"
 INTENT = {"better": "must be better", "fresher": "need not be better: only its data are newer"}
 
 
@@ -67,7 +69,7 @@ def notes(verdict: Verdict) -> Iterator[str]:
     if verdict.answer == "unchanged":
         return
     if verdict.champion:
-        yield f"{verdict.policy.metric} {INTENT[verdict.intent]}; gains are shares of what the mean loses"
+        yield f"{verdict.policy.metric} {INTENT[verdict.intent]}" + GAIN * verdict.opened
     holdout = verdict.holdout
     yield f"holdout {holdout.first} to {holdout.last}: {holdout.rows:,} rows in {holdout.blocks:,} blocks"
     if verdict.alpha:
@@ -75,6 +77,11 @@ def notes(verdict: Verdict) -> Iterator[str]:
         yield (
             f"alpha: look {alpha.look} at this holdout spends {alpha.spent:.2g}; "
             f"of {alpha.total:g}, {alpha.left:.2g} is left"
+        )
+        yield (
+            "the holdout is open: no other model can be proven on it"
+            if verdict.opened
+            else "the labels of the holdout are sealed: they were used for one answer, whether all rules pass"
         )
     if verdict.policy_from:
         yield f"policy of commit {verdict.policy_from[:7]}"
@@ -101,8 +108,21 @@ def _cells(finding: RuleFinding) -> list[str]:
 
 def _missing(finding: RuleFinding) -> str:
     """How many more blocks would decide; empty where blocks are not what is missing."""
+    if finding.answer == "sealed":
+        return _foreseen(finding.more_blocks)
     if finding.answer != "undecided" or finding.more_blocks == 0:
         return ""
     if finding.more_blocks is None:
         return "no number of blocks would decide"
     return f"{finding.more_blocks:,.0f} more blocks would decide"
+
+
+def _foreseen(more: float | None) -> str:
+    """What a rule would say of a model whose scores are right."""
+    if more is None:
+        return "would not pass, were its scores right"
+    return (
+        f"would pass with {more:,.0f} more blocks, were its scores right"
+        if more
+        else "would pass, were its scores right"
+    )

@@ -13,6 +13,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
 from perenne.common.params import Params
 from perenne.common.sections import contract_of
+from perenne.documents.evaluation import Evaluation
 from perenne.documents.proof import Proof, ProvenChange, ProvenMetric, ProvenModel, ProvenVerdict
 from perenne.documents.verdict import PolicyRecord, Verdict
 from perenne.gate import ledger, policy
@@ -172,19 +173,22 @@ def proposed(registry: Registry, verdict: Verdict, p: Params, stage: str) -> tup
     Raises
     ------
     PerenneError
-        If the verdict holds no comparison, or the golden rows cannot be scored.
+        If the evaluation cannot be read, or the golden rows cannot be scored.
 
     """
     head = git.commit("HEAD")
     before = registry.versions[0] if registry.versions else None
     change = _change(verdict, before, p.case)
     version = following(registry, change)
-    measured = verdict.interval()
-    interval = f"{number(measured.value)} {bounds(measured.low, measured.high)}".strip()
+    measured = _validated()
+    metric = measured.get(verdict.policy.metric, ProvenMetric())
+    interval = f"{number(metric.value)} {bounds(metric.low, metric.high)}".strip()
     against = f"{verdict.intent} than {verdict.champion}" if verdict.champion else "the first"
-    subject = f"{registry.name} {version}: {verdict.policy.metric} {interval}, {against}"
+    subject = f"{registry.name} {version}: {verdict.policy.metric} {interval} in validation, {against}"
     reasons = "\n".join(f"- {reason}" for reason in change.reasons)
-    message = f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{_proof(verdict, change, p).to_yaml()}"
+    message = (
+        f"{subject}\n\n{change.kind}:\n{reasons}\n\n---\n{_proof(verdict, change, p, measured).to_yaml()}"
+    )
     return (
         Tag(f"{registry.name}@{version}", head, message),
         Tag(
@@ -272,7 +276,18 @@ def _lacking(key: str, needed: Needed, verdict: Verdict) -> str:
             return f"{where} is for another {key}; {again}"
 
 
-def _proof(verdict: Verdict, change: Change, p: Params) -> Proof:
+def _validated() -> dict[str, ProvenMetric]:
+    """The metrics of validation: those of the holdout are sealed. None if the project has no such stage."""
+    if not names.EVALUATION.is_file():
+        return {}
+    metrics = Evaluation.load(names.EVALUATION).holdout.metrics
+    return {
+        name: ProvenMetric(value=metric.value, low=metric.low, high=metric.high)
+        for name, metric in metrics.items()
+    }
+
+
+def _proof(verdict: Verdict, change: Change, p: Params, measured: dict[str, ProvenMetric]) -> Proof:
     """What the release rests on."""
     return Proof(
         model=ProvenModel(sha256=verdict.challenger.sha256, size=verdict.challenger.size),
@@ -282,10 +297,8 @@ def _proof(verdict: Verdict, change: Change, p: Params) -> Proof:
         champion=verdict.champion,
         change=ProvenChange(kind=change.kind, reasons=change.reasons),
         intent=verdict.intent,
-        metrics={
-            name: ProvenMetric(value=metric.value, low=metric.low, high=metric.high)
-            for name, metric in verdict.metrics.items()
-        },
+        metrics=measured,
+        measured_on="validation",
         golden=golden.record(p.case),
         verdict=ProvenVerdict.of(verdict),
         ledger=notes.commit(),

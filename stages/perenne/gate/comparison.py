@@ -1,0 +1,240 @@
+"""A challenger compared with its opponents on a holdout: one look, and what the verdict may tell of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from perenne.common import batches
+from perenne.common.contract import Contract
+from perenne.common.disk import canonical
+from perenne.common.errors import PerenneError
+from perenne.common.names import HOLDOUT, PREDICTIONS, TRAIN
+from perenne.documents.verdict import (
+    AlphaSpent,
+    Asker,
+    ChangeRecord,
+    Holdout,
+    Intent,
+    ModelFile,
+    Verdict,
+    VerdictAnswer,
+)
+from perenne.gate import contenders, judge, ledger, record, sealed, worlds
+from perenne.gate.contenders import Loaded
+from perenne.gate.evidence import Evidence
+from perenne.gate.ledger import ComparedModels, Look
+from perenne.gate.policy import Policy
+from perenne.gate.rules import Finding
+from perenne.gate.sealed import Foresight
+from perenne.registry.change import Change
+from perenne.registry.tags import Version
+
+
+class SpentError(PerenneError):
+    """No alpha is left for another look at these rows."""
+
+
+class Terms(NamedTuple):
+    """What is judged by what: the policy, and the rows of the holdout."""
+
+    name: str
+    contract: Contract
+    policy: Policy
+    policy_from: str | None
+    rows: pd.DataFrame
+    holdout: Holdout
+    champion: Version | None
+    base: str | None
+    change: Change | None
+    intent: Intent
+
+    def verdict(self, challenger: Loaded, answer: VerdictAnswer, why: str) -> Verdict:
+        """Return what a verdict holds whether or not models were compared."""
+        change = self.change
+        return Verdict(
+            case=self.name,
+            challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
+            champion=self.champion.version if self.champion else None,
+            base=self.base,
+            intent=self.intent,
+            change=ChangeRecord(kind=change.kind, reasons=change.reasons) if change else None,
+            policy=self.policy.record(),
+            policy_from=self.policy_from,
+            holdout=self.holdout,
+            answer=answer,
+            why=why,
+        )
+
+
+class Comparison:
+    """A challenger and its opponents, scored on the rows of the holdout.
+
+    Parameters
+    ----------
+    terms
+        What is judged by what.
+    challenger, opponents
+        The models. The champion, where there is one, is the first opponent.
+
+    Raises
+    ------
+    PerenneError
+        If a model cannot score the rows.
+
+    """
+
+    def __init__(self, terms: Terms, challenger: Loaded, opponents: list[Loaded]) -> None:
+        self.terms, self.loaded = terms, challenger
+        self.challenger = contenders.contender(challenger, terms.rows, terms.contract)
+        self.against = [contenders.contender(one, terms.rows, terms.contract) for one in opponents]
+        self.models = ComparedModels(
+            case=terms.name,
+            challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
+            intent=terms.intent,
+            policy=terms.policy.record(),
+            against=tuple(one.sha256 for one in opponents),
+            view=terms.holdout.view,
+        )
+        # Measured here: the model card's own is not trusted.
+        target = terms.contract.target
+        self.mean = float(pq.read_table(TRAIN, columns=[target])[target].to_pandas().mean())
+        # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
+        measured = PREDICTIONS.is_file()
+        self.spread = (
+            worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract) if measured else worlds.UNKNOWN
+        )
+
+    def verdict(self, *, share: bool, asker: Asker) -> Verdict:
+        """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
+
+        Parameters
+        ----------
+        share
+            Push the look.
+        asker
+            Whose alpha the look spends, see `ledger.look`.
+
+        Raises
+        ------
+        SpentError
+            If no alpha is left.
+
+        """
+        terms = self.terms
+        unsealed, by_labels = sealed.split(terms.policy)
+        known = judge.judge(self.evidence(terms.rows, terms.policy.alpha), unsealed, terms.intent).findings
+        shown = tuple(map(record.finding, known))
+        if stops := [finding for finding in known if finding.answer != "pass"]:
+            answer: VerdictAnswer = "rejected" if _decisive(stops, "fail") else "undecided"
+            why = f"{_named(stops)}; no look was made"
+            return terms.verdict(self.loaded, answer, why).model_copy(
+                update={"rules": shown, "more_blocks": None if answer == "undecided" else 0.0}
+            )
+        look = self._look(share=share, asker=asker)
+        judged = judge.judge(self.evidence(terms.rows, look.alpha), by_labels, terms.intent).findings
+        foresight = self.foreseen(by_labels, look.alpha)  # always: the time it takes tells nothing either
+        if not known and not judged:
+            said = sealed.Sealed("undecided", "no rule has anything to judge", math.inf)
+        elif all(finding.answer == "pass" for finding in judged):
+            said = sealed.Sealed("eligible", "all rules pass", 0.0)
+        else:
+            said = sealed.answered(foresight, terms.holdout.blocks)
+        rules = sealed.findings(foresight, terms.policy.record(), eligible=said.answer == "eligible")
+        verdict = terms.verdict(self.loaded, said.answer, said.why + self._first())
+        return verdict.model_copy(
+            update=self._spent(look) | {"rules": (*rules, *shown), "more_blocks": canonical(said.more_blocks)}
+        )
+
+    def opened(self, *, share: bool, asker: Asker) -> Verdict:
+        """Return the verdict with all figures, and close the batches of the holdout.
+
+        Parameters
+        ----------
+        share, asker
+            As for `verdict`.
+
+        Raises
+        ------
+        SpentError
+            If no alpha is left.
+
+        """
+        terms, look = self.terms, self._look(share=share, asker=asker, opening=True)
+        evidence = self.evidence(terms.rows, look.alpha)
+        answer, findings = judge.judge(evidence, terms.policy, terms.intent)
+        waiting = _decisive(findings, "undecided") if answer == "undecided" else []
+        if answer == "eligible":
+            why = "all rules pass"
+        else:
+            why = _named(waiting or _decisive(findings, "fail")) or "no rule has anything to judge"
+        verdict = terms.verdict(self.loaded, answer, why + self._first())
+        shown = {
+            "opened": True,
+            "rules": tuple(map(record.finding, findings)),
+            "more_blocks": canonical(max((finding.more_blocks for finding in waiting), default=0.0)),
+            "metrics": record.measured(evidence, terms.contract),
+            "opponents": tuple(record.opponent(evidence, one, terms.contract) for one in self.against),
+        }
+        return verdict.model_copy(update=self._spent(look) | shown)
+
+    def evidence(self, rows: pd.DataFrame, alpha: float) -> Evidence:
+        """Return what the rules judge by, with the labels of some rows: the holdout's, or a world's."""
+        return judge.evidence(
+            rows,
+            self.terms.contract,
+            self.challenger,
+            self.against,
+            champion=self.terms.champion is not None,
+            mean=self.mean,
+            policy=self.terms.policy,
+            alpha=alpha,
+        )
+
+    def foreseen(self, rules: Policy, alpha: float) -> Foresight:
+        """Return what some rules would say if the challenger's scores were right."""
+        terms = self.terms
+        return sealed.foreseen(
+            sealed.drawn(terms.rows, self.challenger.scores, terms.contract, self.spread),
+            lambda rows: judge.judge(self.evidence(rows, alpha), rules, terms.intent).findings,
+        )
+
+    def _look(self, *, share: bool, asker: Asker, opening: bool = False) -> Look:
+        """Record the look."""
+        terms = self.terms
+        look = ledger.look(
+            terms.holdout.batches,
+            self.models,
+            terms.policy.alpha,
+            sharing=share,
+            asker=asker,
+            opening=opening,
+        )
+        if not look.alpha:
+            why = (
+                "a batch of it was opened"
+                if look.opened
+                else f"earlier looks have spent all of alpha {look.total:g}"
+            )
+            raise SpentError(f"{HOLDOUT}: {why}; move split.as_of")
+        return look
+
+    def _spent(self, look: Look) -> dict[str, object]:
+        """The fields of a verdict that a look was made for."""
+        spent = AlphaSpent(look=look.number, spent=look.alpha, left=look.left, total=look.total)
+        return {"against": self.models.against, "alpha": spent}
+
+    def _first(self) -> str:
+        return "" if self.terms.champion else "; a first release, there is no champion to compare with"
+
+
+def _decisive(findings: Iterable[Finding], answer: str) -> list[Finding]:
+    return [finding for finding in findings if finding.answer == answer]
+
+
+def _named(findings: Iterable[Finding]) -> str:
+    return "; ".join(f"{finding.rule} against {finding.against}" for finding in findings)
