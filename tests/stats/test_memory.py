@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from perenne.stats.memory import Neighbours, neighbours
+from perenne.stats.memory import Neighbours, effect_on_mean, neighbours
 from perenne.stats.metrics import Array
 
 
@@ -61,5 +61,28 @@ def test_too_few_to_tell() -> None:
 
 
 def test_the_effect_is_that_of_theory() -> None:
-    """(1 + r) / (1 - r) times the variance."""
-    assert Neighbours(100, 0.5, 0.1, 0.01).effect == pytest.approx(3)
+    """(1 + r) / (1 - r) times the variance for AR(1); more if the memory lasts longer than its start says."""
+    assert Neighbours(100, 0.5, 0.5, 0.1, 0.01).effect == pytest.approx(3)
+    assert Neighbours(100, 0.5, 0.8, 0.1, 0.01).effect == pytest.approx(6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_mean_of_days_that_remember_varies_more(noise: float) -> None:
+    """As much as the true autocorrelations say, also where each day has something of its own."""
+    rng, count = np.random.default_rng(5), 365
+    lags = np.arange(1, count)
+    share = 1 / (1 + noise**2)
+    truth = 1 + 2 * np.sum((1 - lags / count) * share * 0.7**lags)
+    drawn = [remembering(rng, 0.7, count) + noise * rng.normal(size=count) for _ in range(200)]
+    found = [effect_on_mean(series - series.mean()) for series in drawn]
+    assert np.median(found) == pytest.approx(truth, rel=0.15)
+
+
+def test_a_mean_of_days_that_do_not_varies_as_usual() -> None:
+    """Few days, days that alternate, days that are all alike: nothing to heed."""
+    rng = np.random.default_rng(6)
+    alternating = np.tile([1.0, -1.0], 50)
+    for series in (rng.normal(size=10), alternating, np.zeros(50), np.array([])):
+        assert effect_on_mean(series) == 1
+    independent = [effect_on_mean(rng.normal(size=100)) for _ in range(200)]
+    assert np.median(independent) < 1.1

@@ -19,13 +19,13 @@ MONTHS = DAYS // 30
 def drawn(kind: str, rng: np.random.Generator) -> tuple[Array, npt.NDArray[np.intp]]:
     """Draw independent residuals, and the day of each."""
     normal: Array = rng.normal(size=len(DAYS))
-    tails: Array = rng.standard_t(2.5, size=len(DAYS))
+    tails: Array = np.asarray(rng.standard_t(2.5, size=len(DAYS)), dtype=np.float64)
     if kind == "pairs":
         return normal[:400], np.repeat(np.arange(200), 2)
     if kind == "weekends vary thrice as much":
         return np.asarray(np.where(DAYS % 7 > 4, 3.0, 1.0) * normal), DAYS
     if kind == "five rare events":
-        return rng.binomial(1, 5 / len(DAYS), len(DAYS)) - 5 / len(DAYS), DAYS
+        return rng.binomial(1, 5 / len(DAYS), len(DAYS)).astype(np.float64) - 5 / len(DAYS), DAYS
     return (tails if kind == "long tails" else normal), DAYS
 
 

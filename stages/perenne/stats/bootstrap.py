@@ -96,9 +96,9 @@ def intervals(
     }
 
 
-def _codes(blocks: Iterable[Hashable]) -> tuple[npt.NDArray[np.intp], int]:
+def _codes(blocks: Iterable[Hashable], *, ordered: bool = False) -> tuple[npt.NDArray[np.intp], int]:
     """Return the number of each row's block, counted from 0, and how many blocks there are."""
-    codes, labels = pd.factorize(pd.Series(blocks))
+    codes, labels = pd.factorize(pd.Series(blocks), sort=ordered)
     if (codes < 0).any():
         msg = f"every row needs a block, but row {int(np.argmin(codes))} has none"
         raise ValueError(msg)

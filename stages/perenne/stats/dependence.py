@@ -16,7 +16,7 @@ import pandas as pd
 from perenne.common import periods
 from perenne.common.block import PART, Block, declared, labels_of, moments, ordered
 from perenne.common.contract import Contract
-from perenne.stats.memory import STEEPEST, Neighbours, Whole, neighbours
+from perenne.stats.memory import Neighbours, Whole, neighbours
 from perenne.stats.metrics import Array
 from perenne.stats.sharing import FEWEST, Sharing, coded, sharing
 
@@ -167,9 +167,9 @@ def _one_each(days: Whole, groups: npt.ArrayLike) -> bool:
 
 def _span(alike: Neighbours) -> int:
     """Return how many days make a block that sees most of the variance of a long mean."""
-    root = min(alike.autocorrelation, STEEPEST)
-    # A block of b days misses, of that variance, nearly 2 root / ((1 - root^2) b).
-    needed = math.ceil(2 * root / ((1 - root**2) * (1 - CAUGHT)))
+    # Of that variance a block of b days misses 2 autocorrelation / ((1 - decay)^2 effect b), nearly.
+    missed = 2 * alike.autocorrelation / ((1 - alike.decay) ** 2 * alike.effect)
+    needed = math.ceil(missed / (1 - CAUGHT))
     return max(1, min(needed, alike.days // FEWEST))  # ten blocks must remain
 
 

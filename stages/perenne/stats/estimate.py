@@ -40,6 +40,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from scipy import optimize, special
 
+FEWEST = 0.5  # degrees of freedom: where foreseen blocks would be fewer than one
+ALONE, BEYOND = 1.645, 1.2  # down to the level .05 the skewness that is seen is enough; then more by so much
 MOST_BLOCKS = 1e12  # if that many do not decide, the value is at the threshold, up to rounding
 
 Bounds: TypeAlias = tuple[float, float]
@@ -48,13 +50,16 @@ Bounds: TypeAlias = tuple[float, float]
 class Estimate(NamedTuple):
     """A value, its standard error over blocks, how many there are, and how skewed their sums are.
 
-    With fewer than two blocks the error is NaN, and so are the bounds.
+    `effect` is the variance of the value over what it would be if neighbouring blocks were independent: so
+    many blocks tell as much as one. The error heeds it. With fewer than two blocks the error is NaN, and so
+    are the bounds.
     """
 
     value: float
     error: float
     blocks: int
     skewness: float = 0.0
+    effect: float = 1.0
 
     def bounds(self, alpha: float) -> Bounds:
         """Return the lower and the upper bound: each has the true value beyond it with a chance of alpha.
@@ -82,6 +87,8 @@ class Estimate(NamedTuple):
         [0.003, 0.037]
         >>> [round(bound, 4) for bound in Estimate(0.02, 0.01, blocks=30, skewness=-1).bounds(0.05)]
         [0.0005, 0.037]
+        >>> [round(bound, 4) for bound in Estimate(0.02, 0.01, blocks=30, effect=3).bounds(0.05)]
+        [0.0017, 0.0383]
 
         """
         return self.foreseen(alpha, self.blocks)
@@ -114,9 +121,19 @@ class Estimate(NamedTuple):
         if not alpha:
             return -math.inf, math.inf
         error = self.error * math.sqrt(self.blocks / blocks)
-        t = -float(special.stdtrit(blocks - 1, alpha))
-        skewness = self.skewness / math.sqrt(blocks)
-        return self.value - error * _reach(t, skewness), self.value + error * _reach(t, -skewness)
+        independent = blocks / self.effect
+        t = -float(special.stdtrit(max(independent - 1, FEWEST), alpha))
+        low, high = (_reach(t, tail / math.sqrt(independent)) for tail in self._tails(alpha, blocks))
+        return self.value - error * low, self.value + error * high
+
+    def _tails(self, alpha: float, blocks: float) -> Bounds:
+        """Return the skewness towards the lower and the upper bound, as much as so many blocks may hide.
+
+        At a small level a bound depends on blocks that few samples have seen. So it allows for more skewness
+        than is seen, by 1.2 of its standard errors for each one that the level is beyond .05.
+        """
+        hidden = BEYOND * max(-float(special.ndtri(alpha)) - ALONE, 0) * math.sqrt(6 / (blocks + 3))
+        return self.skewness - hidden, -self.skewness - hidden
 
     def blocks_to_decide(self, threshold: float, alpha: float) -> float:
         """Return about how many blocks in all would put a bound past the threshold, going by those seen.
