@@ -56,6 +56,9 @@ class Evidence:
         The main metric, one of `perenne.stats.influence.INFLUENCE`.
     alpha
         Of every one-sided bound: the alpha of this look.
+    ordered
+        Whether blocks follow each other in time, in the order of their labels: neighbours may resemble each
+        other.
 
     """
 
@@ -72,9 +75,11 @@ class Evidence:
         slices: Mapping[str, Places],
         metric: str,
         alpha: float,
+        ordered: bool = False,
     ) -> None:
         self.task, self.y = task, y
-        self.codes, self.count = paired.blocks(blocks)
+        self.codes, self.count = paired.blocks(blocks, ordered=ordered)
+        self.ordered = ordered
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None
         self.dummy = Contender("the mean", np.full(len(y), mean))
@@ -103,10 +108,10 @@ class Evidence:
         """
         if places is None:
             old = INFLUENCE[self.metric](self.y, opponent.scores)
-            return paired.gain(self.metric, self._new, old, self.codes, self.count)
+            return paired.gain(self.metric, self._new, old, self.codes, self.count, ordered=self.ordered)
         y = self.y[places]
         new, old = (INFLUENCE[self.metric](y, who.scores[places]) for who in (self.challenger, opponent))
-        return paired.gain(self.metric, new, old, self.codes[places], self.count)
+        return paired.gain(self.metric, new, old, self.codes[places], self.count, ordered=self.ordered)
 
     def measured(self, metric: str, who: Contender | None = None) -> Estimate:
         """Return a metric on all rows, of the challenger (None) or another model.
@@ -120,7 +125,8 @@ class Evidence:
 
         """
         scores = (who or self.challenger).scores
-        return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
+        influence = INFLUENCE[metric](self.y, scores)
+        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
 
     def compared(self, metric: str, opponent: Contender) -> Gain:
         """Return how much nearer its best value a metric is than the opponent's, for the report only.
@@ -139,7 +145,7 @@ class Evidence:
 
         """
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
-        return paired.gain(metric, new, old, self.codes, self.count)
+        return paired.gain(metric, new, old, self.codes, self.count, ordered=self.ordered)
 
     def race(self, opponent: Contender) -> Array:
         """Return the challenger's latency for one row divided by the opponent's, shape (races,).

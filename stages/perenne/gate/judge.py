@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, declared, ordered
 from perenne.common.contract import Column, Contract
 from perenne.documents.verdict import Intent, JudgedAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
@@ -94,6 +95,7 @@ def evidence(
         slices=slices(rows, contract),
         metric=metric,
         alpha=alpha,
+        ordered=ordered(contract, declared(contract) or Block()),
     )
 
 

@@ -86,16 +86,25 @@ def measured(
     """
     y = rows[contract.target].to_numpy(dtype=np.float64)
     family = metrics.family(contract.task.metrics)
-    by_name = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
+    prepared = {name: prepare(y, scores) for name, prepare in family.items()}
+    events = y if contract.task.classes else None
+    by_name = intervals(prepared, rows, spec, contract, events=events)
     dummy = {name: prepare(y, np.full(len(y), mean))(np.ones(len(y))) for name, prepare in family.items()}
     report = {
         name: MeasuredMetric(**interval._asdict(), dummy=dummy[name]) for name, interval in by_name.items()
     }
-    return MeasuredRows(rows=len(rows), blocks=len(set(blocks(rows, contract))), metrics=report)
+    labels = blocks(rows, contract)
+    few = bootstrap.too_few(labels, events)
+    return MeasuredRows(rows=len(rows), blocks=len(set(labels)), metrics=report, too_few=few)
 
 
 def intervals(
-    figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, contract: Contract
+    figures: Mapping[str, Callable[[Array], float]],
+    rows: pd.DataFrame,
+    spec: Evaluate,
+    contract: Contract,
+    *,
+    events: Array | None = None,
 ) -> dict[str, bootstrap.Interval]:
     """The block-bootstrap interval of each figure, with the settings of `evaluate` in params.yaml.
 
@@ -107,6 +116,8 @@ def intervals(
         The rows that the weights belong to; their blocks are drawn.
     spec, contract
         Resamples, confidence and seed; and which column is the block.
+    events
+        What a rare class is told from, shape (rows,); None if there are no classes.
 
     Raises
     ------
@@ -115,7 +126,12 @@ def intervals(
 
     """
     return bootstrap.intervals(
-        figures, blocks(rows, contract), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
+        figures,
+        blocks(rows, contract),
+        events=events,
+        resamples=spec.resamples,
+        confidence=spec.confidence,
+        seed=spec.seed,
     )
 
 
