@@ -22,14 +22,14 @@ How often the lower bound is above the truth, as a multiple of the nominal level
 
 The price: at the level .05 a true gain of three standard errors is seen in .89 instead of .90 of all cases
 with 30 normal blocks, in .78 instead of .86 with 30 skewed days or 30 of the worst real ones, in .86 instead
-of .89 with 100 of these. Smaller levels cost more: at .003 four and a half standard errors are seen in .84
-instead of .91 of all cases with 30 normal blocks, in .23 instead of .44 with 30 of skewness -2.
+of .89 with 100 of these. Smaller levels cost more: at .003 four and a half standard errors are seen in .82
+instead of .90 of all cases with 30 normal blocks, in .21 instead of .45 with 30 of skewness -2.
 
 Where blocks follow each other in time, neighbours may resemble each other, and `effect` says how many blocks
 then tell as much as one (:mod:`perenne.stats.memory`). At .0335 equal models pass in .03 to .04 of all cases
-with 30 or 100 days whose autocorrelation is .3, .5 or .7, where Student's bound lets .07 to .21 pass; with as
-much noise of each day's own in .04 to .07. Measuring it costs 7 % of the power with 30 independent normal
-blocks, 15 % with 30 of skewness -2, and 3 to 5 % with 100 (`tests/bench_dependence.py`).
+with 30 or 100 days whose autocorrelation is .3, .5 or .7, where .08 to .22 would if days were taken for
+independent; with as much noise of each day's own in .04 to .07. Measuring it costs 7 % of the power with 30
+independent normal blocks, 15 % with 30 of skewness -2, 3 to 5 % with 100 (`tests/bench_dependence.py`).
 
 References
 ----------
