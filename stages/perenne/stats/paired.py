@@ -98,7 +98,7 @@ def estimate(influence: Influence, codes: Codes, count: int, *, ordered: bool = 
     --------
     >>> from perenne.stats.influence import mae
     >>> estimate(mae([1, 2, 3, 4], [1, 2, 5, 6]), np.array([0, 0, 1, 1]), count=3)
-    Estimate(value=1.0, error=1.0000000000000002, blocks=2, skewness=0.0)
+    Estimate(value=1.0, error=1.0000000000000002, blocks=2, skewness=0.0, effect=1.0)
 
     """
     if codes.shape != influence.rows.shape:
