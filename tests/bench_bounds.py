@@ -43,14 +43,15 @@ def bounded(name: str, draw: Draw, count: int, simulations: int) -> Iterator[str
     """Yield a line for each level."""
     rng = np.random.default_rng(5)
     codes, levels = np.arange(count), (0.05, 0.025, 0.005)
+    students = special.stdtrit(count - 1, levels)
     sample = draw(rng, (1, 1_000_000))
     skewness, shift = float(stats.skew(sample, axis=None)), 3 * float(sample.std()) / math.sqrt(count)
     low = np.empty((simulations, len(levels), 2))
     for place, gained in enumerate(tqdm(draw(rng, (simulations, count)), name, leave=False)):
         mean = float(gained.mean())
         found = paired.estimate(Influence(mean, gained - mean), codes, count)
-        for which, each in enumerate((found._replace(skewness=0), found)):
-            low[place, :, which] = [each.bounds(level)[0] for level in levels]
+        low[place, :, 0] = found.value + found.error * students
+        low[place, :, 1] = [found.bounds(level)[0] for level in levels]
     for level, (t, gate) in zip(levels, low.transpose(1, 2, 0), strict=True):
         yield (
             f"{name:34}{skewness:8.1f}{count:8,}{level:7}{multiple(t > 0, level):>22}"

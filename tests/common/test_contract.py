@@ -28,13 +28,22 @@ def test_roles_name_columns() -> None:
     assert rows.features == ["size", "colour", "adult", "member"]
     assert (rows.target, rows.time, rows.entity, rows.slices) == ("won", "seen", ["id"], ["colour"])
     assert rows.block is None
+    assert not rows.independent
+
+
+def test_rows_may_be_independent() -> None:
+    """Who says so has answered: nothing is measured."""
+    rows = tiny.contract("label_delay: 0", "label_delay: 0\nblock: none")
+    assert rows.independent
+    assert rows.block is None
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("period: month", "perod: month", "perod: unknown key; did you mean 'period'? Valid: columns, headl"),
+        ("period: month", "perod: month", "perod: unknown key; did you mean 'period'? Valid: block, columns"),
         ("period: month", "period: year", "period: found 'year', must be 'hour', 'day', 'week', 'month' or"),
+        ("label_delay: 0", "label_delay: 0\nblock: day", "block: found 'day', must be 'none'"),
         ("label_delay: 0", "label_delay: -1", "label_delay: found -1, must be greater than or equal to 0"),
         ("label_delay: 0", "label_delay: 1000000", "label_delay: found 1000000, must be less than or equal"),
         ("label_delay: 0", "label_delay: 0.5", "label_delay: found 0.5, must be an integer"),

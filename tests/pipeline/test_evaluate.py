@@ -17,6 +17,7 @@ from perenne.common import batches, model, names, params
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
 from perenne.common.params import Evaluate, Train
+from perenne.common.slicing import groups, slice_name
 from perenne.common.typed import parse
 from perenne.documents.card import save_model
 from perenne.documents.evaluation import MeasuredFigure, MeasuredRows
@@ -27,7 +28,6 @@ from perenne.pipeline.folds import Fold, FoldModel, Validation
 from perenne.pipeline.headline import timeline
 from perenne.pipeline.importance import importance
 from perenne.pipeline.plots import by_slice, reliability, residuals, roc
-from perenne.pipeline.slices import groups, slice_name
 from perenne.pipeline.train import card, train
 
 SPEC = Evaluate(resamples=200, confidence=0.9, bins=5, importance_rows=500, importance_repeats=3, seed=0)

@@ -122,7 +122,7 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     for file, sha256 in {**(held.lock or {}), "data/model/model.skops": held.model.sha256}.items():
         assert hashlib.sha256((inside.path / file).read_bytes()).hexdigest() == sha256, file
     metrics = {name: metric.model_dump() for name, metric in (held.metrics or {}).items()}
-    measured = Evaluation.load(names.EVALUATION).holdout.metrics
+    measured = Evaluation.load(names.EVALUATION).validation.metrics
     assert metrics == {name: metric.model_dump(exclude={"dummy"}) for name, metric in measured.items()}
     assert held.measured_on == "validation"
     subject = inside.out("git tag -l --format='%(contents:subject)' retirement@v1.1.0")

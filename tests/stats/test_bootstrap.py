@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from perenne.common.task import BINARY
-from perenne.stats.bootstrap import Interval, intervals
+from perenne.stats.bootstrap import Interval, intervals, too_few
 from perenne.stats.metrics import Array, Weighted, family, log_loss, mae, roc_auc
 
 Rows = tuple[npt.NDArray[np.intp], Array, Array]
@@ -78,7 +78,7 @@ def test_narrower_with_less_confidence() -> None:
 
 def test_whole_blocks_are_drawn() -> None:
     """Rows of one block share their weight, a whole number, and as many blocks are drawn as there are."""
-    blocks, seen = np.array([7, 3, 7, 3, 3, 9]), list[Array]()
+    blocks, seen = np.array([7, 3, 7, 3, 3, 9, *range(10, 17)]), list[Array]()
 
     def spy(weights: Array) -> float:
         seen.append(weights)
@@ -87,16 +87,16 @@ def test_whole_blocks_are_drawn() -> None:
     intervals({"spy": spy}, blocks, resamples=50, seed=1)
     table = pd.DataFrame(np.array(seen).T).groupby(blocks)
     assert (table.nunique() == 1).all(axis=None)
-    assert (table.first().sum()[:50] == 3).all()
-    assert {*np.unique(seen)} == {0, 1, 2, 3}
+    assert (table.first().sum()[:50] == 10).all()
+    assert {0, 1, 2, 3} <= {*np.unique(seen)} <= {*range(11)}
 
 
 def test_pinned() -> None:
     """A named stream gives the same six digits everywhere."""
     label, y, probability = clustered(np.random.default_rng(2021), 40)
     found = intervals(pair(y, probability), label, resamples=200, seed=7)
-    assert found["log_loss"] == pytest.approx((0.540938, 0.447212, 0.645651), abs=1e-6)
-    assert found["roc_auc"] == pytest.approx((0.713082, 0.621397, 0.808445), abs=1e-6)
+    assert found["log_loss"] == pytest.approx((0.540938, 0.444181, 0.652406), abs=1e-6)
+    assert found["roc_auc"] == pytest.approx((0.713082, 0.619709, 0.815137), abs=1e-6)
 
 
 def test_seed_decides() -> None:
@@ -126,8 +126,9 @@ def test_other_metrics_do_not_matter() -> None:
 )
 def test_labels_only_tell_blocks_apart(blocks: list[object]) -> None:
     """Any hashable will do, and the names of the blocks change nothing."""
-    metrics = {"mean": mean([1, 2, 3, 4])}
-    assert intervals(metrics, blocks, seed=1) == intervals(metrics, [0, 1, 0, 2], seed=1)
+    metrics, others = {"mean": mean([1, 2, 3, 4, *range(9)])}, [("other", place) for place in range(9)]
+    named = intervals(metrics, [*blocks, *others], seed=1)
+    assert named == intervals(metrics, [0, 1, 0, 2, *range(3, 12)], seed=1)
 
 
 def test_paired_difference_is_one_more_metric() -> None:
@@ -138,9 +139,9 @@ def test_paired_difference_is_one_more_metric() -> None:
     assert found == pytest.approx((-0.25, -0.25, -0.25))
 
 
-@pytest.mark.parametrize("blocks", [[], ["monday"], ["monday"] * 5])
-def test_one_block_cannot_be_judged(blocks: list[str]) -> None:
-    """A single block has a value, not an interval of width 0; no rows have not even a value."""
+@pytest.mark.parametrize("blocks", [[], ["monday"], ["monday"] * 5, list("abcdefghi")])
+def test_few_blocks_cannot_be_judged(blocks: list[str]) -> None:
+    """Nine blocks have a value, not an interval that is too short; no rows have not even a value."""
     rows = len(blocks)
     value, low, high = intervals({"mae": mae(np.zeros(rows), np.ones(rows))}, blocks, seed=1)["mae"]
     assert value == pytest.approx(1 if rows else math.nan, nan_ok=True)
@@ -152,17 +153,41 @@ def test_one_block_cannot_be_judged(blocks: list[str]) -> None:
 def test_few_undefined_resamples_are_left_out(undefined: int, *, told: bool) -> None:
     """Up to 5 % of them may be NaN; with more, the rest is too select to speak for all."""
     calls = itertools.chain([math.nan] * undefined, itertools.repeat(0.5))
-    found = intervals({"flaky": lambda _: next(calls)}, range(9), resamples=100, seed=1)["flaky"]
+    found = intervals({"flaky": lambda _: next(calls)}, range(10), resamples=100, seed=1)["flaky"]
     assert found == pytest.approx(Interval(0.5, 0.5, 0.5) if told else (0.5, math.nan, math.nan), nan_ok=True)
 
 
-def test_a_rare_class_cannot_be_judged() -> None:
-    """With one positive row among 30, a third of the resamples have no AUC: no bounds."""
-    y, score = np.eye(30)[4], np.arange(30) / 30
-    value, low, high = intervals({"roc_auc": roc_auc(y, score)}, range(30), seed=1)["roc_auc"]
-    assert value == pytest.approx(4 / 29)
-    assert math.isnan(low)
-    assert math.isnan(high)
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_rare_class_cannot_be_judged(*, flipped: bool) -> None:
+    """Nine positive rows among 300, or nine negative ones, or 30 in eight blocks: no bounds, but why."""
+    rng = np.random.default_rng(1)
+    for rare, blocks, told in (
+        (9, np.arange(300), ""),
+        (10, np.arange(300), "x"),
+        (30, np.arange(300) // 4, ""),
+    ):
+        y = (np.arange(300) < rare) != flipped
+        found = intervals(pair(y, rng.random(300)), blocks, events=y, resamples=50, seed=1)
+        assert all(
+            math.isnan(each.low) != bool(told) and not math.isnan(each.value) for each in found.values()
+        )
+        reason = too_few(blocks, y)
+        if told:
+            assert not reason
+        else:
+            assert reason.endswith(
+                " blocks with a row without one are too few to tell"
+                if flipped
+                else " blocks with an event are too few to tell"
+            )
+
+
+def test_the_reason_is_said() -> None:
+    """In the words of the reports."""
+    assert too_few([]) == "0 blocks are too few to tell"
+    assert too_few([7, 7]) == "1 block is too few to tell"
+    assert too_few(range(20), np.eye(20)[0]) == "1 block with an event is too few to tell"
+    assert too_few(range(10)) == ""
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, pd.NaT])

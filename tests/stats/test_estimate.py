@@ -9,27 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from perenne.stats.estimate import Estimate, Nearer
+from perenne.stats.estimate import ALONE, BEYOND, FEWEST, Estimate, Nearer
 
 ALPHA = 0.05
 
 
 @given(
     st.floats(1e-6, 0.4),
-    st.integers(2, 10_000),
+    st.integers(4, 10_000),
     st.floats(-1, 1).map(lambda share: share * 0.999),
+    st.floats(1, 3),
 )
-def test_bounds_are_halls_or_students(alpha: float, count: int, share: float) -> None:
+def test_bounds_are_halls_or_students(alpha: float, count: int, share: float, effect: float) -> None:
     """The wider of the two: where it is not Student's, Hall's cubic of it is Student's quantile."""
-    skewness = share * math.sqrt(count)
-    t, shift = -stats.t.ppf(alpha, count - 1), skewness / (6 * math.sqrt(count))
-    slope = 2 * shift
-    for bound, sign in zip(Estimate(0, 1, count, skewness).bounds(alpha), (1, -1), strict=True):
-        u = abs(bound)
-        cubic = u + sign * slope * u**2 + slope**2 * u**3 / 3 + sign * shift
+    skewness, independent = share * math.sqrt(count), count / effect
+    hidden = BEYOND * max(stats.norm.isf(alpha) - ALONE, 0) * math.sqrt(6 / (count + 3))
+    t = stats.t.isf(alpha, max(independent - 1, FEWEST))
+    bounds = Estimate(0, 1, count, skewness, effect).bounds(alpha)
+    for bound, tail in zip(bounds, (skewness - hidden, -skewness - hidden), strict=True):
+        u, shift = abs(bound), tail / (6 * math.sqrt(independent))
+        cubic = u + 2 * shift * u**2 + (2 * shift) ** 2 * u**3 / 3 + shift
         assert u >= t * (1 - 1e-12)
-        assert u == pytest.approx(t) or cubic == pytest.approx(t)
-        assert cubic > t * (1 - 1e-6)
+        assert u == pytest.approx(t) or cubic == pytest.approx(t, rel=1e-5)
+        assert cubic > t * (1 - 1e-5)
+
+
+def test_small_levels_allow_for_skewness_that_is_not_seen() -> None:
+    """At .003 thirty blocks without any skewness have bounds that allow for some."""
+    low, high = Estimate(0, 1, 30).bounds(0.003)
+    assert low == -high < -1.1 * stats.t.isf(0.003, 29)
+    assert Estimate(0, 1, 30).bounds(0.07) == pytest.approx((-stats.t.isf(0.07, 29), stats.t.isf(0.07, 29)))
+
+
+def test_blocks_that_resemble_each_other_count_for_fewer() -> None:
+    """At three blocks for one, thirty have the quantile of ten; the error is that of the value as it is."""
+    low, high = Estimate(0.5, 1, 30, effect=3).bounds(0.07)
+    assert (low, high) == pytest.approx((0.5 - stats.t.isf(0.07, 9), 0.5 + stats.t.isf(0.07, 9)))
+    assert Estimate(0.5, 1, 30, effect=3).foreseen(0.07, 2)[0] < low - 10
 
 
 @given(*[st.floats(-3, 3)] * 2, *[st.floats(0, 1)] * 2, *[st.floats(-1, 1)] * 2)

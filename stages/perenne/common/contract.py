@@ -174,6 +174,8 @@ class Contract(Model):
 
     `zone` names the clocks that cut time into periods, such as Europe/Paris. Times are then moments, stored
     in UTC, and one without an offset is read by these clocks. Without it, times are what the clock showed.
+    `block: none` says that rows are independent. Without it, and without a column of that role, `evaluate`
+    measures which rows are alike (`perenne.stats.dependence`).
     """
 
     row: str
@@ -183,6 +185,7 @@ class Contract(Model):
     zone: Annotated[str, AfterValidator(periods.zone)] | None = None
     columns: dict[str, Column] = Field(min_length=2)
     headline: Headline | None = None
+    answer: Literal["none"] | None = Field(None, alias="block")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,6 +203,10 @@ class Contract(Model):
             named = self.named(role)
             if len(named) > 1 or (not named and role in ("target", "time")):
                 raise ValueError(f"columns: exactly one has the role {role}, found {named or 'none'}")
+        if self.answer and self.block:
+            raise ValueError(
+                f"block: found none, but columns.{self.block} has the role block; drop one of them"
+            )
         if self.version and not self.entity:
             raise ValueError(f"columns.{self.version}: of what is it the version? No column is an entity")
         if self.columns[self.time].type != "datetime":
@@ -256,8 +263,13 @@ class Contract(Model):
 
     @cached_property
     def block(self) -> str | None:
-        """What rows that are not independent of each other have in common; None: all are independent."""
+        """What rows that are not independent of each other have in common; None: no column says so."""
         return next(iter(self.named("block")), None)
+
+    @property
+    def independent(self) -> bool:
+        """Whether the contract says that rows are independent (`block: none`)."""
+        return self.answer == "none"
 
     @cached_property
     def slices(self) -> list[str]:

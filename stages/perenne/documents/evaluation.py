@@ -23,11 +23,15 @@ class MeasuredMetric(MeasuredFigure):
 
 
 class MeasuredRows(Model):
-    """The metrics of some rows, by name; `blocks` is the number of independent blocks in them."""
+    """The metrics of some rows, by name; `blocks` is the number of independent blocks in them.
+
+    `too_few` says why there are no intervals; empty if there are.
+    """
 
     rows: int
     blocks: int
     metrics: dict[str, MeasuredMetric]
+    too_few: str = ""
 
 
 class FoldMetric(Model):

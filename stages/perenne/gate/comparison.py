@@ -71,7 +71,7 @@ class Terms(NamedTuple):
         )
 
 
-class Comparison:
+class ModelComparison:
     """A challenger and its opponents, scored on the rows of the holdout.
 
     Parameters

@@ -65,6 +65,9 @@ class Evidence:
         How wrong a model may be and still be right.
     alpha
         Of every one-sided bound: the alpha of this look.
+    ordered
+        Whether blocks follow each other in time, in the order of their labels: neighbours may resemble each
+        other.
 
     """
 
@@ -82,9 +85,11 @@ class Evidence:
         metric: str,
         tolerance: Tolerance,
         alpha: float,
+        ordered: bool = False,
     ) -> None:
         self.task, self.y = task, y
-        self.codes, self.count = paired.blocks(blocks)
+        self.codes, self.count = paired.blocks(blocks, ordered=ordered)
+        self.ordered = ordered
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None
         self.dummy = Contender("the mean", np.full(len(y), mean))
@@ -126,7 +131,10 @@ class Evidence:
         unit = dummy.value or math.nan
         share = (old.value - new.value) / unit
         return paired.estimate(
-            Influence(share, (old.rows - new.rows - share * dummy.rows) / unit), codes, self.count
+            Influence(share, (old.rows - new.rows - share * dummy.rows) / unit),
+            codes,
+            self.count,
+            ordered=self.ordered,
         )
 
     def reachable(self, opponent: Contender) -> float:
@@ -160,7 +168,8 @@ class Evidence:
 
         """
         scores = (who or self.challenger).scores
-        return paired.estimate(INFLUENCE[metric](self.y, scores), self.codes, self.count)
+        influence = INFLUENCE[metric](self.y, scores)
+        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
 
     def nearer(self, opponent: Contender) -> Nearer:
         """Return how much nearer than the opponent the challenger is to being right in the large."""
@@ -186,4 +195,4 @@ class Evidence:
 
         """
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
-        return paired.gain(metric, new, old, self.codes, self.count)
+        return paired.gain(metric, new, old, self.codes, self.count, ordered=self.ordered)

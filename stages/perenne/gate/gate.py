@@ -13,7 +13,7 @@ from perenne.common.names import HOLDOUT, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
 from perenne.gate import contenders, ledger, policy
-from perenne.gate.comparison import Comparison, Terms
+from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.policy import Policy
 from perenne.pipeline import evaluate
@@ -89,7 +89,7 @@ def gate(
     opponents = list(_opponents(challenger, terms))
     if champion and challenger.sha256 == opponents[0].sha256:
         return terms.verdict(challenger, "unchanged", f"this is {champion.version}, nothing to judge")
-    comparison = Comparison(terms, challenger, opponents)
+    comparison = ModelComparison(terms, challenger, opponents)
     judged = comparison.opened if opening else comparison.verdict
     verdict = judged(share=share, asker=asker)
     ledger.record(verdict, sharing=share)

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, declared, ordered
 from perenne.common.contract import Column, Contract
+from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
 from perenne.pipeline import evaluate
-from perenne.pipeline.slices import groups, intervals_of, slice_name
 
 
 class Judgement(NamedTuple):
@@ -96,6 +97,7 @@ def evidence(
         metric=policy.metric,
         tolerance=policy.tolerance,
         alpha=alpha,
+        ordered=ordered(contract, declared(contract) or Block()),
     )
 
 

@@ -11,7 +11,7 @@ from perenne.documents.review import Review
 from perenne.documents.verdict import Verdict
 from perenne.pages import charts, review_validation
 from perenne.pages import verdict as verdict_page
-from perenne.pages.text import MOST_ROWS, bullets, joined, number, plain, shortened
+from perenne.pages.text import MOST_ROWS, bullets, joined, plain, shortened
 
 MOST_TEXT = 200  # characters of a text that the change brings
 

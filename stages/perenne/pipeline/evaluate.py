@@ -17,6 +17,7 @@ from perenne.common import batches, disk, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.names import EVALUATION, FOLD, METRICS, PLOTS, PREDICTIONS, TRAIN
 from perenne.common.params import Evaluate
+from perenne.common.slicing import groups
 from perenne.documents.card import load_model
 from perenne.documents.evaluation import (
     Evaluation,
@@ -30,7 +31,6 @@ from perenne.documents.evaluation import (
 from perenne.pipeline import folds, headline, plots, skill
 from perenne.pipeline.folds import Validation
 from perenne.pipeline.importance import importance
-from perenne.pipeline.slices import groups
 from perenne.stats import bootstrap, metrics
 
 Array = npt.NDArray[np.float64]
@@ -88,12 +88,16 @@ def measured(
     """
     y = rows[contract.target].to_numpy(dtype=np.float64)
     family = metrics.family(contract.task.metrics)
-    by_name = intervals({name: prepare(y, scores) for name, prepare in family.items()}, rows, spec, contract)
+    prepared = {name: prepare(y, scores) for name, prepare in family.items()}
+    events = y if contract.task.classes else None
+    by_name = intervals(prepared, rows, spec, contract, events=events)
     dummy = {name: prepare(y, dummies)(np.ones(len(y))) for name, prepare in family.items()}
     report = {
         name: MeasuredMetric(**interval._asdict(), dummy=dummy[name]) for name, interval in by_name.items()
     }
-    return MeasuredRows(rows=len(rows), blocks=len(set(blocks(rows, contract))), metrics=report)
+    labels = blocks(rows, contract)
+    few = bootstrap.too_few(labels, events)
+    return MeasuredRows(rows=len(rows), blocks=len(set(labels)), metrics=report, too_few=few)
 
 
 def by_fold(held: Validation, contract: Contract) -> Iterator[MeasuredFold]:
@@ -120,7 +124,12 @@ def by_fold(held: Validation, contract: Contract) -> Iterator[MeasuredFold]:
 
 
 def intervals(
-    figures: Mapping[str, Callable[[Array], float]], rows: pd.DataFrame, spec: Evaluate, contract: Contract
+    figures: Mapping[str, Callable[[Array], float]],
+    rows: pd.DataFrame,
+    spec: Evaluate,
+    contract: Contract,
+    *,
+    events: Array | None = None,
 ) -> dict[str, bootstrap.Interval]:
     """The block-bootstrap interval of each figure, with the settings of `evaluate` in params.yaml.
 
@@ -132,6 +141,8 @@ def intervals(
         The rows that the weights belong to; their blocks are drawn.
     spec, contract
         Resamples, confidence and seed; and which column is the block.
+    events
+        What a rare class is told from, shape (rows,); None if there are no classes.
 
     Raises
     ------
@@ -140,7 +151,12 @@ def intervals(
 
     """
     return bootstrap.intervals(
-        figures, blocks(rows, contract), resamples=spec.resamples, confidence=spec.confidence, seed=spec.seed
+        figures,
+        blocks(rows, contract),
+        events=events,
+        resamples=spec.resamples,
+        confidence=spec.confidence,
+        seed=spec.seed,
     )
 
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_curve
 
+from perenne.common.slicing import slice_name
 from perenne.common.task import Curve
 from perenne.documents.evaluation import Evaluation
-from perenne.pipeline.slices import slice_name
 
 Array = npt.NDArray[np.float64]
 

@@ -280,7 +280,7 @@ def _validated() -> dict[str, ProvenMetric]:
     """The metrics of validation: those of the holdout are sealed. None if the project has no such stage."""
     if not names.EVALUATION.is_file():
         return {}
-    metrics = Evaluation.load(names.EVALUATION).holdout.metrics
+    metrics = Evaluation.load(names.EVALUATION).validation.metrics
     return {
         name: ProvenMetric(value=metric.value, low=metric.low, high=metric.high)
         for name, metric in metrics.items()

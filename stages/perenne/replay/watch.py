@@ -17,9 +17,9 @@ class Watch:
     """A champion under watch. Moved columns never retrain anything, so they are not replayed."""
 
     def __init__(self, world: World, champion: Cut, spec: Drift) -> None:
-        """Its reference is what measured it."""
+        """Its reference is its validation, as in the stage."""
         self.world, self.champion = world, champion
-        measured = {period: self._scored(period) for period in world.parts(champion)["holdout"]}
+        measured = drift.by_period(world.validated(champion), world.contract)
         tolerance = world.plan.params.tolerance
         watched = concept.watched(measured, world.contract, tolerance, periods=spec.periods_per_false_alarm)
         self.detectors = concept.Detectors(watched, world.contract)

@@ -180,6 +180,19 @@ class World:
         pipeline, content = load_model(path, card)
         return Trained(pipeline, content.mean_target, path.stat().st_size)
 
+    def validated(self, cut: Cut) -> pd.DataFrame:
+        """The rows of the window of a cut, predicted by models that did not see them, as `evaluate` has them."""
+        count = self.plan.params.evaluate.folds
+        key = store.key("validated", self.name(cut), count, store.code("pipeline/folds.py"))
+        path = self.folder / "validated" / f"{key}.parquet"
+        with store.alone(path):
+            if not path.exists():
+                learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
+                held = folds.validation(learned, self.plan.params.train, self.contract, count)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                batches.write_parquet(path, held.table(self.contract))
+        return batches.read_parquet(path)
+
     def scores(self, cut: Cut, period: pd.Period) -> Array:
         """The scores of the labelled rows of a batch, shape (rows,), rounded as `evaluate` does."""
 

@@ -21,6 +21,7 @@ from perenne.common import locked
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import EVALUATION, FOLD, PREDICTION, PREDICTIONS
+from perenne.common.slicing import groups, slice_name
 from perenne.documents.evaluation import Evaluation
 from perenne.documents.review import (
     PairedFold,
@@ -31,7 +32,6 @@ from perenne.documents.review import (
     ValidationReview,
 )
 from perenne.pipeline import evaluate
-from perenne.pipeline.slices import groups, slice_name
 from perenne.review.sides import Side
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE

@@ -2,7 +2,9 @@
 
 Both models meet the same rows, so what makes a row hard for both cancels in the difference of their
 influences (:mod:`perenne.stats.influence`). Rows of a block (a day, an employee) resemble each other, so
-the sums of blocks vary independently: a thousand flights of one bad day are one piece of evidence.
+the sums of blocks vary independently: a thousand flights of one bad day are one piece of evidence. Days that
+follow a bad day may be bad too: blocks in order of time count for as many as they tell
+(:mod:`perenne.stats.memory`).
 """
 
 from __future__ import annotations
@@ -18,23 +20,26 @@ from perenne.stats.bootstrap import _codes
 from perenne.stats.estimate import Estimate as Estimate
 from perenne.stats.estimate import Nearer as Nearer
 from perenne.stats.influence import Influence
-from perenne.stats.metrics import METRICS
+from perenne.stats.memory import effect_on_mean
+from perenne.stats.metrics import METRICS, Array
 
 Codes: TypeAlias = npt.NDArray[np.intp]
 
 
-def blocks(labels: Iterable[Hashable]) -> tuple[Codes, int]:
+def blocks(labels: Iterable[Hashable], *, ordered: bool = False) -> tuple[Codes, int]:
     """Return the number of each row's block, counted from 0, and how many blocks there are.
 
     Parameters
     ----------
     labels
         The label of each row's block, shape (rows,).
+    ordered
+        Whether to number blocks in the order of their labels (days), instead of by first appearance.
 
     Returns
     -------
     codes : Codes
-        Shape (rows,); numbered by first appearance.
+        Shape (rows,).
     count : int
         The number of different labels.
 
@@ -47,13 +52,18 @@ def blocks(labels: Iterable[Hashable]) -> tuple[Codes, int]:
     --------
     >>> blocks(["monday", "tuesday", "monday"])
     (array([0, 1, 0]), 2)
+    >>> blocks([20210302, 20210301, 20210302], ordered=True)
+    (array([1, 0, 1]), 2)
 
     """
-    return _codes(labels)
+    return _codes(labels, ordered=ordered)
 
 
-def estimate(influence: Influence, codes: Codes, count: int) -> Estimate:
+def estimate(influence: Influence, codes: Codes, count: int, *, ordered: bool = False) -> Estimate:
     """Return a metric with its standard error over blocks.
+
+    Where blocks follow each other in time, neighbours may resemble each other, and then fewer blocks count:
+    how much they do is measured on the blocks' sums (:func:`perenne.stats.memory.effect_on_mean`).
 
     Parameters
     ----------
@@ -64,6 +74,8 @@ def estimate(influence: Influence, codes: Codes, count: int) -> Estimate:
         occur do not count.
     count
         How many blocks there are in all.
+    ordered
+        Whether blocks are numbered in order of time. An entity's have no order.
 
     Returns
     -------
@@ -86,25 +98,32 @@ def estimate(influence: Influence, codes: Codes, count: int) -> Estimate:
     --------
     >>> from perenne.stats.influence import mae
     >>> estimate(mae([1, 2, 3, 4], [1, 2, 5, 6]), np.array([0, 0, 1, 1]), count=3)
-    Estimate(value=1.0, error=1.0000000000000002, blocks=2, skewness=0.0)
+    Estimate(value=1.0, error=1.0000000000000002, blocks=2, skewness=0.0, effect=1.0)
 
     """
     if codes.shape != influence.rows.shape:
         raise ValueError(f"expected a block for each of {len(influence.rows)} rows, received {len(codes)}")
-    present = int(np.count_nonzero(np.bincount(codes, minlength=count)))
+    occurs = np.bincount(codes, minlength=count) > 0
+    present = int(np.count_nonzero(occurs))
     if present < 2:
         return Estimate(influence.value, math.nan, present)
-    sums = np.bincount(codes, influence.rows, minlength=count)
+    sums: Array = np.bincount(codes, influence.rows, minlength=count).astype(np.float64)[occurs]
     # Not `sums @ sums`: BLAS may use threads, whose number then shows in the last digits.
-    deviation = math.sqrt(float(np.sum(sums**2)) / (present - 1))
-    error = math.sqrt(present) * deviation / len(codes)
+    squares = float(np.sum(sums**2))
+    deviation = math.sqrt(squares / (present - 1))
     if present == 2 or not deviation:
-        return Estimate(influence.value, error, present)
+        return Estimate(influence.value, math.sqrt(present) * deviation / len(codes), present)
+    effect = effect_on_mean(sums) if ordered else 1.0
+    # About their own mean, blocks that resemble each other vary less than they do.
+    error = math.sqrt(present * squares / (present - effect) * effect) / len(codes)
     cubes = float(np.sum((sums / deviation) ** 3))
-    return Estimate(influence.value, error, present, cubes * present / ((present - 1) * (present - 2)))
+    skewness = cubes * present / ((present - 1) * (present - 2))
+    return Estimate(influence.value, error, present, skewness, effect)
 
 
-def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) -> Estimate | Nearer:
+def gain(
+    metric: str, new: Influence, old: Influence, codes: Codes, count: int, *, ordered: bool = False
+) -> Estimate | Nearer:
     """Return how much nearer to the best value the new model is than the old one, above 0 if it is.
 
     Parameters
@@ -113,7 +132,7 @@ def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) 
         One of :data:`perenne.stats.metrics.METRICS`; whether less or more is better is written there.
     new, old
         The influences of both models on the same rows.
-    codes, count
+    codes, count, ordered
         As for :func:`estimate`.
 
     Returns
@@ -143,8 +162,10 @@ def gain(metric: str, new: Influence, old: Influence, codes: Codes, count: int) 
     better, best = METRICS[metric].goal
     if better == "towards":
         both = Influence(old.value + new.value - 2 * best, old.rows + new.rows)
-        return Nearer(estimate(_less(old, new), codes, count), estimate(both, codes, count))
-    return estimate(_less(old, new) if better == "lower" else _less(new, old), codes, count)
+        apart = _less(old, new)
+        return Nearer(*(estimate(each, codes, count, ordered=ordered) for each in (apart, both)))
+    less = _less(old, new) if better == "lower" else _less(new, old)
+    return estimate(less, codes, count, ordered=ordered)
 
 
 def _less(one: Influence, other: Influence) -> Influence:

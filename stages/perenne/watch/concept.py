@@ -28,8 +28,8 @@ from perenne.stats import deviation, sequential
 from perenne.stats.deviation import Shocks, Sums
 from perenne.stats.sequential import Wealth
 from perenne.watch.error_scale import ErrorScale
-from perenne.watch.shown import Shown
 from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
+from perenne.watch.wording import Wording
 
 ENOUGH = 10  # events expected in a batch: fewer tell nothing, and wait for those of the next one
 REMEMBERED = 7  # days, if days follow each other
@@ -303,7 +303,7 @@ class Detectors:
         whole = Sums()
         for each in self.seen[place][sequential.began(wealth.scores) :] if alarm else ():
             whole = whole.plus(each)
-        show = Shown(self.contract.target, self.watched.scale)
+        show = Wording(self.contract.target, self.watched.scale)
         single = stream.bound + sequential.limit(stream.alpha) * (
             deviation.spread(sums, stream.effect, stream.shock) if sums else math.nan
         )

@@ -11,7 +11,7 @@ from perenne.watch.streams import StreamKind
 RATIOS = np.geomspace(0.1, 10, 81)  # of errors to those on validation
 
 
-class Shown:
+class Wording:
     """How the deviations of a model are shown; `scale` is that of a regression's errors."""
 
     def __init__(self, target: str, scale: ErrorScale | None) -> None:

@@ -1,0 +1,115 @@
+"""The block: what rows have in common that are not independent of each other, and so what counts as one."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+
+from perenne.common.contract import Contract
+from perenne.common.document import Rounded
+from perenne.common.periods import Unit
+from perenne.common.typed import Model
+
+Moments = npt.NDArray[np.int64]
+Part = Literal["minute", "hour", "day"]
+
+# What a period is cut into: the longest unit that a clock shows and that is shorter.
+PART: dict[Unit, Part] = {"hour": "minute", "day": "hour", "week": "day", "month": "day", "quarter": "day"}
+CUT: dict[Part, str] = {"minute": "datetime64[m]", "hour": "datetime64[h]", "day": "datetime64[D]"}
+
+
+class Block(Model):
+    """What makes rows one block: nothing, a column (or several together), or their time.
+
+    Parameters
+    ----------
+    columns
+        Rows with the same values of these are a block.
+    part
+        Rows of the same minute, hour or day are a block. With neither, every row is one.
+    span
+        So many minutes, hours or days in a row are a block; 1 unless neighbours resemble each other.
+    autocorrelation
+        Of the sums of neighbouring days (hours, ...), as measured; None where blocks have no order, or where
+        it was not measured.
+    measured_on
+        How many of them it was measured on.
+    why
+        For people: one sentence.
+
+    """
+
+    columns: tuple[str, ...] = Field((), strict=False)  # JSON has lists
+    part: Part | None = None
+    span: int = Field(1, ge=1)
+    autocorrelation: Rounded | None = None
+    measured_on: int = Field(0, ge=0)
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.columns and self.part:
+            raise ValueError(f"rows of one {self.part}, or of one {' and '.join(self.columns)}: not both")
+        return self
+
+    @property
+    def kind(self) -> Literal["row", "columns", "time"]:
+        """What the rows of a block share; `row`: each is its own."""
+        return "columns" if self.columns else "time" if self.part else "row"
+
+
+def moments(rows: pd.DataFrame, contract: Contract, part: Part) -> Moments:
+    """The number of each row's minute, hour or day by the contract's clocks, shape (rows,).
+
+    Those of neighbouring days differ by 1, and one day has the same number in every batch.
+    """
+    times = rows[contract.time]
+    if contract.zone:
+        times = times.dt.tz_localize("UTC").dt.tz_convert(contract.zone).dt.tz_localize(None)
+    return times.to_numpy().astype(CUT[part]).astype(np.int64)
+
+
+def declared(contract: Contract) -> Block | None:
+    """The contract's own answer: its column of that role, or that rows are independent; else None."""
+    if contract.block:
+        return Block(
+            columns=(contract.block,), why=f"the contract says that rows of one {contract.block} are a block"
+        )
+    return Block(why="the contract says that rows are independent") if contract.independent else None
+
+
+def ordered(contract: Contract, block: Block) -> bool:
+    """Whether blocks follow each other in time, so that neighbours may resemble each other."""
+    times = [contract.columns[name].type == "datetime" for name in block.columns]
+    return block.part is not None or times == [True]
+
+
+def labels_of(rows: pd.DataFrame, contract: Contract, block: Block) -> Moments:
+    """The number of each row's block, shape (rows,).
+
+    Parameters
+    ----------
+    rows
+        Of the contract.
+    contract
+        Names the time and its zone.
+    block
+        What makes rows one block.
+
+    Returns
+    -------
+    Moments
+        If the block is a time, or one column of times, rising with it. If it is a `part`, the same in every
+        batch; else counted from 0 among these rows, so that only those of one call can be compared.
+
+    """
+    if block.part:
+        return moments(rows, contract, block.part) // block.span
+    if not block.columns:
+        return np.arange(len(rows), dtype=np.int64)
+    by = rows.groupby(list(block.columns), sort=ordered(contract, block), dropna=False, observed=True)
+    return np.asarray(by.ngroup(), dtype=np.int64)
