@@ -181,7 +181,7 @@ class World:
         return Trained(pipeline, content.mean_target, path.stat().st_size)
 
     def validated(self, cut: Cut) -> pd.DataFrame:
-        """The rows of the window of a cut, predicted by models that did not see them, as `evaluate` has them."""
+        """The rows of the window of a cut, predicted by models that did not see them."""
         count = self.plan.params.evaluate.folds
         key = store.key("validated", self.name(cut), count, store.code("pipeline/folds.py"))
         path = self.folder / "validated" / f"{key}.parquet"
