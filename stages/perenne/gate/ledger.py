@@ -147,8 +147,11 @@ def look(
 
     """
     content = comparison.model_dump(mode="json")
-    if comparison.view is None:  # so that looks of earlier versions, which did not have it, are known again
+    # So that looks of earlier versions, which did not have these, are known again.
+    if comparison.view is None:
         del content["view"]
+    if not comparison.policy.tolerance:
+        del content["policy"]["tolerance"]
     name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
     whole = [("batch", batch) for batch in batches.values()]
     alike = [("period", f"{comparison.case} {period}") for period in batches]
