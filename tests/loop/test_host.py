@@ -51,7 +51,7 @@ def test_eligible_model_is_a_pull_request(offered: RetrainOutcome, host: Double,
     assert (pull.branch, pull.base) == (BRANCH, "main")
     text = host.texts[pull.number]
     assert text.title == f"Retrain retirement on the data through {LAW}"
-    for part in ("**retirement: eligible: all rules pass**", "too few: ", "| slice "):
+    for part in ("**retirement: eligible: all rules pass**", "fewer events than predicted: ", "| slice "):
         assert part in text.body
     assert host.started == CHECKS
     assert f"refs/heads/{BRANCH}" in origin(merging)

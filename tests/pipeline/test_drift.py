@@ -328,6 +328,7 @@ def test_report_is_json_of_a_schema(tmp_path: Path) -> None:
     assert set(read) == {
         "schema",
         "advice",
+        "calendar",
         "reference",
         "batches",
         "cumulative",

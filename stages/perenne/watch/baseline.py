@@ -21,6 +21,7 @@ from perenne.watch.seasons import Seasons
 
 LONGER = ("week", "month", "quarter")  # than a day
 SPARSE = 2.0  # rows a day below which days need not be looked at
+FEWEST_DAYS = 5  # in a period, for days to be blocks of its rows
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
         for name in contract.features
     }
     edges[PREDICTION] = cut(scores)
-    by_day = _by_day(X.assign(**{PREDICTION: scores}), edges, whole, contract)
+    by_day = _by_day(X.assign(**{PREDICTION: scores}), edges, whole, contract, len(reference))
     seasons = Seasons(reference)
     scored = {
         p: rows[rows[PREDICTION].notna()] for p, rows in reference.items() if rows[PREDICTION].notna().any()
@@ -167,12 +168,17 @@ def size(first: Tally, second: Tally) -> float:
 
 
 def _by_day(
-    X: pd.DataFrame, edges: Mapping[str, Array | None], whole: pd.DataFrame, contract: Contract
+    X: pd.DataFrame,
+    edges: Mapping[str, Array | None],
+    whole: pd.DataFrame,
+    contract: Contract,
+    count: int,
 ) -> frozenset[str]:
     if contract.block or contract.period not in LONGER or whole.empty:
         return frozenset()
     day = rhythm.days(whole, contract)
-    if len(whole) < SPARSE * day.nunique():
+    # Where all rows of a month have one date, days are months: a batch would be a single block.
+    if day.nunique() < FEWEST_DAYS * count or len(whole) < SPARSE * day.nunique():
         return frozenset()
     return frozenset(
         name for name in edges if rhythm.design(tally(X[name], edges[name], day)) > rhythm.DESIGN
