@@ -23,8 +23,10 @@ from tests import (
     bench_challengers,
     bench_concept,
     bench_counts,
+    bench_dependence,
     bench_covariates,
     bench_drift,
+    bench_eligible,
     bench_gate,
     bench_log,
     bench_look,
@@ -125,7 +127,14 @@ def pipeline() -> str:
     return f"The pipeline: a forced dvc repro against the same stages in one warm process\n{table(found)}"
 
 
+def ordinary() -> str:
+    """Return the tables of decisions in ordinary life; they take three quarters of an hour."""
+    parts = (bench_concept, bench_look, bench_dependence, bench_eligible, bench_campaigns)
+    return "\n\n".join(part.table() for part in parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "ordinary": ordinary,
     "pipeline": pipeline,
     "bootstrap": bench_bootstrap.table,
     "covariates": partial(bench_covariates.table, rows=1_000_000),
