@@ -103,7 +103,7 @@ def test_model_made_by_hand_is_reported(project: Project) -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "new", "changed"),
     [
-        ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml"),
+        ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml, evaluate: params.yaml"),
         ("stages/evaluate.py", r"\Z", "# changed\n", "evaluate: stages/evaluate.py"),
         ("dvc.yaml", r"cmd: (.*stages.train)", r"cmd: \1 --fast", "train: cmd"),
         (

@@ -90,13 +90,14 @@ def test_counts_are_counts(count: int, reference: list[float], exposure: float, 
 
 
 def test_scatter_of_all_batches_is_their_dispersion() -> None:
-    """Each against the others, on average: Pearson's chi-squared over its degrees of freedom."""
+    """Each against the others, on average: nearly Pearson's chi-squared over its degrees of freedom."""
     counts = [1_200, 640, 905, 1_010, 760, 885]
     each = [
         scatter(one, counts[:k] + counts[k + 1 :], exposure=1, exposures=[1] * 5)
         for k, one in enumerate(counts)
     ]
-    assert np.mean(each) == pytest.approx(volume(700, counts).dispersion)
+    # Nearly: the others' mean stands for that of all.
+    assert np.mean(each) == pytest.approx(volume(700, counts).dispersion, rel=0.02)
 
 
 def test_spread_that_others_tell() -> None:

@@ -108,8 +108,8 @@ def volume(
 def scatter(count: int, reference: npt.ArrayLike, *, exposure: float, exposures: npt.ArrayLike) -> float:
     """Return the squared distance of a batch's count from that to expect, over its Poisson variance.
 
-    The mean over the batches of a reference, each against the others, is its dispersion; and over the batches
-    that have others like them, its dispersion within seasons.
+    The mean over the batches of a reference, each against the others, is nearly its dispersion; and over the
+    batches that have others like them, that within seasons.
 
     Parameters
     ----------
