@@ -125,8 +125,7 @@ def test_release_clears_degraded(stale: Project) -> None:
 
 def test_undecided_model_waits(lenient: Project) -> None:
     """It is noted, nothing else happens, and it is said for how many labels."""
-    lenient.edit(r"^(  rules:.*\n)", r"\1    calibration: {}\n")
-    lenient.edit(r"^  calibration: [0-9.]+", "  calibration: 0.2")
+    lenient.edit(r"^  alpha: \S+", "  alpha: 0.000001")
     lenient.commit("a policy that takes more labels")
     lenient.run("git push -q")
     before = origin(lenient)
