@@ -147,13 +147,20 @@ def repeated(first: Test, second: Test, shared: float) -> float:
     degrees = min(first.degrees, second.degrees)
     known = degrees > KNOWN
     scales, chances = _scales(math.inf if known else degrees)
-    beyond = float(stats.norm.isf(x / 2) if known else stats.t.isf(x / 2, degrees))
-    luck, weights = special.roots_hermitenorm(NODES)
+    beyond = -float(special.ndtri(x / 2) if known else special.stdtrit(degrees, x / 2))
+    luck, weights = _nodes()
     mine = math.sqrt(shared) * luck
     far = beyond * scales[:, None]
     own = math.sqrt(1 - shared)
-    odd = stats.norm.sf((far - mine) / own) + stats.norm.cdf((-far - mine) / own)
+    odd = special.ndtr((mine - far) / own) + special.ndtr((-far - mine) / own)
     return min(x, float(chances @ odd**2 @ weights) / math.sqrt(2 * math.pi))
+
+
+@cache
+def _nodes() -> tuple[Array, Array]:
+    """Return nodes and weights over what both batches share."""
+    luck, weights = special.roots_hermitenorm(NODES)
+    return luck, weights
 
 
 @cache
