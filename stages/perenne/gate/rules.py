@@ -153,7 +153,7 @@ class Calibration(Rule):
     - alone: observed / expected proven within 1 +- the tolerance; for a regression, |bias| / sd;
     - beside the champion: proven not farther off by more than the tolerance, unless it is proven outside the
       tolerance by itself; a model that is must be proven nearer than the champion. So no remedy has to wait
-      beside a model that is worse, and no step by step leads away from what is right.
+      beside a model that is worse. Steps within the tolerance may add up, until the model is proven outside.
 
     Each has half of alpha, so that a model that should pass neither way does so with a chance of at most
     alpha; without a champion the first has all. A model proven outside fails, unless it seems nearer than the
