@@ -16,6 +16,7 @@ from perenne.common.errors import PerenneError
 from perenne.documents.proof import Proof
 from perenne.documents.verdict import Asker
 from perenne.gate import ledger
+from perenne.gate.ledger import Family
 from perenne.registry import tags
 from perenne.registry.tags import Registry
 from perenne.stats import spending
@@ -58,11 +59,12 @@ def look(
     asker: Asker = "anyone",
     view: str | None = None,
     opening: bool = False,
+    family: Family | None = None,
 ) -> ledger.Look:
     """Look at some batches with some challenger."""
     content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view}
     compared = ledger.ComparedModels.model_validate(content)
-    return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening)
+    return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening, family=family)
 
 
 def script(*, sharing: bool) -> str:
@@ -82,6 +84,41 @@ def test_each_look_spends_its_share() -> None:
     assert [look.number for look in looks] == [1, 2, 3]
     assert [look.alpha for look in looks] == [0.05 * spending.share(k) for k in (1, 2, 3)]
     assert looks[2].left == pytest.approx(0.05 - sum(look.alpha for look in looks))
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_family_is_one_look() -> None:
+    """Each of its models has the same alpha, which is also what is left when all have been looked at."""
+    look("a")
+    three = Family("a retraining", 3)
+    looks = [look(name, family=three) for name in "bcd"]
+    assert [each.alpha for each in looks] == [0.05 / 8] * 3
+    assert looks[2].left == pytest.approx(0.05 / 8)
+    assert look("c", family=three) == looks[2]._replace(number=looks[1].number), "again, at no cost"
+    after = look("e")
+    assert after.alpha == 0.05 / 16
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_family_that_stopped_early_leaves_no_more() -> None:
+    """That its first model passed is an answer too."""
+    look("a", family=Family("a retraining", 3))
+    assert look("b").alpha == 0.05 / 8
+
+
+@pytest.mark.usefixtures("repository")
+def test_no_family_has_more_models_than_it_says() -> None:
+    """The one that is too many is a look by itself, as are all later ones."""
+    two = Family("a retraining", 2)
+    assert [look(name, family=two).alpha for name in "abcd"] == [0.05 / 4, 0.05 / 4, 0.05 / 8, 0.05 / 16]
+
+
+@pytest.mark.usefixtures("repository")
+def test_families_do_not_share_what_they_spend() -> None:
+    """The next retraining on shared batches is another look, even if some batches are new."""
+    look("a", family=Family("a retraining", 3))
+    later = look("b", {"2021-04": "bbbb", "2021-05": "cccc"}, family=Family("the next one", 3))
+    assert later.alpha == 0.05 / 16
 
 
 @pytest.mark.usefixtures("repository")

@@ -5,12 +5,27 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from perenne.common.contract import Column, Contract
 from perenne.common.cut import Cut
-from perenne.loop.candidates import candidates, first_as_of
+from perenne.common.params import Split
+from perenne.common.task import REGRESSION
+from perenne.loop.candidates import MOST, Candidate, candidates
 from perenne.pipeline.split import split
 
 BREAK = pd.Period("2020Q4", freq="Q-DEC")
 HISTORY = pd.period_range("2005Q1", "2026Q4", freq="Q-DEC")
+CHAMPION = Cut(pd.Period("2019Q4", freq="Q-DEC"), window=20, holdout=4, label_delay=1)
+CONTRACT = Contract(
+    row="a row",
+    task=REGRESSION,
+    period="quarter",
+    label_delay=1,
+    columns={
+        "t": Column(type="datetime", role=("time",)),
+        "x": Column(type="number", role=("feature",)),
+        "y": Column(type="number", role=("target",)),
+    },
+)
 
 
 def cut(as_of: pd.Period, delay: int = 1, holdout: int = 4) -> Cut:
@@ -21,7 +36,7 @@ def cut(as_of: pd.Period, delay: int = 1, holdout: int = 4) -> Cut:
 @pytest.mark.parametrize("delay", [0, 1, 2])
 def test_first_as_of_is_the_first_with_a_candidate(delay: int) -> None:
     """A period before it there is none, and whoever waits for it is not disappointed."""
-    first = first_as_of(cut(BREAK, delay), BREAK)
+    first = cut(BREAK, delay).first_as_of(BREAK)
     assert candidates(cut(first - 1, delay), BREAK) == []
     assert candidates(cut(first, delay), BREAK)
 
@@ -46,5 +61,68 @@ def test_window_of_the_params_comes_second_once_it_knows_the_new_world() -> None
 
 def test_no_window_goes_back_before_the_change_that_the_champion_began_with() -> None:
     """It grows with each `as_of` to the length that params.yaml asks for, and slides from then on."""
-    windows = [candidates(cut(BREAK + later), None, BREAK)[0].cut.window for later in range(5, 26)]
-    assert windows == [*range(2, 20), 20, 20, 20]
+    began = Cut(BREAK + 3, window=2, holdout=2, label_delay=1)  # the first that learns from the change alone
+    assert began.first == BREAK
+    found = [candidates(cut(BREAK + later), None, began) for later in range(5, 26)]
+    assert [first.cut.window for first, *_ in found] == [*range(2, 20), 20, 20, 20]
+    corrected = began.recalibrating(CHAMPION.first, CHAMPION.learned)
+    again = [candidates(cut(BREAK + later), None, corrected)[0].cut.window for later in range(5, 26)]
+    assert again == [*range(2, 20), 20, 20, 20]
+
+
+def test_champion_is_recalibrated_first() -> None:
+    """It is the champion's own window that is kept, and only what came since the change corrects it."""
+    for later in range(3, 20):
+        first, second, *rest = candidates(cut(BREAK + later), BREAK, CHAMPION)
+        assert len(rest) <= MOST - 2
+        assert (first.name, second.name) == ("recalibrated since 2020Q4", "since 2020Q4")
+        assert (first.cut.first, first.cut.learned) == (CHAMPION.first, CHAMPION.learned)
+        assert first.cut.holdout == second.cut.holdout
+        learned = {q for q in HISTORY if first.cut.part(q) == "train" and not first.cut.recalibrates(q)}
+        assert learned == {q for q in HISTORY if CHAMPION.part(q) == "train"}
+        assert {q for q in HISTORY if first.cut.recalibrates(q)} == {
+            q for q in HISTORY if second.cut.part(q) == "train"
+        }
+
+
+def test_champion_that_learned_after_the_change_is_not_recalibrated() -> None:
+    """Its own rows would tell it that it is right."""
+    champion = CHAMPION._replace(as_of=BREAK + 6)
+    assert champion.learned > BREAK
+    assert [c.name for c in candidates(cut(BREAK + 12), BREAK, champion)] == ["since 2020Q4"]
+
+
+def test_window_may_grow_beyond_its_length() -> None:
+    """With all that came since the champion's own beginning, if no change was dated."""
+    first, second = candidates(cut(BREAK + 8), None, CHAMPION)
+    assert (first.name, second.name) == ("the window", "all since 2014Q1")
+    assert second.cut.first == CHAMPION.first
+
+
+def offered() -> list[Candidate]:
+    """Return candidates of all kinds, early and late, of a champion as it was trained or corrected."""
+    corrected = Cut(BREAK + 3, 20, 2, 1, recalibrate=2, gap=7)
+    return [
+        candidate
+        for later in range(3, 32)
+        for since in (None, BREAK, BREAK + later // 2)
+        for champion in (CHAMPION, corrected, Cut(BREAK + 3, 2, 2, 1))
+        for candidate in candidates(cut(BREAK + later), since, champion)
+    ]
+
+
+def test_params_say_the_same_as_the_candidate() -> None:
+    """What a retraining writes into `split` is cut by every stage as it was planned."""
+    kinds = set()
+    for candidate in offered():
+        spec = Split(
+            as_of=str(candidate.rule.as_of),
+            window=candidate.rule.window,
+            holdout=candidate.rule.holdout,
+            since=None if candidate.since is None else str(candidate.since),
+            recalibrated=candidate.recalibrated,
+        )
+        assert Cut.of(spec, CONTRACT) == candidate.cut
+        assert Cut.rule(spec, CONTRACT).holdout == 4, "the next retraining still knows the full length"
+        kinds.add(candidate.name.split(" ")[0])
+    assert kinds == {"recalibrated", "since", "the", "all"}

@@ -8,7 +8,7 @@ import pytest
 from perenne.common.errors import PerenneError
 from perenne.common.typed import parse
 from perenne.documents.drift import DriftLevel, DriftWindow, StreamState
-from perenne.loop.decide import Debounce, Decision, decide
+from perenne.loop.decide import Debounce, Decision, LastAttempt, decide
 
 NOW = pd.Period("2021Q1", freq="Q-DEC")
 ROWS = 1_000
@@ -46,7 +46,8 @@ def decided(
     windows: list[DriftWindow], rule: Debounce | None = None, retrained: str | None = None
 ) -> Decision:
     """Return the decision on some windows, by default on a single one."""
-    return decide(windows, rule or Debounce(), NOW, pd.Period(retrained, freq="Q-DEC") if retrained else None)
+    last = LastAttempt(pd.Period(retrained, freq="Q-DEC")) if retrained else None
+    return decide(windows, rule or Debounce(), NOW, last)
 
 
 def test_nothing_is_said_of_calm_windows() -> None:
@@ -91,6 +92,22 @@ def test_a_retraining_is_given_time(retrained: str, answer: str) -> None:
     found = decided([window("2020Q4", 1.5)], Debounce(cool_down=2), retrained)
     assert found.answer == answer
     assert ("before 2021Q2" in found.reasons[-1]) == (answer == "look")
+
+
+@pytest.mark.parametrize(
+    ("last", "answer"),
+    [
+        (LastAttempt(NOW - 1, lacks=300, since=299, renewed=4), "look"),
+        (LastAttempt(NOW - 1, lacks=300, since=300, renewed=4), "retrain"),  # whatever the cool-down
+        (LastAttempt(NOW - 3, lacks=300, since=299, renewed=4), "look"),  # whatever the cool-down
+        (LastAttempt(NOW - 4, lacks=300, since=299, renewed=4), "retrain"),  # a new holdout altogether
+    ],
+)
+def test_undecided_waits_for_the_blocks_that_it_lacks(last: LastAttempt, answer: str) -> None:
+    """It says how many that are, and how many have come."""
+    found = decide([window("2020Q4", 1.5)], Debounce(cool_down=2), NOW, last)
+    assert found.answer == answer
+    assert ("before 300 more blocks have labels" in found.reasons[-1]) == (answer == "look")
 
 
 def test_change_is_dated_as_the_first_alarm_dates_it() -> None:

@@ -100,7 +100,8 @@ def test_retraining_that_was_tried_is_given_time(watched: Project) -> None:  # n
         return Attempt(champion="v1.0.0", as_of=as_of, answer=answer, tried=())
 
     def last(champion: str = "v1.0.0") -> str:
-        return str(history.last("retirement", champion, "quarter", pd.Period(LAW)))
+        found = history.last("retirement", champion, "quarter", pd.Period(LAW))
+        return "None" if found is None else str(found[0])
 
     history.record("retirement", attempt(LAW, "rejected"), sharing=False)
     assert last() == "None"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from perenne.gate.ledger import Family
 from perenne.replay.judging import Gate
 from perenne.replay.world import World
 from perenne.stats import spending
@@ -16,15 +17,29 @@ def test_looks_at_shared_batches_share_alpha(world: World) -> None:
     """The second look at a batch has the second share, whatever else is in its holdout."""
     gate, total = Gate(world, {}), world.plan.gate.alpha
     shares = [total * spending.share(number) for number in (1, 2, 3)]
-    assert gate.look(QUARTERS[:2]) == pytest.approx(shares[0])
-    assert gate.look(QUARTERS[1:3]) == pytest.approx(shares[1])
-    assert gate.look(QUARTERS[3:]) == pytest.approx(shares[0])
-    assert gate.look(QUARTERS[:1]) == pytest.approx(shares[1])
-    assert gate.look(QUARTERS[1:2]) == pytest.approx(shares[2])
+    assert gate.look(QUARTERS[:2], alone("a")) == pytest.approx(shares[0])
+    assert gate.look(QUARTERS[1:3], alone("b")) == pytest.approx(shares[1])
+    assert gate.look(QUARTERS[3:], alone("c")) == pytest.approx(shares[0])
+    assert gate.look(QUARTERS[:1], alone("d")) == pytest.approx(shares[1])
+    assert gate.look(QUARTERS[1:2], alone("e")) == pytest.approx(shares[2])
+
+
+def alone(name: str) -> Family:
+    """Return a family of one model."""
+    return Family(name, 1)
+
+
+def test_a_family_is_one_look(world: World) -> None:
+    """Each of three candidates may spend a quarter of what is left, and so much is left after them."""
+    gate, total = Gate(world, {}), world.plan.gate.alpha
+    assert gate.look(QUARTERS, alone("before")) == pytest.approx(total / 2)
+    three = Family("three", 3)
+    assert [gate.look(QUARTERS[k:], three) for k in range(3)] == pytest.approx([total / 8] * 3)
+    assert gate.look(QUARTERS, alone("after")) == pytest.approx(total / 16)
 
 
 def test_walks_do_not_share_their_looks(world: World) -> None:
     """What is asked twice is answered once, but each policy spends an alpha of its own."""
     asked: dict[object, object] = {}
     first, second = Gate(world, asked), Gate(world, asked)
-    assert first.look(QUARTERS) == second.look(QUARTERS)
+    assert first.look(QUARTERS, alone("a")) == second.look(QUARTERS, alone("a"))

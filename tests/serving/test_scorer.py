@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
 
 from perenne.cases.flights import Flights
 from perenne.cases.retirement import Retirement
@@ -16,12 +17,13 @@ from perenne.cases.source import Source
 from perenne.common import batches, model
 from perenne.common.contract import Contract, read_contract
 from perenne.common.params import Train
-from perenne.pipeline import ingest
+from perenne.pipeline import ingest, recalibration
+from perenne.pipeline.recalibration import FORMS
 from perenne.pipeline.train import train
 from perenne.serving import forest
 from perenne.serving.forest import Array
 from perenne.serving.rows import InputRow, PredictAdapter
-from perenne.serving.scorer import Frames, Scorer, Tables, scorer
+from perenne.serving.scorer import Corrected, Frames, Scorer, Tables, scorer
 from tests import tiny
 from tests.project import ROOT
 
@@ -125,6 +127,25 @@ def test_scores_of_a_holdout_agree_to_the_bit(
     assert np.array_equal(scores(quick, read), expected)
     alone = [scores(quick, [row]).item() for row in read[:200]]
     assert alone == expected[:200].tolist()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_recalibrated_scores_agree_to_the_bit(
+    case: tuple[Contract, pd.DataFrame, pd.DataFrame], form: str
+) -> None:
+    """The tables are corrected as the pipeline is, by every form."""
+    contract, rows, holdout = case
+    older = fitted(rows, contract, max_iter=20)
+    X, y = model.inputs(rows, contract), rows[contract.target].to_numpy(dtype=np.float64)
+    known = recalibration.Scored(X, y, model.score(older, X, contract), np.arange(len(y)))
+    corrected = Pipeline([("model", recalibration.fitted(form, older, known, contract))])
+    by = scorer(corrected, contract)
+    assert isinstance(by, Corrected)
+    assert isinstance(by.scorer, Tables)
+    held = holdout[:500].reset_index(drop=True)
+    np.testing.assert_array_equal(
+        scores(by, sent_rows(held, contract)), model.predict(corrected, held, contract)
+    )
 
 
 def test_unseen_categories_and_values_at_thresholds(

@@ -25,6 +25,7 @@ from perenne.common.contract import Column, Contract
 from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.names import CARD, MODEL
+from perenne.common.recalibrated import Recalibrated
 
 SECONDS_A_DAY = 24 * 60 * 60
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
@@ -55,6 +56,7 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
+    f"{Recalibrated.__module__}.{Recalibrated.__name__}",
 )
 
 
@@ -78,11 +80,12 @@ def inputs(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
     """
     return pd.DataFrame(
-        {name: _input(frame, name, contract) for name in contract.features}, index=frame.index
+        {name: feature(frame, name, contract) for name in contract.features}, index=frame.index
     )
 
 
-def _input(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
+def feature(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
+    """One feature as estimators take it, shape (n,): see `inputs`."""
     column: Column = contract.columns[name]
     if column.type == "category":
         return frame[name].astype(object).where(frame[name].notna(), np.nan)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
@@ -41,11 +41,24 @@ class Validate(Model):
 
 
 class Split(Model):
-    """What the model may know, and which part of that the gate judges it on; in periods of the contract."""
+    """What the model may know, and which part of that the gate judges it on; in periods of the contract.
+
+    After a change a retraining sets `since`: nothing before it is learned from, and while there is little
+    since then, window and holdout are shorter (`perenne.common.cut.Cut`). With `recalibrated`, the first and
+    the last period of the window of an older model, what came since corrects the scores of that model.
+    """
 
     as_of: str
     window: Periods
     holdout: Periods
+    since: str | None = None
+    recalibrated: Annotated[str, Field(pattern=r"^[^.]+\.\.[^.]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.recalibrated and self.since is None:
+            raise ValueError(f"recalibrated: found {self.recalibrated}, must be null where since is null")
+        return self
 
 
 class Train(Model):

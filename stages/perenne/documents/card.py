@@ -33,6 +33,15 @@ class CardCategory(CardFeature):
     categories: tuple[str, ...]
 
 
+class CardRecalibration(Model):
+    """How the model's scores are corrected: see `perenne.common.recalibrated.Recalibrated`."""
+
+    form: str
+    intercept: float | None = None
+    slope: float | None = None
+    offsets: dict[str, dict[str, float]] | None = None
+
+
 class ModelDescription(UnnumberedDocument):
     """What the model was made of; `mean_target` is what the dummy baseline predicts."""
 
@@ -43,6 +52,7 @@ class ModelDescription(UnnumberedDocument):
     target: str
     mean_target: Rounded
     features: tuple[CardCategory | CardFeature, ...]
+    recalibration: CardRecalibration | None = None
 
     def categories(self) -> dict[str, frozenset[str]]:
         """The values of each category that were seen in training, by feature."""

@@ -23,12 +23,14 @@ class MonitoredVersion(Model):
 
 
 class OfferedCut(Model):
-    """A model that a retraining would train: where history is cut for it, in periods, and its name."""
+    """A model that a retraining would train: its name, and its section `split` of params.yaml."""
 
     name: str
     as_of: str
     window: int
     holdout: int
+    since: str | None = None
+    recalibrated: str | None = None
 
 
 class DecisionWindow(DriftWindow):

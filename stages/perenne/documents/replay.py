@@ -66,13 +66,13 @@ class Kept(Model):
 
 
 class WalkRecord(Kept):
-    """A walk of one policy over one history; `used`: its models' as_of, window, holdout and label delay."""
+    """A walk of one policy over one history; `used`: the cuts of its models."""
 
     policy: str
     seed: int
     steps: tuple[Step, ...]
     events: tuple[ReplayEvent, ...]
-    used: tuple[tuple[str, int, int, int], ...]
+    used: tuple[tuple[str, int, int, int, int, int], ...]
 
 
 class GridRecord(Kept):

@@ -27,7 +27,7 @@ from perenne.documents.verdict import (
 from perenne.gate import contenders, judge, ledger, record, sealed, worlds
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Evidence
-from perenne.gate.ledger import ComparedModels, Look
+from perenne.gate.ledger import ComparedModels, Family, Look
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
 from perenne.gate.sealed import Foresight
@@ -109,15 +109,15 @@ class ModelComparison:
             worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract) if measured else worlds.UNKNOWN
         )
 
-    def verdict(self, *, share: bool, asker: Asker) -> Verdict:
+    def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
         """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
 
         Parameters
         ----------
         share
             Push the look.
-        asker
-            Whose alpha the look spends, see `ledger.look`.
+        asker, family
+            Whose alpha the look spends, and what it is a part of: see `ledger.look`.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class ModelComparison:
             return terms.verdict(self.loaded, answer, why).model_copy(
                 update={"rules": shown, "more_blocks": None if answer == "undecided" else 0.0}
             )
-        look = self._look(share=share, asker=asker)
+        look = self._look(share=share, asker=asker, family=family)
         judged = judge.judge(self.evidence(terms.rows, look.alpha), by_labels, terms.intent).findings
         foresight = self.foreseen(by_labels, look.alpha)  # always: the time it takes tells nothing either
         if not known and not judged:
@@ -203,7 +203,9 @@ class ModelComparison:
             lambda rows: judge.judge(self.evidence(rows, alpha), rules, terms.intent).findings,
         )
 
-    def _look(self, *, share: bool, asker: Asker, opening: bool = False) -> Look:
+    def _look(
+        self, *, share: bool, asker: Asker, opening: bool = False, family: Family | None = None
+    ) -> Look:
         """Record the look."""
         terms = self.terms
         look = ledger.look(
@@ -213,6 +215,7 @@ class ModelComparison:
             sharing=share,
             asker=asker,
             opening=opening,
+            family=family,
         )
         if not look.alpha:
             why = (

@@ -15,6 +15,7 @@ from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
 from perenne.gate import contenders, ledger, policy
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
+from perenne.gate.ledger import Family
 from perenne.gate.policy import Policy
 from perenne.pipeline import evaluate
 from perenne.registry import tags, workspace
@@ -30,6 +31,7 @@ def gate(
     offline: bool = False,
     asker: Asker = "anyone",
     opening: bool = False,
+    family: Family | None = None,
 ) -> Verdict:
     """Judge the model of the working tree; record the look before it is made, and the verdict after it.
 
@@ -48,6 +50,8 @@ def gate(
         Whose alpha the look spends, see `ledger.look`.
     opening
         Show all figures, and close the batches of the holdout: no other model can be proven on them.
+    family
+        The candidates of a retraining, which are one look.
 
     Returns
     -------
@@ -90,8 +94,10 @@ def gate(
     if champion and challenger.sha256 == opponents[0].sha256:
         return terms.verdict(challenger, "unchanged", f"this is {champion.version}, nothing to judge")
     comparison = ModelComparison(terms, challenger, opponents)
-    judged = comparison.opened if opening else comparison.verdict
-    verdict = judged(share=share, asker=asker)
+    if opening:
+        verdict = comparison.opened(share=share, asker=asker)
+    else:
+        verdict = comparison.verdict(share=share, asker=asker, family=family)
     ledger.record(verdict, sharing=share)
     return verdict
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -36,6 +36,7 @@ from perenne.stats import spending
 
 FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
 MOST = 1_000_000  # looks at a batch
+MOST_MODELS = 20  # as so many looks a family may count at most
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -52,6 +53,13 @@ class ComparedModels(Model):
     policy: PolicyRecord
     against: tuple[str, ...]
     view: str | None = None
+
+
+class Family(NamedTuple):
+    """Models that one look asks about, one after another: a name for all of them, and how many they are."""
+
+    name: str
+    models: int
 
 
 class Look(NamedTuple):
@@ -112,6 +120,7 @@ def look(
     sharing: bool,
     asker: Asker = "anyone",
     opening: bool = False,
+    family: Family | None = None,
 ) -> Look:
     """Record a look at some batches, before the models are compared; return what it may spend.
 
@@ -134,6 +143,8 @@ def look(
         the repository looks at it.
     opening
         Close the batches: no look that comes later may spend any alpha.
+    family
+        What the look is a part of: all of the family are one look (`perenne.stats.spending`).
 
     Returns
     -------
@@ -174,9 +185,12 @@ def look(
             fork = asker == "fork" or (asker == "anyone" and seen_by == {True})
         total = alpha * FORKS if fork else alpha
         if mine is None:
-            number = 1 + sum(line.fork == fork for line in known)
-            spent = spending.alpha(number, total, _left(looks.values(), total, fork=fork))
-            mine = _Line(look=name, number=number, alpha=spent, fork=fork, holdout=holdout)
+            part = _part(family, known)
+            number = 1 + _counted(line for line in known if line.fork == fork and not line.of(part.family))
+            spent = spending.alpha(number + part.depth - 1, total, _left(looks.values(), total, fork=fork))
+            mine = part.model_copy(
+                update={"look": name, "number": number, "alpha": spent, "fork": fork, "holdout": holdout}
+            )
         if opening:
             mine = mine.model_copy(update={"opened": True})
         for place, lines in looks.items():
@@ -184,7 +198,7 @@ def look(
                 notes.append(*place, mine.model_dump(exclude_defaults=True) | content)
                 lines.add(mine)
         # Whatever a line says, it grants no more than a look of its number has.
-        granted = min(mine.alpha, spending.alpha(mine.number, total, total))
+        granted = min(mine.alpha, spending.alpha(mine.number + mine.depth - 1, total, total))
         opened = opening or any(line.opened for line in known)
         return Look(mine.number, granted, _left(looks.values(), total, fork=fork), total, opened)
 
@@ -276,7 +290,8 @@ class _Line(Model):
     """A look as a note holds it, beside what was compared. Whoever may push notes may have written it.
 
     `look` is the hash of what was compared, `holdout` that of the batches; `fork` says whose allowance it
-    spends; `opened` that all figures were shown.
+    spends; `opened` that all figures were shown. `family` is the hash of what the look is a part of, and
+    `depth` as how many looks all of that counts.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -287,6 +302,34 @@ class _Line(Model):
     fork: bool = False
     holdout: Sha256 | None = None
     opened: bool = False
+    family: Sha256 | None = None
+    depth: int = Field(default=1, ge=1, le=MOST_MODELS)
+
+    def of(self, family: str | None) -> bool:
+        """Whether it is a part of a family."""
+        return family is not None and self.family == family
+
+
+def _part(family: Family | None, known: Collection[_Line]) -> _Line:
+    """A line with its family; without one if that has as many looks as it may have."""
+    plain = _Line(look="0" * 64, number=1, alpha=0)
+    if family is None:
+        return plain
+    part = plain.model_copy(
+        update={"family": _sha256(family.name.encode()), "depth": spending.depth(family.models)}
+    )
+    return part if sum(line.of(part.family) for line in known) < family.models else plain
+
+
+def _counted(lines: Iterable[_Line]) -> int:
+    """How many looks some lines are: all of a family count once."""
+    alone, families = 0, dict[str, int]()
+    for line in lines:
+        if line.family is None:
+            alone += line.depth
+        else:
+            families[line.family] = max(line.depth, families.get(line.family, 0))
+    return alone + sum(families.values())
 
 
 def _looks(kind: str, name: str) -> set[_Line]:

@@ -20,6 +20,7 @@ from perenne.documents.decision import AttemptAnswer, CandidateVerdict, MonitorD
 from perenne.documents.verdict import Verdict
 from perenne.gate import gate, ledger, policy
 from perenne.gate.comparison import SpentError
+from perenne.gate.ledger import Family
 from perenne.loop import edit, worktree
 from perenne.registry import reproduce, tags
 
@@ -137,6 +138,8 @@ def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:
         "split.as_of": candidate.as_of,
         "split.window": candidate.window,
         "split.holdout": candidate.holdout,
+        "split.since": candidate.since,
+        "split.recalibrated": candidate.recalibrated,
         "ingest.through": decision.through,
     }
     text = PARAMS.read_text(encoding="utf-8")
@@ -200,4 +203,6 @@ def _judged(base: str, decision: MonitorDecision, *, share: bool) -> Verdict:
     for known in ledger.verdicts(sha256):
         if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
             return known
-    return gate.gate(policy_from=base, share=share, offline=True, asker="own")
+    name = f"{decision.case} {decision.champion.version} {decision.through}"
+    family = Family(name, len(decision.candidates))
+    return gate.gate(policy_from=base, share=share, offline=True, asker="own", family=family)

@@ -1,14 +1,19 @@
 """Which models a retraining offers to the gate. No I/O: `perenne retrain` and `perenne replay` both use it.
 
-One candidate has the window of params.yaml. If a change was dated, that window contains data from before the
-change for a long time, so another candidate begins with the change, and is judged first. A candidate is only
-offered if most of its training data are from after the change: a new model of the old data does not help,
-and each look at a holdout uses up some of its alpha.
+The repair ladder, cheapest first. If a change was dated:
+
+- *recalibrated*: the champion as it is, its scores corrected by what came since the change. It differs from
+  the champion in little, so little is needed to prove it better.
+- *since the change*: a model of what came since then alone.
+
+Then the window of params.yaml, and all that came since the champion's own beginning, if that is longer. Both
+contain data from before the change for a long time, so they are only offered if most of their training data
+are from after it: a new model of the old data does not help, and each look at a holdout uses up some of its
+alpha.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -17,33 +22,44 @@ import pandas as pd
 from perenne.common.cut import Cut
 
 MOST_MEASURED = 0.75  # of the labelled periods since the change; the window gets the rest
+MOST = 3  # candidates: four would be as one more look for each of them
 LEAST_MEASURED = 0.25  # of the periods that the holdout of params.yaml measures on
 
 
 class Candidate(NamedTuple):
-    """A model to be trained: where history is cut for it, and a name that says why."""
+    """A model to be trained: where history is cut for it, a name that says why, and its params.
+
+    `rule` is the cut of its params without the change, `since` the first period after that.
+    """
 
     cut: Cut
     name: str
+    rule: Cut
+    since: pd.Period | None = None
+
+    @property
+    def recalibrated(self) -> str | None:
+        """The window of the older model whose scores are corrected, as params.yaml has it."""
+        return f"{self.cut.first}..{self.cut.learned}" if self.cut.recalibrate else None
 
 
 def candidates(
     now: Cut,
     since: pd.Period | None = None,
-    oldest: pd.Period | None = None,
+    champion: Cut | None = None,
     history: Collection[pd.Period] | None = None,
 ) -> list[Candidate]:
-    """The candidates of an `as_of`, the most promising first; none if it is too early for any.
+    """The candidates of an `as_of`, the cheapest first; none if it is too early for any.
 
     Parameters
     ----------
     now
-        The cut of params.yaml with `as_of` moved.
+        The cut of params.yaml as if there had been no change, with `as_of` moved.
     since
         The first period after the change, if the decision has one.
-    oldest
-        The first period of the champion's window. No window begins before it: after a change, windows grow
-        from there to their full length.
+    champion
+        The cut of the model in use. No window begins before its own, or before what it was recalibrated by:
+        after a change, windows grow from there.
     history
         The periods that have a batch; None: all. No candidate is without any to learn from or to be measured
         on.
@@ -51,51 +67,44 @@ def candidates(
     Examples
     --------
     >>> now = Cut(pd.Period("2021Q4"), window=20, holdout=4, label_delay=1)
-    >>> [(c.cut.window, c.cut.holdout, c.name) for c in candidates(now, pd.Period("2020Q4"))]
-    [(2, 3, 'since 2020Q4')]
+    >>> champion = Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1)
+    >>> for c in candidates(now, pd.Period("2020Q4"), champion):
+    ...     print(c.name, *c.cut[1:])
+    recalibrated since 2020Q4 20 3 1 2 7
+    since 2020Q4 2 3 1 0 0
     >>> [(c.cut.window, c.cut.holdout, c.name) for c in candidates(now)]
     [(20, 4, 'the window')]
 
     """
-    offered = _candidates(now, since, oldest)
-    return [candidate for candidate in offered if history is None or candidate.cut.fits(history)]
+    offered = _candidates(now, since, champion)
+    fitting = [candidate for candidate in offered if history is None or candidate.cut.fits(history)]
+    return fitting[:MOST]
 
 
-def _candidates(now: Cut, since: pd.Period | None, oldest: pd.Period | None) -> Iterator[Candidate]:
-    whole = now
-    if oldest is not None:
-        whole = now._replace(window=min(now.window, (now.known - oldest).n + 1))
+def _candidates(now: Cut, since: pd.Period | None, champion: Cut | None) -> Iterator[Candidate]:
+    oldest = None if champion is None else began(champion)
+    longest = now.window if oldest is None else (now.known - oldest).n + 1
+    short = oldest is not None and longest < now.window
+    whole = now.from_change(oldest) if short and oldest is not None else now
+    most = now.window if whole is None else whole.window
     if since is not None:
-        cut = from_change(now, since)
-        if cut and cut.window < whole.window:
-            yield Candidate(cut, f"since {since}")
-    last = now.known - now.label_delay
-    new = whole.window if since is None else min((last - since).n + 1, whole.window)
-    if whole.window > now.label_delay and new > (whole.window - now.label_delay) / 2:
-        yield Candidate(whole, "the window")
+        cut = now.from_change(since)
+        if cut and champion and champion.learned < since:
+            older = cut.recalibrating(champion.first, champion.learned)
+            yield Candidate(older, f"recalibrated since {since}", now, since)
+        if cut and cut.window < most:
+            yield Candidate(cut, f"since {since}", now, since)
+    if whole is None:
+        return
+    last = whole.known - now.label_delay
+    new = most if since is None else min((last - since).n + 1, most)
+    if most > now.label_delay and new > (most - now.label_delay) / 2:
+        yield Candidate(whole, "the window", now, oldest if short else None)
+        if longest > now.window:
+            everything = now._replace(window=longest)
+            yield Candidate(everything, f"all since {oldest}", everything)
 
 
-def from_change(now: Cut, since: pd.Period) -> Cut | None:
-    """The cut whose window begins with the change; None while there are too few labels since then.
-
-    Most of the labelled periods go to the holdout, up to its length in params.yaml: a good model that was
-    trained on little data can be shown to be good, but one that cannot be measured is not released. With less
-    than a quarter of that holdout hardly anything can be shown, and the look would be wasted.
-    """
-    delay = now.label_delay
-    labelled = (now.as_of - delay - since).n + 1
-    if labelled < least_labelled(now):
-        return None
-    holdout = min(int(MOST_MEASURED * (labelled - delay)), now.holdout - delay) + delay
-    return Cut(now.as_of, (now.as_of - holdout - since).n + 1, holdout, delay)
-
-
-def least_labelled(now: Cut) -> int:
-    """How many labelled periods since a change are needed to train a model and to measure it."""
-    least = math.ceil(LEAST_MEASURED * (now.holdout - now.label_delay))
-    return now.label_delay + max(math.ceil(least / MOST_MEASURED), least + 1)
-
-
-def first_as_of(now: Cut, since: pd.Period) -> pd.Period:
-    """The earliest `as_of` at which a model that begins with the change can be trained and measured."""
-    return since + now.label_delay + least_labelled(now) - 1
+def began(champion: Cut) -> pd.Period:
+    """The first period of what the champion rests on: of its window, or of what it was recalibrated by."""
+    return champion.known - champion.recalibrate + 1 if champion.recalibrate else champion.first

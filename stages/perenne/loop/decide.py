@@ -7,6 +7,7 @@ advice of the drift stage stays until a retraining; here each window counts as i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,6 +35,41 @@ class Debounce(Model):
         return self
 
 
+class LastAttempt(NamedTuple):
+    """The retraining that was tried last, released or not.
+
+    Parameters
+    ----------
+    as_of
+        The last period that it knew.
+    lacks
+        How many more blocks the gate asked for; infinity if no number was named.
+    since
+        How many blocks have got labels since then.
+    renewed
+        In how many periods nothing is left of what it was measured on: waiting longer brings no more blocks.
+
+    """
+
+    as_of: pd.Period
+    lacks: float = math.inf
+    since: int = 0
+    renewed: int = 0
+
+    def waits(self, now: pd.Period, cool_down: int) -> str:
+        """Why there is no retraining yet; empty if there may be one."""
+        passed = (now - self.as_of).n
+        if math.isinf(self.lacks):
+            first = self.as_of + cool_down
+            return f"before {first}: the last one was in {self.as_of}" if passed < cool_down else ""
+        if self.since >= self.lacks or passed >= self.renewed:
+            return ""
+        return (
+            f"before {self.lacks:,.0f} more blocks have labels, or {self.as_of + self.renewed}: "
+            f"{self.since:,} have since {self.as_of}"
+        )
+
+
 class Decision(NamedTuple):
     """The answer with its reasons; `since` is the first period after the change, if one was detected."""
 
@@ -43,7 +79,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    windows: Sequence[DriftWindow], rule: Debounce, now: pd.Period, retrained: pd.Period | None = None
+    windows: Sequence[DriftWindow], rule: Debounce, now: pd.Period, last: LastAttempt | None = None
 ) -> Decision:
     """Decide on the windows after the champion's `as_of`, oldest first.
 
@@ -55,8 +91,8 @@ def decide(
         How patient to be.
     now
         The newest period.
-    retrained
-        The `as_of` of the last retraining that was tried, released or not.
+    last
+        The retraining that was tried last. After an undecided one as many blocks are waited for as it lacked.
 
     Returns
     -------
@@ -70,10 +106,8 @@ def decide(
     if wrong and wrong[-1] is latest[-1] and len(wrong) >= rule.alarms:
         since = dated(labelled, now)
         reasons = tuple(f"{stream.says}, since {stream.since}" for stream in alarmed(latest[-1]))
-        if retrained is not None and (now - retrained).n < rule.cool_down:
-            first = retrained + rule.cool_down
-            wait = f"but there is no retraining before {first}: the last one was in {retrained}"
-            return Decision("look", (*reasons, wait), since)
+        if last and (wait := last.waits(now, rule.cool_down)):
+            return Decision("look", (*reasons, f"but there is no retraining {wait}"), since)
         return Decision("retrain", reasons, since)
     moved = [window for window in windows[-rule.windows :] if window.level != "none"]
     if moved and moved[-1] is windows[-1] and len(moved) >= rule.alarms:

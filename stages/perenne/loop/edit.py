@@ -10,7 +10,7 @@ import yaml
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
 
-Value = str | int
+Value = str | int | None
 
 
 def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
@@ -21,26 +21,36 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
     text
         A YAML file.
     values
-        The new value of each dotted key.
+        The new value of each dotted key, None for null. One that is missing is added behind the key before it
+        here, if that is of the same section; a missing one is null already.
     name
         What an error calls the file.
 
     Raises
     ------
     PerenneError
-        If a key is missing or has no single value, or a value cannot be written there.
+        If a key has no single value or is missing and cannot be added, or a value cannot be written there.
 
     Examples
     --------
     >>> replaced("split: # periods\n  as_of: 2019Q4 # the last\n", {"split.as_of": "2021Q1"}, "params.yaml")
     'split: # periods\n  as_of: 2021Q1 # the last\n'
+    >>> replaced("split: # periods\n  gap: 1 # of them\n", {"split.gap": 1, "split.more": 2}, "params.yaml")
+    'split: # periods\n  gap: 1 # of them\n  more: 2\n'
 
     """
     known = strict_yaml.loads(text, name)
+    before = ""
     for key, value in values.items():
-        place = _place(yaml.compose(text, strict_yaml.Loader), key, name)
-        if _at(known, key) != value:
+        whole = yaml.compose(text, strict_yaml.Loader)
+        if value is None and _at(known, key) is None:
+            continue
+        if not _has(known, key) and _section(before) == _section(key):
+            text = _added(text, _place(whole, before, name), key, value)
+        elif _at(known, key) != value:
+            place = _place(whole, key, name)
             text = text[: place.start_mark.index] + _scalar(value) + text[place.end_mark.index :]
+        before = key
     wrong = [key for key, value in values.items() if _at(strict_yaml.loads(text, name), key) != value]
     if wrong:
         raise PerenneError(f"{name}: {wrong[0]}: {values[wrong[0]]!r} cannot be written there without quotes")
@@ -49,7 +59,33 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
 
 def _scalar(value: Value) -> str:
     """The value in YAML, in quotes where DVC would take it for a date."""
+    if value is None:
+        return "null"
     return f'"{value}"' if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)) else str(value)
+
+
+def _has(tree: object, key: str) -> bool:
+    """Whether there is such a key, even one without a value."""
+    section, _, last = key.rpartition(".")
+    within = _at(tree, section) if section else tree
+    return isinstance(within, dict) and last in within
+
+
+def _section(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
+def _added(text: str, before: yaml.ScalarNode, key: str, value: Value) -> str:
+    """The text with a key behind a value of its section: on a line of its own, or in the same braces."""
+    pair = f"{key.rpartition('.')[2]}: {_scalar(value)}"
+    start, end = text.rfind("\n", 0, before.start_mark.index) + 1, before.end_mark.index
+    line = text[start : before.start_mark.index]
+    if "{" in line:
+        return f"{text[:end]}, {pair}{text[end:]}"
+    indent = line[: len(line) - len(line.lstrip())]
+    at = text.find("\n", end)
+    at = len(text) if at < 0 else at
+    return f"{text[:at]}\n{indent}{pair}{text[at:]}"
 
 
 def _place(node: yaml.Node | None, key: str, name: str) -> yaml.ScalarNode:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from perenne.common import notes, periods
@@ -40,7 +42,13 @@ def record(case: str, attempt: Attempt, *, sharing: bool) -> None:
         notes.share()
 
 
-def last(case: str, champion: str, unit: Unit, before: pd.Period) -> pd.Period | None:
-    """The `as_of` of the last retraining before a period; one of the period itself is resumed instead."""
-    tried = (periods.parse(a.as_of, unit, "the notes: as_of") for a in attempts(case, champion))
-    return max((as_of for as_of in tried if as_of < before), default=None)
+def last(case: str, champion: str, unit: Unit, before: pd.Period) -> tuple[pd.Period, Attempt] | None:
+    """The last retraining before a period, and its `as_of`; one of the period itself is resumed instead."""
+    tried = [(periods.parse(a.as_of, unit, "the notes: as_of"), a) for a in attempts(case, champion)]
+    return max((each for each in tried if each[0] < before), key=lambda each: each[0], default=None)
+
+
+def lacks(attempt: Attempt) -> float:
+    """How many more blocks the gate asked for: the fewest of an undecided candidate; infinity if none."""
+    undecided = [line.more_blocks for line in attempt.tried if line.answer == "undecided"]
+    return min((more for more in undecided if more), default=math.inf)

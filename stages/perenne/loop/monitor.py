@@ -7,7 +7,7 @@ decision, byte for byte, on every machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from datetime import datetime
 
 import pandas as pd
@@ -20,6 +20,7 @@ from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
 from perenne.documents.decision import (
+    Attempt,
     DecisionWindow,
     MonitorDecision,
     MonitoredVersion,
@@ -30,9 +31,9 @@ from perenne.documents.drift import DriftBatch
 from perenne.gate import judge
 from perenne.loop import arrivals, champion, history, settings
 from perenne.loop.arrivals import ArrivedBatches
-from perenne.loop.candidates import Candidate, candidates, first_as_of
+from perenne.loop.candidates import Candidate, candidates
 from perenne.loop.champion import Champion
-from perenne.loop.decide import Decision, decide
+from perenne.loop.decide import Decision, LastAttempt, decide
 from perenne.pipeline.drift import ScoredBatch, drift
 from perenne.registry import tags
 
@@ -76,8 +77,8 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
                 current.contract,
             )
     before = history.last(p.case, current.version.version, contract.period, arrived.through)
-    decision = decide(report.batches, rule, arrived.through, before)
-    cut = Cut.of(p.split, contract)._replace(as_of=arrived.through)
+    cut = Cut.rule(p.split, contract)._replace(as_of=arrived.through)
+    decision = decide(report.batches, rule, arrived.through, watched.since(before, cut.holdout))
     offered, wait_for = _offered(decision, cut, current.cut, arrived.files)
     return MonitorDecision(
         case=p.case,
@@ -90,7 +91,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
         through=str(arrived.through),
         rule=rule.model_dump(mode="json"),
         drift=p.drift,
-        retrained=None if before is None else str(before),
+        retrained=before[1].as_of if before else None,
         answer=decision.answer,
         reasons=decision.reasons,
         since=None if decision.since is None else str(decision.since),
@@ -108,6 +109,7 @@ class ChampionHistory:
     def __init__(self, current: Champion, arrived: ArrivedBatches) -> None:
         self.champion, self.arrived = current, arrived
         self.sums: dict[pd.Period, dict[str, list[float]]] = {}
+        self.blocks: dict[pd.Period, set[Hashable]] = {}
 
     def reference(self) -> dict[pd.Period, pd.DataFrame]:
         """The rows that the champion was trained on, and those that measured it.
@@ -146,7 +148,26 @@ class ChampionHistory:
             matured = period + cut.label_delay <= self.arrived.through
             if matured:
                 self.sums[period] = _sums(rows, self.champion.contract)
+                self.blocks[period] = _blocks(rows, self.champion.contract)
             yield ScoredBatch(period, rows, matured, period <= cut.as_of)
+
+    def since(self, tried: tuple[pd.Period, Attempt] | None, holdout: int) -> LastAttempt | None:
+        """The last retraining, with the blocks that have got labels since then.
+
+        Parameters
+        ----------
+        tried
+            From `history.last`.
+        holdout
+            How many periods a holdout has at most.
+
+        """
+        if tried is None:
+            return None
+        as_of, attempt = tried
+        known = as_of - self.champion.cut.label_delay
+        come = {block for period, blocks in self.blocks.items() if period > known for block in blocks}
+        return LastAttempt(as_of, history.lacks(attempt), len(come), holdout)
 
     def slices(self, since: pd.Period | None) -> tuple[SliceSums, ...]:
         """Observed and expected by slice, from a period on; the largest difference first.
@@ -178,6 +199,14 @@ class ChampionHistory:
         return rows.assign(**{PREDICTION: scores})
 
 
+def _blocks(rows: pd.DataFrame, contract: Contract) -> set[Hashable]:
+    """The blocks of the labelled rows of a batch; a row is its own, unlike any of another batch."""
+    known = rows[rows[contract.target].notna()]
+    if contract.block:
+        return set(known[contract.block].tolist())
+    return {(time, place) for place, time in enumerate(known[contract.time].tolist())}
+
+
 def _sums(rows: pd.DataFrame, contract: Contract) -> dict[str, list[float]]:
     """For the labelled rows of each slice: their number, the sum of outcomes, the sum of scores."""
     known = rows[rows[contract.target].notna()]
@@ -195,15 +224,22 @@ def _offered(
     """The candidates that a retraining would train now; if it is too early for any, the first `as_of`."""
     if decision.answer != "retrain":
         return (), None
-    offered = candidates(cut, decision.since, champion.first, history)
+    offered = candidates(cut, decision.since, champion, history)
     if offered or decision.since is None:
         return tuple(map(_candidate, offered)), None
-    return (), str(max(first_as_of(cut, decision.since), cut.as_of + 1))
+    return (), str(max(cut.first_as_of(decision.since), cut.as_of + 1))
 
 
 def _candidate(candidate: Candidate) -> OfferedCut:
-    cut = candidate.cut
-    return OfferedCut(name=candidate.name, as_of=str(cut.as_of), window=cut.window, holdout=cut.holdout)
+    rule, since = candidate.rule, candidate.since
+    return OfferedCut(
+        name=candidate.name,
+        as_of=str(rule.as_of),
+        window=rule.window,
+        holdout=rule.holdout,
+        since=None if since is None else str(since),
+        recalibrated=candidate.recalibrated,
+    )
 
 
 def _window(batch: DriftBatch) -> DecisionWindow:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from perenne.common import batches, disk, params, periods
 from perenne.common.contract import Contract, read_contract
+from perenne.common.cut import Cut
 from perenne.common.names import EVALUATION, FOLD, METRICS, PLOTS, PREDICTIONS, TRAIN
 from perenne.common.params import Evaluate
 from perenne.common.slicing import groups
@@ -195,10 +196,12 @@ def measured_headline(
     return MeasuredHeadline(figure=figure, observed=observed, predicted=predicted)
 
 
-def described(held: Validation, spec: Evaluate, contract: Contract) -> Iterator[str]:
+def described(held: Validation, cut: Cut, spec: Evaluate, contract: Contract) -> Iterator[str]:
     """What people would not expect of the folds, a line each."""
-    if held.between == "block":
-        dealt = f"whole blocks ({contract.block})" if contract.block else "rows"
+    dealt = f"whole blocks ({contract.block})" if contract.block else "rows"
+    if cut.recalibrate:
+        yield f"the model is recalibrated: {dealt} of its {len(held.rows):,} latest rows are dealt into folds"
+    elif held.between == "block":
         yield f"the window is too short for folds in time: {dealt} are dealt into {len(held.models)} folds"
     elif len(held.models) < spec.folds:
         yield f"the window is too short for {spec.folds} folds: it has {len(held.models)}"
@@ -208,9 +211,11 @@ def main() -> None:
     """Write metrics, predictions and plots."""
     p = params.load("evaluate")
     contract = read_contract(p.case)
-    window, (pipeline, _) = batches.read_parquet(TRAIN), load_model()
-    held = folds.validation(window, p.train, contract, p.evaluate.folds)
-    for line in described(held, p.evaluate, contract):
+    (pipeline, _), cut = load_model(), Cut.of(p.split, contract)
+    rows = batches.read_parquet(TRAIN)
+    held = folds.held(rows, cut, pipeline, p.train, contract, p.evaluate.folds)
+    window = cut.parted(rows, contract)[bool(cut.recalibrate)]  # the rows that its folds are of
+    for line in described(held, cut, p.evaluate, contract):
         print(f"evaluate: {line}")
     batches.write_parquet(PREDICTIONS, held.table(contract))
     wrong = skill.warnings(pipeline, window, held, blocks(held.rows, contract), p.evaluate, p.train, contract)

@@ -14,7 +14,7 @@ temporal, spatial, hierarchical, or phylogenetic structure, Ecography 40, 913-92
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,11 +26,12 @@ from sklearn.pipeline import Pipeline
 
 from perenne.common import batches, model, periods
 from perenne.common.contract import Contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import FOLD, PREDICTION
 from perenne.common.params import Train
 from perenne.common.periods import Unit
-from perenne.pipeline import train
+from perenne.pipeline import recalibration, train
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -88,6 +89,27 @@ class Validation(NamedTuple):
         return batches.to_table(self.rows, like.append(pa.field(FOLD, pa.int64())))
 
 
+def held(
+    rows: pd.DataFrame, cut: Cut, pipeline: Pipeline, spec: Train, contract: Contract, count: int
+) -> Validation:
+    """The validation of a model: of its window, or where it is recalibrated, of the rows that correct it.
+
+    Parameters
+    ----------
+    rows
+        All rows of the part `train`.
+    cut, pipeline
+        Which of them the model is recalibrated by, and the model.
+    spec, contract, count
+        As for `validation`.
+
+    """
+    learned, recent = cut.parted(rows, contract)
+    if cut.recalibrate:
+        return corrected(pipeline["model"].pipeline, recent, contract, count)
+    return validation(learned, spec, contract, count)
+
+
 def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) -> Validation:
     """Predict the rows of a window by models that did not see them.
 
@@ -113,11 +135,61 @@ def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) 
 
     """
     cut = cuts(rows, contract, count)
+    return _predicted(rows, cut, lambda fold, place: _fitted(rows, fold, spec, contract, place), contract)
+
+
+def corrected(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, count: int) -> Validation:
+    """Predict the rows that a model is recalibrated by: those of each fold with the correction of the others.
+
+    Parameters
+    ----------
+    pipeline
+        The model that is corrected; it has seen none of the rows.
+    rows
+        Labelled rows, in any order.
+    contract
+        Names target and block.
+    count
+        How many folds; whole blocks are dealt into them.
+
+    Returns
+    -------
+    Validation
+        All rows, as `validation` returns them.
+
+    Raises
+    ------
+    PerenneError
+        If the rows are too few for folds with rows of every class.
+
+    """
+    dealt = tuple(_dealt(rows, contract, count))
+    if not dealt:
+        raise PerenneError(
+            f"params.yaml: split.recalibrated: {len(rows):,} rows with labels do not give {FEWEST} folds "
+            "with rows of every class; more periods would do"
+        )
+
+    def fitted(fold: Fold, place: int) -> FoldModel:
+        learned = rows[fold.learned]
+        try:
+            model_of_fold = recalibration.recalibrated(pipeline, learned, contract)
+        except PerenneError as error:
+            raise PerenneError(f"evaluate: fold {place}: {error}") from error
+        return FoldModel(fold, model_of_fold, float(learned[contract.target].mean()))
+
+    return _predicted(rows, Cuts("block", dealt), fitted, contract)
+
+
+def _predicted(
+    rows: pd.DataFrame, cut: Cuts, fit: Callable[[Fold, int], FoldModel], contract: Contract
+) -> Validation:
+    """The rows of all folds, each predicted by the model of its fold."""
     number = np.zeros(len(rows), dtype=np.int64)
     scores, dummies = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     models = []
     for place, fold in enumerate(cut.folds, start=1):
-        fitted = _fitted(rows, fold, spec, contract, place)
+        fitted = fit(fold, place)
         number[fold.predicted], dummies[fold.predicted] = place, fitted.mean
         scores[fold.predicted] = _scores(rows[fold.predicted], fitted.pipeline, contract, place)
         models.append(fitted)

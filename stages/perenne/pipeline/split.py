@@ -45,12 +45,9 @@ def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Perio
     if not oldest <= cut.as_of <= newest:
         raise PerenneError(f"params.yaml: split.as_of: {str(cut.as_of)!r} is outside the history; {where}")
     if cut.first < oldest:
-        most = (cut.known - oldest).n + 1
-        fits = (
-            f"at most {most} would do"
-            if most > 0
-            else f"split.holdout ({cut.holdout}) leaves nothing before it"
-        )
+        most = (cut.learned - oldest).n + 1
+        later = "split.recalibrated" if cut.recalibrate else f"split.holdout ({cut.holdout})"
+        fits = f"at most {most} would do" if most > 0 else f"{later} leaves nothing before it"
         raise PerenneError(
             f"params.yaml: split.window: {cut.window} periods begin in {cut.first}; {where}; {fits}"
         )
@@ -65,6 +62,11 @@ def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Perio
         part = cut.part(period)
         if part:
             parts[part].append(period)
+    if cut.recalibrate and not any(map(cut.recalibrates, parts["train"])):
+        raise PerenneError(
+            f"params.yaml: split.since: no batch with labels in the {cut.recalibrate} period(s) through "
+            f"{cut.known}; {where}"
+        )
     return parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ from threadpoolctl import threadpool_limits
 
 from perenne.common import batches, model, params
 from perenne.common.contract import Contract, read_contract
+from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.common.task import Estimator
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
-from perenne.pipeline import constraints
+from perenne.pipeline import constraints, recalibration
 
 MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
@@ -65,6 +67,38 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
         raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
     forget_threads(pipeline["model"])
     return pipeline
+
+
+class Made(NamedTuple):
+    """A model, and its card without the sha256 of its file."""
+
+    pipeline: Pipeline
+    card: ModelDescription
+
+
+def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract) -> Made:
+    """The model of a cut: fitted on its window, and recalibrated if the cut says so.
+
+    Parameters
+    ----------
+    rows
+        All rows of the part `train`.
+    cut, spec, contract
+        Which of them correct the scores, how the model is fitted, and what the rows are.
+
+    Raises
+    ------
+    PerenneError
+        As `train` and `recalibration.recalibrated`.
+
+    """
+    learned, recent = cut.parted(rows, contract)
+    fitted, described = train(learned, spec, contract), card(rows, spec, contract)
+    if not cut.recalibrate:
+        return Made(fitted, described)
+    corrected = recalibration.recalibrated(fitted, recent, contract)
+    noted = recalibration.described(corrected)
+    return Made(corrected, described.model_copy(update={"recalibration": noted}))
 
 
 def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
@@ -245,4 +279,4 @@ def main() -> None:
     p = params.load("train")
     contract = read_contract(p.case)
     rows = batches.read_parquet(TRAIN)
-    save_model(train(rows, p.train, contract), card(rows, p.train, contract))
+    save_model(*made(rows, Cut.of(p.split, contract), p.train, contract))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,17 +10,29 @@ import pandas as pd
 
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
+from perenne.gate import sealed, worlds
 from perenne.gate.evidence import Contender
 from perenne.gate.judge import evidence, judge
+from perenne.gate.ledger import Family
+from perenne.gate.rules import Finding
+from perenne.pipeline import evaluate
 from perenne.replay.world import World
 from perenne.stats import spending
 
 
 class ReplayVerdict(NamedTuple):
-    """The answer, and the rules that stood in the way."""
+    """The answer with its reason, and how many more blocks an undecided one lacks, else infinity."""
 
     answer: JudgedAnswer
     why: str
+    lacks: float = math.inf
+
+
+class ReplayLook(NamedTuple):
+    """What a family of candidates has spent of a batch's alpha, and as how many looks it counts."""
+
+    depth: int
+    alpha: float
 
 
 class Gate:
@@ -28,12 +41,13 @@ class Gate:
     def __init__(self, world: World, answers: dict[Any, Any]) -> None:
         """Begin with all alpha left; `answers` keeps verdicts for walks that need the same ones."""
         self.world, self.answers = world, answers
-        self.looks: dict[pd.Period, dict[int, float]] = {}
+        self.looks: dict[pd.Period, dict[str, ReplayLook]] = {}
 
-    def judge(self, challenger: Cut, champion: Cut) -> ReplayVerdict:
+    def judge(self, challenger: Cut, champion: Cut, family: Family) -> ReplayVerdict:
         """Judge whether the challenger is fresher than the champion, on the labels that measure it.
 
-        Each call is a look at the challenger's holdout, and spends some of its alpha.
+        Each call is a look at the challenger's holdout, and spends some of its alpha; those of a family are
+        one look.
 
         Returns
         -------
@@ -41,7 +55,7 @@ class Gate:
 
         """
         held = self.world.parts(challenger)["holdout"]
-        alpha = self.look(held)
+        alpha = self.look(held, family)
         if not alpha:
             return ReplayVerdict("undecided", "earlier looks have spent all of alpha")
         question = challenger, champion, alpha
@@ -50,36 +64,53 @@ class Gate:
         verdict: ReplayVerdict = self.answers[question]
         return verdict
 
-    def look(self, held: list[pd.Period]) -> float:
+    def look(self, held: list[pd.Period], family: Family) -> float:
         """Record a look at some batches; return the alpha that it may spend, 0 if none is left."""
         spent = [self.looks.setdefault(period, {}) for period in held]
-        total = self.world.plan.gate.alpha
-        known = {look for looks in spent for look in looks}
-        left = total - max(sum(looks.values()) for looks in spent)
-        alpha = spending.alpha(len(known) + 1, total, left)
-        number = len({look for looks in self.looks.values() for look in looks})
+        total, depth = self.world.plan.gate.alpha, spending.depth(family.models)
+        others = {name: look.depth for looks in spent for name, look in looks.items() if name != family.name}
+        left = total - max(sum(look.alpha for look in looks.values()) for looks in spent)
+        alpha = spending.alpha(sum(others.values()) + depth, total, left)
         for looks in spent:
-            looks[number] = alpha
+            before = looks.get(family.name, ReplayLook(depth, 0.0))
+            looks[family.name] = before._replace(alpha=before.alpha + alpha)
         return alpha
 
     def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> ReplayVerdict:
         world, policy = self.world, self.world.plan.gate
         # What a row takes to score says something of this machine and nothing of the history.
         rules = policy.rules.model_copy(update={"latency": None})
-        seen = evidence(
-            pd.concat(map(world.rows, held), ignore_index=True),
-            world.contract,
+        policy = policy.model_copy(update={"rules": rules})
+        rows = pd.concat(map(world.rows, held), ignore_index=True)
+        models = (
             self._contender("the challenger", challenger, held),
-            [self._contender("the champion", champion, held)],
-            champion=True,
-            mean=world.trained(challenger).mean,
-            policy=policy,
-            alpha=alpha,
+            self._contender("the champion", champion, held),
         )
-        answer, findings = judge(seen, policy.model_copy(update={"rules": rules}), "fresher")
-        return ReplayVerdict(
-            answer, ", ".join(f.rule for f in findings if f.answer not in ("pass", "not judged"))
+
+        def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
+            seen = evidence(
+                known,
+                world.contract,
+                models[0],
+                models[1:],
+                champion=True,
+                mean=world.trained(challenger).mean,
+                policy=policy,
+                alpha=alpha,
+            )
+            return judge(seen, policy, "fresher").findings
+
+        found = findings(rows)
+        if found and all(finding.answer == "pass" for finding in found):
+            return ReplayVerdict("eligible", "all rules pass")
+        # As the real gate, which tells no more of the labels than that.
+        spread = worlds.scatter(world.validated(challenger), world.contract)
+        likely = sealed.drawn(rows, models[0].scores, world.contract, spread)
+        said = sealed.answered(
+            sealed.foreseen(likely, findings), len(set(evaluate.blocks(rows, world.contract)))
         )
+        blamed = ", ".join(f.rule for f in found if f.answer not in ("pass", "not judged"))
+        return ReplayVerdict(said.answer, blamed, said.more_blocks or math.inf)
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])

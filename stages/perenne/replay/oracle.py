@@ -15,7 +15,6 @@ import pandas as pd
 
 from perenne.common.cut import Cut
 from perenne.documents.replay import ReplayEvent, Step
-from perenne.loop.candidates import from_change
 from perenne.replay.policies import ORACLE
 from perenne.replay.walk import Walk, learned
 from perenne.replay.world import World
@@ -62,7 +61,7 @@ def _models(world: World) -> Iterable[Cut]:
     for now in pd.period_range(world.first, world.last - 1):
         if now in world.files:
             cut = world.plan.cut(now)
-            since = (from_change(cut, change) for change in world.plan.breaks)
+            since = (cut.from_change(change) for change in world.plan.breaks)
             shorter = (each for each in since if each and each.window < cut.window)
             yield from (each for each in (cut, *shorter) if each.fits(world.files))
 

@@ -77,7 +77,7 @@ class Plan(NamedTuple):
 
     def cut(self, as_of: pd.Period) -> Cut:
         """The cut of params.yaml with another `as_of`."""
-        return Cut.of(self.params.split, self.contract)._replace(as_of=as_of)
+        return Cut.rule(self.params.split, self.contract)._replace(as_of=as_of)
 
 
 def path(case: str) -> Path:

@@ -12,8 +12,9 @@ from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Drift
 from perenne.documents.replay import Kind, ReplayEvent
-from perenne.loop.candidates import candidates, first_as_of
-from perenne.loop.decide import Debounce, decide
+from perenne.gate.ledger import Family
+from perenne.loop.candidates import candidates
+from perenne.loop.decide import Debounce, LastAttempt, decide
 from perenne.replay.judging import Gate
 from perenne.replay.plan import Plan
 from perenne.replay.walk import RetrainingPolicy, learned
@@ -66,7 +67,7 @@ class Triggered:
         """Begin with the first model; `answers` is shared by walks over the same history."""
         self.settings, self.answers = settings, {} if answers is None else answers
         self.gate = Gate(world, self.answers)
-        self.retrained: pd.Period | None = None
+        self.last: LastAttempt | None = None
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Test the champion for drift, and act on the decision.
@@ -86,22 +87,27 @@ class Triggered:
 
         """
         windows = self._watch(world, champion).windows(now)
-        decision = decide(windows, self.settings.debounce, now, self.retrained)
+        if self.last:
+            self.last = self.last._replace(since=come(world, self.last.as_of, now))
+        decision = decide(windows, self.settings.debounce, now, self.last)
         if decision.answer != "retrain":
             return champion, []
         since = decision.since
         why, began = "; ".join(decision.reasons), None if since is None else str(since)
-        offered = candidates(world.plan.cut(now), since, champion.first, world.files)
+        offered = candidates(world.plan.cut(now), since, champion, world.files)
         if not offered and since is not None:
-            first = first_as_of(champion, since)
+            first = world.plan.cut(now).first_as_of(since)
             return champion, [ReplayEvent(str(now), "waiting", "", f"{why}; nothing before {first}", began)]
-        self.retrained = now
-        verdicts = []
+        self.last = LastAttempt(now, renewed=world.plan.cut(now).holdout)
+        verdicts, family = [], Family(str(now), len(offered))
         for candidate in offered:
-            verdict = self.gate.judge(candidate.cut, champion)
+            verdict = self.gate.judge(candidate.cut, champion, family)
             if verdict.answer == "eligible":
+                self.last = None  # what was to replace another version is past
                 return candidate.cut, [ReplayEvent(str(now), "released", learned(candidate.cut), why, began)]
             verdicts.append((verdict, candidate))
+        lacks = min(v.lacks for v, _ in verdicts)
+        self.last = self.last._replace(lacks=lacks)
         kind: Kind = "undecided" if any(v.answer == "undecided" for v, _ in verdicts) else "rejected"
         blame = "; ".join(f"{c.name}: {v.answer} by {v.why}" for v, c in verdicts)
         return champion, [ReplayEvent(str(now), kind, learned(verdicts[0][1].cut), f"{why}; {blame}", began)]
@@ -112,6 +118,15 @@ class Triggered:
             self.answers[question] = Watch(world, champion, spec(world.plan, self.settings))
         watch: Watch = self.answers[question]
         return watch
+
+
+def come(world: World, before: pd.Period, now: pd.Period) -> int:
+    """How many blocks have got labels since a retraining."""
+    delay, contract = world.contract.label_delay, world.contract
+    batches = [world.rows(p) for p in world.files if before - delay < p <= now - delay]
+    if contract.block:
+        return len({block for rows in batches for block in rows[contract.block].tolist()})
+    return sum(map(len, batches))
 
 
 def spec(plan: Plan, settings: Settings) -> Drift:

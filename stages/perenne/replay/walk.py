@@ -58,12 +58,17 @@ def walk(world: World, policy: RetrainingPolicy) -> Walk:
 
 
 def learned(cut: Cut) -> str:
-    """The periods that a model learns from.
+    """The periods that a model learns from, and those that correct its scores.
 
     >>> learned(Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1))
     '2014Q1 to 2018Q3'
+    >>> learned(Cut(pd.Period("2021Q4"), window=20, holdout=2, label_delay=1, recalibrate=3, gap=6))
+    '2014Q2 to 2018Q4, recalibrated by 2020Q4 to 2021Q1'
     """
-    return f"{cut.first} to {cut.known - cut.label_delay}"
+    learned = f"{cut.first} to {cut.learned - cut.label_delay}"
+    if not cut.recalibrate:
+        return learned
+    return f"{learned}, recalibrated by {cut.known - cut.recalibrate + 1} to {cut.known - cut.label_delay}"
 
 
 def recorded(done: Walk) -> WalkRecord:
@@ -73,7 +78,7 @@ def recorded(done: Walk) -> WalkRecord:
         seed=done.seed,
         steps=tuple(done.steps),
         events=tuple(done.events),
-        used=tuple((str(cut.as_of), cut.window, cut.holdout, cut.label_delay) for cut in done.used),
+        used=tuple((str(cut.as_of), *cut[1:]) for cut in done.used),
     )
 
 

@@ -154,15 +154,19 @@ class World:
 
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""
-        learned = list(map(str, self.parts(cut)["train"]))
+        learned = [str(period) for period in self.parts(cut)["train"]]
+        recent = [str(period) for period in self.parts(cut)["train"] if cut.recalibrates(period)]
         made_by = store.code(
             "pipeline/train.py",
             "pipeline/constraints.py",
+            "pipeline/recalibration.py",
             "pipeline/split.py",
             "common/batches.py",
+            "common/cut.py",
             "common/model.py",
+            "common/recalibrated.py",
         )
-        return store.key("model", self.key, learned, self.plan.params.train.model_dump(), made_by)
+        return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
 
     def trained(self, cut: Cut) -> Trained:
         """The model that the pipeline would make of this cut."""
@@ -175,8 +179,7 @@ class World:
         with store.alone(path):
             if not card.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
-                fitted = train.train(learned, spec, contract)
-                save_model(fitted, train.card(learned, spec, contract), path, card)
+                save_model(*train.made(learned, cut, spec, contract), path, card)
         pipeline, content = load_model(path, card)
         return Trained(pipeline, content.mean_target, path.stat().st_size)
 
@@ -188,7 +191,8 @@ class World:
         with store.alone(path):
             if not path.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
-                held = folds.validation(learned, self.plan.params.train, self.contract, count)
+                made, spec = self.trained(cut).pipeline, self.plan.params.train
+                held = folds.held(learned, cut, made, spec, self.contract, count)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 batches.write_parquet(path, held.table(self.contract))
         return batches.read_parquet(path)

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from perenne.common import model
 from perenne.common.contract import Contract
+from perenne.common.recalibrated import Recalibrated
 from perenne.serving import forest
 from perenne.serving.forest import Array, Forest
 from perenne.serving.rows import InputRow
@@ -73,18 +74,51 @@ class Frames(NamedTuple):
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
         names = [*self.contract.features, self.contract.time]
-        columns = {
+        return model.predict(self.pipeline, frame(encoded, names, self.contract), self.contract)
+
+
+class Corrected(NamedTuple):
+    """A recalibrated model: the scores of another scorer, corrected by the slices of each row."""
+
+    scorer: Scorer
+    recalibrated: Recalibrated
+    contract: Contract
+
+    @property
+    def quick(self) -> bool:
+        """As fast as what it corrects."""
+        return self.scorer.quick
+
+    def encode(self, row: InputRow) -> tuple[Any, InputRow]:
+        """The row as the other scorer takes it, and as it is."""
+        return self.scorer.encode(row), row
+
+    def score(self, encoded: Sequence[Any]) -> Array:
+        """Score encoded rows, shape (n,)."""
+        scores = self.scorer.score([of_scorer for of_scorer, _ in encoded])
+        columns = [*(self.recalibrated.offsets or ())]
+        rows = frame([row for _, row in encoded], columns, self.contract)
+        typed = pd.DataFrame({name: model.feature(rows, name, self.contract) for name in columns})
+        return self.recalibrated.corrected(scores, typed)
+
+
+def frame(rows: Sequence[InputRow], columns: Sequence[str], contract: Contract) -> pd.DataFrame:
+    """Some columns of rows, in the types that the stages give them."""
+    return pd.DataFrame(
+        {
             name: pd.Series(
-                [row.get(name) for row in encoded],
-                dtype=DTYPES.get(self.contract.columns[name].type, "object"),
+                [row.get(name) for row in rows], dtype=DTYPES.get(contract.columns[name].type, "object")
             )
-            for name in names
+            for name in columns
         }
-        return model.predict(self.pipeline, pd.DataFrame(columns), self.contract)
+    )
 
 
 def scorer(pipeline: Pipeline, contract: Contract) -> Scorer:
     """The fastest scorer for a pipeline."""
+    estimator = pipeline[-1]
+    if isinstance(estimator, Recalibrated):
+        return Corrected(scorer(estimator.pipeline, contract), estimator, contract)
     compiled = forest.compiled(pipeline)
     if compiled is None:
         return Frames(pipeline, contract)

@@ -16,6 +16,11 @@ err, and there are two ways on, each of which errs with b / 2 at most. So the su
 needs no record of which looks were passed, and it is the slowest decay that does not: where more than half is
 left, a model that deserves to pass in half of the cases is a free bit about the holdout.
 
+A *family* is several models that one look asks about, in an order that is fixed beforehand, up to the first
+that passes. It counts as d looks in a row, where 2^d is more than the k models it has, and each model errs
+with what the last of these would: b / 2^d. If j of the models deserve it, at most k - j err, and there are at
+most j + 1 ways on, of which each errs with what is left, b / 2^d: (k + 1) b / 2^d together, at most b.
+
 With m possible answers the m - 1 that go on would share what is left, so each further answer, let alone a
 figure, makes looks cost more. Hence a verdict tells nothing else of the labels (`perenne.gate.sealed`), and
 whoever wants to see figures closes the holdout for good (`perenne gate --open`).
@@ -62,6 +67,25 @@ def share(look: int) -> float:
     if look < 1:
         raise ValueError(f"expected a look of number 1 or more, received {look}")
     return 2.0**-look
+
+
+def depth(models: int) -> int:
+    """Return how many looks a family of so many models counts as.
+
+    Raises
+    ------
+    ValueError
+        If there is no model.
+
+    Examples
+    --------
+    >>> [depth(models) for models in (1, 2, 3, 4)]
+    [1, 2, 2, 3]
+
+    """
+    if models < 1:
+        raise ValueError(f"expected a family of 1 model or more, received {models}")
+    return models.bit_length()
 
 
 def alpha(look: int, total: float, left: float) -> float:
