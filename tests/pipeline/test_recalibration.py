@@ -57,13 +57,14 @@ def lower(rows: pd.DataFrame) -> Array:
 
 def wider(rows: pd.DataFrame) -> Array:
     """What the scores say has become more certain."""
-    return 1.6 * before(rows)
+    return np.multiply(1.6, before(rows))
 
 
 def apart(rows: pd.DataFrame) -> Array:
     """Two slices have changed, each its own way."""
     young, other = rows["age"].to_numpy() < 1, rows["kind"].to_numpy() == "b"
-    return before(rows) + 1.2 * young - 1.0 * other
+    logits: Array = before(rows) + 1.2 * young - 1.0 * other
+    return logits
 
 
 def bent(rows: pd.DataFrame) -> Array:

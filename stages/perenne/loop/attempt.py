@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from perenne.cases.source import source_of
-from perenne.common import git, locked, sections
+from perenne.common import batches, git, locked, sections
 from perenne.common.errors import PerenneError
-from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS, PROD
+from perenne.common.names import HOLDOUT, INCOMING, LOCK, MODEL, PARAMS, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.decision import AttemptAnswer, CandidateVerdict, MonitorDecision, OfferedCut
 from perenne.documents.verdict import Verdict
@@ -123,6 +125,16 @@ def attempt(
         return JudgedCandidate(candidate.name, commit, _judged(base, decision, share=share))
     except SpentError as error:
         return JudgedCandidate(candidate.name, commit, None, str(error))
+
+
+def measured(
+    base: str, decision: MonitorDecision, candidate: OfferedCut, *, build: Build = built
+) -> pd.DataFrame | None:
+    """Build a candidate as `attempt` does, and return its validation; None if the project has none."""
+    prepared(base, decision, candidate)
+    build(candidate)
+    committed(base, message(decision, candidate))
+    return batches.read_parquet(PREDICTIONS) if PREDICTIONS.is_file() else None
 
 
 def edited(decision: MonitorDecision, candidate: OfferedCut) -> None:

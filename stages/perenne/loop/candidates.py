@@ -2,9 +2,9 @@
 
 The repair ladder, cheapest first. If a change was dated:
 
-- *recalibrated*: the champion as it is, its scores corrected by what came since the change. It differs from
-  the champion in little, so little is needed to prove it better.
-- *since the change*: a model of what came since then alone.
+- *recalibrated*: the champion as it is, its scores corrected by what came since the change;
+- *since the change*: a model of what came since then alone. Both are measured on the same rows, by validation
+  within what came since, and the second goes first if it is better there (`improves`).
 
 Then the window of params.yaml, and all that came since the champion's own beginning, if that is longer. Both
 contain data from before the change for a long time, so they are only offered if most of their training data
@@ -14,12 +14,19 @@ alpha.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from perenne.common.contract import Contract
 from perenne.common.cut import Cut
+from perenne.common.names import PREDICTION
+from perenne.documents.decision import OfferedCut
+from perenne.pipeline import evaluate
+from perenne.stats import paired
+from perenne.stats.influence import INFLUENCE
 
 MOST_MEASURED = 0.75  # of the labelled periods since the change; the window gets the rest
 MOST = 3  # candidates: four would be as one more look for each of them
@@ -108,3 +115,41 @@ def _candidates(now: Cut, since: pd.Period | None, champion: Cut | None) -> Iter
 def began(champion: Cut) -> pd.Period:
     """The first period of what the champion rests on: of its window, or of what it was recalibrated by."""
     return champion.known - champion.recalibrate + 1 if champion.recalibrate else champion.first
+
+
+def rivals(offered: Sequence[Candidate] | Sequence[OfferedCut]) -> bool:
+    """Whether the first two candidates are measured on the same rows: a recalibration, and a new model."""
+    if len(offered) < 2:
+        return False
+    first, second = offered[:2]
+    return bool(first.recalibrated and not second.recalibrated and second.since == first.since)
+
+
+def improves(first: pd.DataFrame, second: pd.DataFrame, contract: Contract) -> bool:
+    """Whether a model is better than a cheaper one on validation, by more than one standard error.
+
+    Parameters
+    ----------
+    first, second
+        The validation of the cheaper one and of the other: labelled rows with their predictions, both of the
+        same training rows in the same order; of the second the first of them may be missing.
+    contract
+        What the rows are.
+
+    Returns
+    -------
+    bool
+        False if they cannot be compared.
+
+    """
+    common = first[first[contract.time] >= second[contract.time].min()]
+    y = second[contract.target].to_numpy(dtype=np.float64)
+    if len(common) != len(second) or not np.array_equal(common[contract.target], y):
+        return False
+    loss = contract.task.loss
+    codes, count = paired.blocks(evaluate.blocks(second, contract))
+    mine, other = (
+        INFLUENCE[loss](y, rows[PREDICTION].to_numpy(dtype=np.float64)) for rows in (second, common)
+    )
+    gain = paired.gain(loss, mine, other, codes, count)
+    return gain.value > gain.error

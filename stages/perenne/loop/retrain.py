@@ -18,6 +18,7 @@ from perenne.common.sections import contract_of
 from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision, OfferedCut
 from perenne.loop import attempt, degraded, history, issue, monitor, offer, settings, show, worktree
 from perenne.loop.attempt import Build, JudgedCandidate
+from perenne.loop.candidates import improves, rivals
 
 
 class RetrainOutcome(NamedTuple):
@@ -109,13 +110,25 @@ def _outcome(base: str, onto: str, decision: MonitorDecision, *, push: bool, bui
 
 def _judged(base: str, decision: MonitorDecision, *, push: bool, build: Build) -> Iterator[JudgedCandidate]:
     """The candidates with their verdicts, up to the first eligible one: each further look costs alpha."""
-    for candidate in decision.candidates:
+    for candidate in _ordered(base, decision, build=build):
         judged = attempt.attempt(base, decision, candidate, share=push, build=build)
         line = judged.line()
         step(f"gate: {line.name}: {line.answer}: {line.why}")
         yield judged
         if line.answer == "eligible":
             return
+
+
+def _ordered(base: str, decision: MonitorDecision, *, build: Build) -> list[OfferedCut]:
+    """The candidates, the more promising first of those that are measured on the same rows."""
+    offered = list(decision.candidates)
+    if rivals(offered):
+        cheaper, other = (attempt.measured(base, decision, each, build=build) for each in offered[:2])
+        if cheaper is not None and other is not None:
+            if improves(cheaper, other, contract_of(decision.case)):
+                offered[:2] = offered[1], offered[0]
+            step(f"validated: {offered[0].name} comes first")
+    return offered
 
 
 def _together(answers: list[AttemptAnswer]) -> AttemptAnswer:

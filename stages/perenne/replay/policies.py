@@ -13,7 +13,7 @@ from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Drift
 from perenne.documents.replay import Kind, ReplayEvent
 from perenne.gate.ledger import Family
-from perenne.loop.candidates import candidates
+from perenne.loop.candidates import Candidate, candidates, improves, rivals
 from perenne.loop.decide import Debounce, LastAttempt, decide
 from perenne.replay.judging import Gate
 from perenne.replay.plan import Plan
@@ -100,7 +100,7 @@ class Triggered:
             return champion, [ReplayEvent(str(now), "waiting", "", f"{why}; nothing before {first}", began)]
         self.last = LastAttempt(now, renewed=world.plan.cut(now).holdout)
         verdicts, family = [], Family(str(now), len(offered))
-        for candidate in offered:
+        for candidate in ordered(world, offered):
             verdict = self.gate.judge(candidate.cut, champion, family)
             if verdict.answer == "eligible":
                 self.last = None  # what was to replace another version is past
@@ -118,6 +118,15 @@ class Triggered:
             self.answers[question] = Watch(world, champion, spec(world.plan, self.settings))
         watch: Watch = self.answers[question]
         return watch
+
+
+def ordered(world: World, offered: list[Candidate]) -> list[Candidate]:
+    """The candidates, the more promising first of those that are measured on the same rows."""
+    if not rivals(offered):
+        return offered
+    first, second, *rest = offered
+    better = improves(world.validated(first.cut), world.validated(second.cut), world.contract)
+    return [second, first, *rest] if better else offered
 
 
 def come(world: World, before: pd.Period, now: pd.Period) -> int:
