@@ -64,8 +64,9 @@ def test_commit_moves_lines_and_keeps_comments(lenient: Project) -> None:
     assert added == [
         f"through: {LAW} # the last quarter to read",
         f"as_of: {LAW} # the last quarter the model may know; moving it retrains",
-        "window: 2 # to train on",
-        "holdout: 3 # for the gate to judge on; the last one is as_of",
+        "since: 2020Q4 # a retraining sets it after a change: nothing before it is learned from",
+        "recalibrated: 2014Q1..2018Q4 # and this: the window FIRST..LAST of an older model, whose scores "
+        "what came since corrects",
     ]
     assert sorted(lenient.out(f"git diff --name-only main {BRANCH}").split()) == ["dvc.lock", "params.yaml"]
     message = lenient.out(f"git show -s --format=%B {BRANCH}")
@@ -113,6 +114,7 @@ def test_what_was_rejected_is_not_trained_again(stale: Project, monkeypatch: pyt
 def test_release_clears_degraded(stale: Project) -> None:
     """Whichever way another version came to prod, the one before is no longer the one to worry about."""
     retrained()
+    stale.edit(r"floor: {min_gain: 0.9}", "floor: {min_gain: 0}")
     stale.edit(r"max_iter: .*", "max_iter: 60")
     stale.repro()
     stale.commit("an experiment that was worth it")
@@ -123,16 +125,16 @@ def test_release_clears_degraded(stale: Project) -> None:
     assert stale.out("gto show retirement").count("degraded") == 0
 
 
-def test_undecided_model_waits(lenient: Project) -> None:
+def test_undecided_model_waits(stale: Project) -> None:
     """It is noted, nothing else happens, and it is said for how many labels."""
-    lenient.edit(r"^  alpha: \S+", "  alpha: 0.000001")
-    lenient.commit("a policy that takes more labels")
-    lenient.run("git push -q")
-    before = origin(lenient)
+    stale.edit(r"floor: {min_gain: 0.9}", "floor: {min_gain: 0}")
+    stale.commit("a policy that takes more labels")
+    stale.run("git push -q")
+    before = origin(stale)
     found = retrained()
     assert found.answer == "undecided", found.lines
     assert "more blocks with labels would decide" in found.lines[-1]
-    assert origin(lenient) == before
+    assert origin(stale) == before
     (tried,) = history.attempts("retirement", "v1.0.0")
     assert (tried.as_of, tried.answer) == (LAW, "undecided")
 
@@ -160,7 +162,7 @@ def test_killed_after_each_step_it_ends_in_the_same_state(
     undisturbed = Project(tmp_path / "undisturbed" / killed.path.name)
     command = f"python -m tests.loop.kill {decision}"
     steps = list(dict.fromkeys(re.findall(r"^([a-z]+): ", undisturbed.out(f"{command} never"), re.MULTILINE)))
-    assert steps[:3] == ["monitor", "gate", "noted"]
+    assert steps[:4] == ["monitor", "validated", "gate", "noted"]
     for last in steps:
         assert killed.run(f"{command} {last}", status=None).returncode in (-9, 137), "it was not killed"
     killed.run(f"{command} never")

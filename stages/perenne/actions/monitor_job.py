@@ -24,6 +24,7 @@ from perenne.registry import tags
 from perenne.review import rerun
 
 DECISION = Path("loop/decision.json")
+MOST_REASON = 100_000  # bytes of why a candidate cannot be built
 BUILT = Path("built")  # the folder that `build` leaves, and the artifact's name in monitor.yml
 
 
@@ -45,23 +46,23 @@ def watch() -> str:
 def build() -> str:
     """Build the candidates of a retraining and hand them over; return a message for the log.
 
-    This runs the pipeline's own code, so its job has no secret and may write nothing.
-
-    Raises
-    ------
-    PerenneError
-        If a stage fails.
-
+    This runs the pipeline's own code, so its job has no secret and may write nothing. Of a candidate that
+    cannot be built the reason is handed over.
     """
     from perenne.loop import attempt, worktree
 
     base, here = git.commit("HEAD"), Path.cwd()
     decision = _decision()
     candidates = _candidates(decision)
+    (here / BUILT).mkdir(parents=True, exist_ok=True)
     with worktree.opened(base):
         for candidate in candidates:
             attempt.prepared(base, decision, candidate)
-            attempt.built(candidate)
+            try:
+                attempt.built(candidate)
+            except attempt.UnbuildableError as error:
+                (here / BUILT / named(candidate, "error")).write_text(str(error), encoding="utf-8")
+                continue
             handover.pack(here / BUILT, decision.champion.commit, named(candidate))
     return f"built: {', '.join(candidate.name for candidate in candidates) or 'nothing'}"
 
@@ -97,11 +98,16 @@ def taken(candidate: OfferedCut) -> None:
     Raises
     ------
     PerenneError
-        If it was not built in this run, or bytes do not have their hash.
+        If it was not built in this run, or bytes do not have their hash; an `UnbuildableError` if it cannot
+        be built.
 
     """
-    name = named(candidate)
+    from perenne.loop.attempt import UnbuildableError
+
+    name, failed = named(candidate), named(candidate, "error")
     with artifact.downloaded(forge.required(), runner.run(), BUILT.name, handover.MOST) as results:
+        if results is not None and failed in results.names():
+            raise UnbuildableError(" ".join(results.text(failed, MOST_REASON).split()))
         if results is None or name not in results.names():
             raise PerenneError(f"{candidate.name}: was not built in this run; start the workflow again")
         lock = results.text(name, handover.MOST_LOCK).encode()
@@ -110,9 +116,9 @@ def taken(candidate: OfferedCut) -> None:
     rerun.pull()  # what is not new; the gate then checks that all of it is of these params
 
 
-def named(candidate: OfferedCut) -> str:
-    """The lock of a candidate in the artifact: by what it is, so that no other one is taken for it."""
-    return f"{hashlib.sha256(candidate.model_dump_json().encode()).hexdigest()[:16]}.lock"
+def named(candidate: OfferedCut, kind: str = "lock") -> str:
+    """A candidate's file in the artifact: by what it is, so that no other one is taken for it."""
+    return f"{hashlib.sha256(candidate.model_dump_json().encode()).hexdigest()[:16]}.{kind}"
 
 
 def _decision() -> MonitorDecision:

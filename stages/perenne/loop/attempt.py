@@ -68,19 +68,23 @@ Build = Callable[[OfferedCut], None]
 """Puts a candidate's results into the worktree that is the current folder, which has its params."""
 
 
-def built(candidate: OfferedCut) -> None:
+class UnbuildableError(PerenneError):
+    """A stage fails on a candidate: of so few rows nothing can be made yet. Others may still be judged."""
+
+
+def built(_candidate: OfferedCut) -> None:
     """Run the stages in the worktree that is the current folder.
 
     Raises
     ------
-    PerenneError
+    UnbuildableError
         If a stage fails.
 
     """
     folder = Path.cwd()
     failed = reproduce.shown(["dvc", "repro"], folder, reproduce.environment(folder))
     if failed:
-        raise PerenneError(f"{candidate.name}: {reproduce.why(failed)}")
+        raise UnbuildableError(reproduce.why(failed))
 
 
 def prepared(base: str, decision: MonitorDecision, candidate: OfferedCut) -> None:
@@ -110,16 +114,15 @@ def attempt(
 
     Returns
     -------
-    The candidate with its commit; without a verdict if earlier looks have spent the holdout's alpha.
-
-    Raises
-    ------
-    PerenneError
-        If a stage fails.
+    The candidate with its commit; without a verdict if it cannot be built, or if earlier looks have spent the
+    holdout's alpha.
 
     """
     prepared(base, decision, candidate)
-    build(candidate)
+    try:
+        build(candidate)
+    except UnbuildableError as error:
+        return JudgedCandidate(candidate.name, base, None, f"cannot be built: {error}")
     commit = committed(base, message(decision, candidate))
     try:
         return JudgedCandidate(candidate.name, commit, _judged(base, decision, share=share))
@@ -130,9 +133,12 @@ def attempt(
 def measured(
     base: str, decision: MonitorDecision, candidate: OfferedCut, *, build: Build = built
 ) -> pd.DataFrame | None:
-    """Build a candidate as `attempt` does, and return its validation; None if the project has none."""
+    """Build a candidate as `attempt` does, and return its validation; None if there is none."""
     prepared(base, decision, candidate)
-    build(candidate)
+    try:
+        build(candidate)
+    except UnbuildableError:
+        return None
     committed(base, message(decision, candidate))
     return batches.read_parquet(PREDICTIONS) if PREDICTIONS.is_file() else None
 

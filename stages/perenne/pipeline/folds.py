@@ -173,7 +173,7 @@ def corrected(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, count:
     def fitted(fold: Fold, place: int) -> FoldModel:
         learned = rows[fold.learned]
         try:
-            model_of_fold = recalibration.recalibrated(pipeline, learned, contract)
+            model_of_fold = recalibration.recalibrated(pipeline, learned, contract, least=1)
         except PerenneError as error:
             raise PerenneError(f"evaluate: fold {place}: {error}") from error
         return FoldModel(fold, model_of_fold, float(learned[contract.target].mean()))

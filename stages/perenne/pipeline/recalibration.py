@@ -62,7 +62,9 @@ class Scored(NamedTuple):
         return Scored(self.X[chosen], self.y[chosen], self.scores[chosen], self.block[chosen])
 
 
-def recalibrated(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract) -> Pipeline:
+def recalibrated(
+    pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, *, least: int = LEAST
+) -> Pipeline:
     """A model with corrected scores.
 
     Parameters
@@ -73,6 +75,8 @@ def recalibrated(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract) -> 
         Labelled rows of the contract that it has not seen.
     contract
         Names target and block, and the slices that may have offsets: those that are features.
+    least
+        How many rows of each class there must be; of a regression, how many rows.
 
     Returns
     -------
@@ -89,11 +93,11 @@ def recalibrated(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract) -> 
     rare = (
         min(float((y == label).sum()) for label in contract.task.classes) if contract.task.classes else len(y)
     )
-    if rare < LEAST:
+    if rare < least:
         what = "rows of each class" if contract.task.classes else "rows"
         raise PerenneError(
             f"params.yaml: split.recalibrated: {rare:.0f} {what} are too few to correct scores by, at least "
-            f"{LEAST} would do"
+            f"{least} would do"
         )
     # One BLAS thread: the number of threads changes the order of sums, and so their last bits.
     with threadpool_limits(1, user_api="blas"):
