@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, declared
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
+from perenne.gate.blocks import block_of
 from perenne.gate.evidence import Contender
 from perenne.gate.judge import evidence, judge
 from perenne.replay.world import World
@@ -66,9 +68,11 @@ class Gate:
         world, policy = self.world, self.world.plan.gate
         # What a row takes to score says something of this machine and nothing of the history.
         rules = policy.rules.model_copy(update={"latency": None})
+        rows = pd.concat(map(world.rows, held), ignore_index=True)
         seen = evidence(
-            pd.concat(map(world.rows, held), ignore_index=True),
+            rows,
             world.contract,
+            self._block(challenger, rows),
             self._contender("the challenger", challenger, held),
             [self._contender("the champion", champion, held)],
             champion=True,
@@ -80,6 +84,12 @@ class Gate:
         return ReplayVerdict(
             answer, ", ".join(f.rule for f in findings if f.answer not in ("pass", "not judged"))
         )
+
+    def _block(self, challenger: Cut, rows: pd.DataFrame) -> Block:
+        """What is one block, as in the gate; only where the contract does not say it, models are fitted."""
+        world = self.world
+        said = declared(world.contract)
+        return said or block_of(world.contract, rows, world.validated(challenger))
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])
