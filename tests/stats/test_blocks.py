@@ -29,13 +29,12 @@ def test_the_contract_answers_first() -> None:
     person = block(frame, values, tiny.contract("role: entity", "role: [entity, block]"))
     assert person == Block(columns=("id",), why="the contract says that rows of one id are a block")
     day = {"day": frame["seen"].dt.normalize()}
-    timed = block(
-        frame.assign(**day),
-        values,
-        tiny.contract("  won:", "  day: {type: datetime, role: block}\n  won:"),
-    )
-    assert (timed.columns, timed.measured_on) == (("day",), 90)
-    assert timed.autocorrelation == pytest.approx(0.6, abs=0.25)
+    timed = Alike(frame.assign(**day), DAY).counted(values)
+    assert timed.block.columns == ("day",)
+    assert timed.choice is not None
+    assert timed.choice.neighbours is not None
+    assert timed.choice.neighbours.days == 90
+    assert timed.choice.neighbours.autocorrelation == pytest.approx(0.6, abs=0.25)
 
 
 def test_every_row_gets_its_block() -> None:

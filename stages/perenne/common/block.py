@@ -10,7 +10,6 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from perenne.common.contract import Contract
-from perenne.common.document import Rounded
 from perenne.common.periods import Unit
 from perenne.common.typed import Model
 
@@ -34,11 +33,6 @@ class Block(Model):
     span
         So many minutes, hours, days (or values of a column of times) in a row are a block; 1 unless
         neighbours resemble each other.
-    autocorrelation
-        Of the sums of neighbouring days (hours, ...), as measured; None where blocks have no order, or where
-        it was not measured.
-    measured_on
-        How many of them it was measured on.
     why
         For people: one sentence.
 
@@ -47,8 +41,6 @@ class Block(Model):
     columns: tuple[str, ...] = Field((), strict=False)  # JSON has lists
     part: Part | None = None
     span: int = Field(1, ge=1)
-    autocorrelation: Rounded | None = None
-    measured_on: int = Field(0, ge=0)
     why: str = ""
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ rows share that are of different blocks. `block: none` is an answer as well: not
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from perenne.common.block import PART, Block, declared, labels_of, moments, orde
 from perenne.common.contract import Contract
 from perenne.stats import dependence
 from perenne.stats.dependence import Choice, one_each
-from perenne.stats.memory import Neighbours, Whole
+from perenne.stats.memory import Whole
 from perenne.stats.metrics import Array
 from perenne.stats.sharing import Sharing, both, centred, coded, sharing
 
@@ -92,13 +91,13 @@ class Alike:
     def _chosen(self, residuals: Array) -> Counted:
         """Return the block that the figures ask for."""
         choice = dependence.choose(residuals, self.labels, self.groups, days=self.days, part=self.part)
+        found = Block(why=choice.sentence)
         if choice.label is None:
-            return Counted(Block(why=choice.sentence), choice, "")
+            return Counted(found, choice, "")
         if choice.label == self.part:
-            found = Block(part=self.part, span=choice.span, why=choice.sentence)
-            found = _with(found, choice.neighbours) if choice.neighbours else found
+            found = found.model_copy(update={"part": self.part, "span": choice.span})
         else:
-            found = Block(columns=self.columns[choice.label], why=choice.sentence)
+            found = found.model_copy(update={"columns": self.columns[choice.label]})
         answers = "give a column the role `block`, or write `block: none`"
         return Counted(found, choice, f"{choice.sentence}; to answer in the contract, {answers}")
 
@@ -106,8 +105,6 @@ class Alike:
         """Return the contract's days, or so many in a row as their resemblance asks for."""
         choice = dependence.choose(residuals, {}, self.groups, days=labels, part=said.columns[0])
         found = said.model_copy(update={"span": choice.span})
-        if choice.neighbours:
-            found = _with(found, choice.neighbours)
         return Counted(found, choice, choice.sentence if choice.span > 1 else "")
 
     def _missed(self, said: Block, labels: Whole, residuals: Array) -> Counted:
@@ -144,13 +141,6 @@ def _across(values: Array, labels: Whole, blocks: Whole) -> Sharing:
 def _nested(labels: Whole, whole: Whole) -> bool:
     """Return whether rows with one label are always of one block."""
     return coded(both(labels, whole))[1] == coded(labels)[1]
-
-
-def _with(timed: Block, beside: Neighbours) -> Block:
-    if math.isnan(beside.autocorrelation):
-        return timed
-    measured = {"autocorrelation": beside.autocorrelation, "measured_on": beside.days}
-    return Block.model_validate(timed.model_dump() | measured)
 
 
 def _entities(contract: Contract) -> list[tuple[str, ...]]:
