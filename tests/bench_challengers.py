@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from perenne.cases import flights
 from perenne.common import model, periods
+from perenne.common.block import Block, declared
 from perenne.common.cut import Cut
 from perenne.documents.verdict import Intent
 from perenne.gate.evidence import Contender, Evidence
@@ -62,6 +63,7 @@ class Bench:
         return evidence(
             rows,
             self.contract,
+            declared(self.contract) or Block(),
             sides[0],
             sides[1:],
             champion=True,

@@ -18,6 +18,7 @@ from perenne.stats.dependence import choose
 from perenne.stats.estimate import Estimate
 from perenne.stats.influence import Influence
 from perenne.stats.metrics import Array, family
+from perenne.stats.sharing import Codes
 from tests.bench_bounds import share
 
 FIRST = spending.alpha(1, 0.05, 0.05)
@@ -57,7 +58,7 @@ def low(drawn: Array, alpha: float, *, ordered: bool) -> Array:
     return np.array([over(each, codes, ordered=ordered).bounds(alpha)[0] for each in drawn])
 
 
-def over(blocks: Array, codes: paired.Codes, *, ordered: bool) -> Estimate:
+def over(blocks: Array, codes: Codes, *, ordered: bool) -> Estimate:
     """Return the mean of some blocks."""
     mean = float(blocks.mean())
     return paired.estimate(Influence(mean, blocks - mean), codes, len(blocks), ordered=ordered)

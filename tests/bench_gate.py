@@ -17,6 +17,7 @@ from tqdm import tqdm
 from perenne.stats import influence, paired, spending
 from perenne.stats.influence import Influence
 from perenne.stats.metrics import Array
+from perenne.stats.sharing import Codes
 from tests import bench_bounds
 from tests.bench_bounds import days, offsets, share
 
@@ -33,12 +34,12 @@ def table() -> str:
     return "\n\n".join([equals(), power(), bench_bounds.table(), speed()])
 
 
-def better(gate: Gate, codes: paired.Codes, alpha: float, metric: str = "mae") -> bool:
+def better(gate: Gate, codes: Codes, alpha: float, metric: str = "mae") -> bool:
     """Judge as the gate does: the lower bound of the gain is above 0."""
     return paired.gain(metric, *gate, codes, int(codes.max()) + 1).bounds(alpha)[0] > 0
 
 
-def judged(gate: Gate, codes: paired.Codes, metric: str = "mae") -> list[bool]:
+def judged(gate: Gate, codes: Codes, metric: str = "mae") -> list[bool]:
     """Judge by three common rules, for a metric that is a mean, and as the gate does at its first look."""
     new, old = gate
     gain, rows = old.value - new.value, len(new.rows)
@@ -52,9 +53,7 @@ RULES = f"{'':44}" + "".join(
 )
 
 
-def rows_judged(
-    name: str, gates: Iterable[Gate], count: int, codes: paired.Codes, metric: str = "mae"
-) -> str:
+def rows_judged(name: str, gates: Iterable[Gate], count: int, codes: Codes, metric: str = "mae") -> str:
     """Return a line: how often each rule finds the new model better."""
     found = [judged(gate, codes, metric) for gate in tqdm(gates, name, count, leave=False)]
     return f"{name:44}" + "".join(f"{share(column):>23}" for column in zip(*found, strict=True))

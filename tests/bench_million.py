@@ -11,6 +11,7 @@ import pandas as pd
 
 from perenne.cases import retirement
 from perenne.common import model
+from perenne.common.block import Block, declared
 from perenne.gate import judge, ledger
 from perenne.gate.evidence import Contender
 from perenne.gate.policy import GateSection, Policy
@@ -42,7 +43,15 @@ def table() -> str:
     _, hashing = timed(lambda: ledger.hashes(rows, contract))
     seen, seeing = timed(
         lambda: judge.evidence(
-            rows, contract, sides[0], sides[1:], champion=True, mean=0.1, policy=policy, alpha=0.03
+            rows,
+            contract,
+            declared(contract) or Block(),
+            sides[0],
+            sides[1:],
+            champion=True,
+            mean=0.1,
+            policy=policy,
+            alpha=0.03,
         )
     )
     verdict, judging = timed(lambda: judge.judge(seen, policy, "better"))

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from perenne.common import model, task
+from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PREDICTION
@@ -98,6 +99,7 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
     seen = judge.evidence(
         holdout,
         counts,
+        Block(),
         Contender("new", scores),
         [],
         champion=False,

@@ -11,6 +11,7 @@ import pytest
 from perenne.common import batches, locked, names
 from perenne.common.errors import PerenneError
 from perenne.common.status import Status
+from perenne.documents.evaluation import Evaluation
 from perenne.documents.verdict import ChangeRecord, Verdict
 from perenne.gate import ledger
 from perenne.gate.comparison import SpentError
@@ -137,6 +138,19 @@ def test_whoever_opens_the_holdout_sees_all_and_closes_it(better: Project) -> No
             SpentError, match=r"holdout\.parquet: a batch of it was opened; move split\.as_of"
         ):
             gate(opening=opening)
+
+
+def test_a_contract_without_a_block_gets_the_one_that_validation_asks_for(better: Project) -> None:
+    """The one that `evaluate` found; the verdict and its page say which."""
+    better.edit(r"role: \[entity, block\]", "role: entity", file="data/cases/retirement/contract.yaml")
+    better.repro()
+    verdict, measured = gate(), Evaluation.load(names.EVALUATION).dependence
+    assert measured is not None
+    assert (measured.source, list(measured.sharing)) == ("measured", ["employee"])
+    rows = pd.read_parquet(names.HOLDOUT)
+    blocks = rows["employee"].nunique() if measured.block.columns else len(rows)
+    assert (verdict.holdout.blocks, verdict.holdout.block) == (blocks, measured.block.why)
+    assert measured.block.why in markdown(verdict)
 
 
 def test_the_champion_does_not_beat_itself(inside: Project) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import special
 
+from perenne.common.block import Block
 from perenne.common.names import PREDICTION
 from perenne.common.task import TASKS
 from perenne.documents.verdict import RuleFinding
@@ -134,12 +135,14 @@ REGRESSION = tiny.CONTRACT.replace("task: binary", "task: regression").replace(
 @pytest.mark.parametrize("shared", [0.0, 0.7])
 def test_what_blocks_share_is_measured_and_drawn_again(shared: float, text: str) -> None:
     """Outcomes with such an effect of 400 blocks; a regression keeps the tails of its residuals."""
-    contract = tiny.contract("role: entity", "role: [entity, block]", text)
+    contract = tiny.contract(text=text)
     rng = np.random.default_rng(5)
     score, labels = rng.uniform(0.1, 0.9, 40_000), np.arange(40_000) % 400
     alone = np.array([]) if contract.task.classes else rng.standard_t(5, 1_000)
     y = worlds.outcomes(contract.task, score, labels, Scatter(shared, alone), rng)
-    measured = worlds.scatter(pd.DataFrame({"id": labels, "won": y, PREDICTION: score}), contract)
+    measured = worlds.scatter(
+        pd.DataFrame({"id": labels, "won": y, PREDICTION: score}), contract, Block(columns=("id",))
+    )
     assert measured.shared == pytest.approx(shared, abs=0.12)  # to first order
     assert y.mean() == pytest.approx(score.mean(), abs=0.015 if contract.task.classes else 0.1)
     if contract.task.classes:
@@ -154,13 +157,16 @@ def test_worlds_of_one_commit_are_the_same() -> None:
     contract = tiny.contract()
     score = np.linspace(0.1, 0.9, 50)
     one, other = (
-        [rows["won"].tolist() for rows in sealed.drawn(pd.DataFrame({"won": y}), score, contract, NONE)]
+        [
+            rows["won"].tolist()
+            for rows in sealed.drawn(pd.DataFrame({"won": y}), score, contract, Block(), NONE)
+        ]
         for y in (np.zeros(50), np.ones(50))
     )
     assert one == other
     assert len(one) == sealed.WORLDS
     many = pd.DataFrame({"won": np.zeros(sealed.MOST_ROWS)})
-    few = sealed.drawn(many, np.full(len(many), 0.5), contract, NONE)
+    few = sealed.drawn(many, np.full(len(many), 0.5), contract, Block(), NONE)
     assert sum(1 for _ in few) == sealed.LEAST_WORLDS
 
 
@@ -168,7 +174,7 @@ def test_block_without_another_row_shares_nothing() -> None:
     """Nor do scores of 0 and 1, whose outcomes cannot vary."""
     contract = tiny.contract()
     rows = pd.DataFrame({"won": [0.0, 1.0], PREDICTION: [0.3, 0.4]})
-    assert worlds.scatter(rows, contract).shared == 0
+    assert worlds.scatter(rows, contract, Block()).shared == 0
     certain = np.array([0.0, 1.0])
     rng = np.random.default_rng(0)
     drawn = worlds.outcomes(contract.task, certain, np.array([0, 0]), Scatter(0.5, np.array([])), rng)

@@ -164,6 +164,25 @@ def test_metrics_of_validation_stand_beside_the_other_models() -> None:
     assert re.search(r"log\\_loss +\| 0.21 \[0.2, 0.22\] +\| 0.31 +\| 0.1 \[0.09, 0.11\] ▲", text)
 
 
+def test_figures_without_an_interval_say_why() -> None:
+    """Five events tell nothing: neither the metric nor the gain has bounds or a mark."""
+    few = ReviewedFigure(value=0.21, low=None, high=None)
+    gain = PairedMetric(value=0.21, theirs=0.31, gain=ReviewedFigure(value=0.1, low=None, high=None))
+    review = validated().model_copy(
+        update={
+            "metrics": {"log_loss": few},
+            "too_few": "5 blocks with an event are too few to tell",
+            "dependence": "rows of one day share 0.1 of their variance: each day is a block",
+            "rivals": (Rival(name="v1", own={}, metrics={"log_loss": gain}),),
+        }
+    )
+    text = page.page(made(validation=review))
+    cell = r"\(too few to tell\)"
+    assert re.search(rf"log\\_loss +\| 0.21 {cell} +\| 0.31 +\| 0.1 {cell} +\|", text)
+    assert "No intervals: 5 blocks with an event are too few to tell." in text
+    assert "Blocks: rows of one day share 0.1 of their variance: each day is a block." in text
+
+
 def test_folds_are_paired() -> None:
     """Each with the rows that its model learned from, the loss of both models and that of the dummy."""
     text = page.page(made())

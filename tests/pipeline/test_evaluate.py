@@ -332,6 +332,75 @@ def test_what_dvc_shows_is_flat() -> None:
     }
 
 
+def test_dvc_shows_that_rows_are_too_few() -> None:
+    """Beside the values: without intervals, nobody can say what a difference of two means."""
+    frame = rows(y=np.r_[[1] * 3, [0] * 397])
+    report = evaluate(held(frame, scored(frame)), SPEC, BINARY)
+    assert report.metrics()["intervals"] == "1 block with an event is too few to tell"
+    assert report.validation.metrics["log_loss"].low is None
+
+
+VISITS = parse(
+    Contract,
+    {
+        "row": "a visit",
+        "task": "regression",
+        "period": "month",
+        "label_delay": 0,
+        "columns": {
+            "time": {"type": "datetime", "role": "time"},
+            "person": {"type": "integer", "role": "entity"},
+            "age": {"type": "number", "role": "feature"},
+            "y": {"type": "number", "role": "target"},
+        },
+    },
+    "c.yaml",
+)
+
+
+def test_days_that_share_something_are_the_block_of_a_contract_without_one() -> None:
+    """Their intervals are wider than those of rows, by the root of the design effect; a line says it."""
+    rng = np.random.default_rng(7)
+    day = np.repeat(np.arange(120), 20)
+    shock = np.sqrt(0.2) * rng.normal(size=120)[day]
+    frame = pd.DataFrame(
+        {
+            "time": pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D"),
+            "person": np.arange(len(day)),
+            "age": 1.0,
+            "y": shock + np.sqrt(0.8) * rng.normal(size=len(day)),
+        }
+    )
+    spec = SPEC.model_copy(update={"resamples": 1000})
+    measured = evaluate(held(frame, 0.0), spec, VISITS)
+    none = evaluate(held(frame, 0.0), spec, VISITS.model_copy(update={"answer": "none"}))
+    found = measured.dependence
+    assert found is not None
+    assert (found.source, found.block.part) == ("measured", "day")
+    assert found.sharing["day"].effect == near_theory(1 + 19 * 0.2)
+    assert found.line.startswith("rows of one day share 0.")
+    assert found.line.endswith(
+        "to answer in the contract, give a column the role `block`, or write `block: none`"
+    )
+    assert (measured.validation.blocks, none.validation.blocks) == (120, 2400)
+    wide, narrow = (
+        high - low
+        for _, low, high in (interval(each.validation.metrics["bias"]) for each in (measured, none))
+    )
+    assert wide / narrow == near_theory(np.sqrt(1 + 19 * 0.2))
+    assert none.dependence is not None
+    assert (none.dependence.source, none.dependence.line, dict(none.dependence.sharing)) == (
+        "contract",
+        "",
+        {},
+    )
+
+
+def near_theory(value: float) -> Any:
+    """Equal up to chance."""
+    return pytest.approx(value, rel=0.25)
+
+
 @pytest.mark.parametrize("index", [range(400, 0, -1), [0] * 400, [f"row {i % 7}" for i in range(400)]])
 def test_row_labels_do_not_matter(index: Any) -> None:
     """A frame that was filtered, sorted or joined carries labels that say nothing."""

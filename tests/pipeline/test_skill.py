@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract
 from perenne.common.params import Evaluate, Train
 from perenne.common.typed import parse
 from perenne.pipeline import skill
-from perenne.pipeline.evaluate import blocks
 from perenne.pipeline.folds import validation
 from perenne.pipeline.train import train
 
@@ -50,7 +50,7 @@ def said(
     """What is said of a model of these rows."""
     rules, spec = rules or contract(), Train(estimator=estimator, params=params, seed=0)
     held = validation(rows, spec, rules, MEASURE.folds)
-    block = blocks(held.rows, rules)
+    block = labels_of(held.rows, rules, declared(rules) or Block())
     return list(skill.warnings(train(rows, spec, rules), rows, held, block, MEASURE, spec, rules))
 
 

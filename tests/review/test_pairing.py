@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from perenne.common import git
+from perenne.common.block import Block
 from perenne.common.contract import Contract, read_contract
 from perenne.common.names import FOLD, PREDICTION, PREDICTIONS
 from perenne.documents.evaluation import Evaluation
@@ -32,6 +33,9 @@ def reviewed() -> tuple[ValidationReview, Contract]:
     made = validated(Side(None), {"base": git.commit("main")}, contract)
     assert made is not None
     return made, contract
+
+
+BLOCK = Block(columns=("employee",))
 
 
 def values(metric: PairedMetric) -> list[float]:
@@ -81,10 +85,10 @@ def test_a_model_that_was_measured_on_its_holdout_shows_nothing(inside: Project)
     """Predictions without folds are those of an earlier version, on the holdout: its labels are sealed."""
     contract = read_contract("retirement")
     rows = pd.read_parquet(inside.path / PREDICTIONS)
-    assert pair_of(rows, rows, contract) is not None
-    assert pair_of(rows, rows.drop(columns=FOLD), contract) is None
-    assert pair_of(rows, rows[:-1], contract) is None
-    assert pair_of(rows, rows.assign(**{contract.target: 1 - rows[contract.target]}), contract) is None
+    assert pair_of(rows, rows, contract, BLOCK) is not None
+    assert pair_of(rows, rows.drop(columns=FOLD), contract, BLOCK) is None
+    assert pair_of(rows, rows[:-1], contract, BLOCK) is None
+    assert pair_of(rows, rows.assign(**{contract.target: 1 - rows[contract.target]}), contract, BLOCK) is None
 
 
 def test_a_pipeline_without_evaluation_has_no_validation(inside: Project) -> None:

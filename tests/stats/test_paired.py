@@ -14,7 +14,8 @@ from perenne.stats.bootstrap import intervals
 from perenne.stats.estimate import Estimate, Nearer
 from perenne.stats.influence import INFLUENCE, Influence, bias, mae
 from perenne.stats.metrics import METRICS, Array
-from perenne.stats.paired import blocks, estimate, gain
+from perenne.stats.paired import estimate, gain
+from perenne.stats.sharing import coded
 from tests.stats.test_memory import remembering
 
 ALPHA = 0.05
@@ -140,13 +141,13 @@ def test_days_that_remember_count_for_fewer() -> None:
     """
     rng = np.random.default_rng(10)
     drawn = [remembering(rng, 0.6, 60) for _ in range(2_000)]
-    day, count = blocks(DAYS, ordered=True)
+    day, count = coded(DAYS, ordered=True)
     found = [estimate(measured(series[DAYS]), day, count, ordered=True) for series in drawn]
     assert sum(each.bounds(ALPHA)[0] > 0 for each in found) <= most(1.3 * ALPHA, 2_000)
     plain = [estimate(measured(series[DAYS]), day, count) for series in drawn]
     assert sum(each.bounds(ALPHA)[0] > 0 for each in plain) > most(3 * ALPHA, 2_000)
     shuffled = rng.permutation(600)
-    codes, count = blocks(DAYS[shuffled], ordered=True)
+    codes, count = coded(DAYS[shuffled], ordered=True)
     again = estimate(measured(drawn[0][DAYS[shuffled]]), codes, count, ordered=True)
     assert again == pytest.approx(found[0])
 
@@ -232,7 +233,7 @@ def test_the_blocks_foretold_are_about_right() -> None:
 def test_a_row_without_a_block_is_named(missing: object) -> None:
     """A missing label is an error, not one more block."""
     with pytest.raises(ValueError, match="row 1 has none"):
-        blocks(["a", missing, "b"])
+        coded(["a", missing, "b"])
 
 
 def test_every_row_needs_a_block() -> None:

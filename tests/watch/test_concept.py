@@ -18,6 +18,7 @@ from perenne.common.typed import parse
 from perenne.documents.drift import StreamState
 from perenne.watch import concept
 from perenne.watch.streams import SLICES, STREAMS, classified
+from tests.stats.test_memory import remembering
 
 CONTRACT = """\
 row: one visit
@@ -306,6 +307,39 @@ def test_days_that_share_their_weather_are_counted_as_days() -> None:
     )
     assert independent.effect < 1.2
     assert dependent.effect > 2
+
+
+def test_days_that_remember_each_other_count_for_less_than_days() -> None:
+    """A bad day is followed by bad ones: blocks of several days show that the limit is wider still."""
+    days = pd.date_range(BEFORE[0].start_time, LATER[-1].end_time, freq="D")
+    shocks = 0.8 * remembering(np.random.default_rng(18), 0.7, len(days))
+    alone = np.random.default_rng(19).permutation(shocks)
+
+    def shocked(by: Any) -> Outcome:
+        def outcome(rng: Rng, rows: pd.DataFrame) -> Any:
+            shock = by[(rows["at"] - days[0]).dt.days.to_numpy()]
+            return (rng.random(len(rows)) < expit(logit(rows) + shock)).astype(float)
+
+        return outcome
+
+    lasting, single = (
+        next(s for s in validated(shocked(by), 18).streams if s.kind.name == "above" and s.slice is None)
+        for by in (shocks, alone)
+    )
+    assert lasting.effect > 1.5 * single.effect > 3
+
+
+def test_who_says_that_rows_are_independent_is_believed() -> None:
+    """`block: none` is an answer: nothing is measured then."""
+    none = contract(("label_delay: 0", "label_delay: 0\nblock: none"))
+    shocks = np.random.default_rng(20).normal(0, 0.8, 32)
+
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
+        shock = shocks[rows["at"].dt.day.to_numpy()]
+        return (rng.random(len(rows)) < expit(logit(rows) + shock)).astype(float)
+
+    assert {stream.effect for stream in validated(days, 20, task=none).streams} == {1.0}
+    assert max(stream.effect for stream in validated(days, 20).streams) > 2
 
 
 def test_labels_that_are_missing_are_left_out() -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from perenne.common.contract import Contract
-from perenne.common.document import Rounded
 from perenne.common.periods import Unit
 from perenne.common.typed import Model
 
@@ -32,12 +31,8 @@ class Block(Model):
     part
         Rows of the same minute, hour or day are a block. With neither, every row is one.
     span
-        So many minutes, hours or days in a row are a block; 1 unless neighbours resemble each other.
-    autocorrelation
-        Of the sums of neighbouring days (hours, ...), as measured; None where blocks have no order, or where
-        it was not measured.
-    measured_on
-        How many of them it was measured on.
+        So many minutes, hours, days (or values of a column of times) in a row are a block; 1 unless
+        neighbours resemble each other.
     why
         For people: one sentence.
 
@@ -46,8 +41,6 @@ class Block(Model):
     columns: tuple[str, ...] = Field((), strict=False)  # JSON has lists
     part: Part | None = None
     span: int = Field(1, ge=1)
-    autocorrelation: Rounded | None = None
-    measured_on: int = Field(0, ge=0)
     why: str = ""
 
     @model_validator(mode="after")
@@ -60,6 +53,14 @@ class Block(Model):
     def kind(self) -> Literal["row", "columns", "time"]:
         """What the rows of a block share; `row`: each is its own."""
         return "columns" if self.columns else "time" if self.part else "row"
+
+    @property
+    def single(self) -> Block:
+        """The same with one day (hour, ...) a block.
+
+        For bounds that measure by themselves how much neighbours resemble each other.
+        """
+        return self.model_copy(update={"span": 1})
 
 
 def moments(rows: pd.DataFrame, contract: Contract, part: Part) -> Moments:
@@ -112,4 +113,4 @@ def labels_of(rows: pd.DataFrame, contract: Contract, block: Block) -> Moments:
     if not block.columns:
         return np.arange(len(rows), dtype=np.int64)
     by = rows.groupby(list(block.columns), sort=ordered(contract, block), dropna=False, observed=True)
-    return np.asarray(by.ngroup(), dtype=np.int64)
+    return np.asarray(by.ngroup(), dtype=np.int64) // block.span

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
+from perenne.common.block import Block
 from perenne.common.document import Figure, UnnumberedDocument, Unrounded
 from perenne.common.typed import Model
 
-Metrics = dict[str, float | None]  # metrics.json: figures by name, for `dvc metrics`
+Metrics = dict[str, float | str | None]  # metrics.json: figures by name, for `dvc metrics`
 
 
 class MeasuredFigure(Model):
@@ -32,6 +36,41 @@ class MeasuredRows(Model):
     blocks: int
     metrics: dict[str, MeasuredMetric]
     too_few: str = ""
+
+
+class MeasuredSharing(Model):
+    """How much rows with one label share; see `perenne.stats.sharing.Sharing`."""
+
+    blocks: int
+    correlation: Figure
+    effect: Figure
+    low: Figure
+    high: Figure
+    p: Figure
+
+
+class MeasuredNeighbours(Model):
+    """How much neighbouring days (hours, ...) resemble each other; see `perenne.stats.memory.Neighbours`."""
+
+    days: int
+    autocorrelation: Figure
+    decay: Figure
+    error: Figure
+    p: Figure
+
+
+class MeasuredDependence(Model):
+    """The block that counts, who says so, and what rows of one label and neighbouring days share.
+
+    Nothing is measured if the contract says `block: none`. `line` is for people: it is empty if the contract
+    has the block that the figures ask for, or rows share nothing.
+    """
+
+    source: Literal["contract", "measured"]
+    block: Block
+    sharing: Mapping[str, MeasuredSharing] = {}
+    neighbours: MeasuredNeighbours | None = None
+    line: str = ""
 
 
 class FoldMetric(Model):
@@ -63,7 +102,8 @@ class Evaluation(UnnumberedDocument):
     """All of validation, its folds, its slices (by column, then by value), and the headline figure.
 
     `between` is what the folds are cut between: a unit of time, or `block`. `warnings` say what is wrong with
-    the training. The slice of rows whose value is missing or outside the bins has an empty name.
+    the training. The slice of rows whose value is missing or outside the bins has an empty name. Versions
+    that took each row for a block unless the contract names one wrote no `dependence`.
     """
 
     SCHEMA = 2
@@ -73,12 +113,22 @@ class Evaluation(UnnumberedDocument):
     folds: tuple[MeasuredFold, ...]
     slices: dict[str, dict[str, MeasuredRows]]
     headline: MeasuredHeadline
+    dependence: MeasuredDependence | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def block(self) -> Block | None:
+        """What intervals count; None if the version that wrote this does not say it."""
+        return self.dependence.block if self.dependence else None
+
     def metrics(self) -> Metrics:
-        """The values alone, by name: what `dvc metrics` shows."""
-        values = {name: metric.value for name, metric in self.validation.metrics.items()}
-        return values | {
+        """The values alone, by name: what `dvc metrics` shows.
+
+        Where rows are too few for intervals, `intervals` says so: differences of such values mean nothing.
+        """
+        values: Metrics = {name: metric.value for name, metric in self.validation.metrics.items()}
+        values |= {
             f"{self.headline.figure}_observed": self.headline.observed.value,
             f"{self.headline.figure}_predicted": self.headline.predicted.value,
         }
+        return values | ({"intervals": self.validation.too_few} if self.validation.too_few else {})

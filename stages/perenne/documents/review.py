@@ -83,9 +83,15 @@ class Rival(Model):
 
 
 class ValidationReview(Model):
-    """How the change does on validation, and what `evaluate` warns of."""
+    """How the change does on validation, and what `evaluate` warns of.
+
+    `too_few` says why its metrics have no intervals; empty if they have. `dependence` is what `evaluate` says
+    of blocks.
+    """
 
     metrics: dict[str, ReviewedFigure]
+    too_few: str = ""
+    dependence: str = ""
     folds: tuple[MeasuredFold, ...]
     warnings: tuple[str, ...]
     rivals: tuple[Rival, ...]

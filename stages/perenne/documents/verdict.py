@@ -47,7 +47,7 @@ class ModelFile(Model):
 class Holdout(Model):
     """The rows that a model was judged on; `batches` has the hash of the labels of each period.
 
-    `view` is the hash of the rows and the contract.
+    `view` is the hash of the rows and the contract. `block` says what a block is; empty in older verdicts.
     """
 
     model_config = ConfigDict(populate_by_name=True)  # `from` cannot be a name in Python
@@ -58,6 +58,7 @@ class Holdout(Model):
     last: str = Field(alias="to")
     rows: int
     blocks: int
+    block: str = ""
     view: str | None = None
 
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import batches
+from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
 from perenne.common.errors import PerenneError
-from perenne.common.names import HOLDOUT, PREDICTIONS, TRAIN
+from perenne.common.names import HOLDOUT, TRAIN
 from perenne.documents.verdict import (
     AlphaSpent,
     Asker,
@@ -40,13 +40,19 @@ class SpentError(PerenneError):
 
 
 class Terms(NamedTuple):
-    """What is judged by what: the policy, and the rows of the holdout."""
+    """What is judged by what: the policy, and the rows of the holdout.
+
+    `validated` are the challenger's predictions on validation: None in a project without the stage. `block`
+    is what makes rows one block, see `blocks.block_of`.
+    """
 
     name: str
     contract: Contract
     policy: Policy
     policy_from: str | None
     rows: pd.DataFrame
+    validated: pd.DataFrame | None
+    block: Block
     holdout: Holdout
     champion: Version | None
     base: str | None
@@ -103,10 +109,10 @@ class ModelComparison:
         # Measured here: the model card's own is not trusted.
         target = terms.contract.target
         self.mean = float(pq.read_table(TRAIN, columns=[target])[target].to_pandas().mean())
-        # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
-        measured = PREDICTIONS.is_file()
         self.spread = (
-            worlds.scatter(batches.read_parquet(PREDICTIONS), terms.contract) if measured else worlds.UNKNOWN
+            worlds.UNKNOWN
+            if terms.validated is None
+            else worlds.scatter(terms.validated, terms.contract, terms.block)
         )
 
     def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
@@ -187,6 +193,7 @@ class ModelComparison:
         return judge.evidence(
             rows,
             self.terms.contract,
+            self.terms.block,
             self.challenger,
             self.against,
             champion=self.terms.champion is not None,
@@ -199,7 +206,7 @@ class ModelComparison:
         """Return what some rules would say if the challenger's scores were right."""
         terms = self.terms
         return sealed.foreseen(
-            sealed.drawn(terms.rows, self.challenger.scores, terms.contract, self.spread),
+            sealed.drawn(terms.rows, self.challenger.scores, terms.contract, terms.block, self.spread),
             lambda rows: judge.judge(self.evidence(rows, alpha), rules, terms.intent).findings,
         )
 

@@ -22,6 +22,7 @@ from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
 from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
+from perenne.stats.sharing import coded
 
 Array = npt.NDArray[np.float64]
 Gain = Estimate | Nearer
@@ -88,7 +89,7 @@ class Evidence:
         ordered: bool = False,
     ) -> None:
         self.task, self.y = task, y
-        self.codes, self.count = paired.blocks(blocks, ordered=ordered)
+        self.codes, self.count = coded(blocks, ordered=ordered)
         self.ordered = ordered
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from perenne.common import batches, git, locked, notes, sections
+from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.names import HOLDOUT, PROD
+from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import contenders, ledger, policy
+from perenne.gate import blocks, contenders, ledger, policy
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
 from perenne.gate.policy import Policy
-from perenne.pipeline import evaluate
 from perenne.registry import tags, workspace
 from perenne.registry.change import Change, between
 from perenne.registry.tags import Version
@@ -78,13 +79,18 @@ def gate(
     challenger = contenders.here(contract)
     intent, change = question(rules, champion, name, policy_from)
     rows = batches.read_parquet(HOLDOUT)
+    # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
+    validated = batches.read_parquet(PREDICTIONS) if PREDICTIONS.is_file() else None
+    block = blocks.block_of(contract, rows, validated)
     terms = Terms(
         name,
         contract,
         rules,
         git.commit(policy_from) if policy_from else None,
         rows,
-        _described(rows, contract),
+        validated,
+        block,
+        _described(rows, contract, block),
         champion,
         git.commit(base) if base else None,
         change,
@@ -145,7 +151,7 @@ def question(
     return "fresher" if change and change.kind == "patch" else "better", change
 
 
-def _described(rows: pd.DataFrame, contract: Contract) -> Holdout:
+def _described(rows: pd.DataFrame, contract: Contract, block: Block) -> Holdout:
     """Which holdout it is; every row must have a label."""
     missing = rows[contract.target].isna()
     if missing.any():
@@ -158,6 +164,7 @@ def _described(rows: pd.DataFrame, contract: Contract) -> Holdout:
         first=min(hashes),
         last=max(hashes),
         rows=len(rows),
-        blocks=len(set(evaluate.blocks(rows, contract))),
+        blocks=len(np.unique(labels_of(rows, contract, block))),
+        block=block.why,
         view=ledger.view(md5, contract),
     )

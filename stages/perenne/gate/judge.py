@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from perenne.common.block import Block, declared, ordered
+from perenne.common.block import Block, labels_of, ordered
 from perenne.common.contract import Column, Contract
 from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding
-from perenne.pipeline import evaluate
 
 
 class Judgement(NamedTuple):
@@ -57,6 +56,7 @@ def judge(evidence: Evidence, policy: Policy, intent: Intent) -> Judgement:
 def evidence(
     rows: pd.DataFrame,
     contract: Contract,
+    block: Block,
     challenger: Contender,
     opponents: Sequence[Contender],
     *,
@@ -65,14 +65,16 @@ def evidence(
     policy: Policy,
     alpha: float,
 ) -> Evidence:
-    """Return what the rules judge by: outcomes, blocks and slices as the contract defines them.
+    """Return what the rules judge by: outcomes, blocks and slices.
 
     Parameters
     ----------
     rows
         The holdout, one row a case, every row with a label.
     contract
-        Names the target, the block and the slices.
+        Names the target and the slices.
+    block
+        What makes rows one block, such as `blocks.block_of` returns.
     challenger, opponents
         The models, with scores of shape (rows,).
     champion
@@ -88,7 +90,7 @@ def evidence(
     return Evidence(
         contract.task,
         rows[contract.target].to_numpy(dtype=np.float64),
-        evaluate.blocks(rows, contract),
+        labels_of(rows, contract, block),
         challenger,
         tuple(opponents),
         champion=champion,
@@ -97,7 +99,7 @@ def evidence(
         metric=policy.metric,
         tolerance=policy.tolerance,
         alpha=alpha,
-        ordered=ordered(contract, declared(contract) or Block()),
+        ordered=ordered(contract, block),
     )
 
 

@@ -24,13 +24,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.documents.verdict import JudgedAnswer, PolicyRecord, RuleFinding
 from perenne.gate import worlds
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Finding, Rules
 from perenne.gate.worlds import Array, Scatter
-from perenne.pipeline import evaluate
 
 OPEN = ("latency", "size")  # rules that need no labels; whatever is not named here is sealed
 WORLDS = 20
@@ -86,7 +86,7 @@ def _without(policy: Policy, names: set[str]) -> Policy:
 
 
 def drawn(
-    rows: pd.DataFrame, scores: Array, contract: Contract, spread: Scatter, seed: int = 0
+    rows: pd.DataFrame, scores: Array, contract: Contract, block: Block, spread: Scatter, seed: int = 0
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows with outcomes of worlds in which some scores are right, the same ones each time.
 
@@ -97,7 +97,9 @@ def drawn(
     scores
         The challenger's, shape (rows,).
     contract
-        Names the target and the block.
+        Names the target.
+    block
+        What makes rows one block.
     spread
         From `worlds.scatter`.
     seed
@@ -105,7 +107,7 @@ def drawn(
 
     """
     rng = np.random.default_rng(seed)
-    labels = evaluate.blocks(rows, contract)
+    labels = labels_of(rows, contract, block)
     for _ in range(min(WORLDS, max(LEAST_WORLDS, MOST_ROWS // max(len(rows), 1)))):
         y = worlds.outcomes(contract.task, scores, labels, spread, rng)
         yield rows.assign(**{contract.target: y})

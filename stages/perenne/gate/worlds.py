@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
+from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.task import Task
-from perenne.pipeline import evaluate
-from perenne.stats import paired
+from perenne.stats.sharing import coded
 
 Array = npt.NDArray[np.float64]
 EDGE = 1e-12  # a score of 0 or 1 has no logit
@@ -39,7 +39,7 @@ class Scatter(NamedTuple):
 UNKNOWN = Scatter(0.0, np.array([]))  # nothing was measured: rows are taken for independent
 
 
-def scatter(rows: pd.DataFrame, contract: Contract) -> Scatter:
+def scatter(rows: pd.DataFrame, contract: Contract, block: Block) -> Scatter:
     """Return how outcomes scatter around a model's predictions, by the method of moments.
 
     Parameters
@@ -47,7 +47,9 @@ def scatter(rows: pd.DataFrame, contract: Contract) -> Scatter:
     rows
         Labelled rows of the contract with a column `prediction`, of rows that the model did not learn from.
     contract
-        Names the target and the block.
+        Names the target.
+    block
+        What makes rows one block.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def scatter(rows: pd.DataFrame, contract: Contract) -> Scatter:
 
     """
     y, score = (rows[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
-    codes, count = paired.blocks(evaluate.blocks(rows, contract))
+    codes, count = coded(labels_of(rows, contract, block))
     residual = y - score
     if contract.task.classes:
         # To first order a shift of the logit moves the probability by the variance of the outcome.
@@ -104,7 +106,7 @@ def outcomes(
         Shape (rows,): 0 or 1 where the target has classes.
 
     """
-    codes, count = paired.blocks(labels)
+    codes, count = coded(labels)
     effect = spread.shared * rng.normal(size=count)[codes]
     if task.classes:
         # An effect that varies pulls the mean probability towards 1/2: this takes it back to the score.

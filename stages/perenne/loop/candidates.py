@@ -20,13 +20,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.names import PREDICTION
 from perenne.documents.decision import OfferedCut
-from perenne.pipeline import evaluate
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE
+from perenne.stats.sharing import coded
 
 MOST_MEASURED = 0.75  # of the labelled periods since the change; the window gets the rest
 MOST = 3  # candidates: four would be as one more look for each of them
@@ -147,7 +148,7 @@ def improves(first: pd.DataFrame, second: pd.DataFrame, contract: Contract) -> b
     if len(common) != len(second) or not np.array_equal(common[contract.target], y):
         return False
     loss = contract.task.loss
-    codes, count = paired.blocks(evaluate.blocks(second, contract))
+    codes, count = coded(labels_of(second, contract, declared(contract) or Block()))
     mine, other = (
         INFLUENCE[loss](y, rows[PREDICTION].to_numpy(dtype=np.float64)) for rows in (second, common)
     )

@@ -9,6 +9,7 @@ from perenne.pages import charts
 from perenne.pages.text import bounds, joined, number, plain, shortened, table
 
 NOTE = "Parts of the training window, each predicted by a model that did not see it. Intervals of 95 %"
+TOO_FEW = "(too few to tell)"
 
 
 def metrics(validation: ValidationReview) -> str:
@@ -25,6 +26,8 @@ def metrics(validation: ValidationReview) -> str:
         rows.append(row)
     marks = "; ▲ better and ▼ worse where the interval excludes 0"
     notes = [f"{NOTE}{marks * any(rival.metrics for rival in validation.rivals)}."]
+    notes += [f"No intervals: {plain(validation.too_few)}."] * bool(validation.too_few)
+    notes += [f"Blocks: {plain(validation.dependence)}."] * bool(validation.dependence)
     notes += [
         f"{plain(rival.name)} was measured on other rows or folds: its figures cannot be paired with these."
         for rival in validation.rivals
@@ -99,6 +102,8 @@ def _loss(validation: ValidationReview) -> str:
 
 
 def _interval(metric: ReviewedFigure) -> str:
+    if metric.value is not None and metric.low is None and metric.high is None:
+        return f"{number(metric.value)} {TOO_FEW}"
     return f"{number(metric.value)} {bounds(metric.low, metric.high)}"
 
 

@@ -71,7 +71,9 @@ def notes(verdict: Verdict) -> Iterator[str]:
     if verdict.champion:
         yield f"{verdict.policy.metric} {INTENT[verdict.intent]}" + GAIN * verdict.opened
     holdout = verdict.holdout
-    yield f"holdout {holdout.first} to {holdout.last}: {holdout.rows:,} rows in {holdout.blocks:,} blocks"
+    why = f" ({holdout.block})" if holdout.block else ""
+    blocks = f"{holdout.rows:,} rows in {holdout.blocks:,} blocks{why}"
+    yield f"holdout {holdout.first} to {holdout.last}: {blocks}"
     if verdict.alpha:
         alpha = verdict.alpha
         yield (

@@ -7,34 +7,39 @@ rows that no choice depended on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from perenne.common import batches, disk, params, periods
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
-from perenne.common.names import EVALUATION, FOLD, METRICS, PLOTS, PREDICTIONS, TRAIN
+from perenne.common.names import EVALUATION, FOLD, METRICS, PLOTS, PREDICTION, PREDICTIONS, TRAIN
 from perenne.common.params import Evaluate
 from perenne.common.slicing import groups
 from perenne.documents.card import load_model
 from perenne.documents.evaluation import (
     Evaluation,
     FoldMetric,
+    MeasuredDependence,
     MeasuredFigure,
     MeasuredFold,
     MeasuredHeadline,
     MeasuredMetric,
+    MeasuredNeighbours,
     MeasuredRows,
+    MeasuredSharing,
 )
 from perenne.pipeline import folds, headline, plots, skill
 from perenne.pipeline.folds import Validation
 from perenne.pipeline.importance import importance
 from perenne.stats import bootstrap, metrics
+from perenne.stats.blocks import Alike
 
 Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 ALL_RESAMPLES = 30_000  # up to so many rows, as many resamples are drawn as params.yaml says
 LEAST_RESAMPLES = 200
@@ -54,9 +59,11 @@ def evaluate(held: Validation, spec: Evaluate, contract: Contract) -> Evaluation
     """
     rows, scores, dummies = held.rows, held.scores, held.dummies
     spec = spec.model_copy(update={"resamples": resamples(spec.resamples, len(rows))})
+    depend = dependence(rows, contract)
+    blocks = labels_of(rows, contract, depend.block)
 
     def part(i: npt.NDArray[np.intp]) -> MeasuredRows:
-        return measured(rows.iloc[i], scores[i], dummies[i], spec, contract)
+        return measured(rows.iloc[i], scores[i], dummies[i], blocks[i], spec, contract)
 
     slices = {
         column: {
@@ -67,15 +74,40 @@ def evaluate(held: Validation, spec: Evaluate, contract: Contract) -> Evaluation
     }
     return Evaluation(
         between=held.between,
-        validation=measured(rows, scores, dummies, spec, contract),
+        validation=measured(rows, scores, dummies, blocks, spec, contract),
         folds=tuple(by_fold(held, contract)),
         slices=slices,
-        headline=measured_headline(rows, scores, spec, contract),
+        headline=measured_headline(rows, scores, blocks, spec, contract),
+        dependence=depend,
+    )
+
+
+def dependence(rows: pd.DataFrame, contract: Contract) -> MeasuredDependence:
+    """What makes rows one block: the contract's answer, or what their residuals ask for.
+
+    Parameters
+    ----------
+    rows
+        Of `predictions.parquet`, or of other models that were not trained on them.
+    contract
+        What the rows are.
+
+    """
+    y, scores = (rows[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
+    found = Alike(rows, contract).counted(y - scores)
+    shared = found.choice.sharing if found.choice else {}
+    beside = found.choice.neighbours if found.choice else None
+    return MeasuredDependence(
+        source="contract" if declared(contract) else "measured",
+        block=found.block,
+        sharing={name: MeasuredSharing(**each._asdict()) for name, each in shared.items()},
+        neighbours=MeasuredNeighbours(**beside._asdict()) if beside else None,
+        line=found.line,
     )
 
 
 def measured(
-    rows: pd.DataFrame, scores: Array, dummies: Array, spec: Evaluate, contract: Contract
+    rows: pd.DataFrame, scores: Array, dummies: Array, blocks: Labels, spec: Evaluate, contract: Contract
 ) -> MeasuredRows:
     """The metrics of some rows: value, interval by block bootstrap, and the dummy's value.
 
@@ -83,6 +115,8 @@ def measured(
     ----------
     rows, scores, dummies
         Labelled rows of the contract, their predictions, and the dummy's, shape (rows,).
+    blocks
+        The label of each row's block, shape (rows,).
     spec, contract
         How to measure, and what the rows are.
 
@@ -91,14 +125,13 @@ def measured(
     family = metrics.family(contract.task.metrics)
     prepared = {name: prepare(y, scores) for name, prepare in family.items()}
     events = y if contract.task.classes else None
-    by_name = intervals(prepared, rows, spec, contract, events=events)
+    by_name = intervals(prepared, blocks, spec, events=events)
     dummy = {name: prepare(y, dummies)(np.ones(len(y))) for name, prepare in family.items()}
     report = {
         name: MeasuredMetric(**interval._asdict(), dummy=dummy[name]) for name, interval in by_name.items()
     }
-    labels = blocks(rows, contract)
-    few = bootstrap.too_few(labels, events)
-    return MeasuredRows(rows=len(rows), blocks=len(set(labels)), metrics=report, too_few=few)
+    few = bootstrap.too_few(blocks, events)
+    return MeasuredRows(rows=len(rows), blocks=len(np.unique(blocks)), metrics=report, too_few=few)
 
 
 def by_fold(held: Validation, contract: Contract) -> Iterator[MeasuredFold]:
@@ -126,9 +159,8 @@ def by_fold(held: Validation, contract: Contract) -> Iterator[MeasuredFold]:
 
 def intervals(
     figures: Mapping[str, Callable[[Array], float]],
-    rows: pd.DataFrame,
+    blocks: Labels,
     spec: Evaluate,
-    contract: Contract,
     *,
     events: Array | None = None,
 ) -> dict[str, bootstrap.Interval]:
@@ -138,22 +170,17 @@ def intervals(
     ----------
     figures
         By name, a function from the weights of the rows, shape (rows,), to a number.
-    rows
-        The rows that the weights belong to; their blocks are drawn.
-    spec, contract
-        Resamples, confidence and seed; and which column is the block.
+    blocks
+        The label of each row's block, shape (rows,); blocks are drawn.
+    spec
+        Resamples, confidence and seed.
     events
         What a rare class is told from, shape (rows,); None if there are no classes.
-
-    Raises
-    ------
-    ValueError
-        If a row has no block.
 
     """
     return bootstrap.intervals(
         figures,
-        blocks(rows, contract),
+        blocks,
         events=events,
         resamples=spec.resamples,
         confidence=spec.confidence,
@@ -172,25 +199,20 @@ def resamples(most: int, rows: int) -> int:
     return min(most, max(LEAST_RESAMPLES, most * ALL_RESAMPLES // rows))
 
 
-def blocks(rows: pd.DataFrame, contract: Contract) -> npt.NDArray[Any]:
-    """The block of each row, shape (rows,); each row is its own block if the contract names none."""
-    return rows[contract.block].to_numpy() if contract.block else np.arange(len(rows))
-
-
 def measured_headline(
-    rows: pd.DataFrame, scores: Array, spec: Evaluate, contract: Contract
+    rows: pd.DataFrame, scores: Array, blocks: Labels, spec: Evaluate, contract: Contract
 ) -> MeasuredHeadline:
     """The headline figure over all of validation, observed and predicted, with block-bootstrap intervals.
 
     Parameters
     ----------
-    rows, scores
-        Labelled rows of the contract, and their predictions, shape (rows,).
+    rows, scores, blocks
+        Labelled rows of the contract, their predictions, and the labels of their blocks, shape (rows,).
     spec, contract
         How to measure, and how the figure is defined.
 
     """
-    by_name = intervals(headline.figures(rows, scores, contract), rows, spec, contract)
+    by_name = intervals(headline.figures(rows, scores, contract), blocks, spec)
     observed, predicted = (MeasuredFigure(**by_name[name]._asdict()) for name in ("observed", "predicted"))
     figure = contract.headline.figure if contract.headline else f"mean_{contract.target}"
     return MeasuredHeadline(figure=figure, observed=observed, predicted=predicted)
@@ -218,8 +240,12 @@ def main() -> None:
     for line in described(held, cut, p.evaluate, contract):
         print(f"evaluate: {line}")
     batches.write_parquet(PREDICTIONS, held.table(contract))
-    wrong = skill.warnings(pipeline, window, held, blocks(held.rows, contract), p.evaluate, p.train, contract)
-    report = evaluate(held, p.evaluate, contract).model_copy(update={"warnings": tuple(wrong)})
+    report = evaluate(held, p.evaluate, contract)
+    blocks = labels_of(held.rows, contract, report.block or Block())
+    wrong = skill.warnings(pipeline, window, held, blocks, p.evaluate, p.train, contract)
+    report = report.model_copy(update={"warnings": tuple(wrong)})
+    if report.dependence and report.dependence.line:
+        print(f"evaluate: {report.dependence.line}")
     for line in report.warnings:
         print(f"evaluate: WARNING: {line}")
     y = held.rows[contract.target].to_numpy(dtype=np.float64)

@@ -22,6 +22,7 @@ from perenne.pipeline.folds import PLACES, FoldModel, Validation
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE
 from perenne.stats.metrics import METRICS
+from perenne.stats.sharing import coded
 
 Array = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def warnings(
         yield f"the model is constant, it predicts {score:.4g} for every row: {reason}"
         return
     loss, y = contract.task.loss, held.rows[contract.target].to_numpy(dtype=np.float64)
-    codes, count = paired.blocks(blocks)
+    codes, count = coded(blocks)
     mine, dummy = (INFLUENCE[loss](y, predicted) for predicted in (held.scores, held.dummies))
     gain = paired.gain(loss, mine, dummy, codes, count)
     low, high = gain.bounds(ALPHA)

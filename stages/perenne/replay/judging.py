@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
 from perenne.gate import sealed, worlds
+from perenne.gate.blocks import block_of
 from perenne.gate.evidence import Contender
 from perenne.gate.judge import evidence, judge
 from perenne.gate.ledger import Family
 from perenne.gate.rules import Finding
-from perenne.pipeline import evaluate
 from perenne.replay.world import World
 from perenne.stats import spending
 
@@ -82,6 +83,7 @@ class Gate:
         rules = policy.rules.model_copy(update={"latency": None})
         policy = policy.model_copy(update={"rules": rules})
         rows = pd.concat(map(world.rows, held), ignore_index=True)
+        block = self._block(challenger, rows)
         models = (
             self._contender("the challenger", challenger, held),
             self._contender("the champion", champion, held),
@@ -91,6 +93,7 @@ class Gate:
             seen = evidence(
                 known,
                 world.contract,
+                block,
                 models[0],
                 models[1:],
                 champion=True,
@@ -104,13 +107,18 @@ class Gate:
         if found and all(finding.answer == "pass" for finding in found):
             return ReplayVerdict("eligible", "all rules pass")
         # As the real gate, which tells no more of the labels than that.
-        spread = worlds.scatter(world.validated(challenger), world.contract)
-        likely = sealed.drawn(rows, models[0].scores, world.contract, spread)
-        said = sealed.answered(
-            sealed.foreseen(likely, findings), len(set(evaluate.blocks(rows, world.contract)))
-        )
+        spread = worlds.scatter(world.validated(challenger), world.contract, block)
+        likely = sealed.drawn(rows, models[0].scores, world.contract, block, spread)
+        count = len(np.unique(labels_of(rows, world.contract, block)))
+        said = sealed.answered(sealed.foreseen(likely, findings), count)
         blamed = ", ".join(f.rule for f in found if f.answer not in ("pass", "not judged"))
         return ReplayVerdict(said.answer, blamed, said.more_blocks or math.inf)
+
+    def _block(self, challenger: Cut, rows: pd.DataFrame) -> Block:
+        """What is one block, as in the gate; only where the contract does not say it, models are fitted."""
+        world = self.world
+        said = declared(world.contract)
+        return said or block_of(world.contract, rows, world.validated(challenger))
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perenne.common import locked
+from perenne.common.block import Block, declared, labels_of, ordered
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import EVALUATION, FOLD, PREDICTION, PREDICTIONS
@@ -31,10 +32,11 @@ from perenne.documents.review import (
     Rival,
     ValidationReview,
 )
-from perenne.pipeline import evaluate
 from perenne.review.sides import Side
 from perenne.stats import paired
+from perenne.stats.bootstrap import too_few
 from perenne.stats.influence import INFLUENCE
+from perenne.stats.sharing import coded
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -43,19 +45,25 @@ ALPHA = 0.025  # of each bound: intervals of 95 %
 
 
 class Pair(NamedTuple):
-    """The scores of two models on the same rows, shape (rows,), and the block of each row."""
+    """The scores of two models on the same rows, shape (rows,), and the block of each row.
+
+    `ordered` blocks follow each other in time. A target that has `classes` may have too few events to tell.
+    """
 
     y: Array
     mine: Array
     theirs: Array
     codes: npt.NDArray[np.intp]
     blocks: int
+    ordered: bool
+    classes: bool
 
     def metric(self, name: str, places: Places | slice = slice(None)) -> PairedMetric:
         """Return a metric of both models on some of the rows, and how much better the first one's is."""
         new, old = (INFLUENCE[name](self.y[places], scores[places]) for scores in (self.mine, self.theirs))
-        gain = paired.gain(name, new, old, self.codes[places], self.blocks)
-        low, high = gain.bounds(ALPHA)
+        gain = paired.gain(name, new, old, self.codes[places], self.blocks, ordered=self.ordered)
+        few = too_few(self.codes[places], self.y[places] if self.classes else None)
+        low, high = (None, None) if few else gain.bounds(ALPHA)
         return PairedMetric(
             value=new.value, theirs=old.value, gain=ReviewedFigure(value=gain.value, low=low, high=high)
         )
@@ -87,6 +95,8 @@ def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> Valid
             name: ReviewedFigure(value=metric.value, low=metric.low, high=metric.high)
             for name, metric in report.validation.metrics.items()
         },
+        too_few=report.validation.too_few,
+        dependence=report.dependence.line if report.dependence else "",
         folds=report.folds,
         warnings=report.warnings,
         rivals=tuple(_rival(name, Side(rev), mine, report, contract) for name, rev in rivals.items()),
@@ -96,8 +106,10 @@ def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> Valid
 def _rival(name: str, side: Side, mine: pd.DataFrame, report: Evaluation, contract: Contract) -> Rival:
     """Another model's metrics: on the same rows, or only on its own."""
     theirs, their_report = _predictions(side), _report(side)
-    own = their_report.metrics() if their_report else {}
-    pair = pair_of(mine, theirs, contract) if theirs is not None else None
+    own = (
+        {key: metric.value for key, metric in their_report.validation.metrics.items()} if their_report else {}
+    )
+    pair = pair_of(mine, theirs, contract, _block(report, contract)) if theirs is not None else None
     if pair is None:
         return Rival(name=name, own={metric: own.get(metric) for metric in report.validation.metrics})
     loss = contract.task.metrics[0]
@@ -116,7 +128,7 @@ def _rival(name: str, side: Side, mine: pd.DataFrame, report: Evaluation, contra
     )
 
 
-def pair_of(mine: pd.DataFrame, theirs: pd.DataFrame, contract: Contract) -> Pair | None:
+def pair_of(mine: pd.DataFrame, theirs: pd.DataFrame, contract: Contract, block: Block) -> Pair | None:
     """Return two models' predictions as a pair; None if they are not of the same rows and folds.
 
     Parameters
@@ -125,17 +137,25 @@ def pair_of(mine: pd.DataFrame, theirs: pd.DataFrame, contract: Contract) -> Pai
         The rows of `predictions.parquet`.
     contract
         Names what says which row is which.
+    block
+        What makes rows one block.
 
     """
     keys = [contract.time, *contract.entity, contract.target, FOLD]
     if not {*keys} <= {*theirs} or not mine[keys].equals(theirs[keys]):
         return None
-    codes, count = paired.blocks(evaluate.blocks(mine, contract))
+    in_order = ordered(contract, block)
+    codes, count = coded(labels_of(mine, contract, block), ordered=in_order)
     y, new, old = (
         column.to_numpy(np.float64)
         for column in (mine[contract.target], mine[PREDICTION], theirs[PREDICTION])
     )
-    return Pair(y, new, old, codes, count)
+    return Pair(y, new, old, codes, count, in_order, bool(contract.task.classes))
+
+
+def _block(report: Evaluation, contract: Contract) -> Block:
+    """What counts in the change's own evaluation; bounds measure by themselves how alike neighbours are."""
+    return (report.block or declared(contract) or Block()).single
 
 
 def slices(rows: pd.DataFrame, contract: Contract) -> Iterator[tuple[str, Places]]:

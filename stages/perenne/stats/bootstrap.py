@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import special
 
 from perenne.stats.metrics import Array, Weighted
-from perenne.stats.sharing import FEWEST
+from perenne.stats.sharing import FEWEST, Codes, coded
 
 MOST_UNDEFINED = 0.05  # of the resamples: beyond, those left are too select to speak for all
 
@@ -90,7 +89,7 @@ def intervals(
     if resamples < 1 or not 0 < confidence < 1:
         msg = f"expected resamples >= 1 and 0 < confidence < 1, received {resamples} and {confidence}"
         raise ValueError(msg)
-    codes, count = _codes(blocks)
+    codes, count = coded(blocks)
     told = _telling(codes, events)
     draws = np.full((resamples, len(metrics)), math.nan)
     if told >= FEWEST:
@@ -130,7 +129,7 @@ def too_few(blocks: Iterable[Hashable], events: npt.ArrayLike | None = None) -> 
     ('2 blocks are too few to tell', '3 blocks with an event are too few to tell', '')
 
     """
-    codes, count = _codes(blocks)
+    codes, count = coded(blocks)
     if count < FEWEST:
         return f"{count} {'block is' if count == 1 else 'blocks are'} too few to tell"
     found = _telling(codes, events)
@@ -141,7 +140,7 @@ def too_few(blocks: Iterable[Hashable], events: npt.ArrayLike | None = None) -> 
     return f"{found} {noun} with {kind} {verb} too few to tell"
 
 
-def _telling(codes: npt.NDArray[np.intp], events: npt.ArrayLike | None) -> int:
+def _telling(codes: Codes, events: npt.ArrayLike | None) -> int:
     """Return how many blocks there are, or how many hold the class that fewer of them hold."""
     if events is None:
         return len(np.unique(codes))
@@ -157,16 +156,7 @@ def _tail(confidence: float, count: int) -> float:
     return float(special.ndtr(-reach))
 
 
-def _codes(blocks: Iterable[Hashable], *, ordered: bool = False) -> tuple[npt.NDArray[np.intp], int]:
-    """Return the number of each row's block, counted from 0, and how many blocks there are."""
-    codes, labels = pd.factorize(pd.Series(blocks), sort=ordered)
-    if (codes < 0).any():
-        msg = f"every row needs a block, but row {int(np.argmin(codes))} has none"
-        raise ValueError(msg)
-    return codes, len(labels)
-
-
-def _weights(codes: npt.NDArray[np.intp], count: int, seed: int) -> Iterator[Array]:
+def _weights(codes: Codes, count: int, seed: int) -> Iterator[Array]:
     """Yield the weights of the rows under one resample of the blocks after another, without end."""
     rng = np.random.default_rng(seed)
     while True:

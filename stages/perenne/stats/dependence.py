@@ -1,4 +1,4 @@
-"""Which rows are a block: what the contract says, or what residuals of validation rows ask for.
+"""Which rows are a block: what residuals of validation rows ask for.
 
 Everything takes one residual a row, such as ``y - score`` of predictions on validation rows. What two models
 differ by in loss shares less than residuals do, so blocks that suit these suit it as well.
@@ -10,15 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from perenne.common import periods
-from perenne.common.block import PART, Block, declared, labels_of, moments, ordered
-from perenne.common.contract import Contract
 from perenne.stats.memory import Neighbours, Whole, neighbours
 from perenne.stats.metrics import Array
-from perenne.stats.sharing import FEWEST, Sharing, coded, sharing
+from perenne.stats.sharing import FEWEST, Codes, Sharing, both, coded, sharing
 
 LEVEL = 0.04  # the chance that independent rows get a block: nominal, for .05 as simulated
 HARMFUL = (
@@ -81,15 +78,16 @@ def choose(
         If the shapes differ, or a residual is not finite.
 
     """
-    shared = {name: sharing(residuals, each, groups) for name, each in labels.items()}
+    group, _ = coded(np.asarray(groups))
+    shared = {name: sharing(residuals, each, group) for name, each in labels.items()}
     beside = None
-    if days is not None and not _one_each(days, groups):
-        shared |= {part: sharing(residuals, days, groups)}
-        beside = neighbours(residuals, days, groups)
+    if days is not None and not one_each(days, group):
+        shared |= {part: sharing(residuals, days, group)}
+        beside = neighbours(residuals, days, group)
     pvalues = [each.p for each in shared.values()] + ([beside.p] if beside else [])
     pvalues = [p for p in pvalues if not math.isnan(p)]
     level = LEVEL / max(len(pvalues), 1)
-    found = {name: each.effect for name, each in shared.items() if each.p < level and each.effect > HARMFUL}
+    found = _harmful(shared, level)
     alike = beside if beside and beside.p < level and beside.effect > HARMFUL else None
     if alike:
         found[part] = alike.effect * max(found.get(part, 1), 1)
@@ -98,71 +96,20 @@ def choose(
     return Choice(label, span, shared, beside, _sentence(label, span, shared, beside, part, len(pvalues)))
 
 
-def block(rows: pd.DataFrame, residuals: Array, contract: Contract) -> Block:
-    """Return what makes rows one block: what the contract says, or else what the residuals ask for.
-
-    Asked are the entity (its columns together, and each that is no feature), the next unit below the period
-    (:data:`perenne.common.block.PART`), and neighbours of that unit. For a block that the contract names and
-    that is a time, only how much neighbours resemble each other is measured.
-
-    Parameters
-    ----------
-    rows
-        Of validation: labelled rows of the contract, scored by models that were not trained on them.
-    residuals
-        Of these rows, such as observed less predicted, shape (rows,).
-    contract
-        Names the time, the entity and perhaps the block.
-
-    Returns
-    -------
-    Block
-        With a sentence for people.
-
-    Raises
-    ------
-    ValueError
-        If not every row has a residual.
-
-    """
-    groups = coded(periods.of(rows[contract.time], contract.period, contract.zone).to_numpy())
-    said = declared(contract)
-    if said:
-        if not ordered(contract, said):
-            return said
-        return _with(said, neighbours(residuals, labels_of(rows, contract, said), groups))
-    part = PART[contract.period]
-    entities = {
-        " and ".join(columns): labels_of(rows, contract, Block(columns=columns))
-        for columns in _entities(contract)
-    }
-    choice = choose(residuals, entities, groups, days=moments(rows, contract, part), part=part)
-    found = Block(why=choice.sentence)
-    if choice.label == part:
-        timed = found.model_copy(update={"part": part, "span": choice.span})
-        return _with(timed, choice.neighbours) if choice.neighbours else timed
-    columns = next((each for each in _entities(contract) if " and ".join(each) == choice.label), ())
-    return found.model_copy(update={"columns": columns})
+def harmful(shared: Mapping[str, Sharing]) -> str | None:
+    """Return the label whose rows share most, as :func:`choose` does by these figures alone."""
+    asked = sum(not math.isnan(each.p) for each in shared.values())
+    found = _harmful(shared, LEVEL / max(asked, 1))
+    return max(found, key=lambda name: found[name], default=None)
 
 
-def _with(timed: Block, beside: Neighbours) -> Block:
-    if math.isnan(beside.autocorrelation):
-        return timed
-    measured = {"autocorrelation": beside.autocorrelation, "measured_on": beside.days}
-    return Block.model_validate(timed.model_dump() | measured)
+def _harmful(shared: Mapping[str, Sharing], level: float) -> dict[str, float]:
+    return {name: each.effect for name, each in shared.items() if each.p < level and each.effect > HARMFUL}
 
 
-def _entities(contract: Contract) -> list[tuple[str, ...]]:
-    """Return the columns of the entity together, and each that the model does not see."""
-    single = [(name,) for name in contract.entity if name not in contract.features]
-    whole = tuple(contract.entity)
-    return ([whole] if whole and whole not in single else []) + single
-
-
-def _one_each(days: Whole, groups: npt.ArrayLike) -> bool:
+def one_each(days: Whole, groups: Codes) -> bool:
     """Return whether a group has but one day: then what days share is what groups share."""
-    pairs = pd.DataFrame({"day": days, "group": coded(groups)}).drop_duplicates()
-    return len(pairs) < 2 * pairs["group"].nunique()
+    return coded(both(groups, days))[1] < 2 * coded(groups)[1]
 
 
 def _span(alike: Neighbours) -> int:
@@ -191,8 +138,12 @@ def _sentence(
     blocks = f"{span} {part}s in a row are a block" if span > 1 else f"each {label} is a block"
     parts = []
     if label in shared and shared[label].effect > HARMFUL:
-        parts.append(f"rows of one {label} share {shared[label].correlation:.2g} of their variance")
-    if span > 1 and beside:
+        found = shared[label]
+        parts.append(
+            f"rows of one {label} share {found.correlation:.2g} of their variance "
+            f"(design effect {found.effect:.2g})"
+        )
+    if beside and (span > 1 or not parts):
         parts.append(
             f"neighbouring {part}s resemble each other (autocorrelation {beside.autocorrelation:.2g})"
         )

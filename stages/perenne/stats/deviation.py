@@ -13,8 +13,7 @@ scores. Ordinary life adds two things, and both are measured on a reference:
 
 References
 ----------
-Kish 1965, Survey Sampling, ch. 8 (the design effect). Newey & West 1987, A simple, positive semi-definite,
-heteroskedasticity and autocorrelation consistent covariance matrix, Econometrica 55 (days that remember).
+Kish 1965, Survey Sampling, ch. 8 (the design effect).
 Paule & Mandel 1982, Consensus values and weighting factors, J. Res. Natl. Bur. Stand. 87 (the variance
 between periods). Satterthwaite 1946, An approximate distribution of estimates of variance components,
 Biometrics 2.
@@ -29,7 +28,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import optimize, special, stats
 
 from perenne.stats.metrics import Array
@@ -77,9 +75,7 @@ class Shocks(NamedTuple):
     skewness: float = 0.0
 
 
-def design_effect(
-    residuals: Array, variances: Array, blocks: npt.NDArray[np.intp], *, lags: int = 0
-) -> float:
+def design_effect(residuals: Array, variances: Array, blocks: npt.NDArray[np.intp]) -> float:
     """Return by how much the variance of a sum is larger than that of independent rows; at least 1.
 
     Parameters
@@ -87,9 +83,7 @@ def design_effect(
     residuals, variances
         Of each row, its variance if rows are independent; both of shape (rows,).
     blocks
-        The number of each row's block, shape (rows,); consecutive numbers for days that follow each other.
-    lags
-        How many days a day remembers; 0: blocks are independent.
+        The number of each row's block, shape (rows,).
 
     Examples
     --------
@@ -100,11 +94,7 @@ def design_effect(
     expected = float(variances.sum())
     if not expected:
         return 1.0
-    sums = np.bincount(blocks, residuals)
-    found = float(np.sum(sums**2))
-    for lag in range(1, min(lags, len(sums) - 1) + 1):
-        found += 2 * (1 - lag / (lags + 1)) * float(np.sum(sums[lag:] * sums[:-lag]))
-    return max(1.0, found / expected)
+    return max(1.0, float(np.sum(np.bincount(blocks, residuals) ** 2)) / expected)
 
 
 def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
@@ -219,10 +209,3 @@ def _quantile(log_chance: float) -> float:
     if log_chance == -math.inf:
         return FARTHEST
     return max(-FARTHEST, min(-float(special.ndtri_exp(log_chance)), FARTHEST))
-
-
-def days(moments: pd.Series) -> npt.NDArray[np.intp]:
-    """The number of each row's day, from 0 for the first."""
-    ordinal = moments.to_numpy().astype("datetime64[D]").astype(np.int64)
-    numbered: npt.NDArray[np.intp] = ordinal - ordinal.min() if len(ordinal) else ordinal
-    return numbered

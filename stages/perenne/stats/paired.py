@@ -10,53 +10,15 @@ follow a bad day may be bad too: blocks in order of time count for as many as th
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from perenne.stats.bootstrap import _codes
 from perenne.stats.estimate import Estimate as Estimate
 from perenne.stats.estimate import Nearer as Nearer
 from perenne.stats.influence import Influence
 from perenne.stats.memory import effect_on_mean
 from perenne.stats.metrics import METRICS, Array
-
-Codes: TypeAlias = npt.NDArray[np.intp]
-
-
-def blocks(labels: Iterable[Hashable], *, ordered: bool = False) -> tuple[Codes, int]:
-    """Return the number of each row's block, counted from 0, and how many blocks there are.
-
-    Parameters
-    ----------
-    labels
-        The label of each row's block, shape (rows,).
-    ordered
-        Whether to number blocks in the order of their labels (days), instead of by first appearance.
-
-    Returns
-    -------
-    codes : Codes
-        Shape (rows,).
-    count : int
-        The number of different labels.
-
-    Raises
-    ------
-    ValueError
-        If a row has no block.
-
-    Examples
-    --------
-    >>> blocks(["monday", "tuesday", "monday"])
-    (array([0, 1, 0]), 2)
-    >>> blocks([20210302, 20210301, 20210302], ordered=True)
-    (array([1, 0, 1]), 2)
-
-    """
-    return _codes(labels, ordered=ordered)
+from perenne.stats.sharing import Codes
 
 
 def estimate(influence: Influence, codes: Codes, count: int, *, ordered: bool = False) -> Estimate:
@@ -153,7 +115,8 @@ def gain(
     Four days of two flights: the new model errs by an hour less on every second day.
 
     >>> from perenne.stats.influence import mae
-    >>> day, count = blocks([1, 1, 2, 2, 3, 3, 4, 4])
+    >>> from perenne.stats.sharing import coded
+    >>> day, count = coded([1, 1, 2, 2, 3, 3, 4, 4])
     >>> y, old, new = np.zeros(8), np.full(8, 2.0), np.array([1, 1, 2, 2, 1, 1, 2, 2])
     >>> gain("mae", mae(y, new), mae(y, old), day, count)[:3]  # doctest: +ELLIPSIS
     (0.5, 0.288..., 4)

@@ -20,7 +20,8 @@ Rev. Econ. Statist. 72, 334-338.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ import pandas as pd
 from scipy import special
 
 from perenne.stats.metrics import Array
+
+Codes: TypeAlias = npt.NDArray[np.intp]
 
 FEWEST = 10  # blocks that can be measured
 
@@ -100,20 +103,63 @@ def sharing(residuals: Array, labels: npt.ArrayLike, groups: npt.ArrayLike) -> S
     return Sharing(count, products / pairs * len(rows) / total, effect, float(low), float(high), p)
 
 
-def coded(labels: npt.ArrayLike) -> npt.NDArray[np.intp]:
-    """Return the number of each label, counted from 0 by first appearance; a missing one is a label too."""
-    return pd.factorize(np.asarray(labels), use_na_sentinel=False)[0].astype(np.intp, copy=False)
+def coded(labels: Iterable[Hashable], *, ordered: bool = False) -> tuple[Codes, int]:
+    """Return the number of each row's block, counted from 0, and how many blocks there are.
+
+    Parameters
+    ----------
+    labels
+        The label of each row's block, shape (rows,).
+    ordered
+        Whether to number blocks in the order of their labels (days), instead of by first appearance.
+
+    Returns
+    -------
+    codes : Codes
+        Shape (rows,).
+    count : int
+        The number of different labels.
+
+    Raises
+    ------
+    ValueError
+        If a row has no block.
+
+    Examples
+    --------
+    >>> coded(["monday", "tuesday", "monday"])
+    (array([0, 1, 0]), 2)
+    >>> coded([20210302, 20210301, 20210302], ordered=True)
+    (array([1, 0, 1]), 2)
+
+    """
+    codes, found = pd.factorize(pd.Series(labels), sort=ordered)
+    if (codes < 0).any():
+        raise ValueError(f"every row needs a block, but row {int(np.argmin(codes))} has none")
+    return codes, len(found)
 
 
-def codes_of(residuals: Array, labels: npt.ArrayLike) -> npt.NDArray[np.intp]:
-    """Return :func:`coded` labels, one for each residual; otherwise a ValueError says how many."""
-    codes = coded(labels)
+def both(one: npt.ArrayLike, other: npt.ArrayLike) -> Codes:
+    """Return a label for each pair of labels, shape (rows,).
+
+    >>> both([0, 0, 1], [7, 8, 7])
+    array([0, 1, 2])
+    """
+    first, _ = coded(np.asarray(one))
+    second, count = coded(np.asarray(other))
+    labels: Codes = first * count + second
+    return labels
+
+
+def codes_of(residuals: Array, labels: npt.ArrayLike) -> Codes:
+    """Return the number of each row's label, one for each residual; otherwise a ValueError says how many."""
+    codes, _ = coded(np.asarray(labels))
     if codes.shape != np.shape(residuals):
         raise ValueError(f"expected a label for each of {len(residuals)} rows, received {len(codes)}")
     return codes
 
 
-def centred(residuals: Array, group: npt.NDArray[np.intp]) -> Array:
+def centred(residuals: Array, group: Codes) -> Array:
     """Return residuals less the mean of their group; a ValueError names one that is not finite."""
     if not np.isfinite(residuals).all():
         raise ValueError(f"row {int(np.argmin(np.isfinite(residuals)))} has no residual")
@@ -122,7 +168,7 @@ def centred(residuals: Array, group: npt.NDArray[np.intp]) -> Array:
     return centred
 
 
-def _centring(rows: Array, codes: npt.NDArray[np.intp], group: npt.NDArray[np.intp]) -> float:
+def _centring(rows: Array, codes: npt.NDArray[np.intp], group: Codes) -> float:
     """Return what centring has taken from the products of two rows of a label, if rows are independent."""
     sizes = np.bincount(group)
     variances = np.bincount(group, rows**2) / np.maximum(sizes - 1, 1)

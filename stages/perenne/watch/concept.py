@@ -19,21 +19,22 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common.block import labels_of
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
 from perenne.common.slicing import sliced
 from perenne.documents.drift import StreamState
 from perenne.stats import deviation, sequential
+from perenne.stats.blocks import Alike
 from perenne.stats.deviation import Shocks, Sums
 from perenne.stats.sequential import Wealth
+from perenne.stats.sharing import both, coded
 from perenne.watch.error_scale import ErrorScale
 from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
 from perenne.watch.wording import Wording
 
 ENOUGH = 10  # events expected in a batch: fewer tell nothing, and wait for those of the next one
-REMEMBERED = 7  # days, if days follow each other
-SURE = 1.64  # standard errors: how clearly rows of a day must share something to count as dependent
 
 
 class Watched(NamedTuple):
@@ -98,11 +99,12 @@ def watched(
     parts = {period: rows_of(rows, contract, scale) for period, rows in by_period.items()}
     limits = _limits(tolerance, scale)
     streams: list[Watched] = []
+    alike = Alike(whole, contract, within=True)
     for name in contract.task.streams:
         kind = STREAMS[name]
         each = [part[kind.rows] for part in parts.values()]
         sums = [rows.sums() for rows in each]
-        effect = max(_effect(by_period.values(), each, contract), 1.0)
+        effect = _effect(alike, each)
         streams.append(_watched(kind, None, sums, effect, limits, kind.share / periods))
     if contract.slices:
         streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
@@ -178,33 +180,20 @@ def _sliced(
     return found
 
 
-def _effect(frames: Iterable[pd.DataFrame], parts: Iterable[Rows], contract: Contract) -> float:
-    """By how much rows of one block, or of one day, add to the variance of a batch."""
-    residuals, variances, blocks, numbered = [], [], [], []
-    start = day = 0
-    for frame, rows in zip(frames, parts, strict=True):
-        mean = rows.residuals.sum() / rows.sizes.sum() if rows.sizes.sum() else 0.0
-        residuals.append(rows.residuals - mean * rows.sizes)
-        variances.append(rows.variances)
-        codes = pd.factorize(frame[contract.block])[0] if contract.block else np.arange(len(frame))
-        blocks.append(codes + start)
-        start += int(codes.max(initial=-1)) + 1
-        dated = deviation.days(frame[contract.time])
-        numbered.append(dated + day)
-        day += int(dated.max(initial=-1)) + 1 + REMEMBERED  # no day remembers those of another period
-    residual, variance = np.concatenate(residuals), np.concatenate(variances)
-    effect = deviation.design_effect(residual, variance, np.concatenate(blocks)) if contract.block else 1.0
-    days = np.concatenate(numbered)
-    count = len(np.unique(days))
-    if contract.block or count < 2 * ENOUGH or count > len(residual) / 2:
-        return effect
-    by_day = deviation.design_effect(residual, variance, days)
-    lasting = deviation.design_effect(residual, variance, days, lags=REMEMBERED)
-    if by_day > 1 + SURE * math.sqrt(2 / count):
-        effect = max(effect, by_day)
-    if lasting > 1 + SURE * math.sqrt(2 / count * (1 + 2 * REMEMBERED / 3)):
-        effect = max(effect, lasting)
-    return effect
+def _effect(alike: Alike, parts: Iterable[Rows]) -> float:
+    """By how much rows of one block add to the variance of a batch: each stream has its own residuals."""
+    parts = list(parts)
+    means = [rows.residuals.sum() / rows.sizes.sum() if rows.sizes.sum() else 0.0 for rows in parts]
+    residual = np.concatenate(
+        [rows.residuals - mean * rows.sizes for rows, mean in zip(parts, means, strict=True)]
+    )
+    block = alike.counted(residual).block
+    if block.kind == "row":
+        return 1.0
+    variance = np.concatenate([rows.variances for rows in parts])
+    # Only rows of one batch count together.
+    blocks, _ = coded(both(alike.groups, labels_of(alike.rows, alike.contract, block)))
+    return deviation.design_effect(residual, variance, blocks)
 
 
 class Detectors:

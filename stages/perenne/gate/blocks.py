@@ -1,0 +1,62 @@
+"""What is one block in the gate: the same for every model on these rows, and known without their labels.
+
+The contract says it, or else it is measured on the challenger's validation rows, as `evaluate` does it: never
+on the holdout, whose labels are sealed. Bounds measure by themselves how much neighbouring days resemble each
+other, so here a block is one day, however many `evaluate` takes together.
+
+Who could write `predictions.parquet` by hand could loosen the gate: with rows that share nothing, days are
+not blocks. The file is an output in `dvc.lock` like the model, and what protects it is what protects all of
+them: `gate` refuses a working tree that differs from the lock, and a review runs the stages of a pull request
+again and refuses a lock that does not come out. Where a lock is trusted as it is (`review.trust: lock`), so
+is this file. A contract with a block, or with `block: none`, does not depend on it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from perenne.common import periods
+from perenne.common.block import PART, Block, declared, moments
+from perenne.common.contract import Contract
+from perenne.common.names import PREDICTION
+from perenne.stats import blocks
+from perenne.stats.dependence import one_each
+from perenne.stats.sharing import coded
+
+
+def block_of(contract: Contract, holdout: pd.DataFrame, validated: pd.DataFrame | None) -> Block:
+    """Return what makes rows of the holdout one block.
+
+    Parameters
+    ----------
+    contract
+        May say it.
+    holdout
+        Its labels are not read, only when its rows were.
+    validated
+        The challenger's rows of validation with a column `prediction`. None in a project without the stage
+        `evaluate`: then days (hours, ...) are blocks where a period has several, because a block too many
+        costs little, and one too few lets equal models through.
+
+    Returns
+    -------
+    Block
+        With a sentence for people.
+
+    """
+    if said := declared(contract):
+        return said
+    if validated is not None:
+        y, scores = (validated[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
+        found = blocks.block(validated, y - scores, contract)
+        if found.span == 1:
+            return found
+        why = f"neighbouring {found.part}s resemble each other: each is a block, and counts for less than one"
+        return found.single.model_copy(update={"why": why})
+    part = PART[contract.period]
+    period = periods.of(holdout[contract.time], contract.period, contract.zone)
+    missing = "nothing was measured, for lack of predictions on validation"
+    if one_each(moments(holdout, contract, part), coded(period)[0]):
+        return Block(why=f"{missing}: each row counts by itself")
+    return Block(part=part, why=f"{missing}: each {part} is a block")

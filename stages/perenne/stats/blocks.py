@@ -1,0 +1,150 @@
+"""Which rows are a block: what the contract says, or else what residuals of validation rows ask for.
+
+Asked are the entity (its columns together, and each that is no feature), the next unit below the period
+(:data:`perenne.common.block.PART`), and neighbours of that unit. Where the contract names a block, it counts,
+and only what it misses is measured: how much its neighbours resemble each other if it is a time, and what
+rows share that are of different blocks. `block: none` is an answer as well: nothing is measured then.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from perenne.common import periods
+from perenne.common.block import PART, Block, declared, labels_of, moments, ordered
+from perenne.common.contract import Contract
+from perenne.stats import dependence
+from perenne.stats.dependence import Choice, one_each
+from perenne.stats.memory import Whole
+from perenne.stats.metrics import Array
+from perenne.stats.sharing import Sharing, both, centred, coded, sharing
+
+
+class Counted(NamedTuple):
+    """The block that counts, what was measured (None: nothing), and a line for people, empty if all is well.
+
+    The block is `choice`'s own unless the contract names one.
+    """
+
+    block: Block
+    choice: Choice | None
+    line: str
+
+
+class Alike:
+    """Labelled rows whose dependence is measured, on one kind of residual after another.
+
+    Parameters
+    ----------
+    rows
+        Of the contract, scored by models that were not trained on them.
+    contract
+        Names the time, the entity and perhaps the block.
+    within
+        Whether only rows of one period count as alike: for those who judge one period at a time.
+
+    """
+
+    def __init__(self, rows: pd.DataFrame, contract: Contract, *, within: bool = False) -> None:
+        self.rows, self.contract, self.part = rows, contract, PART[contract.period]
+        self.groups, _ = coded(periods.of(rows[contract.time], contract.period, contract.zone))
+        self.said = declared(contract)
+        self.blocks = labels_of(rows, contract, self.said) if contract.block and self.said else None
+        self.columns: dict[str, tuple[str, ...]] = {}
+        self.days: Whole | None = None
+        self.labels: dict[str, Whole] = {}
+        if contract.independent or (self.said and ordered(contract, self.said)):
+            return
+        self.columns = {" and ".join(columns): columns for columns in _entities(contract)}
+        labels = {name: labels_of(rows, contract, Block(columns=each)) for name, each in self.columns.items()}
+        self.days = moments(rows, contract, self.part)
+        if self.blocks is not None:
+            # What all rows of a block share is no news.
+            labels = {name: each for name, each in labels.items() if not _nested(each, self.blocks)}
+        self.labels = {name: both(self.groups, each) if within else each for name, each in labels.items()}
+
+    def counted(self, residuals: Array) -> Counted:
+        """Return the block that counts: the contract's, or else the one that the residuals ask for.
+
+        Parameters
+        ----------
+        residuals
+            Such as observed less predicted, shape (rows,).
+
+        Raises
+        ------
+        ValueError
+            If not every row has a residual.
+
+        """
+        if self.said is None:
+            return self._chosen(residuals)
+        if self.blocks is None:
+            return Counted(self.said, None, "")
+        if ordered(self.contract, self.said):
+            return self._timed(self.said, self.blocks, residuals)
+        return self._missed(self.said, self.blocks, residuals)
+
+    def _chosen(self, residuals: Array) -> Counted:
+        """Return the block that the figures ask for."""
+        choice = dependence.choose(residuals, self.labels, self.groups, days=self.days, part=self.part)
+        found = Block(why=choice.sentence)
+        if choice.label is None:
+            return Counted(found, choice, "")
+        if choice.label == self.part:
+            found = found.model_copy(update={"part": self.part, "span": choice.span})
+        else:
+            found = found.model_copy(update={"columns": self.columns[choice.label]})
+        answers = "give a column the role `block`, or write `block: none`"
+        return Counted(found, choice, f"{choice.sentence}; to answer in the contract, {answers}")
+
+    def _timed(self, said: Block, labels: Whole, residuals: Array) -> Counted:
+        """Return the contract's days, or so many in a row as their resemblance asks for."""
+        choice = dependence.choose(residuals, {}, self.groups, days=labels, part=said.columns[0])
+        found = said.model_copy(update={"span": choice.span})
+        return Counted(found, choice, choice.sentence if choice.span > 1 else "")
+
+    def _missed(self, said: Block, labels: Whole, residuals: Array) -> Counted:
+        """Return the contract's block; if rows of different blocks share something, a line says what."""
+        values = centred(residuals, self.groups)
+        asked = dict(self.labels)
+        if self.days is not None and not (_nested(self.days, labels) or one_each(self.days, self.groups)):
+            asked[self.part] = self.days
+        shared = {name: _across(values, each, labels) for name, each in asked.items()}
+        label = dependence.harmful(shared)
+        choice = Choice(label, 1, shared, None, said.why)
+        if label is None:
+            return Counted(said, choice, "")
+        effect, name = shared[label].effect, said.columns[0]
+        missed = f"rows of one {label} are alike (design effect {effect:.2g}) even if they differ in {name}"
+        answer = f"give a column of the {label} the role `block`"
+        return Counted(said, choice, f"{missed}: intervals are too narrow; {answer}")
+
+
+def block(rows: pd.DataFrame, residuals: Array, contract: Contract) -> Block:
+    """Return what makes rows one block, as :meth:`Alike.counted` finds it."""
+    return Alike(rows, contract).counted(residuals).block
+
+
+def _across(values: Array, labels: Whole, blocks: Whole) -> Sharing:
+    """Return how much rows with one label share that are of different blocks."""
+    # Rows of one block with one label are one here: what they share is no news.
+    cells, count = coded(both(blocks, labels))
+    sums: Array = np.bincount(cells, values, minlength=count).astype(np.float64)
+    _, first = np.unique(cells, return_index=True)
+    return sharing(sums, labels[first], np.zeros(count))
+
+
+def _nested(labels: Whole, whole: Whole) -> bool:
+    """Return whether rows with one label are always of one block."""
+    return coded(both(labels, whole))[1] == coded(labels)[1]
+
+
+def _entities(contract: Contract) -> list[tuple[str, ...]]:
+    """Return the columns of the entity together, and each that the model does not see."""
+    single = [(name,) for name in contract.entity if name not in contract.features]
+    whole = tuple(contract.entity)
+    return ([whole] if whole and whole not in single else []) + single

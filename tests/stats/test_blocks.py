@@ -1,0 +1,125 @@
+"""The contract answers first; else the figures do, and where its block misses something, a line says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perenne.common.block import Block, labels_of
+from perenne.stats.blocks import Alike, block
+from tests import tiny
+from tests.stats.test_memory import remembering
+
+
+def rows(days: int = 90) -> pd.DataFrame:
+    """Return three months of the tiny case, thirty visits a day, without what this is not about."""
+    when = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.repeat(np.arange(days), 30), unit="D")
+    return pd.DataFrame({"id": np.arange(30 * days) % 700, "seen": when + pd.Timedelta(hours=7)})
+
+
+def test_the_contract_answers_first() -> None:
+    """A column, or that rows are independent; nothing is measured then, except how alike neighbours are."""
+    frame = rows()
+    shocks = remembering(np.random.default_rng(5), 0.6, 90)
+    values = np.repeat(shocks, 30) + np.random.default_rng(6).normal(size=len(frame))
+    assert block(frame, values, tiny.contract()).part == "day"
+    none = block(frame, values, tiny.contract("label_delay: 0", "label_delay: 0\nblock: none"))
+    assert none == Block(why="the contract says that rows are independent")
+    person = block(frame, values, tiny.contract("role: entity", "role: [entity, block]"))
+    assert person == Block(columns=("id",), why="the contract says that rows of one id are a block")
+    day = {"day": frame["seen"].dt.normalize()}
+    timed = Alike(frame.assign(**day), DAY).counted(values)
+    assert timed.block.columns == ("day",)
+    assert timed.choice is not None
+    assert timed.choice.neighbours is not None
+    assert timed.choice.neighbours.days == 90
+    assert timed.choice.neighbours.autocorrelation == pytest.approx(0.6, abs=0.25)
+
+
+def test_every_row_gets_its_block() -> None:
+    """Of persons as they come; of days the same number in every batch."""
+    frame, contract = rows(), tiny.contract()
+    rng = np.random.default_rng(7)
+    person = block(frame, rng.normal(size=700)[frame["id"]] + rng.normal(size=len(frame)), contract)
+    assert person.columns == ("id",)
+    assert (labels_of(frame, contract, person) == frame["id"]).all()
+    assert (labels_of(frame, contract, Block()) == np.arange(len(frame))).all()
+    weeks = Block(part="day", span=7)
+    whole, later = labels_of(frame, contract, weeks), labels_of(frame[900:], contract, weeks)
+    assert (whole[900:] == later).all()
+    assert len(np.unique(whole)) in (13, 14)
+    assert (np.diff(whole) >= 0).all()
+
+
+def test_days_are_those_of_the_contracts_clocks() -> None:
+    """An hour before midnight in UTC it is already the next day in Paris."""
+    frame = pd.DataFrame({"seen": pd.to_datetime(["2021-01-01 22:30", "2021-01-01 23:30"])})
+    paris = tiny.contract("label_delay: 0", "label_delay: 0\nzone: Europe/Paris")
+    for contract, apart in ((tiny.contract(), 0), (paris, 1)):
+        assert np.diff(labels_of(frame, contract, Block(part="day"))) == [apart]
+
+
+PERSON = tiny.contract("role: entity", "role: [entity, block]")
+DAY = tiny.contract("  won:", "  day: {type: datetime, role: block}\n  won:")
+
+
+def test_nothing_is_to_be_said_of_independent_rows() -> None:
+    """Whether the contract names a block or not; the figures are there."""
+    frame = rows()
+    values = np.random.default_rng(8).normal(size=len(frame))
+    for contract, measured in ((tiny.contract(), ["id", "day"]), (PERSON, ["day"])):
+        found = Alike(frame, contract).counted(values)
+        assert found.line == ""
+        assert found.choice is not None
+        assert list(found.choice.sharing) == measured
+
+
+def test_what_the_contracts_block_misses_is_said_and_it_counts_nevertheless() -> None:
+    """Days that share something, where persons are the block."""
+    frame, rng = rows(), np.random.default_rng(9)
+    shocks = np.repeat(0.5 * rng.normal(size=90), 30)
+    found = Alike(frame, PERSON).counted(shocks + rng.normal(size=len(frame)))
+    assert found.block.columns == ("id",)
+    assert found.line.startswith("rows of one day are alike (design effect ")
+    assert found.line.endswith(
+        ") even if they differ in id: intervals are too narrow; give a column of the day the role `block`"
+    )
+
+
+def test_what_rows_of_one_block_share_is_not_missed() -> None:
+    """Persons who are seen ten times on each of their days share a lot then, and their days nothing more."""
+    frame, rng = rows(), np.random.default_rng(10)
+    frame["id"] = np.arange(len(frame)) // 10
+    values = rng.normal(size=frame["id"].nunique())[frame["id"]] + rng.normal(size=len(frame))
+    found = Alike(frame, PERSON).counted(values)
+    assert found.line == ""
+    assert found.choice is not None
+    assert found.choice.sharing["day"].effect == pytest.approx(1, abs=0.4)
+    assert Alike(frame, tiny.contract()).counted(values).block.kind != "row"
+
+
+def test_days_of_the_contract_that_resemble_each_other_count_several_as_one() -> None:
+    """The line says how many; bounds that measure that by themselves take single days."""
+    frame = rows(300)
+    frame["day"] = frame["seen"].dt.normalize()
+    rng = np.random.default_rng(11)
+    shocks = np.repeat(remembering(rng, 0.7, 300), 30)
+    found = Alike(frame, DAY).counted(shocks + rng.normal(size=len(frame)))
+    assert found.block.span > 1
+    assert f"{found.block.span} days in a row are a block" in found.line
+    several, single = (labels_of(frame, DAY, each) for each in (found.block, found.block.single))
+    assert len(np.unique(single)) == 300
+    assert (several == single // found.block.span).all()
+
+
+def test_of_rows_that_are_judged_by_period_only_those_of_one_period_count() -> None:
+    """A person who is seen once a month is a block of a year, and none of a month."""
+    when = pd.period_range("2021-01", periods=12, freq="M").repeat(200).to_timestamp()
+    rng = np.random.default_rng(12)
+    frame = pd.DataFrame({"id": np.tile(np.arange(200), 12), "seen": when + pd.Timedelta(days=3)})
+    frame["seen"] += pd.to_timedelta(rng.integers(0, 20, len(frame)), unit="D")
+    values = rng.normal(size=200)[frame["id"]] + rng.normal(size=len(frame))
+    contract = tiny.contract()
+    assert Alike(frame, contract).counted(values).block.columns == ("id",)
+    assert Alike(frame, contract, within=True).counted(values).block.kind == "row"
