@@ -14,6 +14,7 @@ from perenne.documents.drift import (
     DriftBatch,
     DriftLevel,
     DriftReport,
+    EstimatedMetric,
     ReferenceSpan,
     StreamState,
 )
@@ -46,6 +47,13 @@ CONCEPT = {
     "limit": "Alarm by itself",
     "evidence": "Evidence of 100 %",
     "since": "Since",
+}
+METRIC_NAMES = {
+    "log_loss": "Log loss",
+    "roc_auc": "AUC",
+    "observed_expected": "Observed / expected",
+    "mae": "Mean absolute error",
+    "bias": "Bias",
 }
 STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
 FEW = "too few to tell"
@@ -89,6 +97,7 @@ def render(report: DriftReport) -> str:
         compared(report.reference, batches),
         f'<p class="note">{shown(report.calendar)}.</p>' if report.calendar else "",
         table("Batches, oldest first", [batch.model_dump() for batch in batches], BATCHES),
+        estimates(batches),
         *(details(batch, is_open=batch is batches[-1]) for batch in reversed(batches)),
     ]
     inside = "\n".join(part for part in parts if part)
@@ -104,6 +113,38 @@ def compared(reference: ReferenceSpan, batches: Sequence[DriftBatch]) -> str:
         f'<p class="note">Each batch is compared with the reference: {span}, which the model was trained on '
         "and measured on.</p>"
     )
+
+
+def estimates(batches: Iterable[DriftBatch]) -> str:
+    """What was estimated without labels, beside what the labels then gave; empty where nothing was."""
+    rows: list[dict[str, object]] = []
+    columns = {"period": "Period"}
+    for batch in batches:
+        if batch.estimated is None:
+            continue
+        row: dict[str, object] = {"period": batch.period}
+        if not batch.estimated.metrics:
+            row["note"] = f"none: {batch.estimated.outside:.0%} of the rows are unlike any of validation"
+        for each in batch.estimated.metrics:
+            name = METRIC_NAMES.get(each.metric, each.metric)
+            columns |= {each.metric: name, f"{each.metric} realised": "Then"}
+            row |= {each.metric: ranged(each), f"{each.metric} realised": each.realised}
+        rows.append(row)
+    if not rows:
+        return ""
+    if any("note" in row for row in rows):
+        columns["note"] = "No estimate"
+    return (
+        table("Estimated without labels, with 95 % intervals", rows, columns)
+        + '<p class="note">From features and scores, by validation rows weighted to look like the batch. It '
+        "holds only while outcomes depend on features as they did on validation: a change of that cannot be "
+        "seen without labels. Then: by the labels, once they had matured.</p>"
+    )
+
+
+def ranged(each: EstimatedMetric) -> str:
+    """An estimate with its interval."""
+    return f"{shown(each.estimate)} ({shown(each.low)} to {shown(each.high)})"
 
 
 def details(batch: DriftBatch, *, is_open: bool) -> str:
