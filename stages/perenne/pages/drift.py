@@ -124,7 +124,7 @@ def estimates(batches: Iterable[DriftBatch]) -> str:
             continue
         row: dict[str, object] = {"period": batch.period}
         if not batch.estimated.metrics:
-            row["note"] = f"none: {batch.estimated.outside:.0%} of the rows are unlike any of validation"
+            row["note"] = f"{batch.estimated.outside:.0%} of the rows are unlike any of validation"
         for each in batch.estimated.metrics:
             name = METRIC_NAMES.get(each.metric, each.metric)
             columns |= {each.metric: name, f"{each.metric} realised": "Then"}

@@ -70,13 +70,18 @@ def density_ratio(reference: Array, batch: Array, *, seed: int) -> DensityRatio:
             min_samples_leaf=min(FEWEST_IN_LEAF, max(len(X) // 4, 1)),
             early_stopping=False,
             random_state=0,
-        ).fit(X, is_batch)
+        ).fit(without_empty(X), is_batch)
         prior = len(learned[0]) / max(len(learned[1]), 1)
         for side, places, found in zip(sides, order, odds, strict=True):
             held = places[part::PARTS]
             found[held] = prior * np.exp(trees.decision_function(side[held]))
     weights = odds[0].clip(1 / FARTHEST, FARTHEST)
     return DensityRatio(weights / weights.mean(), float(np.mean(odds[1] >= FARTHEST)))
+
+
+def without_empty(X: Array) -> Array:
+    """Fill columns that hold no value at all, of which no histogram can be made: then no tree uses them."""
+    return np.where(np.isnan(X).all(axis=0), 0.0, X)
 
 
 def _other_parts(places: npt.NDArray[np.intp], part: int) -> npt.NDArray[np.intp]:

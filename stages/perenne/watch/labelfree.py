@@ -48,7 +48,7 @@ from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.documents.drift import EstimatedMetric, EstimatedPerformance
 from perenne.stats import deviation
-from perenne.stats.density_ratio import density_ratio
+from perenne.stats.density_ratio import density_ratio, without_empty
 from perenne.stats.deviation import Shocks, Sums
 from perenne.stats.metrics import METRICS, Array
 from perenne.watch import concept
@@ -352,4 +352,4 @@ def _trees(X: Array, target: Array) -> HistGradientBoostingRegressor:
         min_samples_leaf=max(50, len(X) // 50),
         random_state=0,
         early_stopping=False,
-    ).fit(X, target)
+    ).fit(without_empty(X), target)
