@@ -108,6 +108,19 @@ def test_outside_of_validation_there_is_no_estimate() -> None:
     assert (found.metrics, found.says) == ((), ())
 
 
+def test_scores_of_other_models_are_no_other_features() -> None:
+    """Validation is scored by the folds' models: that their scores have other values moves no row outside."""
+    world = WORLDS["nothing moves"]
+    validated, batch, _ = months(world, FRESH)
+
+    def stepped(rows: pd.DataFrame, at: float) -> pd.DataFrame:
+        return rows.assign(**{PREDICTION: (rows[PREDICTION] * 20).round() / 20 * 0.98 + at})
+
+    found = estimated(world, stepped(validated, 0.010), stepped(batch, 0.012))
+    assert found is not None
+    assert found.outside < 0.01
+
+
 def test_labels_of_the_batch_are_not_looked_at() -> None:
     """Without them the estimate is the same, to the bit; only what came is not known."""
     world = WORLDS["nothing moves"]

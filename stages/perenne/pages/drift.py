@@ -48,6 +48,11 @@ CONCEPT = {
     "evidence": "Evidence of 100 %",
     "since": "Since",
 }
+ESTIMATED = (
+    "From features and scores, by validation rows weighted to look like the batch. It holds only while "
+    "outcomes depend on features as they did on validation: a change of that cannot be seen without labels. "
+    "By labels: what it was, once they had matured."
+)
 METRIC_NAMES = {
     "log_loss": "Log loss",
     "roc_auc": "AUC",
@@ -57,6 +62,7 @@ METRIC_NAMES = {
 }
 STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
 FEW = "too few to tell"
+NBSP = "\N{NO-BREAK SPACE}"
 
 STYLE = """
 .perenne { --ink: #1d2433; --soft: #5b6475; --paper: #fff; --line: #d9dee7; --shade: #f4f6f9;
@@ -118,33 +124,28 @@ def compared(reference: ReferenceSpan, batches: Sequence[DriftBatch]) -> str:
 def estimates(batches: Iterable[DriftBatch]) -> str:
     """What was estimated without labels, beside what the labels then gave; empty where nothing was."""
     rows: list[dict[str, object]] = []
-    columns = {"period": "Period"}
+    columns, missing = {"period": "Period"}, []
     for batch in batches:
         if batch.estimated is None:
             continue
-        row: dict[str, object] = {"period": batch.period}
         if not batch.estimated.metrics:
-            row["note"] = f"{batch.estimated.outside:.0%} of the rows are unlike any of validation"
+            unlike = f"{batch.estimated.outside:.0%} of its rows are unlike any of validation"
+            missing.append(f"No estimate for {batch.period}: {unlike}.")
+            continue
+        rows.append({"period": batch.period})
         for each in batch.estimated.metrics:
             name = METRIC_NAMES.get(each.metric, each.metric)
-            columns |= {each.metric: name, f"{each.metric} realised": "Then"}
-            row |= {each.metric: ranged(each), f"{each.metric} realised": each.realised}
-        rows.append(row)
-    if not rows:
-        return ""
-    if any("note" in row for row in rows):
-        columns["note"] = "No estimate"
-    return (
-        table("Estimated without labels, with 95 % intervals", rows, columns)
-        + '<p class="note">From features and scores, by validation rows weighted to look like the batch. It '
-        "holds only while outcomes depend on features as they did on validation: a change of that cannot be "
-        "seen without labels. Then: by the labels, once they had matured.</p>"
+            columns |= {each.metric: name, f"{each.metric} realised": "By labels"}
+            rows[-1] |= {each.metric: ranged(each), f"{each.metric} realised": each.realised}
+    notes = [*missing, ESTIMATED] if rows else missing
+    return table("Estimated without labels, with 95 % intervals", rows, columns) + "".join(
+        f'<p class="note">{shown(note)}</p>' for note in notes
     )
 
 
 def ranged(each: EstimatedMetric) -> str:
-    """An estimate with its interval."""
-    return f"{shown(each.estimate)} ({shown(each.low)} to {shown(each.high)})"
+    """An estimate with its interval, which is kept on one line."""
+    return f"{shown(each.estimate)} ({shown(each.low)}{NBSP}to{NBSP}{shown(each.high)})"
 
 
 def details(batch: DriftBatch, *, is_open: bool) -> str:

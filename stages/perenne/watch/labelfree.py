@@ -138,7 +138,8 @@ class LabelFree:
         if not self.known or len(rows) < FEWEST_ROWS:
             return None
         X = self._encoded(rows)
-        ratio = density_ratio(self.X, X, seed=self.seed)
+        # By features alone: the scores of validation are those of other models, which trees would tell apart.
+        ratio = density_ratio(self.X[:, :-1], X[:, :-1], seed=self.seed)
         if ratio.outside > MOST_OUTSIDE:
             return EstimatedPerformance(outside=ratio.outside)
         if self.watched.scale:
@@ -229,6 +230,7 @@ class LabelFree:
                 yield f"estimated without labels: {show.sentence(stream.kind, None, sums)}"
 
     def _encoded(self, rows: pd.DataFrame) -> Array:
+        """Features as numbers, and the prediction in the last column."""
         X = model.inputs(rows, self.contract)
         encoded = self.encoder.transform(X)
         return np.column_stack([encoded, rows[PREDICTION].to_numpy(dtype=np.float64)]).astype(np.float64)
