@@ -35,7 +35,6 @@ def estimate(
     [
         "nothing moves",
         "nothing moves, 500 rows",
-        "nothing moves, shocks of .1",
         "a moves, a right model",
         "a moves, a linear model",
         "regression: nothing moves",
@@ -48,6 +47,15 @@ def test_right_models_are_within_the_interval_and_say_nothing(name: str) -> None
     assert all(told and not look for told, look, _ in runs)
     for each in zip(*(results for _, _, results in runs), strict=True):
         assert sum(not result.interval for result in each) < 3
+
+
+@pytest.mark.minutes
+def test_shocks_of_whole_months_widen_the_interval() -> None:
+    """Known from eight months only. Six of thirty values outside have a chance of 1 in 300."""
+    runs = [run(WORLDS["nothing moves, shocks of .1"], FRESH + seed) for seed in range(5 * RUNS)]
+    assert not any(look for _, look, _ in runs)
+    for each in zip(*(results for _, _, results in runs), strict=True):
+        assert sum(not result.interval for result in each) < 6
 
 
 @pytest.mark.parametrize("name", ["c moves, a linear model", "c spreads, a linear model"])
@@ -160,6 +168,13 @@ def test_recalibrated_scores_keep_their_promises() -> None:
     chance = labelfree.recalibrated(score, y, weights)(score)
     assert np.sum(weights * (y - chance)) == pytest.approx(0, abs=1e-5)
     assert np.sum(weights * (y - chance) * np.log(score / (1 - score))) == pytest.approx(0, abs=1e-5)
+
+
+def test_constant_scores_are_recalibrated() -> None:
+    """A constant model has no slope, but it may promise too little."""
+    y = np.repeat([0.0, 1.0], [700, 300])
+    chance = labelfree.recalibrated(np.full(1_000, 0.2), y, np.ones(1_000))
+    assert chance(np.array([0.2])) == pytest.approx([0.3], abs=1e-6)
 
 
 def test_bound_of_a_model_that_was_off_on_validation() -> None:

@@ -59,6 +59,7 @@ from perenne.watch.wording import Wording
 CONFIDENCE = 0.95  # that the realised value lies within the interval
 MOST_OUTSIDE = 0.05  # of the batch's rows
 FEWEST_ROWS = 200  # of validation and of a batch, to tell how their features differ
+WEAKEST = 1e6  # as good as no penalty, but a constant score has a solution
 MOST_ROWS = 30_000  # of validation: more change little and take longer
 SUREST = 1e-6  # scores nearer to 0 or 1 count as this one: their log odds must be finite
 PARTS = 2  # each part's errors are expected by what the other has taught
@@ -302,7 +303,7 @@ def recalibrated(score: Array, y: Array, weights: Array) -> Callable[[Array], Ar
         Probabilities, outcomes (0 or 1, both present) and weights, shape (rows,).
 
     """
-    fitted = LogisticRegression(C=math.inf, solver="newton-cholesky", tol=1e-10)
+    fitted = LogisticRegression(C=WEAKEST, solver="newton-cholesky", tol=1e-10)
     fitted.fit(_log_odds(score), y, sample_weight=weights)
     return lambda other: np.asarray(fitted.predict_proba(_log_odds(other))[:, 1], dtype=np.float64)
 
