@@ -174,7 +174,7 @@ ROUGH = VALIDATED.assign(
 def late(*changes: Change, matured: int = 0, contract: Contract = ENTITY) -> DriftReport:
     """Return the report on batches, for a model that has always expected too little of the old."""
     current = [
-        ScoredBatch(q, visits(q).pipe(lambda rows, f=change: rows.assign(**f(rows))), place < matured)
+        ScoredBatch(q, visits(q, **change(visits(q))), place < matured)
         for place, (q, change) in enumerate(zip(LATER, changes, strict=False))
     ]
     return drifted(REFERENCE, current, contract, validated=ROUGH)
