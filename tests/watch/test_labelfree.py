@@ -170,6 +170,21 @@ def test_recalibrated_scores_keep_their_promises() -> None:
     assert np.sum(weights * (y - chance) * np.log(score / (1 - score))) == pytest.approx(0, abs=1e-5)
 
 
+def test_latest_periods_count_where_there_are_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of early folds learned from less, so they are not like the one that is watched."""
+    world = WORLDS["nothing moves"]
+    validated, batch, _ = months(world, FRESH)
+    monkeypatch.setattr(labelfree, "MOST_ROWS", 3_000)
+    kept = labelfree.latest(validated, contract(world), seed=0)
+    assert len(kept) == 3_000
+    assert set(kept["at"].dt.month) == {7, 8}
+    early = validated["at"].dt.month < 7
+    wrong = validated.assign(y=validated["y"].where(~early, 1 - validated["y"]))
+    found = estimated(world, wrong, batch)
+    assert found is not None
+    assert found.metrics[-1].estimate == pytest.approx(1, abs=0.15)
+
+
 def test_constant_scores_are_recalibrated() -> None:
     """A constant model has no slope, but it may promise too little."""
     y = np.repeat([0.0, 1.0], [700, 300])

@@ -60,7 +60,7 @@ CONFIDENCE = 0.95  # that the realised value lies within the interval
 MOST_OUTSIDE = 0.05  # of the batch's rows
 FEWEST_ROWS = 200  # of validation and of a batch, to tell how their features differ
 WEAKEST = 1e6  # as good as no penalty, but a constant score has a solution
-MOST_ROWS = 30_000  # of validation: more change little and take longer
+MOST_ROWS = 30_000  # of validation, the latest: more change little and take longer
 SUREST = 1e-6  # scores nearer to 0 or 1 count as this one: their log odds must be finite
 PARTS = 2  # each part's errors are expected by what the other has taught
 RANKING = "roc_auc"
@@ -107,9 +107,7 @@ class LabelFree:
         self.streams = [stream for stream in watched.streams if stream.slice is None]
         #: By what they are about: how batches vary by themselves is the same in both directions.
         self.kinds: dict[str, Watched] = {stream.kind.rows: stream for stream in self.streams}
-        rows = concept.labelled(validated, contract)
-        if len(rows) > MOST_ROWS:
-            rows = rows.iloc[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]
+        rows = latest(concept.labelled(validated, contract), contract, seed=seed)
         needed = {"bias", "loss"} if watched.scale else {"bias", "loss", "ranking"}
         self.known = len(rows) >= FEWEST_ROWS and needed <= set(self.kinds)
         if not self.known:
@@ -306,6 +304,20 @@ def recalibrated(score: Array, y: Array, weights: Array) -> Callable[[Array], Ar
     fitted = LogisticRegression(C=WEAKEST, solver="newton-cholesky", tol=1e-10)
     fitted.fit(_log_odds(score), y, sample_weight=weights)
     return lambda other: np.asarray(fitted.predict_proba(_log_odds(other))[:, 1], dtype=np.float64)
+
+
+def latest(rows: pd.DataFrame, contract: Contract, *, seed: int) -> pd.DataFrame:
+    """The rows of the latest periods, as many as hold `MOST_ROWS`, and so many of them.
+
+    The models of the last folds are most like the one that is watched: earlier ones learned from less.
+    """
+    when = periods.of(rows[contract.time], contract.period, contract.zone)
+    counts = when.value_counts().sort_index(ascending=False)
+    later = counts.cumsum() - counts
+    rows = rows[when.isin(later.index[later < MOST_ROWS])]
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows.iloc[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]
 
 
 def realised(
