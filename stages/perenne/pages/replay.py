@@ -55,8 +55,8 @@ ESTIMATES = {
     "when": "Batches",
     "batches": "Number",
     "error": "Estimated",
-    "of_validation": "Value on validation",
-    "covered": "Inside the 95 % interval",
+    "of_validation": "Validation",
+    "covered": "Covered",
 }
 EVENTS = {"seed": "History", "at": "After", "kind": "What", "learned": "Learned from", "why": "Why"}
 KINDS = {
@@ -284,8 +284,9 @@ def _estimates(report: ReplayReport) -> str:
     if not rows:
         return ""
     note = (
-        '<p class="note">Of the first model, never retrained: what was estimated before the labels matured, '
-        "and what they then gave. Estimates cannot see that outcomes depend on features in a new way.</p>"
+        '<p class="note">Of the first model, never retrained: how far the estimates were from what the labels '
+        "then gave, beside the value on validation, and how many were covered by their 95 % intervals. No "
+        "estimate can see that outcomes depend on features in a new way.</p>"
     )
     table = verdict.table("Mean absolute error of the estimates", rows, ESTIMATES)
     return f"<h2>Estimated without labels: how right it was</h2>{note}{table}"
