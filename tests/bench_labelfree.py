@@ -172,7 +172,7 @@ def run(world: World, seed: int) -> tuple[bool, bool, list[Result]]:
         true, unweighted = each.realised, validation
         if world.binary:
             true = under(each.metric, chance, score)
-            unweighted = under(each.metric, labelfree.recalibrated(old, y, one)(score), score)
+            unweighted = under(each.metric, labelfree.calibrated(old, y, one)(score), score)
         results.append(
             Result(
                 each.metric,

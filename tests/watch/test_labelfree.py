@@ -160,12 +160,12 @@ def test_columns_that_validation_does_not_have() -> None:
     assert estimated(world, validated, batch) is not None
 
 
-def test_recalibrated_scores_keep_their_promises() -> None:
+def test_calibrated_scores_keep_their_promises() -> None:
     """Over the weighted rows as many events come as promised, and the log loss is what is promised."""
     rng = np.random.default_rng(5)
     score, weights = rng.uniform(0.02, 0.7, 3_000), rng.uniform(0.2, 4, 3_000)
     y = (rng.random(3_000) < score**1.5).astype(float)
-    chance = labelfree.recalibrated(score, y, weights)(score)
+    chance = labelfree.calibrated(score, y, weights)(score)
     assert np.sum(weights * (y - chance)) == pytest.approx(0, abs=1e-5)
     assert np.sum(weights * (y - chance) * np.log(score / (1 - score))) == pytest.approx(0, abs=1e-5)
 
@@ -185,10 +185,10 @@ def test_latest_periods_count_where_there_are_many_rows(monkeypatch: pytest.Monk
     assert found.metrics[-1].estimate == pytest.approx(1, abs=0.15)
 
 
-def test_constant_scores_are_recalibrated() -> None:
+def test_constant_scores_are_calibrated() -> None:
     """A constant model has no slope, but it may promise too little."""
     y = np.repeat([0.0, 1.0], [700, 300])
-    chance = labelfree.recalibrated(np.full(1_000, 0.2), y, np.ones(1_000))
+    chance = labelfree.calibrated(np.full(1_000, 0.2), y, np.ones(1_000))
     assert chance(np.array([0.2])) == pytest.approx([0.3], abs=1e-6)
 
 

@@ -284,9 +284,9 @@ def _estimates(report: ReplayReport) -> str:
     if not rows:
         return ""
     note = (
-        '<p class="note">Of the first model, never retrained: how far the estimates were from what the labels '
-        "then gave, beside the value on validation, and how many were covered by their 95 % intervals. No "
-        "estimate can see that outcomes depend on features in a new way.</p>"
+        '<p class="note">Of the first model, never retrained: how far the estimates were from what the '
+        "labels then gave, beside the value on validation, and how many were covered by their 95 % intervals. "
+        "No estimate can see that outcomes depend on features in a new way.</p>"
     )
     table = verdict.table("Mean absolute error of the estimates", rows, ESTIMATES)
     return f"<h2>Estimated without labels: how right it was</h2>{note}{table}"

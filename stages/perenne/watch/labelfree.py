@@ -164,7 +164,7 @@ class LabelFree:
 
     def _classified(self, score: Array, weights: Array) -> dict[str, Expected]:
         """Confidence-based: every row counts as both outcomes, with the chance of each."""
-        chance = recalibrated(self.score, self.y, weights)
+        chance = calibrated(self.score, self.y, weights)
         probable = chance(score)
         if min(probable.sum(), (1 - probable).sum()) < ENOUGH:
             return {}
@@ -289,7 +289,7 @@ class DirectLoss:
         return error, size
 
 
-def recalibrated(score: Array, y: Array, weights: Array) -> Callable[[Array], Array]:
+def calibrated(score: Array, y: Array, weights: Array) -> Callable[[Array], Array]:
     """Return the function from scores to chances that is right on weighted rows.
 
     The log odds get an intercept and a slope (Cox 1958). With these, neither the events nor the log loss of
