@@ -285,7 +285,7 @@ def _estimates(report: ReplayReport) -> str:
         return ""
     note = (
         '<p class="note">Of the first model, never retrained: how far the estimates were from what the '
-        "labels then gave, beside the value on validation, and how many were covered by their 95 % intervals. "
+        "labels then gave, beside the value on validation, and how many were covered by 95 % intervals. "
         "No estimate can see that outcomes depend on features in a new way.</p>"
     )
     table = verdict.table("Mean absolute error of the estimates", rows, ESTIMATES)
