@@ -15,6 +15,8 @@ from perenne.documents.drift import (
     DriftBatch,
     DriftLevel,
     DriftReport,
+    EstimatedMetric,
+    EstimatedPerformance,
     ReferenceSpan,
     StreamState,
 )
@@ -166,6 +168,29 @@ def test_streams_say_what_moved_since_when() -> None:
     """Loss, calibration and ranking: then, now, how much evidence, and the first period of the change."""
     [_, stream] = rows_of(render(REPORT), "Concept: do the outcomes still match?")
     assert stream == ["more than predicted", "yes", "1.22", "1.01", "1.05", "1.15", "123%", "2020Q1"]
+
+
+def test_estimates_stand_beside_what_then_came() -> None:
+    """One line a batch; without labels nothing has come yet, and outside of validation there is none."""
+    loss = EstimatedMetric(metric="log_loss", estimate=0.231, low=0.22, high=0.242)
+    estimates = (
+        EstimatedPerformance(outside=0, metrics=(loss.model_copy(update={"realised": 0.25}),)),
+        EstimatedPerformance(outside=0.01, metrics=(loss,)),
+        EstimatedPerformance(outside=0.12),
+    )
+    batches = tuple(
+        REPORT.batches[0].model_copy(update={"period": f"2020Q{number}", "estimated": each})
+        for number, each in enumerate(estimates, start=1)
+    )
+    html = render(REPORT.model_copy(update={"batches": batches})).replace("\N{NO-BREAK SPACE}", "_")
+    assert rows_of(html, "Estimated without labels, with 95 % intervals") == [
+        ["Period", "Log loss", "By labels"],
+        ["2020Q1", "0.231 (0.22_to_0.242)", "0.25"],
+        ["2020Q2", "0.231 (0.22_to_0.242)", "-"],
+    ]
+    assert "No estimate for 2020Q3: 12% of its rows are unlike any of validation." in html
+    assert "holds only while outcomes depend on features as they did on validation" in html
+    assert "without labels" not in render(REPORT)
 
 
 def test_figures_without_a_table_of_their_own_are_shown_by_key() -> None:

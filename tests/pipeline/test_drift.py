@@ -20,6 +20,7 @@ from perenne.common.names import PREDICTION
 from perenne.common.params import Drift, Tolerance
 from perenne.common.typed import parse
 from perenne.documents.drift import DriftReport
+from perenne.pages.drift import render
 from perenne.pipeline import drift as stage
 from perenne.pipeline.drift import ScoredBatch, drift, timeline
 from tests.project import Project
@@ -163,6 +164,58 @@ def test_feature_that_moved_twice(contract: Contract) -> None:
     alarms = {(t.feature, t.test) for t in found.batches[1].covariates if t.alarm}
     assert {("age", "distribution")} <= alarms <= {("age", "distribution"), ("all features", "joint")}
     assert ("age", "distribution") in {(t.feature, t.test) for t in found.cumulative if t.alarm}
+
+
+ROUGH = VALIDATED.assign(
+    y=lambda rows: (rows["id"] * 0.618 % 1 < (rows[PREDICTION] + 0.25 * (rows["age"] > 0.8)).clip(0, 1)) * 1.0
+)
+
+
+def late(*changes: Change, matured: int = 0, contract: Contract = ENTITY) -> DriftReport:
+    """Return the report on batches, for a model that has always expected too little of the old."""
+    current = [
+        ScoredBatch(q, visits(q, **change(visits(q))), place < matured)
+        for place, (q, change) in enumerate(zip(LATER, changes, strict=False))
+    ]
+    return drifted(REFERENCE, current, contract, validated=ROUGH)
+
+
+def test_late_labels_are_estimated_and_may_say_look() -> None:
+    """A batch of the old says look before its labels come: never retrain, and without a second batch."""
+    found = late(older)
+    assert levels(found) == ["look", "look"]
+    assert found.advice.reasons[0].startswith("estimated without labels: more events than predicted: ")
+    [batch] = found.batches
+    assert batch.estimated is not None
+    assert [each.metric for each in batch.estimated.metrics] == ["log_loss", "roc_auc", "observed_expected"]
+    assert all(each.low < each.estimate < each.high for each in batch.estimated.metrics)
+    assert not any(each.realised for each in batch.estimated.metrics)
+    assert DriftReport.from_json(found.to_json(), "drift.json") == found
+
+
+def test_calm_batches_with_late_labels_say_nothing() -> None:
+    """The estimates are there, and within the tolerance."""
+    found = late(calm, calm, calm)
+    assert levels(found) == ["none"] * 4
+    assert all(batch.estimated and batch.estimated.metrics for batch in found.batches)
+
+
+def test_matured_labels_take_the_place_of_estimates() -> None:
+    """The estimate stays beside what came; it is no reason any more."""
+    [batch] = late(older, matured=1).batches
+    assert not any(reason.startswith("estimated") for reason in batch.reasons)
+    assert batch.estimated is not None
+    came = {each.metric: each.realised for each in batch.estimated.metrics}
+    rows = visits(LATER[0])
+    assert came["observed_expected"] == pytest.approx(rows["y"].sum() / rows[PREDICTION].sum(), rel=1e-5)
+
+
+def test_labels_that_are_never_late_are_not_estimated() -> None:
+    """At a delay of 0 nothing is shown, in the report and on the page."""
+    found = late(older, matured=1, contract=contract(("label_delay: 1", "label_delay: 0")))
+    assert [batch.estimated for batch in found.batches] == [None]
+    assert "without labels" not in render(found)
+    assert "Estimated without labels" in render(late(older))
 
 
 @pytest.mark.parametrize("changes", [(older, calm), (calm, older), (older, calm, older)])

@@ -72,10 +72,36 @@ class StreamState(Model):
     says: str
 
 
+class EstimatedMetric(Model):
+    """A metric of a batch, estimated without its labels, and the interval for the value that they will give.
+
+    `metric` is a name of metrics.json. `realised` is that value, once the labels have matured.
+    """
+
+    metric: str
+    estimate: Rounded
+    low: Rounded
+    high: Rounded
+    realised: Figure = None
+
+
+class EstimatedPerformance(Model):
+    """The metrics of a batch, estimated from its features and scores.
+
+    They hold while outcomes depend on features as on validation. `outside` is the share of rows unlike any of
+    validation; `metrics` is empty if it is too large. `says` is what is surely beyond the tolerance.
+    """
+
+    outside: Rounded
+    metrics: tuple[EstimatedMetric, ...] = ()
+    says: tuple[str, ...] = ()
+
+
 class DriftWindow(Model):
     """The part of a batch's report that a decision is based on.
 
-    `matured` is the number of labels. `concept` is empty as long as they have not matured.
+    `matured` is the number of labels. `concept` is empty as long as they have not matured. `estimated` is
+    null where labels are never late, and where a batch is too small to tell.
     """
 
     period: str
@@ -83,6 +109,7 @@ class DriftWindow(Model):
     level: DriftLevel
     reasons: tuple[str, ...]
     concept: tuple[StreamState, ...]
+    estimated: EstimatedPerformance | None = None
 
 
 class DriftBatch(DriftWindow):

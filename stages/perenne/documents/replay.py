@@ -75,6 +75,27 @@ class WalkRecord(Kept):
     used: tuple[tuple[str, int, int, int, int, int], ...]
 
 
+class EstimateErrors(Kept):
+    """How right estimates without labels were, over all batches before a known break or after it.
+
+    `error` is the mean absolute difference from what the labels then gave, `of_validation` that of the value
+    on validation, `covered` the share of batches inside the interval.
+    """
+
+    when: Literal["before", "after"]
+    metric: str
+    batches: int
+    error: float
+    of_validation: float
+    covered: float
+
+
+class EstimatesRecord(Kept):
+    """How right the estimates for one history's first model were, if it is never retrained."""
+
+    errors: tuple[EstimateErrors, ...]
+
+
 class GridRecord(Kept):
     """What each of the settings of the grid costs on one history, in the grid's order."""
 
@@ -124,7 +145,8 @@ class ReplayReport(Kept):
     """All that a replay found; of several histories the means.
 
     `unit` is the period of a batch, `about` the headline figure, `cost` that of a retraining and of a false
-    alarm, `breaks` the first batches of a new world, `right` the band of observed / expected.
+    alarm, `breaks` the first batches of a new world, `right` the band of observed / expected. `estimates` are
+    those of all histories together; none where labels are never late.
     """
 
     case: str
@@ -138,3 +160,4 @@ class ReplayReport(Kept):
     timeline: tuple[Point, ...]
     events: tuple[Done, ...]
     tried: tuple[TriedParams, ...]
+    estimates: tuple[EstimateErrors, ...] = ()

@@ -253,4 +253,5 @@ def _window(batch: DriftBatch) -> DecisionWindow:
         predictions=batch.predictions,
         moved=tuple(test for test in batch.covariates if test.alarm),
         concept=batch.concept,
+        estimated=batch.estimated,
     )

@@ -24,9 +24,19 @@ def headline(decision: MonitorDecision) -> str:
     lines = [f"{decision.case}: {decision.answer}: {summary}"]
     if decision.answer != "nothing":
         lines += decision.reasons
+    lines += _estimated(decision)
     if decision.wait_for:
         lines.append(f"earliest as_of with enough labels to train and evaluate: {decision.wait_for}")
     return "\n  ".join(lines)
+
+
+def _estimated(decision: MonitorDecision) -> list[str]:
+    """What is estimated of the latest batch, while its labels are missing."""
+    latest = decision.windows[-1] if decision.windows else None
+    if latest is None or latest.concept or latest.estimated is None or not latest.estimated.metrics:
+        return []
+    shown = (f"{m.metric} {m.estimate:.3g} ({m.low:.3g} to {m.high:.3g})" for m in latest.estimated.metrics)
+    return [f"estimated without labels for {latest.period}: {', '.join(shown)}"]
 
 
 def tried(line: CandidateVerdict) -> str:

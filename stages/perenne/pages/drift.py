@@ -14,6 +14,7 @@ from perenne.documents.drift import (
     DriftBatch,
     DriftLevel,
     DriftReport,
+    EstimatedMetric,
     ReferenceSpan,
     StreamState,
 )
@@ -47,8 +48,21 @@ CONCEPT = {
     "evidence": "Evidence of 100 %",
     "since": "Since",
 }
+ESTIMATED = (
+    "From features and scores, by validation rows weighted to look like the batch. It holds only while "
+    "outcomes depend on features as they did on validation: a change of that cannot be seen without labels. "
+    "By labels: what it was, once they had matured."
+)
+METRIC_NAMES = {
+    "log_loss": "Log loss",
+    "roc_auc": "AUC",
+    "observed_expected": "Observed / expected",
+    "mae": "Mean absolute error",
+    "bias": "Bias",
+}
 STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
 FEW = "too few to tell"
+NBSP = "\N{NO-BREAK SPACE}"
 
 STYLE = """
 .perenne { --ink: #1d2433; --soft: #5b6475; --paper: #fff; --line: #d9dee7; --shade: #f4f6f9;
@@ -89,6 +103,7 @@ def render(report: DriftReport) -> str:
         compared(report.reference, batches),
         f'<p class="note">{shown(report.calendar)}.</p>' if report.calendar else "",
         table("Batches, oldest first", [batch.model_dump() for batch in batches], BATCHES),
+        estimates(batches),
         *(details(batch, is_open=batch is batches[-1]) for batch in reversed(batches)),
     ]
     inside = "\n".join(part for part in parts if part)
@@ -104,6 +119,33 @@ def compared(reference: ReferenceSpan, batches: Sequence[DriftBatch]) -> str:
         f'<p class="note">Each batch is compared with the reference: {span}, which the model was trained on '
         "and measured on.</p>"
     )
+
+
+def estimates(batches: Iterable[DriftBatch]) -> str:
+    """What was estimated without labels, beside what the labels then gave; empty where nothing was."""
+    rows: list[dict[str, object]] = []
+    columns, missing = {"period": "Period"}, []
+    for batch in batches:
+        if batch.estimated is None:
+            continue
+        if not batch.estimated.metrics:
+            unlike = f"{batch.estimated.outside:.0%} of its rows are unlike any of validation"
+            missing.append(f"No estimate for {batch.period}: {unlike}.")
+            continue
+        rows.append({"period": batch.period})
+        for each in batch.estimated.metrics:
+            name = METRIC_NAMES.get(each.metric, each.metric)
+            columns |= {each.metric: name, f"{each.metric} realised": "By labels"}
+            rows[-1] |= {each.metric: ranged(each), f"{each.metric} realised": each.realised}
+    notes = [*missing, ESTIMATED] if rows else missing
+    return table("Estimated without labels, with 95 % intervals", rows, columns) + "".join(
+        f'<p class="note">{shown(note)}</p>' for note in notes
+    )
+
+
+def ranged(each: EstimatedMetric) -> str:
+    """An estimate with its interval, which is kept on one line."""
+    return f"{shown(each.estimate)} ({shown(each.low)}{NBSP}to{NBSP}{shown(each.high)})"
 
 
 def details(batch: DriftBatch, *, is_open: bool) -> str:

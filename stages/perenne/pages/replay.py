@@ -50,6 +50,14 @@ COSTS = {
     "wrong": "Batches wrong",
     "delay": "Batches until right again",
 }
+ESTIMATES = {
+    "metric": "Metric",
+    "when": "Batches",
+    "batches": "Number",
+    "error": "Estimated",
+    "of_validation": "Validation",
+    "covered": "Covered",
+}
 EVENTS = {"seed": "History", "at": "After", "kind": "What", "learned": "Learned from", "why": "Why"}
 KINDS = {
     "scheduled": "retrained on schedule, put to use",
@@ -87,6 +95,7 @@ def render(report: ReplayReport) -> str:
         _legend(report),
         _strip(report),
         _grid(report),
+        _estimates(report),
         _events(report),
     ]
     inside = "\n".join(part for part in parts if part)
@@ -256,6 +265,31 @@ def _tried(each: TriedParams) -> dict[str, object]:
     figures = each.costs._asdict() | {"saved": each.saved, "error": each.error}
     cells = {key: _digits(value) for key, value in figures.items()}
     return {**each.params, **cells, "alarm": each.recommended}
+
+
+def _estimates(report: ReplayReport) -> str:
+    """How right the estimates without labels were."""
+    when = {"before": "before the break", "after": "after the break"} if report.breaks else {}
+    rows = [
+        {
+            "metric": verdict.METRIC_NAMES.get(each.metric, each.metric),
+            "when": when.get(each.when, "all"),
+            "batches": each.batches,
+            "error": each.error,
+            "of_validation": each.of_validation,
+            "covered": f"{each.covered:.0%}",
+        }
+        for each in report.estimates
+    ]
+    if not rows:
+        return ""
+    note = (
+        '<p class="note">Of the first model, never retrained: how far the estimates were from what the '
+        "labels then gave, beside the value on validation, and how many were covered by 95 % intervals. "
+        "No estimate can see that outcomes depend on features in a new way.</p>"
+    )
+    table = verdict.table("Mean absolute error of the estimates", rows, ESTIMATES)
+    return f"<h2>Estimated without labels: how right it was</h2>{note}{table}"
 
 
 def _events(report: ReplayReport) -> str:

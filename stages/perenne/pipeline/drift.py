@@ -1,7 +1,8 @@
 """Drift: whether the batches after `as_of` still match the model, in features and in outcomes.
 
 Our statistics on all the rows decide; Evidently shows a sample of them. Feature drift alone leads to *look*:
-the model may still be right. Only errors on matured labels lead to *retrain*.
+the model may still be right. So do estimates without labels, where labels are late. Only errors on matured
+labels lead to *retrain*.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from perenne.pages import evidently
 from perenne.stats.counts import Volume
 from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
-from perenne.watch import baseline, concept, covariates
+from perenne.watch import baseline, concept, covariates, labelfree
 from perenne.watch.covariates import Key, Tests
 from perenne.watch.streams import STREAMS
 
@@ -89,6 +90,8 @@ def drift(
         by_period(validated, contract), contract, tolerance, periods=spec.periods_per_false_alarm
     )
     detectors = concept.Detectors(watch, contract)
+    # Where labels are never late, nothing is estimated: they are there.
+    late = labelfree.LabelFree(validated, watch, contract, seed=spec.seed) if contract.label_delay else None
     reports: list[DriftBatch] = []
     looks = Looks[Key](level=spec.false_discovery_rate, floor=spec.min_effect)
     last: pd.DataFrame | None = None
@@ -106,7 +109,11 @@ def drift(
             tests |= covariates.together(before, batch.period, batch.rows, contract, seed=spec.seed)
         moved = looks.update(tests, covariates.in_common(before, last, batch.rows, contract))
         streams = detectors.update(batch.period, batch.rows) if batch.matured else ()
-        advised = advice(tests, moved, streams, importance)
+        estimated = late.estimate(batch.rows) if late else None
+        if batch.matured:
+            estimated = labelfree.realised(estimated, batch.rows, contract)
+        supposed = estimated.says if estimated and not batch.matured else ()
+        advised = advice(tests, moved, streams, importance, supposed)
         reports.append(
             DriftBatch(
                 period=str(batch.period),
@@ -116,6 +123,7 @@ def drift(
                 reasons=advised.reasons,
                 covariates=listed(tests, moved, importance),
                 concept=streams,
+                estimated=estimated,
                 predictions=predictions(batch, before, contract),
                 volume=counted(volumes),
             )
@@ -152,9 +160,13 @@ def predictions(batch: ScoredBatch, before: baseline.Baseline, contract: Contrac
 
 
 def advice(
-    tests: Tests, moved: Mapping[Key, float], streams: Iterable[StreamState], importance: Mapping[str, float]
+    tests: Tests,
+    moved: Mapping[Key, float],
+    streams: Iterable[StreamState],
+    importance: Mapping[str, float],
+    supposed: Iterable[str] = (),
 ) -> DriftAdvice:
-    """The level of one batch with its reasons: first the labels, then the most important features.
+    """The level of one batch with its reasons: first the labels, or the estimates, then the features.
 
     Parameters
     ----------
@@ -166,17 +178,20 @@ def advice(
         The streams on its labels; none while those have not matured.
     importance
         Of each feature to the model.
+    supposed
+        What is wrong by the estimates, while there are no labels.
 
     Returns
     -------
-    `retrain` if a stream has raised the alarm, else `look` if a test has, else `none`.
+    `retrain` if a stream has raised the alarm, else `look` if a test has or an estimate, else `none`.
 
     """
     wrong = [f"{s.says}, since {s.since}" for s in streams if s.alarm]
     ranked = sorted(moved, key=lambda key: -importance.get(key[0], 0.0))
     changed = [covariates.sentence(key, tests[key].effect) for key in ranked]
-    level: DriftLevel = "retrain" if wrong else "look" if changed else "none"
-    return DriftAdvice(level=level, reasons=(*wrong, *changed))
+    reasons = (*wrong, *supposed, *changed)
+    level: DriftLevel = "retrain" if wrong else "look" if reasons else "none"
+    return DriftAdvice(level=level, reasons=reasons)
 
 
 def overall(reports: Sequence[DriftBatch], as_of: pd.Period) -> DriftAdvice:

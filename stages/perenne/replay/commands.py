@@ -34,5 +34,6 @@ def replay(
     chosen = [part.strip() for part in policies.split(",")] if policies else known.names(plans[0])
     walks = run.walks(name, list(plans), chosen, jobs)
     tried = grid.compared(plans[0], run.grids(name, list(plans), jobs)) if "ours" in chosen else []
-    folder = report.write(walks, plans, tried)
+    estimated = run.estimated(name, list(plans), jobs)
+    folder = report.write(walks, plans, tried, estimated)
     typer.echo(f"{report.text(walks, plans, tried)}\n{folder / 'index.html'}")

@@ -10,7 +10,16 @@ import pandas as pd
 from tabulate import tabulate
 
 from perenne.common import disk
-from perenne.documents.replay import Costs, Done, Point, PolicyCosts, ReplayReport, Step, TriedParams
+from perenne.documents.replay import (
+    Costs,
+    Done,
+    EstimateErrors,
+    Point,
+    PolicyCosts,
+    ReplayReport,
+    Step,
+    TriedParams,
+)
 from perenne.pages import replay as page
 from perenne.replay import costs, grid, policies, store
 from perenne.replay.grid import Tried
@@ -72,7 +81,12 @@ def events(walks: Sequence[Walk]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["policy", "seed", "at", "kind", "learned", "why", "since"])
 
 
-def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> Path:
+def write(
+    walks: Sequence[Walk],
+    plans: dict[int, Plan],
+    tried: Sequence[Tried] = (),
+    estimated: Sequence[EstimateErrors] = (),
+) -> Path:
     """Write all files into the folder of the case, and return the folder.
 
     Parameters
@@ -83,6 +97,8 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
         The plan of each history, by its seed.
     tried
         The params that were tried, the cheapest first; none if the grid was not walked.
+    estimated
+        How right estimates without labels were.
 
     """
     folder = store.FOLDER / next(iter(plans.values())).case
@@ -98,11 +114,16 @@ def write(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] 
         with disk.replacing(folder / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
     with disk.replacing(folder / "index.html") as temporary:
-        temporary.write_text(page.render(report(walks, plans, tried)), encoding="utf-8")
+        temporary.write_text(page.render(report(walks, plans, tried, estimated)), encoding="utf-8")
     return folder
 
 
-def report(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] = ()) -> ReplayReport:
+def report(
+    walks: Sequence[Walk],
+    plans: dict[int, Plan],
+    tried: Sequence[Tried] = (),
+    estimated: Sequence[EstimateErrors] = (),
+) -> ReplayReport:
     """The report that the page shows, in plain values; arguments as for `write`."""
     plan = next(iter(plans.values()))
     contract = plan.contract
@@ -135,6 +156,7 @@ def report(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried]
             )
             for each in tried
         ),
+        estimates=tuple(estimated),
     )
 
 

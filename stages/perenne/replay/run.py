@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from perenne.common import disk
-from perenne.documents.replay import Costs, GridRecord, Kept, WalkRecord
-from perenne.replay import grid, plan, policies, store
+from perenne.documents.replay import Costs, EstimateErrors, EstimatesRecord, GridRecord, Kept, WalkRecord
+from perenne.replay import estimates, grid, plan, policies, store
 from perenne.replay.oracle import oracle
 from perenne.replay.policies import ORACLE
 from perenne.replay.walk import Walk, recorded, restored, walk
@@ -67,7 +67,11 @@ def _all(work: Callable[..., T], tasks: list[tuple[Any, ...]], jobs: int, what: 
         done: Iterator[T] = pool(delayed(work)(*task) for task in tasks)
         return list(
             tqdm(
-                done, total=len(tasks), desc=what, unit="history" if what == "grid" else "walk", disable=None
+                done,
+                total=len(tasks),
+                desc=what,
+                unit="history" if what in ("grid", "estimates") else "walk",
+                disable=None,
             )
         )
 
@@ -108,6 +112,19 @@ def _tried(case: str, seed: int) -> list[Costs]:
     world = _world(case, seed)
     record = _kept(world, "grid", GridRecord, lambda: GridRecord(costs=tuple(grid.walked(world))))
     return list(record.costs)
+
+
+def estimated(case: str, seeds: Sequence[int], jobs: int) -> tuple[EstimateErrors, ...]:
+    """How right estimates without labels were, over all histories."""
+    return estimates.pooled(_all(_estimated, [(case, seed) for seed in seeds], jobs, "estimates"))
+
+
+def _estimated(case: str, seed: int) -> tuple[EstimateErrors, ...]:
+    world = _world(case, seed)
+    record = _kept(
+        world, "estimates", EstimatesRecord, lambda: EstimatesRecord(errors=estimates.errors(world))
+    )
+    return record.errors
 
 
 def _kept(world: World, name: str, kind: type[K], make: Callable[[], K]) -> K:
