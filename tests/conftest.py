@@ -72,6 +72,7 @@ def make_small(folder: Path) -> None:
     project.edit(r"^  scale: .*", f"  scale: {SMALL}")
     project.edit(r"^  resamples: .*", "  resamples: 100")
     project.edit(r"^  importance_rows: .*", "  importance_rows: 200")
+    project.edit(r"^  importance_repeats: .*", "  importance_repeats: 1")
     project.repro()
     project.commit("small")
 
