@@ -50,7 +50,11 @@ def test_params_of_the_cases_are_good(case: str) -> None:
     ("old", "new", "line"),
     [
         ("window: 2", "widnow: 2", "split.widnow: unknown key; did you mean 'window'? Valid: as_of, holdout"),
-        ("window: 2", "window: 2\n  xyz: 1", "split.xyz: unknown key; valid: as_of, holdout, window"),
+        (
+            "window: 2",
+            "window: 2\n  xyz: 1",
+            "split.xyz: unknown key; valid: as_of, holdout, recalibrated, since, window",
+        ),
         ("split:", "spilt:", "spilt: unknown key; did you mean 'split'? Valid: case, drift"),
         ("  window: 2\n", "", "split.window: missing"),
         ("window: 2", "window: two", "split.window: found 'two', must be an integer"),
@@ -62,6 +66,16 @@ def test_params_of_the_cases_are_good(case: str) -> None:
         ("window: 2", "window:", "split.window: found None, must be an integer"),
         ("window: 2", "window: 0", "split.window: found 0, must be greater than 0"),
         ("holdout: 1", "holdout: -1", "split.holdout: found -1, must be greater than 0"),
+        (
+            "holdout: 1",
+            "holdout: 1\n  recalibrated: 2020-01..2020-02",
+            "split: recalibrated: found 2020-01..2020-02, must be null where since is null",
+        ),
+        (
+            "holdout: 1",
+            "holdout: 1\n  since: 2020-03\n  recalibrated: 2020-01",
+            "split.recalibrated: found '2020-01'",
+        ),
         ("through: 2021-04", "through: 2021", "ingest.through: found 2021, must be a string"),
         ("case: tiny", "case: 5", "case: found 5, must be a string"),
         ("share: 0.1", "share: 1.5", "validate.max_quarantined_share: found 1.5, must be less than or equal"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -9,7 +11,7 @@ from perenne.common.contract import Column, Contract
 from perenne.common.cut import Cut
 from perenne.common.params import Split
 from perenne.common.task import REGRESSION
-from perenne.loop.candidates import MOST, Candidate, candidates
+from perenne.loop.candidates import MOST, Candidate, candidates, improves
 from perenne.pipeline.split import split
 
 BREAK = pd.Period("2020Q4", freq="Q-DEC")
@@ -126,3 +128,32 @@ def test_params_say_the_same_as_the_candidate() -> None:
         assert Cut.rule(spec, CONTRACT).holdout == 4, "the next retraining still knows the full length"
         kinds.add(candidate.name.split(" ")[0])
     assert kinds == {"recalibrated", "since", "the", "all"}
+
+
+def validated(errors: npt.NDArray[np.float64], times: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return a validation whose predictions are wrong by so much."""
+    y = np.arange(len(errors), dtype=np.float64)
+    return pd.DataFrame({"t": times, "x": 0.0, "y": y, "prediction": y + errors})
+
+
+def test_new_model_goes_first_only_if_it_is_better_by_more_than_noise() -> None:
+    """By one standard error of the difference on the rows that both have predicted."""
+    rng = np.random.default_rng(5)
+    times = pd.date_range("2020-10-01", periods=400, freq="h")
+    small, large = rng.normal(size=400), 2 * rng.normal(size=400)
+    cheap, other = validated(large, times), validated(small, times)
+    assert improves(cheap, other, CONTRACT)
+    assert not improves(other, cheap, CONTRACT)
+    assert not improves(cheap, cheap, CONTRACT)
+    assert improves(cheap, other[100:], CONTRACT), "of the first part the new model has no predictions"
+    worse = np.concatenate([small[:100], 3 * small[100:]])
+    assert not improves(validated(small, times), validated(worse, times)[100:], CONTRACT)
+
+
+def test_other_rows_are_not_compared() -> None:
+    """Then the cheaper one stays first."""
+    times = pd.date_range("2020-10-01", periods=400, freq="h")
+    cheap, other = validated(np.full(400, 9.0), times), validated(np.zeros(400), times)
+    assert improves(cheap, other, CONTRACT)
+    assert not improves(cheap, other.assign(y=other["y"] + 1), CONTRACT)
+    assert not improves(cheap[1:], other[:-1], CONTRACT)

@@ -17,7 +17,7 @@ from perenne.common.names import FOLD, PREDICTION
 from perenne.common.params import Train
 from perenne.common.typed import parse
 from perenne.pipeline import train
-from perenne.pipeline.folds import Cuts, cuts, validation
+from perenne.pipeline.folds import Cuts, corrected, cuts, validation
 
 LINEAR = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
 
@@ -212,3 +212,27 @@ def test_a_fold_that_cannot_be_fitted_is_named() -> None:
     spec = Train(estimator="sklearn.neighbors.KNeighborsClassifier", params={"n_neighbors": 20}, seed=0)
     with pytest.raises(PerenneError, match=r"^evaluate: fold 1: its model cannot predict: .*n_neighbors"):
         validation(months(10), spec, contract(), 4)
+
+
+def test_rows_that_correct_a_model_are_predicted_without_themselves() -> None:
+    """Whatever a fold's own labels are, its scores are corrected by those of the others."""
+    rules = contract(block=True)
+    older = train.train(months(4, each=40), LINEAR, rules)
+    rows = months(3, each=40)
+    found = corrected(older, rows, rules, 4)
+    assert (len(found.rows), found.between) == (len(rows), "block")
+    assert found.rows[[*rows]].equals(rows), "in the order that they had"
+    one = (found.rows[FOLD] == 1).to_numpy()
+    assert set(found.rows["person"][one]).isdisjoint(found.rows["person"][~one])
+    turned = rows.assign(won=np.where(one, 1 - rows["won"], rows["won"]))
+    again = corrected(older, turned, rules, 4)
+    assert again.scores[one].tolist() == found.scores[one].tolist()
+    assert again.scores[~one].tolist() != found.scores[~one].tolist()
+
+
+def test_too_few_rows_to_correct_a_model_are_one_line() -> None:
+    """It names the key that asks for it."""
+    rules = contract()
+    older = train.train(months(4), LINEAR, rules)
+    with pytest.raises(PerenneError, match=r"split.recalibrated: 6 rows with labels do not give 2 folds"):
+        corrected(older, months(1).assign(won=0), rules, 4)
