@@ -44,7 +44,7 @@ def test_without_a_change_there_is_nothing_to_correct() -> None:
 
 
 def test_since_a_change_window_and_holdout_are_short() -> None:
-    """Of three labelled quarters one is learned from, one measures, and between them a label would be early."""
+    """Of three labelled quarters one is learned from and one measures; the label between them came too late."""
     found = cut(since="2020Q4")
     assert periods(found, "train", recent=False) == ["2020Q4"]
     assert periods(found, "holdout", recent=False) == ["2021Q2"]
@@ -53,7 +53,7 @@ def test_since_a_change_window_and_holdout_are_short() -> None:
 
 def test_long_after_a_change_it_no_longer_matters() -> None:
     """The window slides as before."""
-    assert Cut.of(Split(**(RULE | {"as_of": "2027Q3", "since": "2020Q4"})), CONTRACT).window == 20
+    assert cut(as_of="2027Q3", since="2020Q4").window == 20
 
 
 def test_older_model_is_kept_whole() -> None:
