@@ -44,7 +44,7 @@ def test_without_a_change_there_is_nothing_to_correct() -> None:
 
 
 def test_since_a_change_window_and_holdout_are_short() -> None:
-    """Of three labelled quarters one is learned from and one measures; the label between them came too late."""
+    """Of three labelled quarters one is learned from, one measures; between them a label came too late."""
     found = cut(since="2020Q4")
     assert periods(found, "train", recent=False) == ["2020Q4"]
     assert periods(found, "holdout", recent=False) == ["2021Q2"]
