@@ -508,7 +508,7 @@ def test_holdout_that_was_hidden_is_not_found_again(project: Project, place: str
 def test_split_that_overlaps_is_reported(project: Project) -> None:
     """By the rows, though the stage itself reports no error."""
     assert parts.mixed(project.path) == []
-    project.edit(r"labelled <= self\.known:", "labelled <= self.known + 1:", CUT)
+    project.edit(r"labelled <= self\.learned\):", "labelled <= self.learned + 1):", CUT)
     assert project.repro("split") == ["split"]
     assert parts.mixed(project.path) == [
         "data/split/train.parquet: goes to 2021-03, with labels 0 period(s) late; "

@@ -149,6 +149,8 @@ class Cut(NamedTuple):
             Names their time, and the length of a period.
 
         """
+        if not self.recalibrate:
+            return rows, rows[:0]
         of = pd.PeriodIndex(periods.of(rows[contract.time], contract.period, contract.zone))
         recent = np.asarray(of > self.known - self.recalibrate)
         return rows[~recent], rows[recent]
