@@ -109,7 +109,8 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "misspelt key in params": (
         "split",
         params("window", "widnow"),
-        "params.yaml: split.widnow: unknown key; did you mean 'window'? Valid: as_of, holdout, window",
+        "params.yaml: split.widnow: unknown key; did you mean 'window'? "
+        "Valid: as_of, holdout, recalibrated, since, window",
     ),
     "misspelt key in the contract": (
         "ingest",

@@ -27,6 +27,7 @@ from perenne.common import model
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
+from perenne.common.recalibrated import Recalibrated
 from perenne.common.typed import parse
 from perenne.pipeline.train import train
 
@@ -204,6 +205,10 @@ def test_every_trusted_type_is_needed() -> None:
     needed: set[str] = set()
     for name, given in [*((name, None) for name in ABLE), *VARIANTS]:
         needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted(name, given)[0])))
+    # Ours: what a repair wraps around any of them.
+    older = fitted("LogisticRegression")[0]
+    repaired = Pipeline([("model", Recalibrated(older, "intercept"))])
+    needed |= set(sio.get_untrusted_types(data=sio.dumps(repaired)))
     assert needed == set(model.TRUSTED)
 
 
