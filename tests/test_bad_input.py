@@ -103,8 +103,8 @@ def truncated_parquet(project: Project) -> None:
 BAD: dict[str, tuple[str, Spoil, str]] = {
     "unknown key in params": (
         "ingest",
-        params("^  window: 2", "  window: 2\n  size: 3"),
-        "params.yaml: split.size: unknown key; valid: as_of, holdout, window",
+        params("^  window: 2", "  window: 2\n  xyz: 3"),
+        "params.yaml: split.xyz: unknown key; valid: as_of, holdout, recalibrated, since, window",
     ),
     "misspelt key in params": (
         "split",

@@ -139,6 +139,7 @@ def test_issue_is_closed_when_another_version_is_in_prod(host: Double, stale: Pr
     """It stays open while the version in prod is degraded; a comment names the version that closed it."""
     retrained()
     assert issue.settle("retirement") == ()
+    stale.edit(r"floor: {min_gain: 0.9}", "floor: {min_gain: 0}")
     stale.edit(r"max_iter: .*", "max_iter: 60")
     stale.repro()
     stale.commit("an experiment that was worth it")

@@ -382,4 +382,5 @@ def test_the_card_tells_what_the_model_takes() -> None:
             {"name": "colour", "type": "category", "missing": True, "categories": ["blue", "red"]},
             {"name": "size", "type": "number", "missing": True},
         ],
+        "recalibration": None,
     }

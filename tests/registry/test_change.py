@@ -34,6 +34,14 @@ def another_model(project: Project, digit: str = "a") -> None:
     project.edit(rf"(?s)(^  train:.*?outs:.*?data/model/model.skops{MD5}", made, "dvc.lock")
 
 
+def locked(project: Project, pattern: str, new: str) -> None:
+    """Replace a param in the lock wherever a stage has it."""
+    before = project.read("dvc.lock")
+    after = re.sub(pattern, new, before)
+    assert after != before
+    project.write("dvc.lock", after)
+
+
 @pytest.mark.usefixtures("inside")
 def test_nothing_changed_is_a_patch_without_a_reason() -> None:
     """Nothing is the least of changes."""
@@ -57,7 +65,7 @@ def test_lock_tells_recipe_from_data(
     inside: Project, pattern: str, new: str, kind: ChangeKind, reason: str
 ) -> None:
     """`as_of` and the ingested periods are data; everything else behind the model is its recipe."""
-    inside.edit(pattern, new, "dvc.lock")
+    locked(inside, pattern, new)
     another_model(inside)
     assert now() == Change(kind, (reason,))
 
@@ -65,8 +73,8 @@ def test_lock_tells_recipe_from_data(
 def test_window_that_moves_with_as_of_is_data(inside: Project) -> None:
     """A retraining may start its window where the data changed: the same recipe on newer data."""
     for pattern, new in (("as_of: 2019Q4", "as_of: 2020Q2"), ("window: 20", "window: 2")):
-        inside.edit(pattern, new, "dvc.lock")
-    inside.edit("holdout: 4", "holdout: 3", "dvc.lock")
+        locked(inside, pattern, new)
+    locked(inside, "holdout: 4", "holdout: 3")
     another_model(inside)
     change = now()
     assert change.kind == "patch"
@@ -80,7 +88,7 @@ COMMENT = (f"(?s)(train:.*?stages/train.py{MD5}", OTHER)
 
 def moved(project: Project) -> None:
     """Move `as_of`, and make another model of it."""
-    project.edit("as_of: 2019Q4", "as_of: 2020Q2", "dvc.lock")
+    locked(project, "as_of: 2019Q4", "as_of: 2020Q2")
     another_model(project)
 
 

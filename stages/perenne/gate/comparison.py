@@ -43,7 +43,7 @@ class Terms(NamedTuple):
     """What is judged by what: the policy, and the rows of the holdout.
 
     `validated` are the challenger's predictions on validation: None in a project without the stage. `block`
-    is what makes rows one block, see `blocks.block_of`.
+    is what makes rows one block, see `holdout_block.block_of`.
     """
 
     name: str

@@ -14,7 +14,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import blocks, contenders, ledger, policy
+from perenne.gate import contenders, holdout_block, ledger, policy
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
@@ -81,7 +81,7 @@ def gate(
     rows = batches.read_parquet(HOLDOUT)
     # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
     validated = batches.read_parquet(PREDICTIONS) if PREDICTIONS.is_file() else None
-    block = blocks.block_of(contract, rows, validated)
+    block = holdout_block.block_of(contract, rows, validated)
     terms = Terms(
         name,
         contract,

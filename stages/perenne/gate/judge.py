@@ -74,7 +74,7 @@ def evidence(
     contract
         Names the target and the slices.
     block
-        What makes rows one block, such as `blocks.block_of` returns.
+        What makes rows one block, such as `holdout_block.block_of` returns.
     challenger, opponents
         The models, with scores of shape (rows,).
     champion

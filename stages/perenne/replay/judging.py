@@ -12,8 +12,8 @@ from perenne.common.block import Block, declared, labels_of
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
 from perenne.gate import sealed, worlds
-from perenne.gate.blocks import block_of
 from perenne.gate.evidence import Contender
+from perenne.gate.holdout_block import block_of
 from perenne.gate.judge import evidence, judge
 from perenne.gate.ledger import Family
 from perenne.gate.rules import Finding

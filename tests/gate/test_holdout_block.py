@@ -13,8 +13,8 @@ from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
-from perenne.gate.blocks import block_of
 from perenne.gate.evidence import Contender
+from perenne.gate.holdout_block import block_of
 from perenne.gate.judge import evidence
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Improvement, Rules
