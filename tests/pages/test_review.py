@@ -86,7 +86,11 @@ def validated(slices: int = 2, name: str = "slice", *warnings: str, paired: bool
         metrics={"log_loss": FoldMetric(value=0.5, dummy=0.75)},
     )
     return ValidationReview(
-        metrics={"log_loss": figure(0.21)}, folds=(fold,), warnings=warnings, rivals=(rival,)
+        loss="log_loss",
+        metrics={"log_loss": figure(0.21)},
+        folds=(fold,),
+        warnings=warnings,
+        rivals=(rival,),
     )
 
 
@@ -161,7 +165,7 @@ def test_metrics_of_validation_stand_beside_the_other_models() -> None:
     """A gain whose interval excludes 0 is marked."""
     text = page.page(made())
     assert "### Validation\n" in text
-    assert re.search(r"log\\_loss +\| 0.21 \[0.2, 0.22\] +\| 0.31 +\| 0.1 \[0.09, 0.11\] ▲", text)
+    assert re.search(r"log\\_loss\*\* +\| 0.21 \[0.2, 0.22\] +\| 0.31 +\| 0.1 \[0.09, 0.11\] ▲", text)
 
 
 def test_figures_without_an_interval_say_why() -> None:
@@ -178,7 +182,7 @@ def test_figures_without_an_interval_say_why() -> None:
     )
     text = page.page(made(validation=review))
     cell = r"\(too few to tell\)"
-    assert re.search(rf"log\\_loss +\| 0.21 {cell} +\| 0.31 +\| 0.1 {cell} +\|", text)
+    assert re.search(rf"log\\_loss\*\* +\| 0.21 {cell} +\| 0.31 +\| 0.1 {cell} +\|", text)
     assert "No intervals: 5 blocks with an event are too few to tell." in text
     assert "Blocks: rows of one day share 0.1 of their variance: each day is a block." in text
 
@@ -193,7 +197,7 @@ def test_folds_are_paired() -> None:
 def test_models_measured_on_other_rows_are_not_paired() -> None:
     """Their own figures are shown, and the page says why there is no gain."""
     text = page.page(made(validation=validated(paired=False)))
-    assert re.search(r"log\\_loss +\| 0.21 \[0.2, 0.22\] +\| 0.33 +\| - ", text)
+    assert re.search(r"log\\_loss\*\* +\| 0.21 \[0.2, 0.22\] +\| 0.33 +\| - ", text)
     assert "v1.0.0 in prod was measured on other rows or folds" in text
     assert "### Slices that got worse" not in text
 
@@ -286,3 +290,27 @@ def test_unknown_batches_are_not_taken_for_none() -> None:
 def test_chart_with_a_hole_is_not_drawn(values: list[float]) -> None:
     """A chart cannot say that something is missing."""
     assert charts.chart("a", ["b"] * len(values), "c", [("line", values)]) == ""
+
+
+def test_folds_and_slices_are_about_the_loss() -> None:
+    """Also of a review that was written and read: keys are sorted then, and another metric is first."""
+    whole = made()
+    validation = whole.validation
+    assert validation is not None
+    (fold,) = validation.folds
+    more = {"average_precision": FoldMetric(value=0.9, dummy=0.1)}
+    validation = validation.model_copy(
+        update={
+            "metrics": {"average_precision": figure(0.9), **validation.metrics},
+            "folds": (fold.model_copy(update={"metrics": more | fold.metrics}),),
+        }
+    )
+    again = Review.from_json(whole.model_copy(update={"validation": validation}).to_json(), "review.json")
+    text = page.page(again)
+    titles = [line for line in text.splitlines() if re.match(r"\| (fold|slice) ", line)]
+    assert len(titles) >= 2
+    assert not any("average" in line for line in titles)
+    assert re.search(r"\| 2018 +\| 1,234 +\| 567 +\| 0\.5 ", text)
+    lines = text.splitlines()
+    (first,) = [at for at, line in enumerate(lines) if line.startswith("| metric ")]
+    assert lines[first + 2].startswith("| **log\\_loss** ")

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from perenne.common import batches, model, names, params
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
-from perenne.common.params import Evaluate, Train
+from perenne.common.params import Evaluate, Split, Train
 from perenne.common.slicing import groups, slice_name
 from perenne.common.typed import parse
 from perenne.documents.card import save_model
@@ -547,7 +547,9 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the stage writes in an empty folder."""
     monkeypatch.chdir(tmp_path)
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
-    monkeypatch.setattr(params, "load", lambda _: SimpleNamespace(case="people", evaluate=SPEC, train=spec))
+    split = Split(as_of="2021Q4", window=11, holdout=1)
+    read = SimpleNamespace(case="people", evaluate=SPEC, split=split, train=spec)
+    monkeypatch.setattr(params, "load", lambda _: read)
     monkeypatch.setattr(stage, "read_contract", lambda _: BINARY)
     save_model(train(rows(), spec, BINARY), card(rows(), spec, BINARY))
     batches.write_parquet(names.TRAIN, batches.to_table(rows(), batches.schema(BINARY)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.loop.conftest import LAW
+from tests.loop.conftest import LAW, demanding
 from tests.workflows.hub import TOKEN, Hub, Run
 from tests.workflows.scenes import SEEN, spied
 
@@ -50,6 +50,7 @@ def test_new_data_call_for_a_retraining(hub: Hub) -> None:
 def test_stages_of_a_retraining_see_no_secret(hub: Hub) -> None:
     """They run in a job of their own; what they made is offered, or not, by another one."""
     spied(hub.work)
+    demanding(hub.work)
     hub.work.run("git push -q origin main")
     run = hub.act(
         "monitor", "workflow_dispatch", {"inputs": {"through": LAW}, "ref": "refs/heads/main"}, at="main"
@@ -63,6 +64,8 @@ def test_stages_of_a_retraining_see_no_secret(hub: Hub) -> None:
 
 def test_rejected_model_is_an_issue(hub: Hub) -> None:
     """(by hand) Experiments are needed: no failure of the run, and a second one tells nobody again."""
+    demanding(hub.work)
+    hub.work.run("git push -q origin main")
     event = {"inputs": {"through": LAW}}
     expect(hub.act("monitor", "workflow_dispatch", event, at="main"))
     (opened,) = hub.read("issues")

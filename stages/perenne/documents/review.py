@@ -85,10 +85,11 @@ class Rival(Model):
 class ValidationReview(Model):
     """How the change does on validation, and what `evaluate` warns of.
 
-    `too_few` says why its metrics have no intervals; empty if they have. `dependence` is what `evaluate` says
-    of blocks.
+    `loss` is the metric that people compare models by: folds and slices are about it. `too_few` says why its
+    metrics have no intervals; empty if they have. `dependence` is what `evaluate` says of blocks.
     """
 
+    loss: str
     metrics: dict[str, ReviewedFigure]
     too_few: str = ""
     dependence: str = ""

@@ -18,8 +18,10 @@ def metrics(validation: ValidationReview) -> str:
     for rival in validation.rivals:
         head += [plain(rival.name), "better by"]
     rows = []
-    for name, mine in validation.metrics.items():
-        row = [plain(name), _interval(mine)]
+    first = {name: validation.metrics[name] for name in [validation.loss] if name in validation.metrics}
+    for name, mine in {**first, **validation.metrics}.items():
+        title = plain(name)
+        row = [f"**{title}**" if name == validation.loss else title, _interval(mine)]
         for rival in validation.rivals:
             pair = rival.metrics.get(name)
             row += [number(pair.theirs if pair else rival.own.get(name)), _gain(pair.gain) if pair else "-"]
@@ -38,7 +40,7 @@ def metrics(validation: ValidationReview) -> str:
 
 def folds(validation: ValidationReview) -> str:
     """Return a table: the loss on each fold, beside those of the models that were measured on the same."""
-    loss = _loss(validation)
+    loss = validation.loss
     rivals = [rival for rival in validation.rivals if rival.folds]
     head = ["fold", "learned from", "rows", plain(loss), "dummy"]
     for rival in rivals:
@@ -66,13 +68,13 @@ def worse(validation: ValidationReview) -> str:
     losses.sort(key=lambda loss: loss[0])
     rows = [[plain(part.name), plain(against), _gain(part.loss.gain)] for _, part, against in losses]
     compared = any(rival.slices for rival in validation.rivals)
-    head = ["slice", "against", f"{plain(_loss(validation))} better by"]
+    head = ["slice", "against", f"{plain(validation.loss)} better by"]
     return shortened(head, rows) or "None." * compared
 
 
 def slices(validation: ValidationReview) -> str:
     """Return every slice against every other model, and a chart of the loss beside the first one's."""
-    loss = plain(_loss(validation))
+    loss = plain(validation.loss)
     compared = [rival for rival in validation.rivals if rival.slices]
     tables = []
     for rival in compared:
@@ -82,7 +84,7 @@ def slices(validation: ValidationReview) -> str:
         ]
         head = ["slice", "rows", loss, plain(rival.name), "better by"]
         tables.append(f"**All slices against {plain(rival.name)}**\n\n{table(head, rows)}")
-    return joined(_losses(compared[0], _loss(validation)) if compared else "", *tables)
+    return joined(_losses(compared[0], validation.loss) if compared else "", *tables)
 
 
 def _losses(rival: Rival, loss: str) -> str:
@@ -94,11 +96,6 @@ def _losses(rival: Rival, loss: str) -> str:
         for values in zip(*((part.loss.value, part.loss.theirs) for part in rival.slices), strict=True)
     )
     return charts.chart(title, names, "less is better", [("bar", mine), ("line", theirs)], lying=True)
-
-
-def _loss(validation: ValidationReview) -> str:
-    """The loss that people compare models by: the first metric."""
-    return next(iter(validation.metrics), "")
 
 
 def _interval(metric: ReviewedFigure) -> str:

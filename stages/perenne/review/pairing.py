@@ -91,6 +91,7 @@ def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> Valid
     if report is None or mine is None:
         return None
     return ValidationReview(
+        loss=contract.task.metrics[0],
         metrics={
             name: ReviewedFigure(value=metric.value, low=metric.low, high=metric.high)
             for name, metric in report.validation.metrics.items()
