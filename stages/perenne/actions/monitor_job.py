@@ -37,7 +37,7 @@ def watch() -> str:
     with runner.rights():
         tags.fetch()
         notes.fetch()
-    unavailable = rerun.fetch_inputs()
+    unavailable = rerun.bring_inputs()
     candidates = _candidates(_decision())
     runner.flag("retrain", value=bool(candidates))
     return f"{len(candidates)} candidate(s) to build{unavailable}"
@@ -52,6 +52,7 @@ def build() -> str:
     from perenne.loop import attempt, worktree
 
     base, here = git.commit("HEAD"), Path.cwd()
+    rerun.bring_inputs(fetching=False)  # if that fails, the decision says what it lacks
     decision = _decision()
     candidates = _candidates(decision)
     (here / BUILT).mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def bring() -> str:
     if why:
         runner.summary(why)
         return why
-    return f"{head[:7]} has another model{rerun.fetch_inputs()}"
+    return f"{head[:7]} has another model{rerun.bring_inputs()}"
 
 
 def prove() -> str:

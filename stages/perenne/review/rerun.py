@@ -109,18 +109,21 @@ def bring(made: bytes) -> None:
     _checkout()
 
 
-def fetch_inputs() -> str:
-    """Fetch the data of the working tree's `.dvc` files into the cache; no stage is run.
+def bring_inputs(*, fetching: bool = True) -> str:
+    """Bring the data of the working tree's `.dvc` files into the cache and the tree; no stage is run.
 
-    Return why that fails, as a clause: whoever needs them says which.
+    Without `fetching` the cache must have them: the remote is not asked. Return why that fails, as a clause:
+    whoever needs them says which.
     """
     from dvc.repo import Repo
 
     targets = [name for name in git.git("ls-files", "-z", "--", "*.dvc").split("\0") if name]
     try:
         with Repo() as repo:
-            if targets:
+            if targets and fetching:
                 repo.fetch(targets=targets)
+            if targets:
+                repo.checkout(targets=targets)
     except Exception as error:  # whatever a file system or a server can raise  # noqa: BLE001
         return f"; some of its inputs are unavailable: {line(error)}"
     return ""
