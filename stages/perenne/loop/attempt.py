@@ -172,9 +172,9 @@ def keep_inputs() -> None:
         return
     folder = Path.cwd()
     env = reproduce.environment(folder)
-    notes = {".dvc", ".md", ".gitignore"}
     for path in sorted(source.incoming.rglob("*")):
-        if path.is_file() and path.suffix not in notes and path.name not in notes:
+        # What is hidden, such as .gitignore and .gitkeep, is none of the data; DVC ignores some of it.
+        if path.is_file() and path.suffix not in (".dvc", ".md") and not path.name.startswith("."):
             known = path.with_name(f"{path.name}.dvc")
             command = ("commit", "--force", str(known)) if known.exists() else ("add", str(path))
             reproduce.dvc(folder, env, *command)
