@@ -7,27 +7,15 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from perenne.common.contract import Column, Contract
 from perenne.common.cut import Cut
 from perenne.common.params import Split
-from perenne.common.task import REGRESSION
 from perenne.loop.candidates import MOST, Candidate, candidates, improves
 from perenne.pipeline.split import split
+from tests.common.test_cut import CONTRACT
 
 BREAK = pd.Period("2020Q4", freq="Q-DEC")
 HISTORY = pd.period_range("2005Q1", "2026Q4", freq="Q-DEC")
 CHAMPION = Cut(pd.Period("2019Q4", freq="Q-DEC"), window=20, holdout=4, label_delay=1)
-CONTRACT = Contract(
-    row="a row",
-    task=REGRESSION,
-    period="quarter",
-    label_delay=1,
-    columns={
-        "t": Column(type="datetime", role=("time",)),
-        "x": Column(type="number", role=("feature",)),
-        "y": Column(type="number", role=("target",)),
-    },
-)
 
 
 def cut(as_of: pd.Period, delay: int = 1, holdout: int = 4) -> Cut:
