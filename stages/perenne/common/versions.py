@@ -22,8 +22,10 @@ def outdated(rows: pd.DataFrame, contract: Contract) -> pd.Series:
 
     """
     old = pd.Series(data=False, index=rows.index)
+    if contract.version is None:
+        return old
     same = _same(rows, contract)
-    if contract.version is None or same.empty:
+    if same.empty:
         return old
     version = same[contract.version]
     latest = version.groupby(_group(same, contract)).transform("max")
@@ -51,6 +53,8 @@ def repeats(rows: pd.DataFrame, contract: Contract) -> pd.Series:
 
     """
     same, target = _same(rows, contract), contract.target
+    if same.empty:
+        return pd.Series(dtype="str", index=same.index)
     same = same.iloc[same[target].isna().to_numpy().argsort(kind="stable")]
     group = _group(same, contract)
     label = same[target].where(same[target].notna(), same[target].groupby(group).transform("first"))

@@ -112,13 +112,13 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
     The contract's columns, in its order.
 
     """
-    columns = {}
-    for name, column in contract.columns.items():
-        read = batches.typed(frame[name], column, contract.zone)
-        fits = not (read.isna() & frame[name].notna()).any()
-        like, values = (batches.schema(contract, [name]), read) if fits else (None, frame[name])
-        columns[name] = batches.to_table(values.to_frame(name), like)[name]
-    return pa.table(columns)
+    read = _typed(frame, contract, list(contract.columns))
+    lost = (read.isna() & frame[list(contract.columns)].notna()).any()
+    fitting, other = list(read.columns[~lost]), list(read.columns[lost])
+    converted = batches.to_table(read[fitting], batches.schema(contract, fitting))
+    columns = {name: converted[name] for name in fitting}
+    columns |= {name: batches.to_table(frame[[name]])[name] for name in other}
+    return pa.table({name: columns[name] for name in contract.columns})
 
 
 def main() -> None:

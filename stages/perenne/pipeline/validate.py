@@ -59,7 +59,8 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     frame = pd.DataFrame(
         {name: _typed(raw[name], column, contract.zone) for name, column in contract.columns.items()}
     )
-    unread = [_broken(raw[n], raw[n].notna() & frame[n].isna(), n) for n in contract.columns]
+    lost = raw[list(contract.columns)].notna() & frame.isna()
+    unread = [_broken(raw[name], lost[name], name) for name in frame.columns[lost.any()]]
     # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
     broken = pd.concat([*unread, _contradictions(frame, _schema(period, contract, matured=matured))])
     broken = broken.drop_duplicates(["row", "column"])
@@ -68,7 +69,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     old = frame.index[versions.outdated(frame, contract)]
     good = frame[~frame.index.isin([*broken["row"], *old])]
     why = {versions.OUTDATED: old, **_by_rule(versions.repeats(good, contract))}
-    again = [_again(frame.loc[rows], contract, rule) for rule, rows in why.items()]
+    again = [_again(frame.loc[rows], contract, rule) for rule, rows in why.items() if len(rows)]
     broken = pd.concat([broken, *again], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(
