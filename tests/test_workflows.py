@@ -30,6 +30,7 @@ AUDITED = [*WORKFLOWS, *ACTIONS, DEPENDABOT]
 FORMS = sorted(GITHUB.glob("ISSUE_TEMPLATE/*.y*ml"))
 CI = GITHUB / "workflows" / "ci.yml"
 PACKAGE = GITHUB / "workflows" / "package.yml"
+STORY = GITHUB / "workflows" / "story.yml"
 
 ZIZMOR_CONFIG = """\
 rules:
@@ -613,3 +614,11 @@ def test_required_passes_only_if_every_job_did(results: str, *, passes: bool) ->
     assert step["env"] == {"RESULTS": "${{ join(needs.*.result, ',') }}"}
     shell = ["bash", "-e", "-c", step["run"]]
     assert (subprocess.run(shell, env={"RESULTS": results}, check=False).returncode == 0) is passes
+
+
+def test_story_is_played_each_night_and_on_demand() -> None:
+    """By the target that a contributor runs; a push does not wait for it."""
+    text = STORY.read_text()
+    assert sorted(_triggers(text)) == ["schedule", "workflow_dispatch"]
+    assert [script for script in _scripts(text) if script.startswith("make")] == ["make story"]
+    assert "make story" not in (ROOT / ".ci" / "run").read_text()
