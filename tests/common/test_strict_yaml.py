@@ -110,6 +110,14 @@ def test_text_that_looks_like_a_merge_key_is_quoted() -> None:
     assert strict_yaml.loads(strict_yaml.dumps({"<<": "<<"})) == {"<<": "<<"}
 
 
+def test_value_is_nobody_elses() -> None:
+    """Whoever changes what was read does not change what the next reads from the same text."""
+    first = strict_yaml.loads("a: [1]\nb: &b {c: 1}\nd: *b")
+    first["a"].append(2)
+    first["b"]["c"] = 2
+    assert strict_yaml.loads("a: [1]\nb: &b {c: 1}\nd: *b") == {"a": [1], "b": {"c": 1}, "d": {"c": 1}}
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """A missing file and one in another encoding."""
     path = tmp_path / "params.yaml"

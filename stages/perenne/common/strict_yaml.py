@@ -9,7 +9,9 @@ Somebody else may have written the text, a tag's for example: whatever it is, th
 
 from __future__ import annotations
 
+import pickle
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import yaml
 from perenne.common.errors import PerenneError
 
 LONGEST = 300  # digits of an integer: no float holds a longer one, and Python cannot print one of 4301
+KEPT = 64  # texts that were read: a gate reads the same lock and params some twenty times
 MOST = 100_000  # values of a text in which aliases are written out: a few lines can stand for billions
 
 
@@ -87,6 +90,16 @@ def loads(text: str, name: str = "<string>") -> Any:
     {'rate': 0.001, 'day': '2013-05-17', 'flag': 'no'}
 
     """
+    return pickle.loads(_read(text, name))  # noqa: S301 -- written by `_read`
+
+
+@lru_cache(KEPT)
+def _read(text: str, name: str) -> bytes:
+    """Parse YAML text into a pickle, so that nobody changes the value of the next who reads the same text."""
+    return pickle.dumps(_parsed(text, name))
+
+
+def _parsed(text: str, name: str) -> Any:
     loader: Loader | None = None
     try:
         loader = Loader(text)

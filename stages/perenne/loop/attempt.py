@@ -87,6 +87,24 @@ def built(_candidate: OfferedCut) -> None:
         raise UnbuildableError(reproduce.why(failed))
 
 
+def built_once() -> Build:
+    """Return a `Build` for one retraining: a candidate that it built before is checked out, by its lock.
+
+    DVC's run cache would know it too, but takes as long as a short stage to look each one up.
+    """
+    locks: dict[OfferedCut, bytes] = {}
+
+    def build(candidate: OfferedCut) -> None:
+        if candidate in locks:
+            LOCK.write_bytes(locks[candidate])
+            folder = Path.cwd()
+            reproduce.shown(["dvc", "checkout", "--quiet"], folder, reproduce.environment(folder))
+        built(candidate)  # whatever is in no cache is made again
+        locks[candidate] = LOCK.read_bytes()
+
+    return build
+
+
 def prepared(base: str, decision: MonitorDecision, candidate: OfferedCut) -> None:
     """Make the worktree that is the current folder a commit with a candidate's params; no stage is run."""
     worktree.fresh(base)

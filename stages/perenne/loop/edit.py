@@ -42,16 +42,16 @@ def replaced(text: str, values: Mapping[str, Value], name: str) -> str:
     known = strict_yaml.loads(text, name)
     before = ""
     for key, value in values.items():
-        whole = yaml.compose(text, strict_yaml.Loader)
         if value is None and _at(known, key) is None:
             continue
         if not _has(known, key) and _section(before) == _section(key):
-            text = _added(text, _place(whole, before, name), key, value)
+            text = _added(text, _place(text, before, name), key, value)
         elif _at(known, key) != value:
-            place = _place(whole, key, name)
+            place = _place(text, key, name)
             text = text[: place.start_mark.index] + _scalar(value) + text[place.end_mark.index :]
         before = key
-    wrong = [key for key, value in values.items() if _at(strict_yaml.loads(text, name), key) != value]
+    now = strict_yaml.loads(text, name)
+    wrong = [key for key, value in values.items() if _at(now, key) != value]
     if wrong:
         raise PerenneError(f"{name}: {wrong[0]}: {values[wrong[0]]!r} cannot be written there without quotes")
     return text
@@ -88,7 +88,8 @@ def _added(text: str, before: yaml.ScalarNode, key: str, value: Value) -> str:
     return f"{text[:at]}\n{indent}{pair}{text[at:]}"
 
 
-def _place(node: yaml.Node | None, key: str, name: str) -> yaml.ScalarNode:
+def _place(text: str, key: str, name: str) -> yaml.ScalarNode:
+    node = yaml.compose(text, strict_yaml.Loader)
     for step in key.split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for k, value in pairs if k.value == step), None)

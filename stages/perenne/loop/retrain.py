@@ -30,7 +30,7 @@ class RetrainOutcome(NamedTuple):
 
 
 def retrain(
-    now: datetime, through: str | None = None, *, push: bool = False, build: Build = attempt.built
+    now: datetime, through: str | None = None, *, push: bool = False, build: Build | None = None
 ) -> RetrainOutcome:
     """Do what the monitor decides, on top of the commit that is checked out; the working tree is not changed.
 
@@ -63,7 +63,7 @@ def retrain(
             return RetrainOutcome(decision.answer, (show.headline(decision), *lines), decision)
         if not decision.candidates:
             return RetrainOutcome("undecided", (show.headline(decision),), decision)
-        return _outcome(base, onto, decision, push=push, build=build)
+        return _outcome(base, onto, decision, push=push, build=build or attempt.built_once())
 
 
 def needed(decision: MonitorDecision) -> tuple[OfferedCut, ...]:
