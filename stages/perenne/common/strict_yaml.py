@@ -90,25 +90,8 @@ def loads(text: str, name: str = "<string>") -> Any:
     {'rate': 0.001, 'day': '2013-05-17', 'flag': 'no'}
 
     """
-    return pickle.loads(_read(text, name))  # noqa: S301 -- written by `_read`
-
-
-@lru_cache(KEPT)
-def _read(text: str, name: str) -> bytes:
-    """Parse YAML text into a pickle, so that nobody changes the value of the next who reads the same text."""
-    return pickle.dumps(_parsed(text, name))
-
-
-def _parsed(text: str, name: str) -> Any:
-    loader: Loader | None = None
     try:
-        loader = Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        if "*" in text:
-            _bounded(node)
-        return loader.construct_document(node)
+        return pickle.loads(_read(text))  # noqa: S301 -- written by `_read`
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -118,9 +101,19 @@ def _parsed(text: str, name: str) -> Any:
         raise PerenneError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise PerenneError(f"{name}: not valid YAML: nested too deeply") from error
+
+
+@lru_cache(KEPT)
+def _read(text: str) -> bytes:
+    """Parse YAML text into a pickle, so that nobody changes the value of the next who reads the same text."""
+    loader = Loader(text)
+    try:
+        node = loader.get_single_node()
+        if "*" in text and node is not None:
+            _bounded(node)
+        return pickle.dumps(None if node is None else loader.construct_document(node))
     finally:
-        if loader:
-            loader.dispose()
+        loader.dispose()
 
 
 def _bounded(node: yaml.Node) -> None:
