@@ -1,7 +1,8 @@
 """The whole of it, told once, by the real thing: Git, DVC, the workflows by act, the service over a socket.
 
 A company delivers a file a quarter. A year passes, then a law comes, and later a system fails.
-`make story` runs it: a quarter of an hour, and not part of `make test`. The workflow `story.yml` does each night.
+`make story` runs it: a quarter of an hour, and not part of `make test`. The workflow `story.yml` does so each
+night.
 """
 
 from __future__ import annotations
