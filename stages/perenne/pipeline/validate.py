@@ -143,7 +143,16 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
     return pd.DataFrame({"row": bad.index, "column": column, "rule": "type", "value": bad.astype("str")})
 
 
-def too_many(checked: Checked, path: Path, most: float) -> str | None:
+MOST_NAMED = 10  # values that an error lists
+READ_AS = {
+    "boolean": "true or false, yes or no, 1 or 0",
+    "integer": "a whole number",
+    "number": "a number such as 1.5",
+    "datetime": "a date such as 2021-09-30",
+}
+
+
+def too_many(checked: Checked, path: Path, most: float, contract: Contract) -> str | None:
     """The text of the error if more than the share `most` of a batch breaks the contract, else None.
 
     Repeated and outdated rows are in quarantine too, but they do not count here.
@@ -156,6 +165,8 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
         What the text calls the batch.
     most
         A share of the rows, in [0, 1].
+    contract
+        Says what the first bad value must be instead.
 
     """
     broken = checked.broken[~checked.broken["rule"].isin(versions.RESOLVED)]
@@ -168,7 +179,25 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
         f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
         f"(validate.max_quarantined_share). Worst: {', '.join(f'{rule} ({n})' for rule, n in worst)}. "
         f"First: row {first['row']}, {first['column']}, {first['rule']}, found {first['value']!r}"
+        f"{_instead(first['rule'], contract.columns.get(first['column']))}"
     )
+
+
+def _short(edge: float | str) -> str:
+    return edge if isinstance(edge, str) else f"{edge:.15g}"
+
+
+def _instead(rule: str, column: Column | None) -> str:
+    """What a value must be that breaks a rule, as the end of a sentence; "" where the rule says it."""
+    if column is None:  # the rule is about several columns
+        return ""
+    allowed = column.categories or column.values or ()
+    accepted = {
+        "type": READ_AS.get(column.type, ""),
+        "range": " to ".join(map(_short, column.range or ())),
+        "category": ", ".join(map(str, allowed[:MOST_NAMED])) + ", ..." * (len(allowed) > MOST_NAMED),
+    }.get(rule)
+    return f", must be {accepted}" if accepted else ""
 
 
 def main() -> None:
@@ -192,7 +221,7 @@ def main() -> None:
             if absent:
                 raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
             checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
-            problem = too_many(checked, path, p.validation.max_quarantined_share)
+            problem = too_many(checked, path, p.validation.max_quarantined_share, contract)
             if problem:
                 raise PerenneError(problem)
             batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))
