@@ -343,6 +343,18 @@ def test_losses_are_alike_where_errors_are() -> None:
         assert 200 < effects[name].freedom < 310  # of 304 days in ten months
 
 
+def test_tails_of_a_few_days_are_too_few_to_tell() -> None:
+    """A bad day brings all of its rows into the tails: ten such rows are one event, and tell nothing."""
+
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
+        shock = rng.lognormal(size=32)[rows["at"].dt.day.to_numpy()] - math.exp(0.5)
+        return rows[PREDICTION].to_numpy() + shock + rng.normal(size=len(rows))
+
+    states = {state.stream: state for state in seen(days, days, 22, task=REGRESSION, batches=1)[0]}
+    assert states["tails"].value is None
+    assert states["loss"].value is not None
+
+
 def test_who_says_that_rows_are_independent_is_believed() -> None:
     """`block: none` is an answer: nothing is measured then."""
     none = contract(("label_delay: 0", "label_delay: 0\nblock: none"))

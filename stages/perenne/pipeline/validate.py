@@ -23,11 +23,13 @@ class Checked(NamedTuple):
 
     `kept` has the contract's types. `quarantined` has the values as they arrived, and a column
     `broken_rules`. `broken` has one line per broken rule: `row` (counted from 0), `column`, `rule`, `value`.
+    `contract` says what the rows must be.
     """
 
     kept: pd.DataFrame
     quarantined: pd.DataFrame
     broken: pd.DataFrame
+    contract: Contract
 
     def counts(self) -> ValidationCounts:
         """Rows in, kept and quarantined, and how many rows broke each rule (a row may break several)."""
@@ -72,7 +74,10 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     broken = pd.concat([broken, *again], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(
-        frame.drop(index=rules.index), raw.loc[rules.index].assign(**{BROKEN_RULES: rules}), broken
+        frame.drop(index=rules.index),
+        raw.loc[rules.index].assign(**{BROKEN_RULES: rules}),
+        broken,
+        contract,
     )
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
@@ -152,7 +157,7 @@ READ_AS = {
 }
 
 
-def too_many(checked: Checked, path: Path, most: float, contract: Contract) -> str | None:
+def too_many(checked: Checked, path: Path, most: float) -> str | None:
     """The text of the error if more than the share `most` of a batch breaks the contract, else None.
 
     Repeated and outdated rows are in quarantine too, but they do not count here.
@@ -165,8 +170,6 @@ def too_many(checked: Checked, path: Path, most: float, contract: Contract) -> s
         What the text calls the batch.
     most
         A share of the rows, in [0, 1].
-    contract
-        Says what the first bad value must be instead.
 
     """
     broken = checked.broken[~checked.broken["rule"].isin(versions.RESOLVED)]
@@ -179,7 +182,7 @@ def too_many(checked: Checked, path: Path, most: float, contract: Contract) -> s
         f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
         f"(validate.max_quarantined_share). Worst: {', '.join(f'{rule} ({n})' for rule, n in worst)}. "
         f"First: row {first['row']}, {first['column']}, {first['rule']}, found {first['value']!r}"
-        f"{_instead(first['rule'], contract.columns.get(first['column']))}"
+        f"{_instead(first['rule'], checked.contract.columns.get(first['column']))}"
     )
 
 
@@ -221,7 +224,7 @@ def main() -> None:
             if absent:
                 raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
             checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
-            problem = too_many(checked, path, p.validation.max_quarantined_share, contract)
+            problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:
                 raise PerenneError(problem)
             batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))

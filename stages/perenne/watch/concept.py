@@ -34,7 +34,7 @@ from perenne.watch.error_scale import ErrorScale
 from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
 from perenne.watch.wording import Wording
 
-ENOUGH = 10  # events expected in a batch: fewer tell nothing, and wait for those of the next one
+ENOUGH = 10  # events expected in a batch, or blocks of such: fewer tell nothing, and wait for the next one
 
 
 class Watched(NamedTuple):
@@ -269,7 +269,8 @@ class Detectors:
         if not self.waiting[place].events:
             self.ends[place].append(period)  # the first period of what is judged together
         together = self.waiting[place].plus(sums)
-        if together.events < ENOUGH or not together.variance:
+        # Of rows that are alike, those of a block tell as much as a few.
+        if together.events < ENOUGH * stream.effect.factor or not together.variance:
             self.waiting[place] = together
             if not together.events:
                 self.ends[place].pop()
