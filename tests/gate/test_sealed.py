@@ -94,7 +94,9 @@ def test_holdout_that_is_too_short_to_tell_leaves_it_undecided() -> None:
 )
 def test_nobody_waits_for_ten_holdouts(more: float, answer: str) -> None:
     """What cannot be shown in a time that anybody has is rejected."""
-    assert sealed.answered(Foresight(0.5, more, ()), 100).answer == answer
+    said = sealed.answered(Foresight(0.5, more, ()), 100)
+    assert said.answer == answer
+    assert ("could not pass either" in said.why) == (more > 1_000)
 
 
 def test_models_that_differ_by_nothing_are_rejected() -> None:

@@ -50,7 +50,7 @@ def test_good_rows_are_kept() -> None:
         ("size", "1,5", "type"),
         ("size", "inf", "type"),
         ("id", "1.5", "type"),
-        ("adult", "yes", "type"),
+        ("adult", "maybe", "type"),
         ("member", "31/12/2020", "type"),
         ("size", "100.001", "range"),
         ("size", "-1", "range"),
@@ -204,7 +204,7 @@ CELLS: dict[str, list[tuple[Any, str | None]]] = {
              ("2021-02-01", "outside its period"), ("soon", "type"), (None, "missing")],
     "size": [(5, None), ("5.5", None), (None, None), (-1, "range"), ("a", "type"), ("inf", "type")],
     "colour": [("red", None), ("blue", None), ("RED", "category"), (7, "category"), (None, "missing")],
-    "adult": [(True, None), ("false", None), ("1", None), ("no", "type"), (None, "missing")],
+    "adult": [(True, None), ("false", None), ("1", None), ("?", "type"), (None, "missing")],
     "member": [("2020-01-01", None), (None, None), ("2021-02-01", "in the future"), ("?", "type")],
     "won": [(0, None), ("1", None), (2, "category"), ("x", "type")],
 }  # fmt: skip
@@ -248,9 +248,29 @@ def test_too_many_names_the_worst_rules() -> None:
     assert line == (
         "data/raw/2021-01.parquet: 3 of 6 rows (50.0%) break the contract, at most 10.0% may "
         "(validate.max_quarantined_share). Worst: colour: category (3), size: range (1). "
-        "First: row 1, size, range, found '999.0'"
+        "First: row 1, size, range, found '999.0', must be 0 to 100"
     )
     assert stage.too_many(check(frame), Path("a"), 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "instead"),
+    [
+        ("adult", "maybe", "true or false, yes or no, 1 or 0"),
+        ("size", "big", "a number such as 1.5"),
+        ("id", "1.5", "a whole number"),
+        ("member", "31/12/2020", "a date such as 2021-09-30"),
+        ("size", "-1", "0 to 100"),
+        ("colour", "green", "red, blue"),
+    ],
+)
+def test_too_many_says_what_would_be_accepted(column: str, value: str, instead: str) -> None:
+    """The first bad value stands beside what it must be."""
+    frame = GOOD.copy()
+    frame.loc[2, column] = value
+    line = stage.too_many(check(frame), Path("a"), 0.0)
+    assert line is not None
+    assert line.endswith(f", must be {instead}")
 
 
 @pytest.fixture

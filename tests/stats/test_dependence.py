@@ -93,3 +93,10 @@ def test_where_a_period_has_one_day_days_are_not_asked() -> None:
     found = choose(values, {}, quarter, days=quarter * 91)
     assert (found.label, dict(found.sharing), found.neighbours) == (None, {}, None)
     assert found.sentence.startswith("too few rows share anything to tell")
+
+
+def test_where_each_day_is_a_row_its_neighbours_are_asked() -> None:
+    """Nobody asked what rows of one day share: the sentence does not say so."""
+    day = np.arange(700)
+    found = choose(np.random.default_rng(5).normal(size=700), {}, day // 30, days=day)
+    assert found.sentence.startswith("neighbouring days share nothing that can be told from chance")

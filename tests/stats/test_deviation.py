@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perenne.stats.deviation import FARTHEST, Shocks, Sums, design_effect, normal_score, score, shocks
+from perenne.stats.deviation import (
+    FARTHEST,
+    DesignEffect,
+    Shocks,
+    Sums,
+    design_effect,
+    margin,
+    normal_score,
+    score,
+    shocks,
+)
 
 ALONE = Shocks()
 
@@ -40,17 +50,24 @@ def test_days_that_share_something() -> None:
     days, rows, shared = 2000, 20, 0.3
     residuals = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     true = (1 + rows * shared**2) / (1 + shared**2)
-    found = design_effect(
-        residuals.ravel(), np.full(days * rows, 1 + shared**2), np.repeat(np.arange(days), rows)
+    factor, freedom = design_effect(
+        residuals.ravel(),
+        np.full(days * rows, 1 + shared**2),
+        np.repeat(np.arange(days), rows),
+        np.zeros(days * rows, dtype=int),
     )
-    assert found == pytest.approx(true, rel=0.2)
+    assert factor == pytest.approx(true, rel=0.2)
+    assert freedom == pytest.approx(days - 1)
 
 
 def test_independent_rows_have_no_effect() -> None:
     """It is never below 1: that days balance each other is luck."""
     rng = np.random.default_rng(2)
     found = [
-        design_effect(rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30)) for _ in range(50)
+        design_effect(
+            rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30), np.zeros(900, int)
+        ).factor
+        for _ in range(50)
     ]
     assert min(found) == 1.0
     assert np.mean(found) < 1.2
@@ -73,9 +90,48 @@ def test_score_is_standard_normal(shock: float, periods: int) -> None:
     tries, beyond = 1500, 0
     for _ in range(tries):
         reference = [drawn(rng, shock) for _ in range(periods)]
-        beyond += score(drawn(rng, shock), 0.0, 1.0, shocks(reference, 1.0)) > -stats.norm.ppf(0.01)
+        beyond += score(drawn(rng, shock), 0.0, DesignEffect(), shocks(reference, 1.0)) > -stats.norm.ppf(
+            0.01
+        )
     # With shocks their number is estimated: up to twice the nominal share is what so few periods allow.
     assert stats.binomtest(beyond, tries, 0.02 if shock else 0.013, alternative="greater").pvalue > 0.01
+
+
+def test_effect_of_few_days_is_not_taken_as_known() -> None:
+    """With fifteen days of reference a right batch exceeds the quantile of .001 no more often than that."""
+    rng = np.random.default_rng(5)
+    days, rows, tries, beyond = 15, 4, 5000, 0
+    blocks, whole = np.repeat(np.arange(days), rows), np.zeros(days * rows, dtype=int)
+    for _ in range(tries):
+        reference, batch = (
+            (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for _ in range(2)
+        )
+        effect = design_effect(reference - reference.mean(), np.full(days * rows, 2.0), blocks, whole)
+        sums = Sums(float(batch.sum()), float(len(batch)), 2.0 * len(batch), 0.0, float(len(batch)))
+        beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
+    assert stats.binomtest(beyond, tries, 0.001, alternative="greater").pvalue > 0.01
+
+
+@pytest.mark.parametrize("effect", [DesignEffect(), DesignEffect(3.0, 20.0)])
+@pytest.mark.parametrize("shock", [ALONE, Shocks(0.002, 6.0)])
+def test_margin_is_the_deviation_of_a_score(effect: DesignEffect, shock: Shocks) -> None:
+    """A deviation that far above the bound has that score."""
+    sums = Sums(0.0, 100.0, 80.0, 0.0, 100.0)
+    above = margin(3.2, sums, effect, shock)
+    assert score(sums._replace(total=100 * (0.05 + above)), 0.05, effect, shock) == pytest.approx(3.2)
+
+
+def test_centring_in_weeks_takes_nothing_of_the_effect() -> None:
+    """Residuals less the mean of their week lose a seventh of what days vary; the effect does not."""
+    rng = np.random.default_rng(6)
+    weeks, rows = 300, 20
+    values = rng.normal(size=(weeks, 7, rows)) + rng.normal(size=(weeks, 7, 1))
+    centred = (values - values.mean(axis=(1, 2), keepdims=True)).ravel()
+    week = np.repeat(np.arange(weeks), 7 * rows)
+    day = np.repeat(np.arange(7 * weeks), rows)
+    factor, freedom = design_effect(centred, np.full(len(centred), 2.0), day, week)
+    assert factor == pytest.approx((rows + 1) / 2, rel=0.07)
+    assert freedom == pytest.approx(6 * weeks)
 
 
 @pytest.mark.parametrize("expected", [10, 30, 1000])
@@ -85,18 +141,18 @@ def test_few_events_are_skewed(expected: int) -> None:
         count = math.ceil(expected + sd * math.sqrt(expected))
         sums = Sums(count - expected, expected, expected, expected, expected)
         exact = stats.norm.isf(stats.poisson.sf(count - 1, expected))
-        assert score(sums, 0.0, 1.0, ALONE, step=1.0) == pytest.approx(exact, abs=0.12)
+        assert score(sums, 0.0, DesignEffect(), ALONE, step=1.0) == pytest.approx(exact, abs=0.12)
 
 
 def test_farther_than_a_double_can_tell() -> None:
     """However far off, the score is a number."""
     assert normal_score(1e9, 0.5) == FARTHEST
     assert normal_score(-1e9, 0.5) == -FARTHEST
-    assert score(Sums(1e9, 1.0, 1.0, 0.0, 10.0), 0.0, 1.0, Shocks(1.0, 5.0)) > 5
+    assert score(Sums(1e9, 1.0, 1.0, 0.0, 10.0), 0.0, DesignEffect(), Shocks(1.0, 5.0)) > 5
 
 
 def test_bound_is_what_is_still_right() -> None:
     """A deviation at the bound scores 0, and less below it."""
     sums = Sums(5.0, 100.0, 80.0, 0.0, 100.0)
-    assert score(sums, 0.05, 1.0, ALONE) == 0.0
-    assert score(sums, 0.10, 1.0, ALONE) < 0 < score(sums, 0.0, 1.0, ALONE)
+    assert score(sums, 0.05, DesignEffect(), ALONE) == 0.0
+    assert score(sums, 0.10, DesignEffect(), ALONE) < 0 < score(sums, 0.0, DesignEffect(), ALONE)

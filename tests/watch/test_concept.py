@@ -305,8 +305,8 @@ def test_days_that_share_their_weather_are_counted_as_days() -> None:
         next(s for s in validated(outcome, 15).streams if s.kind.name == "above" and s.slice is None)
         for outcome in (right, days)
     )
-    assert independent.effect < 1.2
-    assert dependent.effect > 2
+    assert independent.effect.factor < 1.2
+    assert dependent.effect.factor > 2
 
 
 def test_days_that_remember_each_other_count_for_less_than_days() -> None:
@@ -326,7 +326,33 @@ def test_days_that_remember_each_other_count_for_less_than_days() -> None:
         next(s for s in validated(shocked(by), 18).streams if s.kind.name == "above" and s.slice is None)
         for by in (shocks, alone)
     )
-    assert lasting.effect > 1.5 * single.effect > 3
+    assert lasting.effect.factor > 1.5 * single.effect.factor > 3
+
+
+def test_losses_are_alike_where_errors_are() -> None:
+    """Days share little of an error, and less of its size than sizes can show: it is counted all the same."""
+
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
+        shock = rng.normal(0, 0.25, 32)[rows["at"].dt.day.to_numpy()]
+        return rows[PREDICTION].to_numpy() + shock + rng.normal(size=len(rows))
+
+    effects = {s.kind.name: s.effect for s in validated(days, 21, task=REGRESSION).streams if not s.slice}
+    assert effects["above"].factor > 2
+    for name in ("loss", "tails"):
+        assert 1.1 < effects[name].factor < effects["above"].factor
+        assert 200 < effects[name].freedom < 310  # of 304 days in ten months
+
+
+def test_tails_of_a_few_days_are_too_few_to_tell() -> None:
+    """A bad day brings all of its rows into the tails: ten such rows are one event, and tell nothing."""
+
+    def days(rng: Rng, rows: pd.DataFrame) -> Any:
+        shock = rng.lognormal(size=32)[rows["at"].dt.day.to_numpy()] - math.exp(0.5)
+        return rows[PREDICTION].to_numpy() + shock + rng.normal(size=len(rows))
+
+    states = {state.stream: state for state in seen(days, days, 22, task=REGRESSION, batches=1)[0]}
+    assert states["tails"].value is None
+    assert states["loss"].value is not None
 
 
 def test_who_says_that_rows_are_independent_is_believed() -> None:
@@ -338,8 +364,8 @@ def test_who_says_that_rows_are_independent_is_believed() -> None:
         shock = shocks[rows["at"].dt.day.to_numpy()]
         return (rng.random(len(rows)) < expit(logit(rows) + shock)).astype(float)
 
-    assert {stream.effect for stream in validated(days, 20, task=none).streams} == {1.0}
-    assert max(stream.effect for stream in validated(days, 20).streams) > 2
+    assert {stream.effect.factor for stream in validated(days, 20, task=none).streams} == {1.0}
+    assert max(stream.effect.factor for stream in validated(days, 20).streams) > 2
 
 
 def test_labels_that_are_missing_are_left_out() -> None:

@@ -27,7 +27,8 @@ ARROW = {
 }
 
 EXACT = 2**53  # a float holds every integer below it
-BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+TRUE, FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+BOOLEANS = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False)
 
 
 def typed(values: pd.Series, column: Column, zone: str | None = None) -> pd.Series:

@@ -158,14 +158,19 @@ def answered(foresight: Foresight, blocks: int) -> Sealed:
         Of the holdout.
 
     """
-    more = foresight.more_blocks
+    more, most = foresight.more_blocks, MOST_TIMES * blocks
     if not more:
         why = f"were its scores right, {foresight.passes:.0%} of such models would pass"
     elif math.isinf(more):
-        why = "were its scores right, more blocks would not help either"
+        why = "were its scores right, it could not pass either: no number of blocks would show it"
+    elif more > most:
+        why = (
+            f"were its scores right, it could not pass either: it would take about {more:,.0f} more blocks, "
+            f"over {MOST_TIMES} times the {blocks:,} of this holdout"
+        )
     else:
         why = f"were its scores right, about {more:,.0f} more blocks would show it"
-    waits = 0 < more <= MOST_TIMES * blocks
+    waits = 0 < more <= most
     return Sealed("undecided" if waits else "rejected", f"not all rules pass; {why}", more if waits else 0.0)
 
 

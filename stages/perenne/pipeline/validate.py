@@ -23,11 +23,13 @@ class Checked(NamedTuple):
 
     `kept` has the contract's types. `quarantined` has the values as they arrived, and a column
     `broken_rules`. `broken` has one line per broken rule: `row` (counted from 0), `column`, `rule`, `value`.
+    `contract` says what the rows must be.
     """
 
     kept: pd.DataFrame
     quarantined: pd.DataFrame
     broken: pd.DataFrame
+    contract: Contract
 
     def counts(self) -> ValidationCounts:
         """Rows in, kept and quarantined, and how many rows broke each rule (a row may break several)."""
@@ -73,7 +75,10 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     broken = pd.concat([broken, *again], ignore_index=True)
     rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
     checked = Checked(
-        frame.drop(index=rules.index), raw.loc[rules.index].assign(**{BROKEN_RULES: rules}), broken
+        frame.drop(index=rules.index),
+        raw.loc[rules.index].assign(**{BROKEN_RULES: rules}),
+        broken,
+        contract,
     )
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
@@ -144,6 +149,15 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
     return pd.DataFrame({"row": bad.index, "column": column, "rule": "type", "value": bad.astype("str")})
 
 
+MOST_NAMED = 10  # values that an error lists
+READ_AS = {
+    "boolean": "true or false, yes or no, 1 or 0",
+    "integer": "a whole number",
+    "number": "a number such as 1.5",
+    "datetime": "a date such as 2021-09-30",
+}
+
+
 def too_many(checked: Checked, path: Path, most: float) -> str | None:
     """The text of the error if more than the share `most` of a batch breaks the contract, else None.
 
@@ -169,7 +183,25 @@ def too_many(checked: Checked, path: Path, most: float) -> str | None:
         f"{path}: {bad} of {total} rows ({bad / total:.1%}) break the contract, at most {most:.1%} may "
         f"(validate.max_quarantined_share). Worst: {', '.join(f'{rule} ({n})' for rule, n in worst)}. "
         f"First: row {first['row']}, {first['column']}, {first['rule']}, found {first['value']!r}"
+        f"{_instead(first['rule'], checked.contract.columns.get(first['column']))}"
     )
+
+
+def _short(edge: float | str) -> str:
+    return edge if isinstance(edge, str) else f"{edge:.15g}"
+
+
+def _instead(rule: str, column: Column | None) -> str:
+    """What a value must be that breaks a rule, as the end of a sentence; "" where the rule says it."""
+    if column is None:  # the rule is about several columns
+        return ""
+    allowed = column.categories or column.values or ()
+    accepted = {
+        "type": READ_AS.get(column.type, ""),
+        "range": " to ".join(map(_short, column.range or ())),
+        "category": ", ".join(map(str, allowed[:MOST_NAMED])) + ", ..." * (len(allowed) > MOST_NAMED),
+    }.get(rule)
+    return f", must be {accepted}" if accepted else ""
 
 
 def main() -> None:

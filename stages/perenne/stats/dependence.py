@@ -132,9 +132,8 @@ def _sentence(
         return "too few rows share anything to tell whether they are independent: each counts by itself"
     if label is None:
         asked = " or ".join(name for name, each in shared.items() if not math.isnan(each.p))
-        return (
-            f"rows of one {asked or part} share nothing that can be told from chance: each counts by itself"
-        )
+        alike = f"rows of one {asked}" if asked else f"neighbouring {part}s"  # each is a row then
+        return f"{alike} share nothing that can be told from chance: each counts by itself"
     blocks = f"{span} {part}s in a row are a block" if span > 1 else f"each {label} is a block"
     parts = []
     if label in shared and shared[label].effect > HARMFUL:

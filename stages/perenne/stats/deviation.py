@@ -63,6 +63,16 @@ class Sums(NamedTuple):
         return self.total / self.size if self.size else math.nan
 
 
+class DesignEffect(NamedTuple):
+    """By what factor the variance of a sum is larger than that of independent rows.
+
+    ``freedom``: with how many degrees of freedom it is known.
+    """
+
+    factor: float = 1.0
+    freedom: float = math.inf
+
+
 class Shocks(NamedTuple):
     """What whole periods add: a variance of the deviation, known with so many degrees of freedom.
 
@@ -75,26 +85,40 @@ class Shocks(NamedTuple):
     skewness: float = 0.0
 
 
-def design_effect(residuals: Array, variances: Array, blocks: npt.NDArray[np.intp]) -> float:
+def design_effect(
+    residuals: Array, variances: Array, blocks: npt.NDArray[np.intp], groups: npt.NDArray[np.intp]
+) -> DesignEffect:
     """Return by how much the variance of a sum is larger than that of independent rows; at least 1.
 
     Parameters
     ----------
     residuals, variances
-        Of each row, its variance if rows are independent; both of shape (rows,).
+        Of each row, less the mean of its group, and its variance if rows are independent; shape (rows,).
     blocks
-        The number of each row's block, shape (rows,).
+        The number of each row's block, shape (rows,); a block lies in one group.
+    groups
+        The number of each row's group (a period), shape (rows,). Centring in it costs one of its blocks: of
+        a week it takes a seventh of what its days vary.
 
     Examples
     --------
-    >>> design_effect(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]))
-    2.0
+    >>> design_effect(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]), np.zeros(4, int))
+    DesignEffect(factor=4.0, freedom=1.0)
 
     """
-    expected = float(variances.sum())
-    if not expected:
-        return 1.0
-    return max(1.0, float(np.sum(np.bincount(blocks, residuals) ** 2)) / expected)
+    each = np.bincount(blocks, variances)
+    squares = np.bincount(groups, each[blocks] * variances)
+    whole = np.bincount(groups, variances)
+    there = whole * whole > squares * (1 + 1e-9)  # groups of more than one block
+    left = whole[there] - squares[there] / whole[there]
+    if not there.any():
+        return DesignEffect()
+    expected = float(left.sum())
+    inside = there[groups]
+    factor = float(np.sum(np.bincount(blocks[inside], residuals[inside]) ** 2)) / expected
+    known = whole[there] ** 2 / squares[there] - 1  # degrees of freedom of each group
+    freedom = expected**2 / float(np.sum(left**2 / known))
+    return DesignEffect(factor, freedom) if factor > 1 else DesignEffect()
 
 
 def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
@@ -157,7 +181,7 @@ def spread(sums: Sums, effect: float, shock: Shocks, *, lasting: bool = False) -
 
 
 def score(
-    sums: Sums, bound: float, effect: float, shock: Shocks, *, lasting: bool = False, step: float = 0.0
+    sums: Sums, bound: float, effect: DesignEffect, shock: Shocks, *, lasting: bool = False, step: float = 0.0
 ) -> float:
     """Return by how much a batch's deviation is above a bound, as a quantile of the standard normal.
 
@@ -178,19 +202,42 @@ def score(
         Standard normal or smaller if the true deviation is at most the bound; within +-`FARTHEST`.
 
     """
-    sd = spread(sums, effect, shock, lasting=lasting)
+    sd = spread(sums, effect.factor, shock, lasting=lasting)
     if not sd:
         return 0.0
     above = (sums.deviation - bound - step / 2 / sums.size) / sd
-    within = effect * sums.variance / sums.size**2
-    cube = effect**1.5 * sums.cube / sums.size**3 + shock.skewness * shock.variance**1.5
+    within = effect.factor * sums.variance / sums.size**2
+    cube = effect.factor**1.5 * sums.cube / sums.size**3 + shock.skewness * shock.variance**1.5
     skewness = min(max(cube / (within + shock.variance) ** 1.5, -MOST_SKEWED), MOST_SKEWED)
     normal = normal_score(above, skewness)
-    if not shock.variance or math.isinf(shock.freedom):
-        return normal
-    # The variance of rows is known, that of shocks is not: Satterthwaite.
-    freedom = shock.freedom * ((within + shock.variance) / shock.variance) ** 2
-    return _quantile(float(stats.t.logsf(normal, freedom)))
+    freedom = freedom_of_sum((within, effect.freedom), (shock.variance, shock.freedom))
+    return normal if math.isinf(freedom) else _quantile(float(stats.t.logsf(normal, freedom)))
+
+
+def margin(score_: float, sums: Sums, effect: DesignEffect, shock: Shocks) -> float:
+    """Return by how much a batch's deviation is above a bound if it has this score, its skewness aside.
+
+    Parameters
+    ----------
+    score_
+        As :func:`score` returns it.
+    sums, effect, shock
+        As for :func:`score`.
+
+    """
+    within = effect.factor * sums.variance / sums.size**2
+    freedom = freedom_of_sum((within, effect.freedom), (shock.variance, shock.freedom))
+    return float(stats.t.isf(stats.norm.sf(score_), freedom)) * spread(sums, effect.factor, shock)
+
+
+def freedom_of_sum(*parts: tuple[float, float]) -> float:
+    """Return the degrees of freedom of a sum of variances, each known with so many (Satterthwaite 1946).
+
+    >>> freedom_of_sum((1.0, 10.0), (1.0, 10.0)), freedom_of_sum((1.0, 10.0), (1.0, math.inf))
+    (20.0, 40.0)
+    """
+    unknown = sum(variance**2 / freedom for variance, freedom in parts)
+    return sum(variance for variance, _ in parts) ** 2 / unknown if unknown else math.inf
 
 
 def normal_score(above: float, skewness: float) -> float:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from perenne.common.block import labels_of
+from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
@@ -27,14 +27,14 @@ from perenne.common.slicing import sliced
 from perenne.documents.drift import StreamState
 from perenne.stats import deviation, sequential
 from perenne.stats.blocks import Alike
-from perenne.stats.deviation import Shocks, Sums
+from perenne.stats.deviation import DesignEffect, Shocks, Sums
 from perenne.stats.sequential import Wealth
 from perenne.stats.sharing import both, coded
 from perenne.watch.error_scale import ErrorScale
 from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
 from perenne.watch.wording import Wording
 
-ENOUGH = 10  # events expected in a batch: fewer tell nothing, and wait for those of the next one
+ENOUGH = 10  # events expected in a batch, or blocks of such: fewer tell nothing, and wait for the next one
 
 
 class Watched(NamedTuple):
@@ -50,7 +50,7 @@ class Watched(NamedTuple):
     reference: float
     error: float
     bound: float
-    effect: float
+    effect: DesignEffect
     shock: Shocks
     alpha: float
 
@@ -100,12 +100,15 @@ def watched(
     limits = _limits(tolerance, scale)
     streams: list[Watched] = []
     alike = Alike(whole, contract, within=True)
+    errors: Shared | None = None
     for name in contract.task.streams:
         kind = STREAMS[name]
         each = [part[kind.rows] for part in parts.values()]
         sums = [rows.sums() for rows in each]
-        effect = _effect(alike, each)
-        streams.append(_watched(kind, None, sums, effect, limits, kind.share / periods))
+        shared = _shared(alike, each, errors)
+        if kind.rows == "bias":
+            errors = shared
+        streams.append(_watched(kind, None, sums, shared.effect, limits, kind.share / periods))
     if contract.slices:
         streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
     return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
@@ -127,18 +130,18 @@ def _watched(
     kind: StreamKind,
     slice_: str | None,
     sums: list[Sums],
-    effect: float,
+    effect: DesignEffect,
     limits: Mapping[str, float],
     alpha: float,
 ) -> Watched:
     pooled = Sums()
     for each in sums:
         pooled = pooled.plus(each)
-    shock = deviation.shocks(sums, effect)
+    shock = deviation.shocks(sums, effect.factor)
     directed = kind.sign * pooled.deviation if pooled.size else math.nan
     if math.isnan(directed):
         return Watched(kind, slice_, 0.0, 0.0, math.inf if not pooled.size else 0.0, effect, shock, alpha)
-    error = math.sqrt(effect * pooled.variance / pooled.size**2 + shock.variance / max(len(sums), 1))
+    error = math.sqrt(effect.factor * pooled.variance / pooled.size**2 + shock.variance / max(len(sums), 1))
     allowed = limits[kind.rows]
     if kind.rows == "bias":
         # The scores' own promise is 0, known without an error; the reference counts only if it misses by
@@ -172,7 +175,8 @@ def _sliced(
         for one in each:
             pooled = pooled.plus(one)
         whole = sum(part["bias"].sums().size for part in parts.values())
-        effect = 1 + (bias.effect - 1) * min(1.0, abs(pooled.size / whole)) if whole else 1.0
+        part = min(1.0, abs(pooled.size / whole)) if whole else 0.0
+        effect = bias.effect._replace(factor=1 + (bias.effect.factor - 1) * part)
         for kind in kinds:
             alpha = SLICES * rate / (2 * len(sums))
             stream = _watched(kind, name, each, effect, limits, alpha)
@@ -180,20 +184,40 @@ def _sliced(
     return found
 
 
-def _effect(alike: Alike, parts: Iterable[Rows]) -> float:
-    """By how much rows of one block add to the variance of a batch: each stream has its own residuals."""
+class Shared(NamedTuple):
+    """What makes rows alike, and by how much that adds to the variance of a batch."""
+
+    block: Block
+    effect: DesignEffect
+
+
+def _shared(alike: Alike, parts: Iterable[Rows], errors: Shared | None) -> Shared:
+    """How a stream's rows are alike, by its own residuals, and at least as its rows' `errors` have it.
+
+    What makes errors alike makes losses and tails alike as well, but by less than these can show by
+    themselves. Of normal errors with a correlation the squares have its square; so much is counted at least.
+    """
     parts = list(parts)
     means = [rows.residuals.sum() / rows.sizes.sum() if rows.sizes.sum() else 0.0 for rows in parts]
     residual = np.concatenate(
         [rows.residuals - mean * rows.sizes for rows, mean in zip(parts, means, strict=True)]
     )
     block = alike.counted(residual).block
+    lent = errors if block.kind == "row" else None
+    if lent:
+        block = lent.block
     if block.kind == "row":
-        return 1.0
+        return Shared(block, DesignEffect())
     variance = np.concatenate([rows.variances for rows in parts])
     # Only rows of one batch count together.
     blocks, _ = coded(both(alike.groups, labels_of(alike.rows, alike.contract, block)))
-    return deviation.design_effect(residual, variance, blocks)
+    effect = deviation.design_effect(residual, variance, blocks, alike.groups)
+    if lent:
+        others = float(np.sum(np.bincount(blocks) ** 2) / len(residual) - 1)  # that share a row's block
+        least = 1 + (lent.effect.factor - 1) ** 2 / others if others else 1.0
+        if effect.factor < least:
+            effect = lent.effect._replace(factor=least)
+    return Shared(block, effect)
 
 
 class Detectors:
@@ -245,7 +269,8 @@ class Detectors:
         if not self.waiting[place].events:
             self.ends[place].append(period)  # the first period of what is judged together
         together = self.waiting[place].plus(sums)
-        if together.events < ENOUGH or not together.variance:
+        # Of rows that are alike, those of a block tell as much as a few.
+        if together.events < ENOUGH * stream.effect.factor or not together.variance:
             self.waiting[place] = together
             if not together.events:
                 self.ends[place].pop()
@@ -261,11 +286,8 @@ class Detectors:
         return together
 
     def _score(self, stream: Watched, sums: Sums, *, lasting: bool = False) -> float:
-        directed = sums._replace(total=stream.kind.sign * sums.total, cube=stream.kind.sign * sums.cube)
-        # That the reference is known with an error adds to the variance as rows of the batch do.
-        directed = directed._replace(
-            variance=directed.variance + (stream.error * sums.size) ** 2 / stream.effect
-        )
+        directed = _unsure(stream, sums)
+        directed = directed._replace(total=stream.kind.sign * sums.total, cube=stream.kind.sign * sums.cube)
         # Events are counted one by one; other residuals are not.
         step = 1.0 if stream.kind.rows == "bias" and self.contract.task.classes else 0.0
         return deviation.score(
@@ -293,9 +315,11 @@ class Detectors:
         for each in self.seen[place][sequential.began(wealth.scores) :] if alarm else ():
             whole = whole.plus(each)
         show = Wording(self.contract.target, self.watched.scale)
-        single = stream.bound + sequential.limit(stream.alpha) * (
-            deviation.spread(sums, stream.effect, stream.shock) if sums else math.nan
-        )
+        single = math.nan
+        if sums:
+            single = stream.bound + deviation.margin(
+                sequential.limit(stream.alpha), _unsure(stream, sums), stream.effect, stream.shock
+            )
         return StreamState(
             stream=stream.kind.name,
             slice=stream.slice,
@@ -309,6 +333,11 @@ class Detectors:
             since=since,
             says=show.sentence(stream.kind, stream.slice, whole) if alarm else "",
         )
+
+
+def _unsure(stream: Watched, sums: Sums) -> Sums:
+    """A batch's sums; that the reference is known with an error adds to the variance as rows do."""
+    return sums._replace(variance=sums.variance + (stream.error * sums.size) ** 2 / stream.effect.factor)
 
 
 def figures(batch: pd.DataFrame, contract: Contract) -> dict[str, float]:

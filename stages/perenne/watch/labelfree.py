@@ -117,7 +117,7 @@ class LabelFree:
         self.y, self.score = (rows[n].to_numpy(dtype=np.float64) for n in (contract.target, PREDICTION))
         if watched.scale:
             when = pd.factorize(periods.of(rows[contract.time], contract.period, contract.zone), sort=True)[0]
-            self.losses = DirectLoss(self.X, self.y - self.score, when, self.kinds["loss"].effect)
+            self.losses = DirectLoss(self.X, self.y - self.score, when, self.kinds["loss"].effect.factor)
 
     def estimate(self, batch: pd.DataFrame) -> EstimatedPerformance | None:
         """Estimate the metrics of a batch from its features and scores alone.
@@ -211,10 +211,9 @@ class LabelFree:
         """Half the width of the interval, in the stream's unit."""
         effect, shock = self.kinds[kind].effect, expected.shock
         known = float(np.sum((weights * expected.unknown) ** 2) / np.sum(weights * expected.sizes) ** 2)
-        within = effect * (expected.sums.variance / expected.sums.size**2 + known)
+        within = effect.factor * (expected.sums.variance / expected.sums.size**2 + known)
         between = shock.variance * (1 + 1 / (1 + shock.freedom))
-        # The variance of rows is known, that of shocks is not: Satterthwaite, as in `deviation.score`.
-        freedom = shock.freedom * ((within + between) / between) ** 2 if between else math.inf
+        freedom = deviation.freedom_of_sum((within, effect.freedom), (between, shock.freedom))
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(within + between)
 
     def _beyond(self, expected: Mapping[str, Expected], errors: Mapping[str, float]) -> Iterator[str]:

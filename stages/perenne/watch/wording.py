@@ -73,7 +73,7 @@ class Wording:
                 size = abs(sums.deviation)
                 return f"{self.target} is {size * scale.unit:.3g} {way} than predicted ({size:.2g} sd)"
             case "tails":
-                few = self.value(kind, 0.0)
-                return f"{100 * found:.2g} % of the rows have errors as {100 * few:.2g} % had on validation"
+                few = f"the largest {100 * self.value(kind, 0.0):.2g} % on validation"
+                return f"{100 * found:.2g} % of the errors are as large as {few}"
             case _:
                 return f"errors are {found:.3g} times as large as on validation"
