@@ -38,7 +38,7 @@ from tests import (
 )
 from tests.project import Project, clone
 
-STAGES = ["ingest", "validate", "split", "train", "evaluate", "drift"]
+STAGES = ["ingest", "validate", "split", "train", "refit", "evaluate", "drift"]
 ROWS_AT_SCALE_1 = 303_000  # 2013Q1 to 2020Q4
 SIZES = {"default": 1.0} | {f"{rows:.0e}": rows / ROWS_AT_SCALE_1 for rows in (1e5, 5e5, 5e6)}
 

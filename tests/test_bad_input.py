@@ -104,13 +104,13 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "unknown key in params": (
         "ingest",
         params("^  window: 2", "  window: 2\n  xyz: 3"),
-        "params.yaml: split.xyz: unknown key; valid: as_of, holdout, recalibrated, since, window",
+        "params.yaml: split.xyz: unknown key; valid: as_of, holdout, recalibrated, refit, since, window",
     ),
     "misspelt key in params": (
         "split",
         params("window", "widnow"),
         "params.yaml: split.widnow: unknown key; did you mean 'window'? "
-        "Valid: as_of, holdout, recalibrated, since, window",
+        "Valid: as_of, holdout, recalibrated, refit, since, window",
     ),
     "misspelt key in the contract": (
         "ingest",

@@ -40,7 +40,7 @@ def test_moving_as_of_retrains(project: Project) -> None:
     """Retraining is a one-line Git diff: `as_of` moves."""
     before = project.read("data/model/model.json")
     project.edit("as_of: 2019Q4", "as_of: 2020Q2")
-    assert project.repro() == ["split", "train", "evaluate", "drift"]
+    assert project.repro() == ["split", "train", "refit", "evaluate", "drift"]
     assert project.read("data/model/model.json") != before
     assert project.out("git diff --stat -- params.yaml").strip().endswith("1 insertion(+), 1 deletion(-)")
 
@@ -48,7 +48,7 @@ def test_moving_as_of_retrains(project: Project) -> None:
 def test_hyperparameters_rerun_only_from_train(project: Project) -> None:
     """A change of hyperparameters leaves the data alone, and changing it back costs nothing."""
     project.edit(r"learning_rate: [0-9.]+", "learning_rate: 0.3")
-    assert project.repro() == ["train", "evaluate", "drift"]
+    assert project.repro() == ["train", "refit", "evaluate", "drift"]
     project.run("git checkout -q params.yaml")
     assert project.repro() == []
     assert project.out("git status --porcelain") == ""

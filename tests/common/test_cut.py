@@ -32,7 +32,7 @@ def cut(**more: str) -> Cut:
 
 def periods(cut: Cut, part: str, *, recent: bool) -> list[str]:
     """Return the periods of a part: those that correct scores, or the others."""
-    every = pd.period_range("2010Q1", "2022Q4", freq="Q-DEC")
+    every = pd.period_range("2010Q1", "2029Q4", freq="Q-DEC")
     return [str(q) for q in every if cut.part(q) == part and cut.recalibrates(q) == recent]
 
 
@@ -63,6 +63,38 @@ def test_older_model_is_kept_whole() -> None:
     assert (learned[0], learned[-1], len(learned)) == ("2014Q1", "2018Q3", 19)
     assert periods(found, "train", recent=True) == periods(cut(since="2020Q4"), "train", recent=False)
     assert periods(found, "holdout", recent=False) == periods(cut(since="2020Q4"), "holdout", recent=False)
+
+
+def test_refitted_model_learns_all_that_is_known() -> None:
+    """From where the window begins; the last label came with `as_of`."""
+    proven, refitted = cut(), cut().refitted()
+    before, after = periods(proven, "train", recent=False), periods(refitted, "train", recent=False)
+    assert (before[0], before[-1]) == ("2015Q4", "2020Q2")
+    assert (after[0], after[-1]) == ("2015Q4", "2021Q2")
+    assert periods(refitted, "holdout", recent=False) == []
+
+
+def test_refitted_model_learns_all_since_a_change() -> None:
+    """Nothing from before it."""
+    soon = periods(cut(since="2020Q4").refitted(), "train", recent=False)
+    assert soon == ["2020Q4", "2021Q1", "2021Q2"]
+    late = periods(cut(as_of="2025Q3", since="2020Q4").refitted(), "train", recent=False)
+    assert (late[0], late[-1]) == ("2020Q4", "2025Q2")
+
+
+def test_refitted_model_is_corrected_by_all_since_the_change() -> None:
+    """It stays as old as it is."""
+    proven = cut(since="2020Q4", recalibrated="2014Q1..2018Q4")
+    refitted = proven.refitted()
+    assert periods(refitted, "train", recent=False) == periods(proven, "train", recent=False)
+    assert periods(refitted, "train", recent=True) == ["2020Q4", "2021Q1", "2021Q2"]
+
+
+def test_released_model_is_refitted_only_if_params_say_so() -> None:
+    """Else it is the one that was proven."""
+    split = Split.model_validate(RULE | {"refit": True})
+    assert Cut.released(split, CONTRACT) == cut().refitted()
+    assert Cut.released(split.model_copy(update={"refit": False}), CONTRACT) == cut()
 
 
 def test_rows_are_parted_by_their_period() -> None:

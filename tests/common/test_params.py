@@ -53,7 +53,7 @@ def test_params_of_the_cases_are_good(case: str) -> None:
         (
             "window: 2",
             "window: 2\n  xyz: 1",
-            "split.xyz: unknown key; valid: as_of, holdout, recalibrated, since, window",
+            "split.xyz: unknown key; valid: as_of, holdout, recalibrated, refit, since, window",
         ),
         ("split:", "spilt:", "spilt: unknown key; did you mean 'split'? Valid: case, drift"),
         ("  window: 2\n", "", "split.window: missing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests import tiny
@@ -9,8 +10,13 @@ from tests.project import Project
 
 SEALED = "2021-04"  # the month that the holdout of the case is
 HOLDOUT = "data/split/holdout.parquet"
-# Where the labels themselves are: what came in, and the batches of the month.
-LABELS = {tiny.INPUT, f"data/raw/{SEALED}.parquet", f"data/clean/{SEALED}.parquet", HOLDOUT}
+REFIT = "data/split/refit.parquet"
+RELEASED, CARD = "data/model/released.skops", "data/model/released.json"
+# Where the labels themselves are: what came in, the batches of the month, and what has learned from them.
+LABELS = {
+    *(tiny.INPUT, f"data/raw/{SEALED}.parquet", f"data/clean/{SEALED}.parquet", HOLDOUT),
+    *(REFIT, RELEASED, CARD),
+}
 
 
 def flipped(text: str) -> str:
@@ -47,13 +53,17 @@ def locked(project: Project) -> set[str]:
 def test_labels_of_the_holdout_change_nothing_but_the_holdout(tmp_path: Path) -> None:
     """With all of them changed, every byte that is not a label itself stays, and no later stage runs."""
     project = tiny.project(tmp_path / "project")
-    assert project.repro("evaluate")[-1] == "evaluate"
+    assert {"evaluate", "refit"} < set(project.repro("evaluate refit"))
     before, lock = written(project), locked(project)
     assert {"data/reports/metrics.json", "data/reports/predictions.parquet", HOLDOUT} <= before.keys()
     project.write(tiny.INPUT, flipped(project.read(tiny.INPUT)))
-    assert project.repro("evaluate") == ["ingest", "validate", "split"], "nothing else reads a label of it"
+    ran = project.repro("evaluate refit")
+    assert ran == ["ingest", "validate", "split", "refit"], "nothing else reads a label of it"
     after = written(project)
     assert before.keys() == after.keys()
     assert {name for name in before if before[name] != after[name]} == LABELS
     lines = {line.split()[1] for line in locked(project) ^ lock}
-    assert lines <= {"data/incoming/tiny", "data/raw", "data/clean", HOLDOUT}
+    assert lines <= {"data/incoming/tiny", "data/raw", "data/clean", HOLDOUT, REFIT, RELEASED, CARD}
+    cards = [json.loads(files[CARD]) for files in (before, after)]
+    assert cards[0].pop("sha256") != cards[1].pop("sha256")
+    assert cards[0] == cards[1], "the card of the refitted model tells nothing of them either"

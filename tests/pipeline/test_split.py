@@ -18,7 +18,7 @@ from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.pipeline import split as stage
-from perenne.pipeline.split import gather, split
+from perenne.pipeline.split import gather, learned, split
 
 CONTRACT = typed.parse(
     Contract,
@@ -124,6 +124,14 @@ def test_all_that_can_be_measured_on_is_measured_on(world: World) -> None:
     measured = world.rows_of(split(world.rows, world.cut)["holdout"])
     can = {r for r in world.all_rows() if world.holdout_begins <= r.time and r.label <= world.as_of_ends}
     assert set(measured) == can
+
+
+@given(world=worlds())
+def test_a_refit_learns_all_that_is_known_by_as_of_and_nothing_later(world: World) -> None:
+    """From where the window begins; the labels of the others have not come."""
+    rows = world.rows_of(learned(world.rows, world.cut.refitted()))
+    may = {r for r in world.all_rows() if world.window_begins <= r.time and r.label <= world.as_of_ends}
+    assert set(rows) == may
 
 
 @given(world=worlds())
@@ -301,13 +309,16 @@ def test_files_hold_no_poison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """What the stage writes, read back, holds no label known after its own part ends, and says so."""
     monkeypatch.chdir(tmp_path)
     write(Path("data/clean"), {str(month): [0, 1, None] for month in history("2020-01", "2020-12")})
-    section = params.Split(as_of="2020-10", window=5, holdout=3)
+    section = params.Split(as_of="2020-10", window=5, holdout=3, refit=True)
     monkeypatch.setattr(params, "load", lambda stage: SimpleNamespace(case="visits", **{stage: section}))
     monkeypatch.setattr(stage, "read_contract", lambda _: CONTRACT)
 
     stage.main()
 
     learned, measured = batches.read_parquet(names.TRAIN), batches.read_parquet(names.HOLDOUT)
+    refit = batches.read_parquet(names.REFIT)
+    assert refit["time"].min() == pd.Timestamp("2020-03-01")
+    assert refit["known"].max() == pd.Timestamp("2020-10-31 23:59:59")
     assert learned["time"].min() == pd.Timestamp("2020-03-01")
     assert learned["known"].max() == pd.Timestamp("2020-07-31 23:59:59")
     assert measured["time"].min() == pd.Timestamp("2020-08-01")

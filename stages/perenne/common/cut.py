@@ -79,6 +79,19 @@ class Cut(NamedTuple):
             )
         return cut.recalibrating(first, last)
 
+    @classmethod
+    def released(cls, split: Split, contract: Contract, name: str = str(PARAMS)) -> Self:
+        """The cut of the model that a release puts to use: `refitted` if the section `split` says so.
+
+        Raises
+        ------
+        PerenneError
+            As `of`.
+
+        """
+        cut = cls.of(split, contract, name)
+        return cut.refitted() if split.refit else cut
+
     def from_change(self, since: pd.Period) -> Self | None:
         """The cut whose window begins with a change; None while there are too few labels since then.
 
@@ -108,6 +121,26 @@ class Cut(NamedTuple):
     def first_as_of(self, since: pd.Period) -> pd.Period:
         """The earliest `as_of` at which a model that begins with a change can be trained and measured."""
         return since + self.label_delay + self._least() - 1
+
+    def refitted(self) -> Self:
+        """The cut by which the same recipe is fitted on all that is known by `as_of`: it has no holdout.
+
+        The window begins where it did, and goes on to `as_of`. A recalibrated model stays as old as it is,
+        and is corrected by what is now known as well.
+
+        Examples
+        --------
+        >>> cut = Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1)
+        >>> refitted = cut.refitted()
+        >>> str(cut.first), str(refitted.first)
+        ('2014Q1', '2014Q1')
+        >>> [refitted.part(pd.Period(q)) for q in ("2014Q1", "2019Q3", "2019Q4")]
+        ['train', 'train', None]
+
+        """
+        if self.recalibrate:
+            return self._replace(recalibrate=self.recalibrate + self.holdout, holdout=0)
+        return self._replace(window=self.window + self.holdout, holdout=0)
 
     def _least(self) -> int:
         """How many labelled periods since a change are needed to train a model and to measure it."""

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from perenne.common import git, strict_yaml
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import LOCK, PARAMS
+from perenne.common.names import LOCK, MODEL, PARAMS, RELEASED
 from perenne.common.typed import Model, parse
 
 
@@ -51,6 +51,24 @@ class Locked(NamedTuple):
         if str(path) not in outs:
             raise PerenneError(f"{LOCK} of {self.rev}: no output {path}; {hint(path, outs)}")
         return outs[str(path)]
+
+    @property
+    def released(self) -> Path:
+        """The model that a release puts to use: the one that was proven, where no stage refits it."""
+        made = {path for stage in self.stages.values() for path in stage.outs}
+        return RELEASED if str(RELEASED) in made else MODEL
+
+    @property
+    def models(self) -> tuple[str, str]:
+        """The MD5 of the model that is proven, and of the one that a release puts to use.
+
+        Raises
+        ------
+        PerenneError
+            If no stage makes the first.
+
+        """
+        return self.out(MODEL).md5, self.out(self.released).md5
 
     def behind(self, path: Path) -> list[str]:
         """Return the stages that make an output, directly or not, in the order of the lock.

@@ -20,9 +20,13 @@ QUARANTINE = Path("data/quarantine")
 # What the model learns from and is judged on.
 TRAIN = Path("data/split/train.parquet")
 HOLDOUT = Path("data/split/holdout.parquet")
+REFIT = Path("data/split/refit.parquet")
 
+# The model that the gate proves, which has not seen the holdout, and the one that a release puts to use.
 MODEL = Path("data/model/model.skops")
 CARD = Path("data/model/model.json")
+RELEASED = Path("data/model/released.skops")
+RELEASED_CARD = Path("data/model/released.json")
 
 # Reports.
 VALIDATION = Path("data/reports/validation.json")

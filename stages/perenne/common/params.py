@@ -45,7 +45,9 @@ class Split(Model):
 
     After a change a retraining sets `since`: nothing before it is learned from, and while there is little
     since then, window and holdout are shorter (`perenne.common.cut.Cut`). With `recalibrated`, the first and
-    the last period of the window of an older model, what came since corrects the scores of that model.
+    the last period of the window of an older model, what came since corrects the scores of that model. With
+    `refit` a release puts to use the recipe fitted on all that is known by `as_of`, after the gate has proven
+    the model that did not see the holdout.
     """
 
     as_of: str
@@ -53,6 +55,7 @@ class Split(Model):
     holdout: Periods
     since: str | None = None
     recalibrated: Annotated[str, Field(pattern=r"^[^.]+\.\.[^.]+$")] | None = None
+    refit: bool = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

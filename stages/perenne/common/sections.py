@@ -133,3 +133,8 @@ def cut_of(contract: Contract, rev: str | None = None) -> Cut:
 
     """
     return Cut.of(params(rev).split, contract, title(rev))
+
+
+def released_cut_of(contract: Contract, rev: str | None = None) -> Cut:
+    """As `cut_of`, of the model that a release of that commit puts to use."""
+    return Cut.released(params(rev).split, contract, title(rev))

@@ -1,5 +1,7 @@
 """The model card, `data/model/model.json`: what the model was made of, and the rows it takes.
 
+The model that a release puts to use has a card of its own, `data/model/released.json`.
+
 `perenne.common.model` writes and reads the model file and the card, and compares the sha256. The content of
 the card is defined here.
 """
@@ -43,14 +45,17 @@ class CardRecalibration(Model):
 
 
 class ModelDescription(UnnumberedDocument):
-    """What the model was made of; `mean_target` is what the dummy baseline predicts."""
+    """What the model was made of; `mean_target` is what the dummy baseline predicts.
+
+    A model that has seen the holdout has neither `mean_target` nor `recalibration`: they tell of its labels.
+    """
 
     estimator: str
     params: dict[str, Any]  # the estimator's own: scikit-learn checks them
     rows: int
     task: str
     target: str
-    mean_target: Rounded
+    mean_target: Rounded | None
     features: tuple[CardCategory | CardFeature, ...]
     recalibration: CardRecalibration | None = None
 

@@ -24,9 +24,13 @@ class SplitPart(Model):
 
 
 class SplitReport(UnnumberedDocument):
-    """The rows that the model learns from, and those that the gate judges it on."""
+    """The rows that the model learns from, those that the gate judges it on, and those that a refit takes.
+
+    Without `split.refit` the last are the first. Reports of earlier versions do not have them.
+    """
 
     SCHEMA = 2
 
     train: SplitPart
     holdout: SplitPart
+    refit: SplitPart | None = None

@@ -1,4 +1,4 @@
-"""Split: the rows that the model is trained on, and those that the gate judges it on, as of `split.as_of`."""
+"""Split: the rows that the model learns from, those that measure it, and those of a refit, as of `as_of`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from perenne.common import batches, disk, params
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
-from perenne.common.names import CLEAN, HOLDOUT, SPLIT, TRAIN
+from perenne.common.names import CLEAN, HOLDOUT, REFIT, SPLIT, TRAIN
 from perenne.documents.split import SplitPart, SplitReport
-
-WRITES: Mapping[Part, Path] = {"train": TRAIN, "holdout": HOLDOUT}
 
 
 def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Period]]:
@@ -70,22 +68,40 @@ def split(history: Iterable[pd.Period], cut: Cut) -> Mapping[Part, list[pd.Perio
     return parts
 
 
+def learned(history: Iterable[pd.Period], cut: Cut) -> list[pd.Period]:
+    """The periods that a model learns from or is recalibrated by, oldest first; its cut may have no holdout.
+
+    Parameters
+    ----------
+    history
+        The periods that have a batch.
+    cut
+        Where to cut them.
+
+    """
+    return [period for period in sorted(history) if cut.part(period) == "train"]
+
+
 def labelled(rows: pd.DataFrame, target: str) -> pd.DataFrame:
     """The rows whose outcome is known; even a matured label may be missing."""
     return rows[rows[target].notna()]
 
 
 def main() -> None:
-    """Write both parts, one row group per batch, and a report of what they contain."""
+    """Write the parts, one row group per batch, and a report of what they contain."""
     p = params.load("split")
     contract = read_contract(p.case)
     files = batches.listed(CLEAN, contract)
     parts = split(files, Cut.of(p.split, contract))
-    counts = {
-        part: gather({period: files[period] for period in chosen}, WRITES[part], contract)
-        for part, chosen in parts.items()
-    }
-    SplitReport(train=counts["train"], holdout=counts["holdout"]).write(SPLIT)
+
+    def written(chosen: Iterable[pd.Period], path: Path) -> SplitPart:
+        return gather({period: files[period] for period in chosen}, path, contract)
+
+    SplitReport(
+        train=written(parts["train"], TRAIN),
+        holdout=written(parts["holdout"], HOLDOUT),
+        refit=written(learned(files, Cut.released(p.split, contract)), REFIT),
+    ).write(SPLIT)
 
 
 def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> SplitPart:
@@ -121,7 +137,8 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
                 written, total = written + len(known), total + len(batch)
         if not written:
             reason = f"of {total} rows none has a label" if files else "no batch in its periods"
-            raise PerenneError(f"{path}: would be empty: {reason}; move split.as_of or widen the {path.stem}")
+            part = HOLDOUT.stem if path.stem == HOLDOUT.stem else "window"
+            raise PerenneError(f"{path}: would be empty: {reason}; move split.as_of or widen the {part}")
     return SplitPart(
         first=str(min(files)),
         last=str(max(files)),

@@ -29,7 +29,7 @@ from perenne.pipeline import constraints, recalibration
 MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
 
-def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
+def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str(TRAIN)) -> Pipeline:
     """Fit a pipeline on labelled rows; it predicts from `model.inputs`, unseen categories included.
 
     Parameters
@@ -38,6 +38,8 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
         Labelled rows of the contract. A feature without any value in them is not used.
     spec, contract
         The estimator with its parameters and seed, and what the rows are.
+    source
+        What an error calls the rows.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract) -> Pipeline:
     task = contract.task
     if len(set(y.tolist())) < len(task.classes):
         raise PerenneError(
-            f"{TRAIN}: every row has {contract.target} = {y[0]}; a {task} target needs both classes"
+            f"{source}: every row has {contract.target} = {y[0]}; a {task} target needs both classes"
         )
     X = model.inputs(rows, contract)
     # A column without any value carries no information, and histograms cannot be made of it.
@@ -76,7 +78,7 @@ class Made(NamedTuple):
     card: ModelDescription
 
 
-def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract) -> Made:
+def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract, source: str = str(TRAIN)) -> Made:
     """The model of a cut: fitted on its window, and recalibrated if the cut says so.
 
     Parameters
@@ -85,6 +87,8 @@ def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract) -> Made:
         All rows of the part `train`.
     cut, spec, contract
         Which of them correct the scores, how the model is fitted, and what the rows are.
+    source
+        What an error calls the rows.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract) -> Made:
 
     """
     learned, recent = cut.parted(rows, contract)
-    fitted, described = train(learned, spec, contract), card(rows, spec, contract)
+    fitted, described = train(learned, spec, contract, source), card(rows, spec, contract)
     if not cut.recalibrate:
         return Made(fitted, described)
     corrected = recalibration.recalibrated(fitted, recent, contract)
