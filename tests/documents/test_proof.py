@@ -27,6 +27,7 @@ PROOF = Proof(
 KEYS = [
     "schema",
     "model",
+    "released",
     "lock",
     "as_of",
     "batches",

@@ -11,6 +11,7 @@ from perenne.common import names
 from perenne.common.errors import PerenneError
 from perenne.gate import contenders
 from perenne.registry import storage
+from perenne.registry.tags import TaggedModel
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -22,7 +23,7 @@ def test_model_that_is_not_the_one_of_its_tag_is_refused(founded: Project, enter
     enter(founded)
     assert contenders.of("HEAD", "v1.0.0", "retirement").sha256 != OTHER
     with pytest.raises(PerenneError, match=f"but the tag of v1.0.0 says {OTHER}"):
-        contenders.of("HEAD", "v1.0.0", "retirement", OTHER)
+        contenders.of("HEAD", "v1.0.0", "retirement", TaggedModel(names.MODEL, OTHER))
 
 
 def test_model_that_is_not_the_one_of_its_card_is_refused(

@@ -236,7 +236,7 @@ def test_the_dummy_is_measured_and_not_believed(better: Project) -> None:
     honest = gate(opening=True)
     card = json.loads(better.read("data/model/model.json"))
     better.write("data/model/model.json", json.dumps(card | {"mean_target": 0.999}))
-    better.run("dvc commit -q -f train evaluate")
+    better.run("dvc commit -q -f train refit evaluate")
     again = gate(opening=True)
     floor = [
         next(finding for finding in verdict.rules if finding.rule == "floor") for verdict in (honest, again)

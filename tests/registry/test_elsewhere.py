@@ -12,7 +12,7 @@ from tests import tiny
 from tests.conftest import once
 from tests.project import ROOT, Project
 
-MODEL = "data/model/model.skops"
+MODEL = "data/model/released.skops"
 STORE = "perenne-storage"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from perenne.common import locked, model, names
 from perenne.common.errors import PerenneError
-from perenne.registry.fetch import CARD, fetch
+from perenne.registry.fetch import fetch
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -27,15 +27,10 @@ def bring(which: str = "prod", out: str = "out", *, require_signed: bool = False
     return fetch("retirement", which, out=Path(out), require_signed=require_signed)
 
 
-def test_path_of_the_card_is_the_one_that_train_writes() -> None:
-    """It is written down twice to keep the registry quick to start."""
-    assert CARD == names.CARD
-
-
 @pytest.mark.parametrize("which", ["prod", "v1.0.0", "1.0.0", "retirement@v1.0.0"])
 def test_fetched_model_is_the_released_one(inside: Project, which: str) -> None:
-    """By its stage or its version; it can be loaded by its card."""
-    sha256 = json.loads(inside.read("data/model/model.json"))["sha256"]
+    """By its stage or its version, refitted after it was proven; it can be loaded by its card."""
+    sha256 = json.loads(inside.read("data/model/released.json"))["sha256"]
     assert bring(which).startswith(f"retirement@v1.0.0 is in out/model.skops, sha256 {sha256}")
     assert hashlib.sha256((inside.path / "out/model.skops").read_bytes()).hexdigest() == sha256
     model.load(Path("out/model.skops"), Path("out/model.json"))
@@ -47,13 +42,13 @@ def test_fetched_in_a_clone_without_anything(inside: Project, enter: Enter) -> N
     service = Project(inside.path.parent / "service")
     enter(service)
     bring()
-    assert (service.path / "out/model.skops").read_bytes() == (inside.path / names.MODEL).read_bytes()
+    assert (service.path / "out/model.skops").read_bytes() == (inside.path / names.RELEASED).read_bytes()
 
 
 def test_model_that_is_not_the_tags_is_refused(inside: Project) -> None:
     """A commit whose lock names another model than its tag proves brings nothing."""
     message = inside.out("git tag -l --format='%(contents)' retirement@v1.0.0")
-    sha256 = json.loads(inside.read("data/model/model.json"))["sha256"]
+    sha256 = json.loads(inside.read("data/model/released.json"))["sha256"]
     inside.write("../message", message.replace(sha256, "a" * 64).replace("v1.0.0", "v9.0.0"))
     inside.run(
         "git commit -q --allow-empty -m forged && "
@@ -75,7 +70,7 @@ def test_tag_without_proof_is_refused(inside: Project) -> None:
 
 def test_lost_model_is_told(inside: Project) -> None:
     """With the command that makes it again."""
-    md5 = locked.load("HEAD").out(names.MODEL).md5
+    md5 = locked.load("HEAD").out(names.RELEASED).md5
     for place in (".dvc/cache", "../home/perenne-storage"):
         (inside.path / place / "files/md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(PerenneError, match="perenne restore VERSION makes it again"):

@@ -15,7 +15,7 @@ from tests.project import Project
 
 
 def test_release_records_what_its_model_says(company: Project, enter: Enter) -> None:
-    """Scores of rows over the whole holdout, exactly those of the pipeline, and no row in the tag."""
+    """Scores of rows over the whole holdout, exactly those of the model in use, and no row in the tag."""
     enter(company)
     version = tags.read("retirement").find("prod")
     recorded = golden.recorded(version)
@@ -23,7 +23,8 @@ def test_release_records_what_its_model_says(company: Project, enter: Enter) -> 
     assert len(recorded) == golden.COUNT
     assert (min(recorded), max(recorded)) == (0, len(holdout) - 1)
     contract = read_contract("retirement")
-    scores = model.predict(model.load()[0], holdout.iloc[list(recorded)], contract)
+    pipeline, _ = model.load(names.RELEASED, names.RELEASED_CARD)
+    scores = model.predict(pipeline, holdout.iloc[list(recorded)], contract)
     assert scores.tolist() == list(recorded.values())
     assert "salary" not in (version.proof_text or "").partition("golden:")[2].partition("verdict:")[0]
 

@@ -69,6 +69,23 @@ def test_lost_model_is_made_again_and_shared(lost: Project) -> None:
     assert sha256(lost) == released(lost)
 
 
+def test_another_refitted_model_is_put_nowhere(lost: Project) -> None:
+    """The tag proves both: the one that was judged and the one that was put to use."""
+    lost.run("git checkout -q tiny@v1.0.0")
+    both = "cp data/model/model.skops data/model/released.skops"
+    lost.edit("> data/model/model.skops", f"> data/model/model.skops && {both}", "dvc.yaml")
+    lost.edit(r"(    outs: \[data/model/model.skops)\]", r"\1, data/model/released.skops]", "dvc.yaml")
+    lost.repro()
+    lost.commit("with a refit")
+    mine = sha256(lost)
+    tag(lost, "v1.1.0", f"model: {{sha256: {mine}}}\nreleased: {{sha256: {mine}}}\n")
+    assert restore("tiny", "v1.1.0", push=False).startswith("tiny@v1.1.0 is restored")
+    lost.run("git commit -q --allow-empty -m next")
+    tag(lost, "v1.1.1", f"model: {{sha256: {mine}}}\nreleased: {{sha256: {'f' * 64}}}\n")
+    with pytest.raises(PerenneError, match=f"its released.skops has the sha256 {'f' * 64}, but its commit"):
+        restore("tiny", "v1.1.1", push=False)
+
+
 def test_another_model_is_put_nowhere(lost: Project) -> None:
     """The error has both hashes; cache and remote stay as they were."""
     lost.run("git checkout -q tiny@v1.0.0")

@@ -257,7 +257,7 @@ def test_malformed_proof_says_nothing_and_costs_one_warning(
     assert line.startswith("warning: the proof in the tag ")
     assert line.endswith("; it says nothing")
     with pytest.raises(PerenneError, match=error):
-        _ = version.sha256
+        _ = version.released
 
 
 def test_proof_that_is_too_long_says_nothing(here: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,7 +270,7 @@ def test_proof_that_is_too_long_says_nothing(here: Project, capsys: pytest.Captu
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("at most 1000000 are read; it says nothing")
     with pytest.raises(PerenneError, match=r"retirement@v1.0.0: 100\d+ characters"):
-        _ = version.sha256
+        _ = version.released
 
 
 LAUGHS = "\n".join(
@@ -287,7 +287,7 @@ def test_aliases_of_a_proof_stand_for_no_billions(here: Project) -> None:
     assert here.path == Path.cwd()
     annotated("retirement@v1.0.0", message=f"text\n---\n{LAUGHS}")
     with pytest.raises(PerenneError, match="aliases stand for more than 100000 values"):
-        _ = tags.read("retirement").find("v1.0.0").sha256
+        _ = tags.read("retirement").find("v1.0.0").released
 
 
 def by_hand(name: str, date: str, message: str = "x") -> None:

@@ -23,6 +23,7 @@ from tests.registry.visits import INPUT, visits
 METRICS = "data/reports/metrics.json"
 CUT = "stages/perenne/common/cut.py"
 TRAIN, HOLDOUT = "data/split/train.parquet", "data/split/holdout.parquet"
+REFIT = "data/split/refit.parquet"
 TRAINED_ON_ALL = """
 import pandas as pd
 from perenne.pipeline import train
@@ -103,7 +104,12 @@ def test_model_made_by_hand_is_reported(project: Project) -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "new", "changed"),
     [
-        ("params.yaml", r"C: 1\.0", "C: 2.0", "train: params.yaml, evaluate: params.yaml"),
+        (
+            "params.yaml",
+            r"C: 1\.0",
+            "C: 2.0",
+            "train: params.yaml, refit: params.yaml, evaluate: params.yaml",
+        ),
         ("stages/evaluate.py", r"\Z", "# changed\n", "evaluate: stages/evaluate.py"),
         ("dvc.yaml", r"cmd: (.*stages.train)", r"cmd: \1 --fast", "train: cmd"),
         (
@@ -423,15 +429,21 @@ def test_pipeline_that_cannot_be_read_is_one_line(project: Project, text: str) -
         dag.read(project.path)
 
 
+MAY = {
+    "train": f"data/model/model.skops may depend on no data but {TRAIN}",
+    "refit": f"data/model/released.skops may depend on no data but {REFIT}, data/model/model.skops, "
+    "data/model/model.json",
+}
+
+
+@pytest.mark.parametrize("stage", MAY)
 @pytest.mark.parametrize("dep", [HOLDOUT, "data/clean", "data/incoming/tiny/visits.csv", "notes.txt"])
-def test_model_may_depend_on_no_other_data(project: Project, dep: str) -> None:
+def test_model_may_depend_on_no_other_data(project: Project, stage: str, dep: str) -> None:
     """Not on outputs of other stages, nor on inputs, nor on what Git does not keep."""
     project.write("notes.txt", "in no commit")
-    project.edit(r"(stages.train\n    deps:\n)", rf"\1      - {dep}\n", "dvc.yaml")
-    project.run("dvc commit -q -f train")
-    assert verify.other_data(project.path, "HEAD") == [
-        f"dvc.yaml: train: the model may depend on no data but data/split/train.parquet, and not on {dep}"
-    ]
+    project.edit(rf"(stages.{stage}\n    deps:\n)", rf"\1      - {dep}\n", "dvc.yaml")
+    project.run(f"dvc commit -q -f {stage}")
+    assert verify.other_data(project.path, "HEAD") == [f"dvc.yaml: {stage}: {MAY[stage]}, and not on {dep}"]
 
 
 def test_data_of_another_stage_may_not_look_like_code(project: Project) -> None:
@@ -463,6 +475,20 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
     clone = project.copy(project.path.parent / "clone").path
     (line,) = verify.dependent(clone, environment(clone), "HEAD")
     assert re.match(f"train: {reason} .*where there is nothing but what it declares", line)
+
+
+def test_refit_that_reads_more_is_reported(project: Project) -> None:
+    """What is released is made of the rows of the refit alone, as what is proven is of the training rows."""
+    new = f"pd.concat([batches.read_parquet(REFIT), *map(pd.read_parquet, {GLOB}('{HOLDOUT}'))])"
+    file = "stages/perenne/pipeline/refit.py"
+    project.edit(r"batches\.read_parquet\(REFIT\)", new, file)
+    project.edit("^from pathlib", "import pandas as pd\nfrom pathlib", file)
+    assert project.repro("refit") == ["refit"]
+    project.commit("learn more")
+    clone = project.copy(project.path.parent / "clone").path
+    assert verify.dependent(clone, environment(clone), "HEAD") == [
+        "refit: makes another data/model/released.skops where there is nothing but what it declares"
+    ]
 
 
 STASHED = {
@@ -523,22 +549,30 @@ def rows(project: Project, file: str, *months: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "holdout", "delay", "starts"),
+    ("train", "holdout", "refit", "delay", "starts"),
     [
-        (["2021-01"], ["2021-03"], 1, []),
-        (["2021-01", "2021-02"], ["2021-03"], 1, [f"{TRAIN}: goes to 2021-02, with labels 1"]),
-        (["2021-01"], ["2021-03", "2021-04"], 1, [f"{HOLDOUT}: goes to 2021-04, with labels 1"]),
-        (["2021-01"], ["2021-02", "2021-03"], 0, [f"{HOLDOUT}: begins in 2021-02, must begin after"]),
-        (["2021-04"], ["2021-03"], 0, [f"{TRAIN}: goes to 2021-04, with labels 0"]),
+        (["2021-01"], ["2021-03"], "2021-03", 1, []),
+        (["2021-01", "2021-02"], ["2021-03"], "2021-03", 1, [f"{TRAIN}: goes to 2021-02, with labels 1"]),
+        (["2021-01"], ["2021-03", "2021-04"], "2021-03", 1, [f"{HOLDOUT}: goes to 2021-04, with labels 1"]),
+        (
+            ["2021-01"],
+            ["2021-02", "2021-03"],
+            "2021-03",
+            0,
+            [f"{HOLDOUT}: begins in 2021-02, must begin after"],
+        ),
+        (["2021-04"], ["2021-03"], "2021-03", 0, [f"{TRAIN}: goes to 2021-04, with labels 0"]),
+        (["2021-01"], ["2021-03"], "2021-04", 1, [f"{REFIT}: goes to 2021-04, with labels 1"]),
     ],
 )
 def test_parts_are_apart_by_the_rows_own_time(
-    project: Project, train: list[str], holdout: list[str], delay: int, starts: list[str]
+    project: Project, train: list[str], holdout: list[str], refit: str, delay: int, starts: list[str]
 ) -> None:
     """The known ends two months before as_of; each part has its labels by its own end."""
     project.edit("label_delay: 0", f"label_delay: {delay}", "data/cases/tiny/contract.yaml")
     rows(project, TRAIN, *train)
     rows(project, HOLDOUT, *holdout)
+    rows(project, REFIT, refit)
     lines = parts.mixed(project.path)
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
@@ -599,11 +633,12 @@ def test_holdout_is_all_labelled_rows_of_its_periods(
     assert finding in parts.mixed(project.path)[0]
 
 
-def test_training_row_counts_as_often_as_it_is_there(project: Project) -> None:
+@pytest.mark.parametrize("part", [TRAIN, REFIT])
+def test_training_row_counts_as_often_as_it_is_there(project: Project, part: str) -> None:
     """A row twice is another sample, which no stage before the training may make."""
-    rows = pq.read_table(project.path / TRAIN)
-    pq.write_table(pa.concat_tables([rows, rows.slice(0, 2)]), project.path / TRAIN)
+    rows = pq.read_table(project.path / part)
+    pq.write_table(pa.concat_tables([rows, rows.slice(0, 2)]), project.path / part)
     (line,) = parts.mixed(project.path)
-    assert line == f"{TRAIN}: 2 row(s) are not among those of their periods in data/clean"
-    pq.write_table(rows.slice(2), project.path / TRAIN)
+    assert line == f"{part}: 2 row(s) are not among those of their periods in data/clean"
+    pq.write_table(rows.slice(2), project.path / part)
     assert parts.mixed(project.path) == []

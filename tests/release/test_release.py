@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from perenne.common import git, names, notes
+from perenne.common import batches, git, model, names, notes
+from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from perenne.documents.evaluation import Evaluation
 from perenne.documents.proof import Proof, ProvenVerdict
@@ -119,7 +120,9 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     let_go()
     held = proof("v1.1.0")
     assert set(held.lock or {}) == {"dvc.lock", "requirements.txt"}
-    for file, sha256 in {**(held.lock or {}), "data/model/model.skops": held.model.sha256}.items():
+    assert held.released is not None
+    models = {"data/model/model.skops": held.model.sha256, "data/model/released.skops": held.released.sha256}
+    for file, sha256 in ((held.lock or {}) | models).items():
         assert hashlib.sha256((inside.path / file).read_bytes()).hexdigest() == sha256, file
     metrics = {name: metric.model_dump() for name, metric in (held.metrics or {}).items()}
     measured = Evaluation.load(names.EVALUATION).validation.metrics
@@ -131,9 +134,38 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     assert (held.champion, held.as_of) == ("v1.0.0", "2019Q4")
     whole = tuple(finding.model_copy(update={"parts": ()}) for finding in verdict.rules)
     assert held.verdict == ProvenVerdict.of(verdict.model_copy(update={"rules": whole}))
+    assert (held.released.first, held.released.last) == ("2014Q1", "2019Q3")
+    rows, contract = batches.read_parquet(names.HOLDOUT), read_contract("retirement")
+    mine, other = (
+        model.predict(model.load(path, path.with_suffix(".json"))[0], rows, contract)
+        for path in (names.MODEL, names.RELEASED)
+    )
+    assert held.released.moved == pytest.approx(sum(abs(mine - other)) / len(rows), rel=1e-4)
     assert held.batches == json.loads(inside.read("data/reports/split.json"))
     inside.run(f"git fetch -q origin {notes.REF}:refs/there")
     inside.run(f"git merge-base --is-ancestor {held.ledger} refs/there")
+
+
+def test_verdict_on_another_refit_allows_no_release(inside: Project) -> None:
+    """The proven model is the same, and what would be put to use is not."""
+    improve(inside)
+    assert gate().answer == "eligible"
+    inside.edit("refit: true", "refit: false")
+    inside.repro()
+    inside.commit("as it was proven")
+    with pytest.raises(PerenneError, match=r"its verdict is for another refitted model, data/model/rel"):
+        let_go()
+
+
+def test_model_that_was_not_refitted_is_released_as_it_was_proven(inside: Project) -> None:
+    """The tag has one model."""
+    inside.edit("refit: true", "refit: false")
+    improve(inside)
+    gate()
+    let_go()
+    assert proof("v1.1.0").released is None
+    version = tags.read("retirement").find("v1.1.0")
+    assert version.released == version.proven
 
 
 def test_ledger_that_was_deleted_stops_gate_and_release(inside: Project) -> None:
@@ -404,5 +436,5 @@ def test_commands_need_no_more_than_their_names(company: Project) -> None:
     company.run("perenne rollback --reason 'a test' --push")
     company.run("perenne fetch prod --out out")
     assert (company.path / "out" / Path("model.skops")).read_bytes() != (
-        company.path / "data/model/model.skops"
+        company.path / "data/model/released.skops"
     ).read_bytes()

@@ -50,10 +50,22 @@ class ProofPart(Model):
 
 
 class ProvenModel(ProofPart):
-    """The model file."""
+    """A model file."""
 
     sha256: str | None = None
     size: int | None = None
+
+
+class ReleasedModel(ProvenModel):
+    """The file of the model that is put to use, and the periods that it has learned from.
+
+    `moved` is how far its scores of the holdout are from those of the proven model, as a mean absolute
+    difference.
+    """
+
+    first: str | None = None
+    last: str | None = None
+    moved: float | None = None
 
 
 class ProvenMetric(ProofPart):
@@ -99,15 +111,17 @@ class ProvenVerdict(ProofPart):
 class Proof(Document, ProofPart):
     """What a version rests on.
 
-    `lock` has the sha256 of the files that pin code, data and environment. `batches` is the report of the
-    stage `split`. `metrics` are those of validation, as `measured_on` says; tags of earlier versions have
-    those of the holdout, and do not say it. `golden` has scores at full precision, by the position of their
-    row in the holdout. `ledger` is the commit of the ledger of looks.
+    `model` is the one that the verdict is about. `released` is the one that is put to use; it is missing
+    where that is the same file. `lock` has the sha256 of the files that pin code, data and environment.
+    `batches` is the report of the stage `split`. `metrics` are those of validation, as `measured_on` says;
+    tags of earlier versions have those of the holdout, and do not say it. `golden` has scores at full
+    precision, by the position of their row in the holdout. `ledger` is the commit of the ledger of looks.
     """
 
     SCHEMA: ClassVar[int] = 1
 
     model: ProvenModel = ProvenModel()
+    released: ReleasedModel | None = None
     lock: dict[str, str] | None = None
     as_of: str | None = None
     batches: dict[str, JsonValue] | None = None

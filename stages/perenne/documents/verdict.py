@@ -136,6 +136,7 @@ class OpponentRecord(Model):
 class Verdict(Document):
     """What the gate says of a model, and all that it rests on.
 
+    `released` is the file that a release would put to use, None where that is the challenger's own.
     `more_blocks` is how many more blocks the model would need to be eligible if its scores were right; 0
     unless the answer is `undecided`, None if blocks are not what is missing. `against` and `alpha` are set
     only if the models were compared: then a look was made, which spends alpha. `metrics` and `opponents`,
@@ -148,6 +149,7 @@ class Verdict(Document):
     schema_number: Literal[2] = Field(default=2, alias="schema")
     case: str
     challenger: ModelFile
+    released: ModelFile | None = None
     champion: str | None
     base: str | None
     intent: Intent
@@ -174,11 +176,12 @@ class Verdict(Document):
 
     @model_serializer(mode="wrap")
     def _without_comparison(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out what only a comparison has, where there was none."""
+        """Leave out what only a comparison has, where there was none, and a second model if there is none."""
         content: dict[str, object] = handler(self)
+        refitted = () if self.released else ("released",)
         absent = () if self.alpha else ("against", "alpha")
         hidden = () if self.opened else ("metrics", "opponents")
-        return {key: value for key, value in content.items() if key not in {*absent, *hidden}}
+        return {key: value for key, value in content.items() if key not in {*refitted, *absent, *hidden}}
 
 
 def _second(first: dict[str, object]) -> dict[str, object]:

@@ -24,7 +24,7 @@ from perenne.documents.verdict import (
     Verdict,
     VerdictAnswer,
 )
-from perenne.gate import contenders, judge, ledger, record, sealed, worlds
+from perenne.gate import contenders, judge, ledger, record, refitted, sealed, worlds
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Evidence
 from perenne.gate.ledger import ComparedModels, Family, Look
@@ -59,12 +59,14 @@ class Terms(NamedTuple):
     change: Change | None
     intent: Intent
 
-    def verdict(self, challenger: Loaded, answer: VerdictAnswer, why: str) -> Verdict:
+    def verdict(self, challenger: Loaded, released: Loaded, answer: VerdictAnswer, why: str) -> Verdict:
         """Return what a verdict holds whether or not models were compared."""
         change = self.change
+        other = released if released.sha256 != challenger.sha256 else None
         return Verdict(
             case=self.name,
             challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
+            released=ModelFile(sha256=other.sha256, size=other.size) if other else None,
             champion=self.champion.version if self.champion else None,
             base=self.base,
             intent=self.intent,
@@ -86,6 +88,8 @@ class ModelComparison:
         What is judged by what.
     challenger, opponents
         The models. The champion, where there is one, is the first opponent.
+    released
+        The model that a release would put to use.
 
     Raises
     ------
@@ -94,8 +98,8 @@ class ModelComparison:
 
     """
 
-    def __init__(self, terms: Terms, challenger: Loaded, opponents: list[Loaded]) -> None:
-        self.terms, self.loaded = terms, challenger
+    def __init__(self, terms: Terms, challenger: Loaded, released: Loaded, opponents: list[Loaded]) -> None:
+        self.terms, self.loaded, self.released = terms, challenger, released
         self.challenger = contenders.contender(challenger, terms.rows, terms.contract)
         self.against = [contenders.contender(one, terms.rows, terms.contract) for one in opponents]
         self.models = ComparedModels(
@@ -138,20 +142,22 @@ class ModelComparison:
         if stops := [finding for finding in known if finding.answer != "pass"]:
             answer: VerdictAnswer = "rejected" if _decisive(stops, "fail") else "undecided"
             why = f"{_named(stops)}; no look was made"
-            return terms.verdict(self.loaded, answer, why).model_copy(
+            return terms.verdict(self.loaded, self.released, answer, why).model_copy(
                 update={"rules": shown, "more_blocks": None if answer == "undecided" else 0.0}
             )
         look = self._look(share=share, asker=asker, family=family)
-        judged = judge.judge(self.evidence(terms.rows, look.alpha), by_labels, terms.intent).findings
+        evidence = self.evidence(terms.rows, look.alpha)
+        judged = judge.judge(evidence, by_labels, terms.intent).findings
         foresight = self.foreseen(by_labels, look.alpha)  # always: the time it takes tells nothing either
         if not known and not judged:
             said = sealed.Sealed("undecided", "no rule has anything to judge", math.inf)
         elif all(finding.answer == "pass" for finding in judged):
-            said = sealed.Sealed("eligible", "all rules pass", 0.0)
+            wrong = self._unlike(evidence)
+            said = sealed.Sealed("rejected" if wrong else "eligible", wrong or "all rules pass", 0.0)
         else:
             said = sealed.answered(foresight, terms.holdout.blocks)
         rules = sealed.findings(foresight, terms.policy.record(), eligible=said.answer == "eligible")
-        verdict = terms.verdict(self.loaded, said.answer, said.why + self._first())
+        verdict = terms.verdict(self.loaded, self.released, said.answer, said.why + self._first())
         return verdict.model_copy(
             update=self._spent(look) | {"rules": (*rules, *shown), "more_blocks": canonical(said.more_blocks)}
         )
@@ -175,10 +181,11 @@ class ModelComparison:
         answer, findings = judge.judge(evidence, terms.policy, terms.intent)
         waiting = _decisive(findings, "undecided") if answer == "undecided" else []
         if answer == "eligible":
-            why = "all rules pass"
+            wrong = self._unlike(evidence)
+            answer, why = ("rejected", wrong) if wrong else (answer, "all rules pass")
         else:
             why = _named(waiting or _decisive(findings, "fail")) or "no rule has anything to judge"
-        verdict = terms.verdict(self.loaded, answer, why + self._first())
+        verdict = terms.verdict(self.loaded, self.released, answer, why + self._first())
         shown = {
             "opened": True,
             "rules": tuple(map(record.finding, findings)),
@@ -187,6 +194,13 @@ class ModelComparison:
             "opponents": tuple(record.opponent(evidence, one, terms.contract) for one in self.against),
         }
         return verdict.model_copy(update=self._spent(look) | shown)
+
+    def _unlike(self, evidence: Evidence) -> str:
+        """What is wrong with the model that a release would put to use; empty if that is the challenger."""
+        if self.released.sha256 == self.loaded.sha256:
+            return ""
+        terms = self.terms
+        return refitted.unlike(evidence, contenders.contender(self.released, terms.rows, terms.contract))
 
     def evidence(self, rows: pd.DataFrame, alpha: float) -> Evidence:
         """Return what the rules judge by, with the labels of some rows: the holdout's, or a world's."""

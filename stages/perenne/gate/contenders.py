@@ -16,6 +16,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
 from perenne.gate.evidence import Contender
 from perenne.registry import storage
+from perenne.registry.tags import TaggedModel
 
 
 class Loaded(NamedTuple):
@@ -47,8 +48,8 @@ def here(contract: Contract) -> Loaded:
     return Loaded("the challenger", pipeline, str(card["sha256"]), contract, names.MODEL.stat().st_size)
 
 
-def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
-    """Load the model of a commit, from DVC's cache or remote.
+def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loaded:
+    """Load a model of a commit, from DVC's cache or remote.
 
     Parameters
     ----------
@@ -58,8 +59,9 @@ def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
         What findings and errors call the model.
     case
         Whose contract the model is scored with.
-    sha256
-        That the model file must have; None: that of its card.
+    tagged
+        The file, with the sha256 that it must have; None: the model that the commit proves, with that of its
+        card.
 
     Raises
     ------
@@ -67,18 +69,18 @@ def of(rev: str, name: str, case: str, sha256: str | None = None) -> Loaded:
         If the file is unavailable, or another one.
 
     """
-    data = storage.obtain(rev, names.MODEL)
-    card = strict_json.loads(storage.obtain(rev, names.CARD), f"{names.CARD} of {rev}")
+    path, card_path = (tagged.path, tagged.card) if tagged else (names.MODEL, names.CARD)
+    data = storage.obtain(rev, path)
+    card = strict_json.loads(storage.obtain(rev, card_path), f"{card_path} of {rev}")
     recorded = card.get("sha256") if isinstance(card, dict) else None
     if recorded is None:
-        raise PerenneError(f"{names.CARD} of {rev}: holds no sha256 of the model")
+        raise PerenneError(f"{card_path} of {rev}: holds no sha256 of the model")
     actual = hashlib.sha256(data).hexdigest()
-    for expected, source in ((recorded, f"{names.CARD} of {rev}"), (sha256, f"the tag of {name}")):
+    required = tagged.sha256 if tagged else None
+    for expected, source in ((recorded, f"{card_path} of {rev}"), (required, f"the tag of {name}")):
         if expected not in (None, actual):
-            raise PerenneError(
-                f"{names.MODEL} of {rev}: its sha256 is {actual}, but {source} says {expected}"
-            )
-    pipeline = model.loads(data, f"{names.MODEL} of {rev}")
+            raise PerenneError(f"{path} of {rev}: its sha256 is {actual}, but {source} says {expected}")
+    pipeline = model.loads(data, f"{path} of {rev}")
     return Loaded(name, pipeline, actual, contract_of(case, rev), len(data))
 
 

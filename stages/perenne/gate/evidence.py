@@ -104,6 +104,11 @@ class Evidence:
             return self.tolerance.ranking / self._dummys_loss.value
         return self.tolerance.loss
 
+    @property
+    def calibration_unit(self) -> float:
+        """What the task's calibration is measured in: 1, or the standard deviation of the outcomes."""
+        return float(np.std(self.y)) if self.task.calibration_in_sd else 1.0
+
     def gain(self, opponent: Contender, places: Places | None = None) -> Estimate:
         """Return the gain in the main metric over the opponent, on all rows or those at some positions.
 

@@ -14,7 +14,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import contenders, holdout_block, ledger, policy
+from perenne.gate import contenders, holdout_block, ledger, policy, refitted
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
@@ -96,10 +96,15 @@ def gate(
         change,
         intent,
     )
-    opponents = list(_opponents(challenger, terms))
-    if champion and challenger.sha256 == opponents[0].sha256:
-        return terms.verdict(challenger, "unchanged", f"this is {champion.version}, nothing to judge")
-    comparison = ModelComparison(terms, challenger, opponents)
+    released = refitted.here(contract)
+    if champion and (challenger.sha256, released.sha256) == (
+        champion.proven.sha256,
+        champion.released.sha256,
+    ):
+        return terms.verdict(
+            challenger, released, "unchanged", f"this is {champion.version}, nothing to judge"
+        )
+    comparison = ModelComparison(terms, challenger, released, list(_opponents(challenger, terms)))
     if opening:
         verdict = comparison.opened(share=share, asker=asker)
     else:
@@ -112,9 +117,9 @@ def _opponents(challenger: Loaded, terms: Terms) -> Iterator[Loaded]:
     """The champion first, then the base's model if it is neither the champion's nor the challenger's."""
     known = {challenger.sha256}
     if terms.champion:
-        sha256 = terms.champion.sha256
-        yield contenders.of(terms.champion.commit, f"{terms.champion.version} in {PROD}", terms.name, sha256)
-        known.add(sha256)
+        tagged = refitted.of_champion(terms.champion, terms.name, terms.rows)
+        yield contenders.of(terms.champion.commit, f"{terms.champion.version} in {PROD}", terms.name, tagged)
+        known |= {terms.champion.proven.sha256, tagged.sha256}
     if terms.base:
         loaded = contenders.of(terms.base, f"base {terms.base[:7]}", terms.name)
         if loaded.sha256 not in known:

@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from perenne.common.typed import Model
@@ -178,7 +177,7 @@ class Calibration(Rule):
     def _alone(self, evidence: Evidence, alpha: float) -> Finding:
         task, tolerance = evidence.task, evidence.tolerance.calibration
         best = METRICS[task.calibration].goal.best
-        estimate = in_units(evidence.measured(task.calibration), self._unit(evidence))
+        estimate = in_units(evidence.measured(task.calibration), evidence.calibration_unit)
         finding = between(
             best - tolerance, best + tolerance, estimate, alpha, self.name, task.calibration_title
         )
@@ -193,7 +192,7 @@ class Calibration(Rule):
     def _beside(self, evidence: Evidence, champion: Contender, alpha: float, *, outside: bool) -> Finding:
         """Compare with the champion: whether the challenger is nearer, and by how much it may be farther."""
         task, tolerance = evidence.task, evidence.tolerance.calibration
-        unit = self._unit(evidence)
+        unit = evidence.calibration_unit
         apart, both = evidence.nearer(champion)
         nearer = Nearer(in_units(apart, unit), in_units(both, unit))
         finding = above(0 if outside else -tolerance, nearer, alpha, self.name, champion.name)
@@ -202,9 +201,6 @@ class Calibration(Rule):
         elif finding.answer == "fail":  # not nearer, by itself no reason to fail
             finding = finding._replace(answer="undecided")
         return finding._replace(says=f"how much nearer its {task.calibration_title} is")
-
-    def _unit(self, evidence: Evidence) -> float:
-        return float(np.std(evidence.y)) if evidence.task.calibration_in_sd else 1.0
 
 
 class Latency(Rule):

@@ -74,6 +74,8 @@ def notes(verdict: Verdict) -> Iterator[str]:
     why = f" ({holdout.block})" if holdout.block else ""
     blocks = f"{holdout.rows:,} rows in {holdout.blocks:,} blocks{why}"
     yield f"holdout {holdout.first} to {holdout.last}: {blocks}"
+    if verdict.released:
+        yield "a release puts the same recipe to use, fitted on all that is known: the holdout as well"
     if verdict.alpha:
         alpha = verdict.alpha
         yield (

@@ -1,4 +1,4 @@
-"""Fetch: the model file of a version, checked against its tag."""
+"""Fetch: the released model of a version, checked against its tag."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from pathlib import Path
 
 from perenne.common import git, strict_json
 from perenne.common.errors import PerenneError
-from perenne.common.names import MODEL
+from perenne.common.names import CARD, MODEL
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
 
-CARD = MODEL.with_suffix(".json")
-
 
 def fetch(name: str, which: str, *, out: Path, require_signed: bool) -> str:
-    """Fetch the model of a version and its card into a folder; return what was done, in one line.
+    """Fetch the released model of a version and its card into a folder; return what was done, in one line.
 
     Parameters
     ----------
@@ -50,15 +48,17 @@ def write(version: Version, out: Path, *, require_signed: bool) -> str:
     """
     if require_signed:
         signed(version.tag)
-    proven = version.sha256
-    data, card = (storage.obtain(version.commit, path) for path in (MODEL, CARD))
+    released = version.released
+    data, card = (storage.obtain(version.commit, path) for path in (released.path, released.card))
     actual = hashlib.sha256(data).hexdigest()
     for expected, by in (
-        (proven, f"its tag {version.tag}"),
-        (_recorded(card), f"its {CARD.name}"),
+        (released.sha256, f"its tag {version.tag}"),
+        (_recorded(card), f"its {released.card.name}"),
     ):
         if actual != expected:
-            raise PerenneError(f"{MODEL} of {version.tag}: its sha256 is {actual}, but {by} says {expected}")
+            raise PerenneError(
+                f"{released.path} of {version.tag}: its sha256 is {actual}, but {by} says {expected}"
+            )
     out.mkdir(parents=True, exist_ok=True)
     for path, content in ((out / MODEL.name, data), (out / CARD.name, card)):
         _replace(path, content)

@@ -20,7 +20,7 @@ COUNT = 36
 
 
 def record(case: str) -> dict[int, float]:
-    """Return scores of the model in the working tree, by the position of their row in the holdout.
+    """Return scores of the model that a release puts to use, by the position of their row in the holdout.
 
     Returns
     -------
@@ -33,10 +33,11 @@ def record(case: str) -> dict[int, float]:
         If the model or the holdout is missing or cannot be read.
 
     """
-    from perenne.common import batches, model
+    from perenne.common import batches, locked, model
     from perenne.common.contract import read_contract
 
-    pipeline, _ = model.load()
+    path = locked.load().released
+    pipeline, _ = model.load(path, path.with_suffix(".json"))
     holdout = batches.read_parquet(HOLDOUT)
     rows = _spread(len(holdout))
     scores = model.predict(pipeline, holdout.iloc[rows], read_contract(case))

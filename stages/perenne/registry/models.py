@@ -58,7 +58,7 @@ def _row(version: Version, registry: Registry) -> VersionRow:
         signed=version.signed,
         as_of=proof.as_of,
         metrics=proof.metrics,
-        sha256=proof.model.sha256,
+        sha256=(proof.released or proof.model).sha256,
         champion=proof.champion,
         intent=proof.intent,
         verdict=proof.verdict.answer,

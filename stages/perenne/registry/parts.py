@@ -1,4 +1,4 @@
-"""The training rows and the holdout of a rerun, traced row by row to the clean data."""
+"""The training rows, the holdout and the rows of a refit, traced row by row to the clean data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from perenne.common import batches, params, periods
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
-from perenne.common.names import CLEAN, HIDDEN, HOLDOUT, TRAIN
+from perenne.common.names import CLEAN, HIDDEN, HOLDOUT, REFIT, TRAIN
 
 COUNT = f"{HIDDEN}count"  # a column beside those of the contract
 
@@ -23,8 +23,9 @@ COUNT = f"{HIDDEN}count"  # a column beside those of the contract
 def mixed(folder: Path) -> list[str]:
     """Return how the training rows and the holdout overlap or differ from the clean data, by their rows.
 
-    Every training row is a clean row of its period, and is there no more often. The holdout is all the clean
-    rows of its periods that have a label: of a part of them, anybody can choose the part that suits.
+    Every training row is a clean row of its period, and is there no more often; so is every row of a refit,
+    and its label is known by `as_of`. The holdout is all the clean rows of its periods that have a label: of
+    a part of them, anybody can choose the part that suits.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def mixed(folder: Path) -> list[str]:
 def _mixed(contract: Contract, cut: Cut) -> Iterator[str]:
     """As `mixed`, in the current folder."""
     ends = {}
-    for path in (TRAIN, HOLDOUT):
+    for path in (TRAIN, HOLDOUT, *([REFIT] if REFIT.exists() else [])):
         if not path.exists():
             yield f"{path}: no stage makes it"
             return
@@ -68,7 +69,7 @@ def _mixed(contract: Contract, cut: Cut) -> Iterator[str]:
             return
         ends[path] = of.min(), of.max()
     apart = list(_overlaps(contract, cut, ends))
-    yield from apart or _strangers(contract, cut, ends[TRAIN])
+    yield from apart or _strangers(contract, cut, ends)
 
 
 def _overlaps(
@@ -82,15 +83,20 @@ def _overlaps(
         yield f"{HOLDOUT}: begins in {ends[HOLDOUT][0]}, must begin after {cut.known}"
     if ends[HOLDOUT][1] + contract.label_delay > cut.as_of:
         yield f"{HOLDOUT}: goes to {ends[HOLDOUT][1]}, {late} beyond as_of, {cut.as_of}"
+    if REFIT in ends and ends[REFIT][1] + contract.label_delay > cut.as_of:
+        yield f"{REFIT}: goes to {ends[REFIT][1]}, {late} beyond as_of, {cut.as_of}"
 
 
-def _strangers(contract: Contract, cut: Cut, trained: tuple[pd.Period, pd.Period]) -> Iterator[str]:
-    """How the rows of each part differ from the clean ones; `trained`: the ends of the training rows."""
+def _strangers(
+    contract: Contract, cut: Cut, ends: Mapping[Path, tuple[pd.Period, pd.Period]]
+) -> Iterator[str]:
+    """How the rows of each part differ from the clean ones."""
     clean = batches.listed(CLEAN, contract)
-    first, last = trained
-    compared = _compared(TRAIN, [path for period, path in clean.items() if first <= period <= last])
-    if compared.strange:
-        yield f"{TRAIN}: {compared.strange} row(s) are not among those of their periods in {CLEAN}"
+    for learned in (path for path in (TRAIN, REFIT) if path in ends):
+        first, last = ends[learned]
+        compared = _compared(learned, [path for period, path in clean.items() if first <= period <= last])
+        if compared.strange:
+            yield f"{learned}: {compared.strange} row(s) are not among those of their periods in {CLEAN}"
     judged = [path for period, path in clean.items() if cut.part(period) == "holdout"]
     compared = _compared(HOLDOUT, judged, contract.target)
     if compared.strange:

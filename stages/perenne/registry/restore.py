@@ -6,7 +6,7 @@ import hashlib
 
 from perenne.common import git
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK, MODEL
+from perenne.common.names import LOCK
 from perenne.registry import tags
 from perenne.registry.reproduce import checkout, environment, has_remote, keep, run
 from perenne.registry.verify import differences
@@ -37,18 +37,19 @@ def restore(name: str, version: str, *, push: bool) -> str:
 
     """
     released = tags.read(name).find(version)
-    proven = released.sha256
+    models = dict.fromkeys([released.proven, released.released])  # one, where nothing was refitted
     if push and not has_remote():
         raise PerenneError("DVC has no default remote to push to; dvc remote add --default NAME URL")
     with checkout(released.commit) as folder:
         env = environment(folder)
         run(folder, env)
-        made = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
-        if made != proven:
-            raise PerenneError(
-                f"{released.tag}: its model has the sha256 {proven}, but its commit makes one with {made}; "
-                "nothing was restored"
-            )
+        for path, proven in models:
+            made = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+            if made != proven:
+                raise PerenneError(
+                    f"{released.tag}: its {path.name} has the sha256 {proven}, but its commit makes one with "
+                    f"{made}; nothing was restored"
+                )
         different = differences(git.show(released.commit, LOCK), (folder / LOCK).read_bytes())
         if different:
             raise PerenneError("\n       ".join([f"{released.tag}: nothing was restored", *different]))

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from perenne.common import git
 from perenne.common.errors import PerenneError, hint, warn
-from perenne.documents.proof import Proof
+from perenne.common.names import MODEL, RELEASED
+from perenne.documents.proof import Proof, ProvenModel
 from perenne.registry import grammar, withdrawals
 from perenne.registry.grammar import ROOM, Kind, Name, is_name, parse, precedence
 
@@ -47,6 +49,18 @@ class TagEvent(NamedTuple):
     signed: bool
 
 
+class TaggedModel(NamedTuple):
+    """A model file of a version's commit, with the sha256 that its tag says."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def card(self) -> Path:
+        """The model card beside it."""
+        return self.path.with_suffix(".json")
+
+
 class Version(NamedTuple):
     """A registered version.
 
@@ -77,8 +91,8 @@ class Version(NamedTuple):
             return None
 
     @property
-    def sha256(self) -> str:
-        """The sha256 of the model file, by the proof.
+    def proven(self) -> TaggedModel:
+        """The model that the gate judged, which had not seen the holdout.
 
         Raises
         ------
@@ -86,12 +100,31 @@ class Version(NamedTuple):
             If the tag holds no proof or no sha256, or the proof cannot be read.
 
         """
+        return TaggedModel(MODEL, self._sha256(self._needed().model))
+
+    @property
+    def released(self) -> TaggedModel:
+        """The model that is put to use: the proven one, or the same recipe fitted on the holdout as well.
+
+        Raises
+        ------
+        PerenneError
+            As `proven`.
+
+        """
+        refitted = self._needed().released
+        return self.proven if refitted is None else TaggedModel(RELEASED, self._sha256(refitted))
+
+    def _needed(self) -> Proof:
         proof = self._proof()
         if proof is None:
             raise PerenneError(f"{self.tag}: the tag holds no proof; perenne release makes tags that do")
-        if proof.model.sha256 is None:
+        return proof
+
+    def _sha256(self, file: ProvenModel) -> str:
+        if file.sha256 is None:
             raise PerenneError(f"{self.tag}: the tag holds no sha256 of the model, so it proves nothing")
-        return proof.model.sha256
+        return file.sha256
 
     def _proof(self) -> Proof | None:
         if self.proof_text is None:

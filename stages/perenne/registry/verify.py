@@ -1,4 +1,4 @@
-"""Verify: a clean rerun of a commit gives its results, and its model never used the holdout.
+"""Verify: a clean rerun of a commit gives its results, and the model that is proven never used the holdout.
 
 Nothing in a commit is trusted: neither its metrics nor its model. But its code is run with the rights of the
 user, so read the code first.
@@ -10,14 +10,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 
 from perenne.common import git, locked, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
-from perenne.common.names import DAG, LOCK, MODEL, PARAMS, TRAIN
+from perenne.common.names import CARD, DAG, LOCK, MODEL, PARAMS, REFIT, RELEASED, TRAIN
 from perenne.common.status import Status
 from perenne.registry import costs, dag, imports, outside_deps
 from perenne.registry.dag import Dag, StageOfDag
@@ -26,6 +27,9 @@ from perenne.registry.parts import mixed
 from perenne.registry.reproduce import Environment, checkout, dvc, environment, run, shown
 
 CONTRACT = "data/cases/*/contract.yaml"
+
+# What a model may be made of, beside code and contract. A project need not refit.
+MADE_OF: Mapping[Path, tuple[Path, ...]] = {MODEL: (TRAIN,), RELEASED: (REFIT, MODEL, CARD)}
 
 STALE = f"{LOCK} is not of this commit: run dvc repro and commit it"
 
@@ -183,7 +187,7 @@ def undeclared(folder: Path, pipeline: Dag) -> list[str]:
 
 
 def other_data(folder: Path, commit: str) -> list[str]:
-    """Return the deps of the model's stage that are neither training rows, contract nor committed code.
+    """Return the deps of a model's stage that are neither its rows, contract nor committed code.
 
     Parameters
     ----------
@@ -200,17 +204,21 @@ def other_data(folder: Path, commit: str) -> list[str]:
     Raises
     ------
     PerenneError
-        If no stage of the clone's lock makes the model.
+        If no stage of the clone's lock makes the model that is proven.
 
     """
-    name, stage = _training(folder)
     tracked = _tracked(commit)
     made = {path for other in _locked(folder).values() for path in other.outs}
     return [
-        f"{DAG}: {name}: the model may depend on no data but {TRAIN}, and not on {path}"
+        f"{DAG}: {name}: {model} may depend on no data but {_listed(MADE_OF[model])}, and not on {path}"
+        for model, name, stage in _makers(folder)
         for path in stage.reads
-        if path != str(TRAIN) and (path in made or _is_data(path) or Path(path) not in tracked)
+        if Path(path) not in MADE_OF[model] and (path in made or _is_data(path) or Path(path) not in tracked)
     ]
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _is_data(path: str) -> bool:
@@ -246,7 +254,7 @@ def differences(before: bytes, after: bytes) -> list[str]:
 
 
 def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
-    """Return what shows that the model's stage reads more than it declares.
+    """Return what shows that a model's stage reads more than it declares.
 
     It is rerun with nothing else in the clone. A stage that secretly reads the holdout then fails, or makes
     another model.
@@ -254,8 +262,8 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
     Parameters
     ----------
     folder
-        The project's folder in a clone whose stages were run. All is deleted from the clone but the training
-        rows and the declared code, so this check comes last.
+        The project's folder in a clone whose stages were run. All is deleted from the clone but what the
+        last model is made of, so this check comes last.
     env
         From `reproduce.environment`.
     commit
@@ -264,7 +272,7 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
     Returns
     -------
     list of str
-        One line, or none.
+        One line for each model that shows it.
 
     Raises
     ------
@@ -272,35 +280,40 @@ def dependent(folder: Path, env: Environment, commit: str) -> list[str]:
         If no stage of the clone's lock makes the model, or a declared file is not in the commit.
 
     """
-    name, stage = _training(folder)
-    made = _sha256(folder / MODEL)
-    _leave(folder, stage, commit)
-    with _unused(folder, env, commit) as unused:
-        failed = shown(["/bin/sh", "-ec", "\n".join(stage.commands)], folder, unused)
-    if failed:
-        return [
-            f"{name}: fails where there is nothing but what it declares: {failed[-1].removeprefix('error: ')}"
-        ]
-    if not (folder / MODEL).exists() or _sha256(folder / MODEL) != made:
-        return [f"{name}: makes another {MODEL} where there is nothing but what it declares"]
-    return []
-
-
-def _leave(folder: Path, stage: LockedStage, commit: str) -> None:
-    """Empty a clone except for the training rows, and the code that the stage declares."""
+    makers = list(_makers(folder))
+    made = {model: _sha256(folder / model) for model, _, _ in makers}
     below = Path(git.git("rev-parse", "--show-prefix"))
     *_, top = (folder, *folder.parents[: len(below.parts)])
-    rows = (folder / TRAIN).rename(top.parent / TRAIN.name)
-    for path in top.iterdir():
-        _remove(path)
-    declared = {DAG, *map(Path, stage.reads)} - {TRAIN}
+    findings: list[str] = []
+    with TemporaryDirectory(dir=top.parent) as aside:
+        data = {path: Path(aside) / path.name for model in made for path in MADE_OF[model]}
+        for path, kept in data.items():
+            (folder / path).rename(kept)
+        for model, name, stage in makers:
+            for path in top.iterdir():
+                _remove(path)
+            _bring(folder, stage, commit, {path: data[path] for path in MADE_OF[model]})
+            with _unused(folder, env, commit) as unused:
+                failed = shown(["/bin/sh", "-ec", "\n".join(stage.commands)], folder, unused)
+            alone = "where there is nothing but what it declares"
+            if failed:
+                findings.append(f"{name}: fails {alone}: {failed[-1].removeprefix('error: ')}")
+            elif not (folder / model).exists() or _sha256(folder / model) != made[model]:
+                findings.append(f"{name}: makes another {model} {alone}")
+    return findings
+
+
+def _bring(folder: Path, stage: LockedStage, commit: str, data: Mapping[Path, Path]) -> None:
+    """Put into an empty clone some data, each from where it was kept, and the code that a stage declares."""
+    declared = {DAG, *map(Path, stage.reads)} - data.keys()
     # An `__init__.py` runs too; it need not be declared where it is empty.
     packages = {parent / "__init__.py" for path in declared for parent in path.parents}
     for path in declared | (packages & _tracked(commit)):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(git.show(commit, path))
-    (folder / TRAIN).parent.mkdir(parents=True, exist_ok=True)
-    rows.rename(folder / TRAIN)
+    for path, kept in data.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        kept.rename(folder / path)
 
 
 @contextmanager
@@ -326,12 +339,15 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _training(folder: Path) -> tuple[str, LockedStage]:
-    """The name of the stage that makes the model, and the stage, by the clone's lock."""
-    for name, stage in _locked(folder).items():
-        if str(MODEL) in stage.outs:
-            return name, stage
-    raise PerenneError(f"{LOCK}: no stage makes {MODEL}")
+def _makers(folder: Path) -> Iterator[tuple[Path, str, LockedStage]]:
+    """Each model of the clone's lock, with the name of the stage that makes it, and the stage."""
+    stages = _locked(folder)
+    for model in MADE_OF:
+        maker = next((name for name, stage in stages.items() if str(model) in stage.outs), None)
+        if maker:
+            yield model, maker, stages[maker]
+        elif model == MODEL:
+            raise PerenneError(f"{LOCK}: no stage makes {MODEL}")
 
 
 def _locked(folder: Path) -> dict[str, LockedStage]:

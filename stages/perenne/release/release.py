@@ -8,15 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import git, locked, names, notes, sections
+import numpy as np
+
+from perenne.common import batches, git, locked, names, notes, sections
+from perenne.common.disk import canonical
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
 from perenne.common.params import Params
 from perenne.common.sections import contract_of
 from perenne.documents.evaluation import Evaluation
-from perenne.documents.proof import Proof, ProvenChange, ProvenMetric, ProvenModel, ProvenVerdict
-from perenne.documents.verdict import PolicyRecord, Verdict
-from perenne.gate import ledger, policy
+from perenne.documents.proof import (
+    Proof,
+    ProvenChange,
+    ProvenMetric,
+    ProvenModel,
+    ProvenVerdict,
+    ReleasedModel,
+)
+from perenne.documents.split import SplitReport
+from perenne.documents.verdict import ModelFile, PolicyRecord, Verdict
+from perenne.gate import contenders, ledger, policy, refitted
 from perenne.pages.text import bounds, number
 from perenne.registry import golden, grammar, publish, storage, tags, workspace
 from perenne.registry.change import Change, between
@@ -28,11 +39,19 @@ FIRST = "v1.0.0"
 Trial = Callable[[Version], str]  # tests a version in the real server; returns a line, or raises
 
 
+class Models(NamedTuple):
+    """The sha256 of the model that is proven, and of the one that a release puts to use: often the same."""
+
+    proven: str
+    released: str
+
+
 class Needed(NamedTuple):
     """What a verdict must have for a release, in the order in which it is checked."""
 
     case: str
     holdout: str
+    released: str
     champion: str | None
     policy: PolicyRecord
     answer: str
@@ -83,11 +102,11 @@ def release(
     p = sections.params()
     registry = tags.read(p.case)
     ledger.complete(registry)
-    sha256 = hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
-    known = next((version for version in registry.versions if model_of(version) == sha256), None)
+    models = Models(_sha256(names.MODEL), _sha256(locked.load().released))
+    known = next((version for version in registry.versions if models_of(version) == models), None)
     if known and known.commit in registry.assigned:
         return _again(known, registry, push=push and not dry_run)
-    verdict = eligible(sha256, registry, p.case, policy_from)
+    verdict = eligible(models, registry, p.case, policy_from)
     if known:  # a release that was interrupted during its trial
         new = [publish.assigned(registry, stage, known.commit, "released")]
     else:
@@ -111,13 +130,13 @@ def release(
     )
 
 
-def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None) -> Verdict:
+def eligible(models: Models, registry: Registry, case: str, policy_from: str | None) -> Verdict:
     """Return the verdict that allows a release.
 
     Parameters
     ----------
-    sha256
-        That of the model file.
+    models
+        Those of the working tree.
     registry
         The model's registry: the verdict must be against the version in prod.
     case
@@ -135,11 +154,12 @@ def eligible(sha256: str, registry: Registry, case: str, policy_from: str | None
     needed = Needed(
         case=case,
         holdout=locked.load().out(names.HOLDOUT).md5,
+        released=models.released,
         champion=champion.version if champion else None,
         policy=policy.load(policy_from, contract_of(case).task).record(),
         answer="eligible",
     )
-    verdicts = ledger.verdicts(sha256)
+    verdicts = ledger.verdicts(models.proven)
     if not verdicts:
         raise PerenneError(f"{names.MODEL}: no verdict on this model; run perenne gate")
     for place, key in enumerate(Needed._fields):
@@ -235,9 +255,12 @@ def bumped(version: str, change: Change) -> str:
             return f"v{major}.{minor}.{patch + 1}"
 
 
-def model_of(version: Version) -> str | None:
-    """Return the sha256 of a version's model file; None for a tag without a proof that can be read."""
-    return version.proof.model.sha256 if version.proof else None
+def models_of(version: Version) -> Models | None:
+    """Return the models of a version; None for a tag without a proof that can be read."""
+    try:
+        return Models(version.proven.sha256, version.released.sha256)
+    except PerenneError:
+        return None
 
 
 def _again(known: Version, registry: Registry, *, push: bool) -> str:
@@ -258,7 +281,10 @@ def _share(name: str) -> None:
 
 def _given(verdict: Verdict) -> Needed:
     """What a verdict has of what a release needs."""
-    return Needed(verdict.case, verdict.holdout.md5, verdict.champion, verdict.policy, verdict.answer)
+    released = (verdict.released or verdict.challenger).sha256
+    return Needed(
+        verdict.case, verdict.holdout.md5, released, verdict.champion, verdict.policy, verdict.answer
+    )
 
 
 def _lacking(key: str, needed: Needed, verdict: Verdict) -> str:
@@ -272,6 +298,8 @@ def _lacking(key: str, needed: Needed, verdict: Verdict) -> str:
         case "champion":
             was, now = (champion or "nothing" for champion in (verdict.champion, needed.champion))
             return f"{where} compares it with {was}, but {now} is in {PROD} now; {again}"
+        case "released":
+            return f"{where} is for another refitted model, {locked.load().released}; {again}"
         case _:
             return f"{where} is for another {key}; {again}"
 
@@ -291,6 +319,7 @@ def _proof(verdict: Verdict, change: Change, p: Params, measured: dict[str, Prov
     """What the release rests on."""
     return Proof(
         model=ProvenModel(sha256=verdict.challenger.sha256, size=verdict.challenger.size),
+        released=_refitted(verdict.released, p.case) if verdict.released else None,
         lock={str(path): _sha256(path) for path in (names.LOCK, REQUIREMENTS)},
         as_of=p.split.as_of,
         batches=json.loads(SPLIT.read_text(encoding="utf-8")),
@@ -302,6 +331,23 @@ def _proof(verdict: Verdict, change: Change, p: Params, measured: dict[str, Prov
         golden=golden.record(p.case),
         verdict=ProvenVerdict.of(verdict),
         ledger=notes.commit(),
+    )
+
+
+def _refitted(file: ModelFile, case: str) -> ReleasedModel:
+    """What the proof says of a model that is not the one that was proven."""
+    contract = contract_of(case)
+    rows = batches.read_parquet(names.HOLDOUT)
+    proven, other = (
+        contenders.scores(loaded, rows) for loaded in (contenders.here(contract), refitted.here(contract))
+    )
+    learned = SplitReport.load(SPLIT).refit
+    return ReleasedModel(
+        sha256=file.sha256,
+        size=file.size,
+        first=learned.first if learned else None,
+        last=learned.last if learned else None,
+        moved=canonical(float(np.abs(other - proven).mean())),
     )
 
 
