@@ -211,7 +211,7 @@ def test_costs_are_shown_beside_those_of_before(topic: Project) -> None:
     """The first review of a lock records the cost of its stages; a later one shows it."""
     rounds(topic, GOOD, repro=False)
     first = reviewed()
-    assert set(first.costs) == {"ingest", "validate", "split", "train", "evaluate"}
+    assert set(first.costs) == {"ingest", "validate", "split", "train", "refit", "evaluate"}
     assert all(seconds > 0 and megabytes > 50 for seconds, megabytes in first.costs.values())
     topic.commit("the lock that the review made")
     topic.run("git push -q origin topic:main")

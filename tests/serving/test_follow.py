@@ -52,7 +52,7 @@ def here(running: Running, enter: Enter) -> Running:
     enter(running.project)
     registry = tags.read(NAME)
     if "v1.1.0" not in registry.registered:
-        register("v1.1.0", {"model": {"sha256": sha256()}, "golden": golden.record(NAME)})
+        register("v1.1.0", {"released": {"sha256": sha256()}, "golden": golden.record(NAME)})
     if registry.find("prod").version != "v1.0.0":
         rollback(NAME, to="v1.0.0", reason="for the next test", push=False)
     for stage in ("degraded", "shadow"):
@@ -163,7 +163,7 @@ def test_other_golden_scores_are_rejected(here: Running) -> None:
     """A model that does not reproduce the golden predictions in its tag is not the one that was measured."""
     here.project.run("git commit -q --allow-empty -m other")
     scores = golden.record(NAME)
-    register("v1.2.0", {"model": {"sha256": sha256()}, "golden": scores | {0: scores[0] + 1e-6}})
+    register("v1.2.0", {"released": {"sha256": sha256()}, "golden": scores | {0: scores[0] + 1e-6}})
     assign("v1.2.0")
     assert refusal(here).startswith(f"retirement@v1.2.0: golden row 0: the score is {scores[0]} here, but")
 
@@ -173,7 +173,7 @@ def test_other_contract_is_rejected(here: Running) -> None:
     here.project.run("git checkout -q --detach")
     here.project.edit(r"range: \[60, 216\]", "range: [60, 200]", CONTRACT)
     here.project.commit("another contract")
-    register("v2.0.0", {"model": {"sha256": sha256()}, "golden": golden.record(NAME)})
+    register("v2.0.0", {"released": {"sha256": sha256()}, "golden": golden.record(NAME)})
     assign("v2.0.0")
     why = refusal(here)
     assert why.startswith("retirement@v2.0.0: its contract differs: contract: feature quarters: integer")
@@ -183,7 +183,7 @@ def test_other_contract_is_rejected(here: Running) -> None:
 def test_tag_of_another_model_is_rejected(here: Running) -> None:
     """The commit's lock names another model than the tag."""
     here.project.run("git commit -q --allow-empty -m third")
-    register("v1.3.0", {"model": {"sha256": "a" * 64}})
+    register("v1.3.0", {"released": {"sha256": "a" * 64}})
     assign("v1.3.0")
     assert f"its sha256 is {sha256()}, but its tag retirement@v1.3.0 says aaaa" in refusal(here)
 

@@ -31,7 +31,7 @@ def test_start_with_a_bad_release_serves_the_one_before(company: Project, enter:
     """A restart must not turn a rejected release into an outage."""
     enter(company)
     company.run("git commit -q --allow-empty -m bad")
-    register("v1.1.0", {"model": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
+    register("v1.1.0", {"released": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
     assign("v1.1.0")
     with serving(company) as running:
         state = running.get("/readyz")

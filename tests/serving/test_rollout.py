@@ -19,7 +19,7 @@ def here(company: Project, enter: Enter) -> Project:
     """Return the company as the current folder, with a second version that is in no stage."""
     enter(company)
     company.run("git commit -q --allow-empty -m second")
-    register("v1.1.0", {"model": {"sha256": sha256()}, "golden": golden.record(NAME)})
+    register("v1.1.0", {"released": {"sha256": sha256()}, "golden": golden.record(NAME)})
     return company
 
 
@@ -75,7 +75,7 @@ def test_release_runs_the_smoke_test(company: Project) -> None:
 def test_failing_version_in_prod_is_rolled_back(here: Project) -> None:
     """The version before it replaces it."""
     here.run("git commit -q --allow-empty -m third")
-    register("v1.2.0", {"model": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
+    register("v1.2.0", {"released": {"sha256": "a" * 64}, "golden": golden.record(NAME)})
     assign("v1.2.0")
     with pytest.raises(
         PerenneError, match=r"says aaaa.*; retirement@v1\.0\.0 is in prod instead of v1\.2\.0"

@@ -25,11 +25,11 @@ JSON = {"Content-Type": "application/json"}
 
 
 def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
-    """Return rows of the holdout as a caller sends them, and the pipeline's scores."""
+    """Return rows of the holdout as a caller sends them, and the scores of the released model."""
     frame = batches.read_parquet(running.project.path / names.HOLDOUT)[:200]
     contract = read_contract("retirement")
     folder = running.project.path
-    pipeline, _ = model.load(folder / names.MODEL, folder / names.CARD)
+    pipeline, _ = model.load(folder / names.RELEASED, folder / names.RELEASED_CARD)
     rows = batches.to_table(frame, batches.schema(contract)).drop([contract.target]).to_pylist()
     sent = json.loads(json.dumps(rows, default=lambda time: time.isoformat()))
     return sent, model.predict(pipeline, frame, contract).tolist()
@@ -290,7 +290,7 @@ def test_model_reports_the_release(served: Running) -> None:
     """Its metrics with intervals, since when it is the champion, and that it is not degraded."""
     report = served.get("/v1/model")
     assert (report["case"], report["version"], report["tag"]) == ("retirement", "v1.0.0", "retirement@v1.0.0")
-    assert report["sha256"] == json.loads(served.project.read("data/model/model.json"))["sha256"]
+    assert report["sha256"] == json.loads(served.project.read("data/model/released.json"))["sha256"]
     assert report["commit"] == served.project.out("git rev-parse HEAD").strip()
     assert set(report["metrics"]["log_loss"]) == {"value", "low", "high"}
     assert report["champion_since"] >= report["released"]

@@ -12,8 +12,8 @@ NAME = "retirement"
 
 
 def sha256() -> str:
-    """Return the sha256 of the model in the working tree."""
-    return hashlib.sha256(names.MODEL.read_bytes()).hexdigest()
+    """Return the sha256 of the model in the working tree that a release puts to use."""
+    return hashlib.sha256(names.RELEASED.read_bytes()).hexdigest()
 
 
 def register(version: str, changed: dict[str, Any], commit: str = "HEAD") -> None:

@@ -31,7 +31,7 @@ def test_8_merge_is_released(hub: Hub) -> None:
     clone.run("perenne fetch prod --out fetched")
     (release,) = hub.read("releases")
     assert release["tag"] == "retirement@v1.1.0"
-    assert "model.json" in release["assets"]
+    assert {"model.json", "released.json"} <= set(release["assets"])
     assert "better than v1.0.0" in release["notes"]
     attested = (hub.state / "attested").read_text()
     assert attested.split()[0] == clone.out("sha256sum fetched/model.skops").split()[0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from perenne import forge
 from perenne.common import git, names
 from perenne.common.errors import PerenneError
-from perenne.common.names import MODEL
 from perenne.common.options import current_case
 from perenne.gate import ledger
 from perenne.registry import tags
 
-ATTACHED = [MODEL.with_suffix(".json"), names.METRICS, names.EVALUATION, names.DRIFT, names.DRIFT_PAGE]
+ATTACHED = [names.CARD, names.RELEASED_CARD, names.METRICS, names.EVALUATION, names.DRIFT, names.DRIFT_PAGE]
 
 
 def publish() -> str:
@@ -33,7 +32,7 @@ def publish() -> str:
         raise PerenneError(f"{head[:7]}: no version is registered at this commit; perenne github release")
     if host.has_release(version.tag):
         return f"{version.tag} has a release page already"
-    sha256 = version.sha256 if version.proof else ""
+    sha256 = version.proven.sha256 if version.proof else ""
     eligible = [verdict for verdict in ledger.verdicts(sha256) if verdict.answer == "eligible"]
     notes = "\n\n".join([version.message, *(page.markdown(verdict) for verdict in eligible[-1:])])
     files = [path for path in ATTACHED if path.exists()]

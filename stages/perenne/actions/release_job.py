@@ -19,7 +19,7 @@ from perenne.actions.artifact import Artifact
 from perenne.actions.events import Pushed
 from perenne.common import git, locked, names
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK, MODEL, PROD
+from perenne.common.names import LOCK, PROD
 from perenne.common.options import current_case
 from perenne.documents.verdict import Verdict
 from perenne.registry import costs, storage, tags
@@ -114,9 +114,9 @@ def superseded(head: str) -> str | None:
 
 def unchanged(head: str) -> str | None:
     """Return which version the commit's model is, by its lock; None if it is new, or the lock is stale."""
-    mine = locked.load(head).out(MODEL).md5
+    mine = locked.load(head).models
     for version in tags.read(current_case()).versions:
-        if _model(version) == mine and (version.commit == head or rerun.current(head)):
+        if _known(version) == mine and (version.commit == head or rerun.current(head)):
             message = f"the model is unchanged: it is {version.tag}; nothing to release"
             return message + fill_cache(version.commit, head)
     return None
@@ -186,9 +186,9 @@ def _not_released(verdict: Verdict) -> str:
     return f"::warning::not released: {page.headline(verdict)}"
 
 
-def _model(version: Version) -> str | None:
+def _known(version: Version) -> tuple[str, str] | None:
     try:
-        return locked.load(version.commit).out(MODEL).md5
+        return locked.load(version.commit).models
     except PerenneError:
         return None
 
@@ -200,8 +200,9 @@ def fill_cache(*commits: str) -> str:
     """
     try:
         for commit in commits:
-            for path in (MODEL, MODEL.with_suffix(".json")):
+            for path in dict.fromkeys([names.MODEL, locked.load(commit).released]):
                 storage.obtain(commit, path)
+                storage.obtain(commit, path.with_suffix(".json"))
             for path in (names.VALIDATION, names.DRIFT):
                 Side(commit).section(path, "")
             Side(commit).batches()

@@ -235,9 +235,12 @@ def _judged(base: str, decision: MonitorDecision, *, share: bool) -> Verdict:
     sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     rules = policy.load(base, contract_of(decision.case).task)
     intent, _ = gate.question(rules, tags.read(decision.case).in_stage(PROD), decision.case, base)
-    needed = (decision.champion.version, intent, rules.record(), locked.load().out(HOLDOUT).md5)
+    lock = locked.load()
+    released = hashlib.sha256(lock.released.read_bytes()).hexdigest()
+    needed = (decision.champion.version, intent, rules.record(), lock.out(HOLDOUT).md5, released)
     for known in ledger.verdicts(sha256):
-        if needed == (known.champion, known.intent, known.policy, known.holdout.md5):
+        other = (known.released or known.challenger).sha256
+        if needed == (known.champion, known.intent, known.policy, known.holdout.md5, other):
             return known
     name = f"{decision.case} {decision.champion.version} {decision.through}"
     family = Family(name, len(decision.candidates))

@@ -29,9 +29,7 @@ from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE
 from perenne.stats.sharing import coded
 
-MOST_MEASURED = 0.75  # of the labelled periods since the change; the window gets the rest
 MOST = 3  # candidates: four would be as one more look for each of them
-LEAST_MEASURED = 0.25  # of the periods that the holdout of params.yaml measures on
 
 
 class Candidate(NamedTuple):

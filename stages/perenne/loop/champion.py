@@ -25,8 +25,9 @@ from perenne.registry.tags import Version
 class Champion(NamedTuple):
     """The version in prod.
 
-    `importance` is the importance of each feature, empty if it was not measured; `validated` the rows that
-    were predicted without being seen, which show how right the model is.
+    `loaded` is the model in use, `cut` that of the one that was proven. `importance` is the importance of
+    each feature, empty if it was not measured; `validated` the rows that were predicted without being seen,
+    which show how right the model is.
     """
 
     version: Version
@@ -53,7 +54,7 @@ def current(case: str) -> Champion:
     version = tags.read(case).in_stage(PROD)
     if version is None:
         raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
-    loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, version.sha256)
+    loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, version.released)
     cut = cut_of(loaded.contract, version.commit)
     return Champion(version, loaded, cut, importance(version.commit), validated(version.commit))
 

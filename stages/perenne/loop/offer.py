@@ -236,7 +236,7 @@ def _follow(onto: str, name: str, commit: str, *, push: bool) -> str:
 
 
 def _must_be_the_same(name: str, theirs: str, mine: str, error: PerenneError | None) -> None:
-    new, known = (locked.load(rev).out(names.MODEL).md5 for rev in (mine, theirs))
+    new, known = (locked.load(rev).models for rev in (mine, theirs))
     if new != known:
         reason = f"; {error}" if error else ""
         raise PerenneError(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perenne.common import disk, git, locked, notes, sections
 from perenne.common.errors import PerenneError
-from perenne.common.names import LOCK, MODEL, PROD, REVIEW_JSON, REVIEW_PAGE
+from perenne.common.names import LOCK, PROD, REVIEW_JSON, REVIEW_PAGE
 from perenne.documents.review import Review, ReviewAnswer, Trust
 from perenne.documents.verdict import Asker
 from perenne.pages import review as page
@@ -77,7 +77,7 @@ def review(
     run = _results(commits, trust)
     if run.lock == "not reproducible":
         return _described(commits, trust, run, "not reproducible")
-    if _model(None) == _model(commits.fork):
+    if _models(None) == _models(commits.fork):
         return _described(commits, trust, run, "unchanged")
     described = _described(commits, trust, run, "could not judge")
     return _judged(_validated(described), push=push, asker=asker)
@@ -120,8 +120,8 @@ def _validated(review: Review) -> Review:
     except PerenneError:  # the gate will say why
         return review
     rivals = {f"{champion.version} in {PROD}": champion.commit} if champion else {}
-    known = {_model(None), _model(champion.commit) if champion else None}
-    if sides.case_of(Side(review.base)) == review.case and _model(review.base) not in known:
+    known = {_models(None), _models(champion.commit) if champion else None}
+    if sides.case_of(Side(review.base)) == review.case and _models(review.base) not in known:
         rivals[f"base {review.base[:7]}"] = review.base
     return review.model_copy(update={"validation": pairing.validated(Side(None), rivals, contract)})
 
@@ -133,7 +133,7 @@ def _judged(review: Review, *, push: bool, asker: Asker) -> Review:
     )  # it imports scikit-learn: two seconds that an unchanged model need not wait
 
     base = review.base
-    comparable = sides.case_of(Side(base)) == review.case and _model(base)
+    comparable = sides.case_of(Side(base)) == review.case and _models(base)
     try:
         onto = base if comparable else None
         verdict = gate.gate(base=onto, policy_from=base, share=push, offline=True, asker=asker)
@@ -173,9 +173,9 @@ def _lock(rev: str) -> bytes | None:
         return None
 
 
-def _model(rev: str | None) -> str | None:
-    """The MD5 of the model of a commit or of the working tree (None); None if its lock has none."""
+def _models(rev: str | None) -> tuple[str, str] | None:
+    """The MD5 of the models of a commit or of the working tree (None); None if its lock has none."""
     try:
-        return locked.load(rev).out(MODEL).md5
+        return locked.load(rev).models
     except PerenneError:
         return None

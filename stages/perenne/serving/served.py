@@ -70,7 +70,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
     path = folder / names.MODEL.name
     data = path.read_bytes()
     proof = version.proof or Proof()
-    actual, released = hashlib.sha256(data).hexdigest(), version.sha256
+    actual, released = hashlib.sha256(data).hexdigest(), version.released.sha256
     if actual != released:
         raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
     card = ModelCard.load(folder / names.CARD.name)

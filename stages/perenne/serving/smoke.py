@@ -117,7 +117,7 @@ def smoke_test(name: str, version: Version, budget_ms: float) -> str:
     rows = golden.rows(version, contract_of(name, version.commit))
     with started(name, version.version) as server:
         served = server.model()
-        if served.sha256 != version.sha256:
+        if served.sha256 != version.released.sha256:
             raise PerenneError(f"{version.tag}: the server has another model: {served.sha256}")
         scores = [prediction.score for prediction in server.predict(rows).predictions]
         for (row, released), score in zip(recorded.items(), scores, strict=True):
