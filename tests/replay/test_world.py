@@ -11,6 +11,8 @@ from perenne.common import batches, periods
 from perenne.loop import arrivals
 from perenne.replay import plan
 from perenne.replay.plan import ReplaySettings
+from perenne.replay.policies import make
+from perenne.replay.walk import walk
 from perenne.replay.world import World
 from tests import tiny
 from tests.conftest import Enter
@@ -80,6 +82,34 @@ def test_label_that_cannot_be_there_yet_may_be_missing(
     assert kept == dict.fromkeys(tiny.MONTHS, 20)
     with arrivals.arrived(here.params, here.contract, pd.Period(through, "M")) as come:
         assert {str(period): len(come.clean(period)) for period in come.files} == kept
+
+
+def test_history_may_be_walked_in_shorter_periods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flights come by month, and are replayed day by day; the `as_of` of params.yaml is a month."""
+    monkeypatch.chdir(ROOT)
+    flights = plan.load("flights")
+    day = periods.parse("2013-04-01", flights.contract.period, "as_of")
+    assert flights.cut(day)[:3] == (day, 60, 30)
+
+
+def test_model_in_use_is_the_recipe_on_all_that_is_known(world: World) -> None:
+    """It is not what the gate judges, and scores other batches."""
+    cut = world.plan.cut(world.first)
+    used = world.released(cut)
+    known = world.learned(used)
+    assert known[-1] + used.label_delay == world.first
+    assert known[0] == cut.first
+    done = walk(world, make("never")(world))
+    assert (
+        done.steps[0].figures == world.figures(used, world.first + 1) != world.figures(cut, world.first + 1)
+    )
+
+
+def test_champion_is_the_model_in_use_where_it_has_not_seen_the_labels(world: World) -> None:
+    """Else it is the one that was proven."""
+    cut = world.plan.cut(world.first)
+    assert world.champion(cut, [world.first + 1]) == world.released(cut)
+    assert world.champion(cut, [world.first - 1, world.first + 1]) == cut
 
 
 def test_figures_are_kept_though_the_last_line_was_cut_off(world: World) -> None:

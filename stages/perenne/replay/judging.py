@@ -86,7 +86,7 @@ class Gate:
         block = self._block(challenger, rows)
         models = (
             self._contender("the challenger", challenger, held),
-            self._contender("the champion", champion, held),
+            self._contender("the champion", world.champion(champion, held), held),
         )
 
         def findings(known: pd.DataFrame) -> tuple[Finding, ...]:

@@ -44,10 +44,13 @@ def oracle(world: World, walks: Iterable[Walk]) -> Walk:
     for column, cut in enumerate(models):
         for row, period in enumerate(periods):
             if cut.as_of < period:
-                losses[row, column] = world.figures(cut, period).loss
+                losses[row, column] = world.figures(world.released(cut), period).loss
     path = best(losses, world.plan.settings.cost)
     chosen = [models[column] for column in path]
-    steps = [Step(str(p), str(c.as_of), world.figures(c, p)) for p, c in zip(periods, chosen, strict=True)]
+    steps = [
+        Step(str(p), str(c.as_of), world.figures(world.released(c), p))
+        for p, c in zip(periods, chosen, strict=True)
+    ]
     before = [first, *chosen[:-1]]
     events = [
         ReplayEvent(str(period - 1), "chosen", learned(now))

@@ -77,7 +77,8 @@ class Plan(NamedTuple):
 
     def cut(self, as_of: pd.Period) -> Cut:
         """The cut of params.yaml with another `as_of`."""
-        return Cut.rule(self.params.split, self.contract)._replace(as_of=as_of)
+        split = self.params.split
+        return Cut(as_of, split.window, split.holdout, self.contract.label_delay)
 
 
 def path(case: str) -> Path:

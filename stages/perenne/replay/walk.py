@@ -53,7 +53,9 @@ def walk(world: World, policy: RetrainingPolicy) -> Walk:
                 done.used.append(champion)
         now += 1
         if now in world.files:
-            done.steps.append(Step(str(now), str(champion.as_of), world.figures(champion, now)))
+            done.steps.append(
+                Step(str(now), str(champion.as_of), world.figures(world.released(champion), now))
+            )
     return done
 
 

@@ -54,4 +54,5 @@ class Watch:
         )
 
     def _scored(self, period: pd.Period) -> pd.DataFrame:
-        return self.world.rows(period).assign(**{PREDICTION: self.world.scores(self.champion, period)})
+        used = self.world.released(self.champion)
+        return self.world.rows(period).assign(**{PREDICTION: self.world.scores(used, period)})

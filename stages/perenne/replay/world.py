@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import cached_property
@@ -152,10 +153,14 @@ class World:
                 )
         return parts
 
+    def learned(self, cut: Cut) -> list[pd.Period]:
+        """The periods that a model learns from or is recalibrated by; it may have no holdout."""
+        return self.parts(cut)["train"] if cut.holdout else split.learned(self.files, cut)
+
     def name(self, cut: Cut) -> str:
         """The model's name on disk: by what it learns from, and how."""
-        learned = [str(period) for period in self.parts(cut)["train"]]
-        recent = [str(period) for period in self.parts(cut)["train"] if cut.recalibrates(period)]
+        learned = [str(period) for period in self.learned(cut)]
+        recent = [str(period) for period in self.learned(cut) if cut.recalibrates(period)]
         made_by = store.code(
             "pipeline/train.py",
             "pipeline/constraints.py",
@@ -168,6 +173,19 @@ class World:
         )
         return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
 
+    def released(self, cut: Cut) -> Cut:
+        """The cut of the model that is put to use once that of another cut is proven."""
+        return cut.refitted() if self.plan.params.split.refit else cut
+
+    def champion(self, cut: Cut, held: list[pd.Period]) -> Cut:
+        """The cut of the model that stands for a champion where others are measured on some batches.
+
+        It is the model in use, unless that one has learned from their labels: then the one that was proven.
+        """
+        used = self.released(cut)
+        seen = any(used.part(period) == "train" for period in held)
+        return cut if seen else used
+
     def trained(self, cut: Cut) -> Trained:
         """The model that the pipeline would make of this cut."""
         return _held(self._trained, cut, MODELS_HELD, lambda: self._train(cut))
@@ -178,10 +196,11 @@ class World:
         spec, contract = self.plan.params.train, self.contract
         with store.alone(path):
             if not card.exists():
-                learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
+                learned = pd.concat(map(self.rows, self.learned(cut)), ignore_index=True)
                 save_model(*train.made(learned, cut, spec, contract), path, card)
         pipeline, content = load_model(path, card)
-        return Trained(pipeline, content.mean_target, path.stat().st_size)
+        mean = math.nan if content.mean_target is None else content.mean_target
+        return Trained(pipeline, mean, path.stat().st_size)
 
     def validated(self, cut: Cut) -> pd.DataFrame:
         """The rows of the window of a cut, predicted by models that did not see them."""
