@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,13 +30,17 @@ class Loaded(NamedTuple):
     size: int
 
 
-def here(contract: Contract) -> Loaded:
-    """Return the challenger: the model in the working tree.
+def here(contract: Contract, path: Path = names.MODEL, name: str = "the challenger") -> Loaded:
+    """Return a model of the working tree, by default the challenger.
 
     Parameters
     ----------
     contract
         The contract that the model is scored with.
+    path
+        The model file; its card lies beside it.
+    name
+        What findings and errors call the model.
 
     Raises
     ------
@@ -44,8 +49,8 @@ def here(contract: Contract) -> Loaded:
         holds types that are not trusted.
 
     """
-    pipeline, card = model.load()
-    return Loaded("the challenger", pipeline, str(card["sha256"]), contract, names.MODEL.stat().st_size)
+    pipeline, card = model.load(path, path.with_suffix(".json"))
+    return Loaded(name, pipeline, str(card["sha256"]), contract, path.stat().st_size)
 
 
 def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loaded:

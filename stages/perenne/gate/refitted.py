@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from perenne.common import locked, model, periods
+from perenne.common import locked, periods
 from perenne.common.contract import Contract
 from perenne.common.sections import contract_of, released_cut_of
+from perenne.gate import contenders
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Contender, Evidence
 from perenne.registry.tags import TaggedModel, Version
@@ -22,22 +23,8 @@ ALPHA = 0.05  # of each one-sided bound: of few rows, chance must not stop a rel
 
 
 def here(contract: Contract) -> Loaded:
-    """Return the model of the working tree that a release would put to use.
-
-    Parameters
-    ----------
-    contract
-        The contract that the model is scored with.
-
-    Raises
-    ------
-    PerenneError
-        As `contenders.here`.
-
-    """
-    path = locked.load().released
-    pipeline, card = model.load(path, path.with_suffix(".json"))
-    return Loaded("the refitted model", pipeline, str(card["sha256"]), contract, path.stat().st_size)
+    """Return the model of the working tree that a release would put to use; raises as `contenders.here`."""
+    return contenders.here(contract, locked.load().released, "the refitted model")
 
 
 def of_champion(version: Version, case: str, rows: pd.DataFrame) -> TaggedModel:
