@@ -16,8 +16,8 @@ import pyarrow.compute as compute
 import pyarrow.parquet as pq
 import pytest
 
-from perenne.cases import files
 from perenne.cases.files import Files
+from perenne.cases.reading import plain
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -177,7 +177,7 @@ def test_size_of_the_pieces_changes_nothing(ending: str, monkeypatch: pytest.Mon
     text = table(*MONTHS).replace(",3.5,", ",,").replace("7,2021", "9007199254740993,2021")
     write(f"visits.{ending}", parquet(text) if ending == "parquet" else text)
     whole = bring()
-    monkeypatch.setattr(files, "PIECE", 300)
+    monkeypatch.setattr(plain, "PIECE", 300)
     pieces = bring()
     assert list(pieces) == list(whole)
     assert all(pieces[month].equals(whole[month]) for month in MONTHS)
@@ -210,12 +210,12 @@ def test_size_of_the_pieces_changes_nothing(ending: str, monkeypatch: pytest.Mon
 def test_csv_as_others_write_it(name: str, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ways to write the same rows; also where a piece ends within quotes."""
     write("a.csv", table(*MONTHS))
-    plain = bring()
+    first = bring()
     (INCOMING / "a.csv").unlink()
-    monkeypatch.setattr(files, "PIECE", 400)
+    monkeypatch.setattr(plain, "PIECE", 400)
     write(name, content)
     found = bring()
-    assert all(found[month].equals(plain[month]) for month in MONTHS)
+    assert all(found[month].equals(first[month]) for month in MONTHS)
 
 
 def test_parquet_of_any_plain_type_is_the_same_batch() -> None:
@@ -315,7 +315,8 @@ def test_numbers_in_a_time_column_are_not_times() -> None:
     write("a.parquet", whole.set_column(1, "seen", pa.array([20210101] * 20)))
     assert refused() == (
         "data/incoming/tiny/a.parquet: row 1: seen = 20210101 is not a date that can be right, nor is any "
-        "after it; write it like 2021-09-30"
+        "after it; write it like 2021-09-30, or name its format in the contract, such as read: "
+        '{dates: "%d/%m/%Y"}'
     )
 
 
@@ -358,7 +359,7 @@ LINES = GOOD.splitlines()
         ("a.csv", GOOD.replace(",", ";"), "a.csv: no column 'id'; valid: id;seen;size;colour;adult;member;w"),
         ("a.csv", GOOD.replace("2021-01", "01/2021"), "a.csv: row 1: seen = '01/2021-01' is not a date tha"),
         ("a.csv", f"{LINES[0]}\n1,,1,red,true,,1\n", "a.csv: row 1: seen is missing, nor is any after it; "),
-        ("a.txt", GOOD, "a.txt: not a file this reads; use .csv, .csv.gz, .parquet"),
+        ("a.doc", GOOD, "a.doc: not a file this reads; use .csv, .tsv, .tab, .txt, .json, .jsonl, .ndj"),
         ("a.parquet", GOOD, "a.parquet: not a readable Parquet file (truncated, or another format?): "),
         ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
         ("a.csv", GZIPPED, "a.csv: holds .csv.gz by its first bytes; give it that ending"),
@@ -438,7 +439,7 @@ def test_name_of_a_column_is_no_path(name: str) -> None:
 
 def test_row_is_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row in the message is the file's, however it was read."""
-    monkeypatch.setattr(files, "PIECE", 200)
+    monkeypatch.setattr(plain, "PIECE", 200)
     write("a.csv", table("2021-01", rows=28) + row(1, "2021-01").replace("2021-01-02", "2021-01-02T09Z"))
     assert refused().startswith(
         "data/incoming/tiny/a.csv: row 29: seen = '2021-01-02T09Z' has +00:00, but no off"
@@ -551,7 +552,7 @@ def test_time_that_cannot_be_right_is_quarantined(
     lines[1 + at] = row(99, MONTHS[at // 20]).replace(f"{MONTHS[at // 20]}-16", moment, 1)
     text = "\n".join([*lines, ""])
     write(f"a.{ending}", parquet(text) if ending == "parquet" else text)
-    monkeypatch.setattr(files, "PIECE", 400)
+    monkeypatch.setattr(plain, "PIECE", 400)
     spoiled = "missing" if ending == "parquet" and rule == "type" and moment != "now" else rule
     expected: dict[str, dict[str, int]] = {month: {} for month in MONTHS}
     expected[MONTHS[at // 20]] = {f"seen: {spoiled}": 1}

@@ -95,6 +95,35 @@ def test_value_is_read_in_the_type_of_the_contract(kind: Type, value: object, fo
     assert read(kind, value, None) == [found, None]
 
 
+@pytest.mark.parametrize(
+    ("words", "value", "found"),
+    [
+        (("good", "bad"), "good", False),
+        (("good", "bad"), " BAD ", True),
+        (("good", "bad"), "true", True),
+        (("good", "bad"), False, False),
+        (("good", "bad"), "yes", None),
+        (("good", "bad"), 1, None),
+        (("good", "bad"), "", None),
+        (("nein", "ja"), "Ja", True),
+        (("não", "sim"), "na\u0303o", False),
+        ((1, 2), 2, True),
+        ((1, 2), 1.0, False),
+        ((1, 2), "1", False),
+        ((1, 2), True, True),
+        ((1, 0), 0, True),
+        ((1, 0), "1.0", False),
+    ],
+)
+def test_boolean_is_read_by_its_words(words: tuple[str | int, ...], value: object, found: object) -> None:
+    """In any case and spelling; other words, such as yes, are no values then, but true and false are."""
+    column = Column(type="boolean", role=("ignored",), values=words)
+    for values in ([value], [value, None]):
+        read_as = batches.typed(pd.Series(values), column)
+        assert read_as.dtype == "boolean"
+        assert [None if pd.isna(one) else one for one in read_as] == [found, None][: len(values)]
+
+
 @pytest.mark.parametrize("neighbour", ["x", "1.5", "3.0", None, "99999999999999999999"])
 def test_large_identifiers_stay_exact(neighbour: str | None) -> None:
     """An integer that no float can hold is the same whatever else is in its column."""

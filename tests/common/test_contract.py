@@ -42,7 +42,7 @@ def test_rows_may_be_independent() -> None:
     ("old", "new", "line"),
     [
         ("period: month", "perod: month", "perod: unknown key; did you mean 'period'? Valid: block, columns"),
-        ("period: month", "period: year", "period: found 'year', must be 'hour', 'day', 'week', 'month' or"),
+        ("period: month", "period: years", "period: found 'years', must be 'hour', 'day', 'week', 'month', "),
         ("label_delay: 0", "label_delay: 0\nblock: day", "block: found 'day', must be 'none'"),
         ("label_delay: 0", "label_delay: -1", "label_delay: found -1, must be greater than or equal to 0"),
         ("label_delay: 0", "label_delay: 1000000", "label_delay: found 1000000, must be less than or equal"),
@@ -62,7 +62,13 @@ def test_rows_may_be_independent() -> None:
         ("[feature, slice]", "[feature, slcie]", "columns.colour.role.1: found 'slcie', must be 'feature',"),
         ("missing: true}\n  colour", "missing: yes}\n  colour", "columns.size.missing: found 'yes', must be"),
         ("type: boolean, ", "type: boolean, range: [0, 1], ", "columns.adult: a boolean has no range; use v"),
-        ("type: boolean, ", "type: boolean, values: [0, 1], ", "columns.adult: a boolean has no list of val"),
+        ("type: boolean, ", "type: boolean, values: [no], ", "columns.adult: the values ['no'] of a boolean"),
+        ("type: boolean, ", "type: boolean, values: [], ", "columns.adult: the values [] of a boolean must"),
+        ("type: boolean, ", "type: boolean, values: [a, b, c], ", "columns.adult: the values ['a', 'b', 'c'"),
+        ("type: boolean, ", "type: boolean, values: [no, 'NO '], ", "columns.adult: the values ['no', 'NO']"),
+        ("type: boolean, ", "type: boolean, values: [no, ' '], ", "columns.adult: the values ['no', ''] of"),
+        ("type: boolean, ", "type: boolean, values: [x, 'False'], ", "columns.adult: the values ['x', 'Fals"),
+        ("type: number, ", "type: number, values: [1, 2], ", "columns.size: a number has no list of values"),
         ("values: [0, 1]", "values: [no, yes]", "columns.won: the values ['no', 'yes'] of an integer are no"),
         ("values: [0, 1]", "values: [0, 1, 2]", "columns.won: an integer target of a binary task needs valu"),
         ("role: target", "role: [target, feature]", "columns.won: the target cannot be a feature of itself"),
@@ -98,6 +104,16 @@ def test_no_column_has_a_name_of_ours(name: str) -> None:
         with pytest.raises(PerenneError, match=r"give .*, in the data as well") as caught:
             tiny.contract(f"  {old}", f"  {written}:")
         assert "\n" not in str(caught.value)
+
+
+def test_words_of_a_boolean() -> None:
+    """The first is false and the second true; without words it is what anybody would write."""
+    good = tiny.contract("type: boolean, ", "type: boolean, values: [good, Bad], ").columns["adult"]
+    assert good.words == {"good": False, "bad": True, "false": False, "true": True}
+    swapped = tiny.contract("type: boolean, ", "type: boolean, values: [1, 0], ").columns["adult"]
+    assert swapped.words == {"1": False, "0": True, "false": False, "true": True}
+    assert tiny.contract().columns["adult"].words is None
+    assert tiny.contract().columns["colour"].words is None
 
 
 def test_contract_needs_a_feature() -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from tests.project import ROOT, Project, clone
 
+RETIREMENT, FLIGHTS = "data/cases/retirement/params.yaml", "data/cases/flights/params.yaml"
+
+
+VALID = "Valid: flights, retirement"
+
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return the project as committed, on the retirement case. Shared: copy it to change it."""
-    project = clone(tmp_path_factory.mktemp("fresh") / "project")
-    project.write("params.yaml", project.read("data/cases/retirement/params.yaml"))
-    project.commit("retirement")
-    return project
+    return clone(tmp_path_factory.mktemp("fresh") / "project")
 
 
 @pytest.fixture
@@ -25,81 +27,83 @@ def project(fresh: Project, tmp_path: Path) -> Project:
     return fresh.copy(tmp_path / "project")
 
 
-def test_there_and_back_leaves_no_diff(project: Project) -> None:
-    """The other case's params come with their comments, and go again."""
-    said = project.out("perenne use flights")
-    assert said == (
-        "params.yaml is now that of flights, from data/cases/flights/params.yaml; dvc repro runs it\n"
+def test_every_case_has_its_params_in_one_place(project: Project) -> None:
+    """At the root while it is current, else in its folder, comments and tuned values included."""
+    ours, theirs = project.read("params.yaml"), project.read(FLIGHTS)
+    assert not (project.path / RETIREMENT).exists()
+    assert project.out("perenne use flights") == (
+        f"params.yaml is now that of flights; those of retirement are in {RETIREMENT}; dvc repro runs it\n"
     )
-    assert project.read("params.yaml") == project.read("data/cases/flights/params.yaml")
+    assert (project.read("params.yaml"), project.read(RETIREMENT)) == (theirs, ours)
+    assert not (project.path / FLIGHTS).exists()
     project.run("perenne use retirement")
     assert project.out("git status --porcelain") == ""
 
 
-def test_tuned_params_come_back_from_the_commit(project: Project) -> None:
-    """What was tuned and committed is not reset to where the case started."""
+def test_what_was_tuned_is_never_lost(project: Project) -> None:
+    """Committed or not, it goes where the case is and comes back with it."""
     project.edit(r"learning_rate: [0-9.]+", "learning_rate: 0.33 # tuned")
-    project.commit("tuned")
     project.run("perenne use flights")
-    assert "from the last commit" in project.out("perenne use retirement")
+    project.edit(r"window: \d+", "window: 7 # tuned")
+    project.commit("on flights")
+    project.run("perenne use retirement")
     assert "learning_rate: 0.33 # tuned" in project.read("params.yaml")
-    assert project.out("git status --porcelain") == ""
+    assert "window: 7 # tuned" in project.read(FLIGHTS)
 
 
-@pytest.mark.parametrize("staged", [False, True])
-def test_changes_in_no_commit_are_not_lost(project: Project, staged: bool) -> None:  # noqa: FBT001 -- a parameter
-    """Edited params stay as they are, staged or not, until they are committed or given up."""
-    project.edit(r"window: \d+", "window: 7")
-    if staged:
-        project.run("git add params.yaml")
-    edited = project.read("params.yaml")
-    failed = project.run("perenne use flights", status=1)
-    assert failed.stderr == (
-        "error: params.yaml: its changes are in no commit and would be lost; commit them, or use --force\n"
-    )
-    assert project.read("params.yaml") == edited
-    project.run("perenne use flights --force")
-    assert project.read("params.yaml") == project.read("data/cases/flights/params.yaml")
-
-
-def test_line_endings_are_kept(project: Project) -> None:
-    """An editor's CRLF is no change, as for Git; where Git keeps it, it comes back."""
-    (project.path / "params.yaml").write_bytes(
-        (project.path / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
-    )
+def test_bytes_are_kept(project: Project) -> None:
+    """An editor's CRLF comes back as it was."""
+    content = (project.path / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    (project.path / "params.yaml").write_bytes(content)
     project.run("perenne use flights && perenne use retirement")
-    assert project.out("git status --porcelain") == ""
-    project.run("rm .gitattributes && git config core.autocrlf false")
-    (project.path / "params.yaml").write_bytes(
-        (project.path / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
-    )
-    project.commit("CRLF")
-    project.run("perenne use flights && perenne use retirement")
-    assert project.out("git status --porcelain") == ""
+    assert (project.path / "params.yaml").read_bytes() == content
 
 
-def test_missing_params_are_no_loss(project: Project) -> None:
-    """Where there are none, they are written."""
-    project.run("rm params.yaml && perenne use retirement")
+def test_current_case_is_current_already(project: Project) -> None:
+    """Nothing is moved."""
+    assert project.out("perenne use retirement") == "params.yaml is that of retirement already\n"
     assert project.out("git status --porcelain") == ""
 
 
-def test_unknown_case_names_the_nearest(project: Project) -> None:
-    """The line says which cases there are, and the params stay."""
-    failed = project.run("perenne use flihgts", status=1)
-    assert failed.stderr == (
-        "error: data/cases: no case 'flihgts'; did you mean 'flights'? Valid: flights, retirement\n"
-    )
-    assert project.out("git status --porcelain") == ""
+def test_without_params_at_the_root(project: Project) -> None:
+    """As in a folder whose cases were copied: there is nothing to put back."""
+    project.run("rm params.yaml && perenne use flights")
+    assert "case: flights" in project.read("params.yaml")
 
 
-def test_case_whose_params_name_another(project: Project) -> None:
-    """A copied folder still says `case: flights`: running it would run the other."""
-    project.run("cp -r data/cases/flights data/cases/mine")
-    failed = project.run("perenne use mine", status=1)
-    assert failed.stderr == (
-        "error: data/cases/mine/params.yaml: case: found 'flights', must be 'mine', the name of its folder\n"
-    )
+@pytest.mark.parametrize(
+    ("before", "case", "says"),
+    [
+        ("true", "flihgts", f"data/cases: no case 'flihgts'; did you mean 'flights'? {VALID}"),
+        (
+            "cp -r data/cases/flights data/cases/mine",
+            "mine",
+            "data/cases/mine/params.yaml: case: found 'flights', must be 'mine', the name of its folder",
+        ),
+        (
+            f"rm {FLIGHTS}",
+            "flights",
+            f"{FLIGHTS}: is not there; copy that of another case, and correct it",
+        ),
+        (
+            "sed -i 's/^case:.*/case: gone/' params.yaml",
+            "flights",
+            "params.yaml: case: found 'gone', must be the name of a folder in data/cases",
+        ),
+        (
+            "echo '{' > params.yaml",
+            "flights",
+            "params.yaml: case: found None, must be the name of a folder in data/cases",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_changes_nothing(project: Project, before: str, case: str, says: str) -> None:
+    """One line, and the params of no case are overwritten."""
+    project.run(before)
+    was = project.out("git status --porcelain; cat params.yaml")
+    failed = project.run(f"perenne use {case}", status=1)
+    assert failed.stderr == f"error: {says}\n"
+    assert project.out("git status --porcelain; cat params.yaml") == was
 
 
 def test_outside_the_project(project: Project) -> None:
@@ -107,12 +111,6 @@ def test_outside_the_project(project: Project) -> None:
     failed = project.run("cd data && perenne use flights", status=1)
     assert "run this in the project's own folder" in failed.stderr
     assert failed.stderr.count("\n") == 1
-
-
-def test_without_git(project: Project) -> None:
-    """No commit, no Git at all: the case's own params are used."""
-    project.run("rm -rf .git && perenne use flights && perenne use retirement")
-    assert project.read("params.yaml") == project.read("data/cases/retirement/params.yaml")
 
 
 def test_command_starts_without_heavy_imports() -> None:

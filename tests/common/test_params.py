@@ -17,6 +17,8 @@ from perenne.common.typed import Model, parse
 from tests.project import ROOT
 from tests.tiny import PARAMS
 
+FLIGHTS = "data/cases/flights/params.yaml"
+
 
 def read(text: str) -> params.Params:
     """Return params from their text."""
@@ -40,10 +42,10 @@ def test_good_params_are_typed_and_frozen() -> None:
         read_in.split.window = 3  # type: ignore[misc]  # mypy knows too
 
 
-@pytest.mark.parametrize("case", ["retirement", "flights"])
-def test_params_of_the_cases_are_good(case: str) -> None:
-    """Those that `perenne use` brings to the root."""
-    assert read((ROOT / f"data/cases/{case}/params.yaml").read_text(encoding="utf-8")).case == case
+@pytest.mark.parametrize(("case", "file"), [("retirement", "params.yaml"), ("flights", FLIGHTS)])
+def test_params_of_the_cases_are_good(case: str, file: str) -> None:
+    """That of the current case is at the root, the other in its folder."""
+    assert read((ROOT / file).read_text(encoding="utf-8")).case == case
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,31 @@ UNITS = st.sampled_from(get_args(Unit))
 
 @given(unit=UNITS, moment=st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31)))
 def test_every_period_survives_text_and_file_name(unit: Unit, moment: datetime) -> None:
-    """All five units go to text and back, and to the name of a file and back."""
+    """All units go to text and back, and to the name of a file and back."""
     period = pd.Period(moment, freq=periods.FREQUENCY[unit])
     assert periods.parse(str(period), unit, "as_of") == period
     assert periods.from_stem(periods.stem(period), unit, "data/raw") == period
     assert not set("/: ") & set(periods.stem(period))
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "first"),
+    [
+        ("2017 week 8", "week", "2017-02-20"),
+        ("2017-W08", "week", "2017-02-20"),
+        ("2020W53", "week", "2020-12-28"),
+        ("2017-02-22", "week", "2017-02-20"),
+        ("2021 Q3", "quarter", "2021-07-01"),
+        ("2021q3", "quarter", "2021-07-01"),
+        ("2021-09-30", "quarter", "2021-07-01"),
+        ("2021-09-30", "month", "2021-09-01"),
+        ("2021-09-30", "year", "2021-01-01"),
+        ("2013-05-17 14:00", "hour", "2013-05-17 14:00"),
+    ],
+)
+def test_people_write_periods_as_they_are_used_to(text: str, unit: Unit, first: str) -> None:
+    """The first day of each by the calendar: ISO 8601 numbers weeks, 2020 has 53."""
+    assert periods.parse(text, unit, "as_of").start_time == pd.Timestamp(first)
 
 
 @pytest.mark.parametrize("unit", get_args(Unit))
@@ -38,13 +58,16 @@ def test_example_in_the_error_would_do(unit: Unit) -> None:
     [
         ("2021", "quarter"),
         ("2021-02", "quarter"),
-        ("2021q3", "quarter"),
+        ("2021 Q", "quarter"),
         ("2021Q5", "quarter"),
         ("2021-13", "month"),
         ("2021-2", "month"),
         ("2021-02-30", "day"),
         ("17/05/2013", "day"),
-        ("2013-05-17", "week"),
+        ("2013 week 53", "week"),
+        ("2013-02-29", "week"),
+        ("2013-05-17", "hour"),
+        ("2013-05", "week"),
         ("2013-05-14/2013-05-20", "week"),
         ("2013-05-17T14", "hour"),
         ("2013-05-17 14:30", "hour"),
@@ -60,7 +83,7 @@ def test_what_pandas_would_guess_is_refused(text: str, unit: Unit) -> None:
     with pytest.raises(PerenneError) as caught:
         periods.parse(text, unit, "params.yaml: split.as_of")
     assert str(caught.value) == (
-        f"params.yaml: split.as_of: {text!r} is not a {unit}; write it like {periods.EXAMPLE[unit]}"
+        f"params.yaml: split.as_of: {text!r} is not {periods.a(unit)}; write it like {periods.EXAMPLE[unit]}"
     )
 
 
@@ -72,7 +95,7 @@ def test_no_text_is_a_traceback(text: str, unit: Unit) -> None:
         period = periods.parse(text, unit, "as_of")
     except PerenneError as error:
         said = str(error)
-    assert repr(text) in said if said else str(period) == text
+    assert repr(text) in said if said else periods.parse(str(period), unit, "as_of") == period
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,8 @@ def test_view_is_of_rows_and_contract() -> None:
     views = {ledger.view(md5, each) for md5 in ("1" * 32, "2" * 32) for each in (contract, other)}
     assert len(views) == 4
     assert ledger.view("1" * 32, contract) in views
+    written = tiny.contract("label_delay: 0", 'label_delay: 0\nread: {delimiter: ";"}')
+    assert ledger.view("1" * 32, written) == ledger.view("1" * 32, contract)
 
 
 @pytest.mark.usefixtures("repository")

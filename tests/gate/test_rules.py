@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from perenne.common.params import Tolerance
 from perenne.common.task import BINARY, REGRESSION
 from perenne.documents.verdict import Intent, RuleAnswer
 from perenne.gate.evidence import Contender, Evidence
-from perenne.gate.judge import judge
+from perenne.gate.judge import judge, slices
 from perenne.gate.policy import Policy
 from perenne.gate.race import Race
 from perenne.gate.rules import (
@@ -26,6 +27,7 @@ from perenne.gate.rules import (
     Size,
     Slices,
 )
+from tests.tiny import contract
 
 ROWS = 2000
 RNG = np.random.default_rng(5)
@@ -220,6 +222,22 @@ def test_a_missing_slice_is_no_pass() -> None:
     finding = only(Slices(margin=0.5, min_blocks=30), evidence(GOOD, NOISY, slices=HALVES | gone))
     assert finding.answer == "undecided"
     assert finding.says.startswith("worst of 3 slices: part=gone, no row")
+
+
+def test_words_of_a_boolean_name_no_slice() -> None:
+    """Its slices are the booleans that a batch has, with words or without."""
+    rows = pd.DataFrame({"adult": [True, False, True], "colour": "red"})
+    named = [
+        set(
+            slices(
+                rows,
+                contract("type: boolean, role: feature", f"type: boolean{words}, role: [feature, slice]"),
+            )
+        )
+        for words in ("", ", values: [minor, adult]")
+    ]
+    assert named[0] == named[1]
+    assert len([name for name in named[0] if name.startswith("adult")]) == 2
 
 
 def test_failing_is_corrected_for_the_number_of_slices() -> None:

@@ -456,3 +456,21 @@ def test_ids_are_numbered_numbers_rounded_and_pages_joined() -> None:
     assert graphs == {"id0": {}, "id1": {"parts": [{"id": "id1"}]}}
     assert joined.startswith("<script>\nvar drift = ")
     assert joined.endswith("</script>drift")
+
+
+def test_of_many_columns_those_that_moved_or_matter_are_drawn() -> None:
+    """And a line says how many are not; the score always is."""
+    wide = tiny.contract(
+        "  moved: {type: number, role: feature}\n",
+        "  x {001..100}: {type: number, role: feature}\n",
+        text=CONTRACT,
+    )
+    tests = [covariate(f"x {number:03d}", "distribution", 0.1) for number in range(1, 101)]
+    tests[97] = tests[97].model_copy(update={"alarm": True})
+    tests[42] = tests[42].model_copy(update={"importance": 0.3})
+    kept, dropped = evidently.of_interest(wide, report(batch("2021-03", "look", *tests)))
+    assert len(kept) == evidently.MOST_COLUMNS
+    assert {"x 098", "x 043", "prediction"} <= set(kept)
+    # A hundred and eight features, a slice and the score.
+    assert dropped == [f"{110 - evidently.MOST_COLUMNS} columns that moved less or matter less are not drawn"]
+    assert evidently.of_interest(contract(), OURS) == (evidently.drawn(contract()), [])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
@@ -43,6 +44,10 @@ class Sizes:
         self.go.wait(10)
         self.calls.append(len(encoded))
         return np.array(encoded)
+
+    def score_frame(self, rows: pd.DataFrame) -> Array:
+        """Return the sizes."""
+        return rows["size"].to_numpy(dtype=np.float64)
 
 
 class Paper(Log):

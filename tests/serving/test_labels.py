@@ -16,13 +16,15 @@ from tests import tiny
 
 TARGET = "won: {type: integer, role: target, values: [0, 1]}"
 BOOLEAN = "won: {type: boolean, role: target}"
+WORDS = "won: {type: boolean, role: target, values: [good, bad]}"
+NUMBERS = "won: {type: boolean, role: target, values: [1, 2]}"
 AMOUNT = "won: {type: number, role: target, range: [0, 10]}"
 COUNT = "won: {type: integer, role: target, range: [0, 10]}"
 
 
 def contract(target: str) -> Contract:
     """Return the tiny contract with another target."""
-    task = "binary" if target in (TARGET, BOOLEAN) else "regression"
+    task = "binary" if target in (TARGET, BOOLEAN, WORDS, NUMBERS) else "regression"
     return tiny.contract(TARGET, target, tiny.CONTRACT.replace("task: binary", f"task: {task}"))
 
 
@@ -41,12 +43,21 @@ def read(outcome: dict[str, Any], target: str = TARGET) -> Label:
         (BOOLEAN, True, 1),
         (BOOLEAN, 0, 0),
         (BOOLEAN, 1.0, 1),
+        (WORDS, "good", 0),
+        (WORDS, "BAD", 1),
+        (WORDS, True, 1),
+        (WORDS, 0, 0),
+        (WORDS, 1.0, 1),
+        (NUMBERS, 1, 0),
+        (NUMBERS, 2.0, 1),
+        (NUMBERS, "2", 1),
+        (NUMBERS, False, 0),
         (AMOUNT, 10, 10),
         (AMOUNT, 0.5, 0.5),
         (COUNT, 3.0, 3),
     ],
 )
-def test_value_of_the_target_is_stored(target: str, value: float, stored: float) -> None:
+def test_value_of_the_target_is_stored(target: str, value: object, stored: float) -> None:
     """As a number; a class may be written as files have it."""
     label = read({"id": "a", "value": value}, target)
     assert (label.value, type(label.value)) == (stored, float)
@@ -57,6 +68,8 @@ def test_value_of_the_target_is_stored(target: str, value: float, stored: float)
     [
         (TARGET, [0.5, 1e308, -7, 2, "1", None]),
         (BOOLEAN, [0.5, 2, -1, "true", None]),
+        (WORDS, [0.5, 2, "1", "yes", "", None]),
+        (NUMBERS, [0, 3, 1.5, "x", None]),
         (AMOUNT, [10.5, -0.1, 1e308, True, "1", None]),
         (COUNT, [0.5, 11, -1, True]),
     ],

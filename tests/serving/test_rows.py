@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from perenne.common import periods
 from perenne.common.contract import Contract, read_contract
+from perenne.serving.problems import problems
 from perenne.serving.rows import InputRow, PredictAdapter, example
 from tests import tiny
 from tests.project import ROOT
@@ -159,6 +160,39 @@ def test_invalid_value_is_named(change: dict[str, Any], expected: tuple[Any, ...
 def test_missing_feature_is_named(name: str) -> None:
     """So is the row's time, if a feature is a date: it counts from that time."""
     assert problem({k: v for k, v in GOOD.items() if k != name}) == (name, "missing")
+
+
+WORDS = tiny.contract("adult: {type: boolean", "adult: {type: boolean, values: [minor, Adult]")
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [("minor", False), ("Adult", True), (" adult", True), ("true", True), (True, True), (False, False)],
+)
+def test_boolean_takes_its_words(value: object, stored: bool) -> None:  # noqa: FBT001 -- a parameter
+    """Those of the contract, and true and false; what is scored and logged is a boolean."""
+    assert read(GOOD | {"adult": value}, WORDS)["adult"] is stored
+
+
+@pytest.mark.parametrize("value", ["yes", "", 1, 0, 1.5, None, [], {"adult": True}, "x" * 10_000])
+def test_other_words_are_refused_with_those_that_would_do(value: object) -> None:
+    """The answer of the service is that of `validate`."""
+    with pytest.raises(ValidationError) as caught:
+        read(GOOD | {"adult": value}, WORDS)
+    answer = json.loads(bytes(problems(caught.value, "rows", WORDS.columns).body))
+    (error,) = answer["errors"]
+    assert (error["row"], error["field"]) == (0, "adult")
+    assert error["problem"].startswith(f"found {repr(value)[:9]}")
+    assert error["problem"].endswith(", must be minor or Adult")
+
+
+def test_document_shows_the_words() -> None:
+    """The example uses one, and the schema has both beside true and false."""
+    assert example(WORDS)["adult"] == "minor"
+    read(example(WORDS), WORDS)
+    shown = PredictAdapter(WORDS, 3).json_schema()["$defs"]["Row"]["properties"]["adult"]
+    assert {"type": "boolean"} in shown["anyOf"]
+    assert {"enum": ["minor", "Adult"], "type": "string"} in shown["anyOf"]
 
 
 def test_infinity_is_rejected() -> None:

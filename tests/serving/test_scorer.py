@@ -23,7 +23,7 @@ from perenne.pipeline.train import train
 from perenne.serving import forest
 from perenne.serving.forest import Array
 from perenne.serving.rows import InputRow, PredictAdapter
-from perenne.serving.scorer import Corrected, Frames, Scorer, Tables, scorer
+from perenne.serving.scorer import Corrected, Frames, Scorer, Tables, frame, scorer
 from tests import tiny
 from tests.project import ROOT
 
@@ -81,6 +81,11 @@ def scores(by: Scorer, rows: list[InputRow]) -> Array:
     return by.score([by.encode(row) for row in rows])
 
 
+def scored(by: Tables | Frames, rows: pd.DataFrame) -> Array:
+    """Return the scores of a frame of rows, which needs no more of them than features and time."""
+    return by.score_frame(rows[[by.contract.time, *by.contract.features]])
+
+
 SPELLINGS = ("1", "1.0", " 1 ", "2", "2.00", "cafe\u0301", "caf\u00e9\t", "01", "1.10", "unseen")
 
 
@@ -125,6 +130,7 @@ def test_scores_of_a_holdout_agree_to_the_bit(
     expected = model.predict(pipeline, holdout, contract)
     assert len(read) > 4_000
     assert np.array_equal(scores(quick, read), expected)
+    assert np.array_equal(scored(quick, holdout), expected)
     alone = [scores(quick, [row]).item() for row in read[:200]]
     assert alone == expected[:200].tolist()
 
@@ -146,6 +152,7 @@ def test_recalibrated_scores_agree_to_the_bit(
     np.testing.assert_array_equal(
         scores(by, sent_rows(held, contract)), model.predict(corrected, held, contract)
     )
+    np.testing.assert_array_equal(by.score_frame(held), model.predict(corrected, held, contract))
 
 
 def test_unseen_categories_and_values_at_thresholds(
@@ -166,7 +173,9 @@ def test_unseen_categories_and_values_at_thresholds(
                 near = (math.nextafter(cut, -math.inf), cut, math.nextafter(cut, math.inf))
                 made += [base[0] | {feature.name: value} for value in near]
     assert len(made) > 500
-    assert np.array_equal(scores(quick, made), scores(Frames(pipeline, contract), made))
+    expected = scores(Frames(pipeline, contract), made)
+    assert np.array_equal(scores(quick, made), expected)
+    assert np.array_equal(scored(quick, frame(made, [*contract.columns], contract)), expected)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +195,7 @@ def test_other_estimators_score_by_a_frame(
     assert np.array_equal(
         scores(by, sent_rows(holdout, contract)), model.predict(pipeline, holdout, contract)
     )
+    assert np.array_equal(scored(by, holdout), model.predict(pipeline, holdout, contract))
 
 
 def test_dates_and_amounts() -> None:
@@ -208,7 +218,9 @@ def test_dates_and_amounts() -> None:
     pipeline = fitted(rows, contract, max_iter=50)
     quick = scorer(pipeline, contract)
     assert isinstance(quick, Tables)
-    assert np.array_equal(scores(quick, sent_rows(rows, contract)), model.predict(pipeline, rows, contract))
+    expected = model.predict(pipeline, rows, contract)
+    assert np.array_equal(scores(quick, sent_rows(rows, contract)), expected)
+    assert np.array_equal(scored(quick, rows), expected)
 
 
 def test_scikit_learn_scores_trees_too_large_for_a_word() -> None:

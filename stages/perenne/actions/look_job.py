@@ -112,7 +112,7 @@ def exist(compared: Looked, contract: Contract, now: datetime) -> None:
     """
     for batch in compared.batches:
         where = f"{REVIEW_JSON}: gate.holdout.batches"
-        if periods.parse(batch, contract.period, where).end_time >= pd.Timestamp(now):
+        if periods.exact(batch, contract.period, where).end_time >= pd.Timestamp(now):
             raise PerenneError(f"{where}: {batch} is not over yet, so it has no labels to look at")
 
 

@@ -1,7 +1,8 @@
 """A source: where batches come from. Every other module in this folder is one, under its own name.
 
 `ingest.source` in params.yaml names the module. Its class says which keys the section `ingest` has, and
-yields the batches. No list has to be kept: `tests/cases/test_source.py` reads this folder too.
+yields the batches. Folders in this one are none. No list has to be kept: `tests/cases/test_source.py` reads
+this folder too.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class Source(Ingest):
 
 def names() -> list[str]:
     """What `ingest.source` may be."""
-    return sorted(module.name for module in iter_modules(cases.__path__) if module.name != "source")
+    return sorted(
+        module.name for module in iter_modules(cases.__path__) if not module.ispkg and module.name != "source"
+    )
 
 
 def model(name: str) -> type[Source]:

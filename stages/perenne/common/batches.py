@@ -66,11 +66,18 @@ def typed(values: pd.Series, column: Column, zone: str | None = None) -> pd.Seri
         case "boolean":
             if pd.api.types.is_bool_dtype(values):
                 return values.astype("boolean")
-            return values.astype("str").str.strip().str.lower().map(BOOLEANS).astype("boolean")
+            return _booleans(values, column)
         case "datetime":
             return periods.times(values, zone)
         case _:
             return _texts(values)
+
+
+def _booleans(values: pd.Series, column: Column) -> pd.Series:
+    """The truth of words: the column's own, or those that anybody writes."""
+    if column.words is None:
+        return values.astype("str").str.strip().str.lower().map(BOOLEANS).astype("boolean")
+    return _texts(values).str.casefold().map(column.words).astype("boolean")
 
 
 def _texts(values: pd.Series) -> pd.Series:

@@ -17,7 +17,14 @@ Moments = npt.NDArray[np.int64]
 Part = Literal["minute", "hour", "day"]
 
 # What a period is cut into: the longest unit that a clock shows and that is shorter.
-PART: dict[Unit, Part] = {"hour": "minute", "day": "hour", "week": "day", "month": "day", "quarter": "day"}
+PART: dict[Unit, Part] = {
+    "hour": "minute",
+    "day": "hour",
+    "week": "day",
+    "month": "day",
+    "quarter": "day",
+    "year": "day",
+}
 CUT: dict[Part, str] = {"minute": "datetime64[m]", "hour": "datetime64[h]", "day": "datetime64[D]"}
 
 

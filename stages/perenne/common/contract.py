@@ -15,6 +15,7 @@ from perenne.common import periods, strict_yaml
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CASES, HIDDEN, TAKEN
 from perenne.common.periods import Unit
+from perenne.common.reading import Read
 from perenne.common.task import Task, named
 from perenne.common.typed import Model, parse
 
@@ -72,7 +73,8 @@ class Column(Model):
 
     `block` names what rows have in common that are not independent of each other, such as a person or a
     day: every interval and test is taken over blocks. `bins` are the edges by which a number is sliced. Of
-    rows with the same entity and time, that with the latest `version` counts.
+    rows with the same entity and time, that with the latest `version` counts. The two `values` of a boolean
+    are the words for false and for true, in this order.
     """
 
     type: Type
@@ -95,8 +97,10 @@ class Column(Model):
         limits, moments = self.limits or (0, 0), self.moments() or (pd.Timestamp.min, pd.Timestamp.max)
         if limits[0] > limits[1] or moments[0] > moments[1]:
             raise ValueError(f"the range {list(self.range or ())} is empty")
-        if self.values and self.type not in ("category", "integer"):
+        if self.values and self.type not in ("category", "integer", "boolean"):
             raise ValueError(f"a {self.type} has no list of values")
+        if self.type == "boolean" and self.values is not None:
+            _must_be_words(self.categories)
         if self.values == ():
             raise ValueError("the list of values is empty; leave it out to allow any")
         if self.values and self.type == "integer" and any(isinstance(v, str) for v in self.values):
@@ -134,6 +138,17 @@ class Column(Model):
         return tuple(spelling(str(value)) for value in self.values or ())
 
     @property
+    def words(self) -> dict[str, bool] | None:
+        """What stands for true and false in a boolean, in lower case; None: what anybody would write.
+
+        `true` and `false` always do: Parquet has no other way to say it, nor have batches.
+        """
+        if self.type != "boolean" or self.values is None:
+            return None
+        false, true = (word.casefold() for word in self.categories)
+        return {"false": False, "true": True, false: False, true: True}
+
+    @property
     def limits(self) -> tuple[float, float] | None:
         """The range of a number."""
         low, high = self.range or ("", "")
@@ -148,6 +163,19 @@ class Column(Model):
         if first is pd.NaT or last is pd.NaT:
             raise ValueError(f"range: found {[low, high]}, must be two dates such as 2021-09-30")
         return first, last + pd.Timedelta(days=1) - pd.Timedelta(1, "us") if len(high) == 10 else last
+
+
+def _must_be_words(words: tuple[str, ...]) -> None:
+    folded = [word.casefold() for word in words]
+    if len(folded) != 2 or len(set(folded)) < 2 or not all(folded):
+        raise ValueError(
+            f"the values {list(words)} of a boolean must be two different words: the first is false, "
+            "the second true"
+        )
+    if folded[0] == "true" or folded[1] == "false":
+        raise ValueError(
+            f"the values {list(words)} of a boolean: the first is false, the second true; swap them"
+        )
 
 
 class Headline(Model):
@@ -169,13 +197,38 @@ class Headline(Model):
         return self
 
 
+RUN = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+MOST_COLUMNS = 100_000  # of a run: more are a slip of the pen
+
+
+def _spread(columns: object) -> object:
+    """Columns with those of a run written out: `x {08..10}` is `x 08`, `x 09` and `x 10`."""
+    if not isinstance(columns, dict):
+        return columns
+    spread: dict[object, object] = {}
+    for name, column in columns.items():
+        run = RUN.search(name) if isinstance(name, str) else None
+        numbers = range(int(run[1]), int(run[2]) + 1) if run else range(0)
+        if run and not 1 < len(numbers) <= MOST_COLUMNS:
+            raise ValueError(f"{name}: {run[0]} must go from a number to a greater one, as in {{01..24}}")
+        names = [RUN.sub(f"{number:0{len(run[1])}d}", name) for number in numbers] if run else [name]
+        twice = next((one for one in names if one in spread), None)
+        if twice is not None:
+            raise ValueError(f"{name}: the column {twice} is there twice")
+        spread |= dict.fromkeys(names, column)
+    return spread
+
+
 class Contract(Model):
     """What a row is, and when its label can be known.
+
+    A column named `sensor {000..299}` stands for three hundred of them.
 
     `zone` names the clocks that cut time into periods, such as Europe/Paris. Times are then moments, stored
     in UTC, and one without an offset is read by these clocks. Without it, times are what the clock showed.
     `block: none` says that rows are independent. Without it, and without a column of that role, `evaluate`
-    measures which rows are alike (`perenne.stats.dependence`).
+    measures which rows are alike (`perenne.stats.dependence`). `read` says how files are written: nothing
+    after `ingest` depends on it.
     """
 
     row: str
@@ -183,9 +236,10 @@ class Contract(Model):
     period: Unit
     label_delay: Annotated[int, Field(ge=0, le=100_000)]
     zone: Annotated[str, AfterValidator(periods.zone)] | None = None
-    columns: dict[str, Column] = Field(min_length=2)
+    columns: Annotated[dict[str, Column], BeforeValidator(_spread)] = Field(min_length=2)
     headline: Headline | None = None
     answer: Literal["none"] | None = Field(None, alias="block")
+    read: Read = Read()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -219,6 +273,8 @@ class Contract(Model):
         if task.classes and target.type == "integer" and set(target.values or ()) != set(task.classes):
             needed = f"values: {list(task.classes)}"
             raise ValueError(f"columns.{self.target}: an integer target of a {task} task needs {needed}")
+        if self.read.batch and self.period != "day":
+            raise ValueError(f"period: found {self.period}, must be day where read.batch stands for a time")
         if self.columns[self.time].missing:
             raise ValueError(f"columns.{self.time}: the time cuts rows into periods and cannot be missing")
         if not self.features:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,24 +14,37 @@ import pandas as pd
 from perenne.common.errors import PerenneError
 
 TIME: Final = "datetime64[us]"  # of every time, without a zone
-Unit = Literal["hour", "day", "week", "month", "quarter"]
+Unit = Literal["hour", "day", "week", "month", "quarter", "year"]
 
 # pandas' name of each unit, and a period to show in an error.
-FREQUENCY: dict[Unit, str] = {"hour": "h", "day": "D", "week": "W-SUN", "month": "M", "quarter": "Q-DEC"}
+FREQUENCY: dict[Unit, str] = {
+    "hour": "h",
+    "day": "D",
+    "week": "W-SUN",
+    "month": "M",
+    "quarter": "Q-DEC",
+    "year": "Y-DEC",
+}
 EXAMPLE: dict[Unit, str] = {
     "hour": "2013-05-17 14:00",
     "day": "2013-05-17",
     "week": "2013-05-13/2013-05-19",
     "month": "2013-05",
     "quarter": "2021Q3",
+    "year": "2021",
 }
+
+# How people write periods beside that; a day stands for the week, month, quarter or year that it lies in.
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+WEEK = re.compile(r"([0-9]{4})(?:-W| ?[Ww]| week )([0-9]{1,2})")
+QUARTER = re.compile(r"([0-9]{4})[ -]?[Qq]([1-4])")
 
 
 def parse(text: str, unit: Unit, name: str) -> pd.Period:
     """Read a period; `name` is what an error calls it.
 
-    Only what pandas itself would write is accepted. It reads `2021` and `2021-02` as the first quarter of
-    2021: a guess about which data a model may know.
+    It is written as pandas writes it, as in `2017 week 8` or `2021-Q3`, or as a day in it. Nothing shorter:
+    pandas reads `2021` and `2021-02` as the first quarter of 2021, a guess about which data a model may know.
 
     Raises
     ------
@@ -41,18 +55,65 @@ def parse(text: str, unit: Unit, name: str) -> pd.Period:
     --------
     >>> parse("2021Q3", "quarter", "split.as_of")
     Period('2021Q3', 'Q-DEC')
+    >>> str(parse("2017 week 8", "week", "split.as_of")), str(parse("2017-02-22", "month", "split.as_of"))
+    ('2017-02-20/2017-02-26', '2017-02')
     >>> parse("2021", "quarter", "split.as_of")
     Traceback (most recent call last):
     perenne.common.errors.PerenneError: split.as_of: '2021' is not a quarter; write it like 2021Q3
 
     """
+    period = _written(text, unit) or _exact(text, unit)
+    if period is None:
+        raise PerenneError(f"{name}: {text!r} is not {a(unit)}; write it like {EXAMPLE[unit]}")
+    return period
+
+
+def exact(text: str, unit: Unit, name: str) -> pd.Period:
+    """As `parse`, of what a machine wrote: in one form only, so that no period has two names.
+
+    Raises
+    ------
+    PerenneError
+        If the text is not what pandas writes for a period of this unit.
+
+    """
+    period = _exact(text, unit)
+    if period is None:
+        raise PerenneError(f"{name}: {text!r} is not {a(unit)}; write it like {EXAMPLE[unit]}")
+    return period
+
+
+def a(unit: Unit) -> str:
+    """The unit with its article.
+
+    >>> a("hour"), a("day")
+    ('an hour', 'a day')
+    """
+    return f"an {unit}" if unit == "hour" else f"a {unit}"
+
+
+def _exact(text: str, unit: Unit) -> pd.Period | None:
+    """The period that pandas writes so."""
     try:
         period = pd.Period(text, freq=FREQUENCY[unit])
     except ValueError:
-        period = None
-    if not isinstance(period, pd.Period) or str(period) != text:  # of "NaT" pandas makes no period
-        raise PerenneError(f"{name}: {text!r} is not a {unit}; write it like {EXAMPLE[unit]}")
-    return period
+        return None
+    # Of "NaT" pandas makes no period.
+    return period if isinstance(period, pd.Period) and str(period) == text else None
+
+
+def _written(text: str, unit: Unit) -> pd.Period | None:
+    """The period that people write so, where pandas does not."""
+    try:
+        if unit == "week" and (found := WEEK.fullmatch(text)):
+            return pd.Period(date.fromisocalendar(int(found[1]), int(found[2]), 1), freq=FREQUENCY[unit])
+        if unit == "quarter" and (found := QUARTER.fullmatch(text)):
+            return pd.Period(f"{found[1]}Q{found[2]}", freq=FREQUENCY[unit])
+        if unit not in ("hour", "day") and DAY.fullmatch(text):
+            return pd.Period(date.fromisoformat(text), freq=FREQUENCY[unit])
+    except ValueError:  # no such day or week
+        return None
+    return None
 
 
 def stem(period: pd.Period) -> str:
@@ -88,7 +149,7 @@ def from_stem(text: str, unit: Unit, name: str) -> pd.Period:
 
     """
     written = {"hour": f"{text.replace('T', ' ')}:00", "week": text.replace("_", "/")}.get(unit, text)
-    return parse(written, unit, name)
+    return exact(written, unit, name)
 
 
 YEARS = pd.Timestamp(datetime.min), pd.Timestamp(datetime.max)  # numpy's go on, Python's do not

@@ -126,4 +126,6 @@ def _named(column: Column) -> list[object]:
     """The slices of a column that the contract names."""
     if column.bins:
         return list(intervals_of(column.bins))
+    if column.type == "boolean":
+        return []
     return list(column.categories if column.type == "category" else column.values or ())

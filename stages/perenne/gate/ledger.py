@@ -109,7 +109,7 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
 
 def view(md5: str, contract: Contract) -> str:
     """Return the hash of what a look shows to the rules: the file of the rows, and how they are read."""
-    return _sha256(_json([md5, contract.model_dump(mode="json")]))
+    return _sha256(_json([md5, contract.model_dump(mode="json", exclude={"read"})]))
 
 
 def look(

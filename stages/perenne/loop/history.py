@@ -44,7 +44,7 @@ def record(case: str, attempt: Attempt, *, sharing: bool) -> None:
 
 def last(case: str, champion: str, unit: Unit, before: pd.Period) -> tuple[pd.Period, Attempt] | None:
     """The last retraining before a period, and its `as_of`; one of the period itself is resumed instead."""
-    tried = [(periods.parse(a.as_of, unit, "the notes: as_of"), a) for a in attempts(case, champion)]
+    tried = [(periods.exact(a.as_of, unit, "the notes: as_of"), a) for a in attempts(case, champion)]
     return max((each for each in tried if each[0] < before), key=lambda each: each[0], default=None)
 
 

@@ -151,4 +151,4 @@ def _offered(
 
 def _as_of(decision: MonitorDecision) -> pd.Period:
     """The `as_of` of a retraining."""
-    return periods.parse(decision.through, contract_of(decision.case).period, "through")
+    return periods.exact(decision.through, contract_of(decision.case).period, "through")

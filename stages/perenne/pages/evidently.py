@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ from perenne.pages.engine import Comparison, Shown, ShownVerdict, asked
 
 SCORE = Column(type="number", role=("ignored",))
 
+MOST_COLUMNS = 60  # on the page: each costs half a second, and nobody scrolls through three hundred
 MOST_VALUES = 500  # of a category: with more, the page has many MB, and bars thinner than a pixel
 
 
@@ -77,12 +80,14 @@ def page(
     HTML, with scripts and style inside.
 
     """
-    drift, left_out = columns(sampled(reference, rows, seed), sampled(current, rows, seed), contract)
+    chosen, dropped = of_interest(contract, report)
+    sides = (sampled(reference, rows, seed), sampled(current, rows, seed))
+    drift, left_out = columns(*sides, contract, chosen)
     labels, unlabelled = labelled(reference, current, contract, rows, seed)
     if drift:
         drift = drift._replace(tests=shown(report), verdict=overall(report))
     answer = asked([comparison for comparison in (drift, labels) if comparison])
-    top = beside([*left_out, *unlabelled, *answer.failed], rows)
+    top = beside([*left_out, *dropped, *unlabelled, *answer.failed], rows)
     return (
         (answer.html or BLANK)
         .replace('<meta charset="UTF-8">', HEAD, 1)
@@ -96,17 +101,47 @@ def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
     return frame.iloc[np.sort(rng.permutation(len(frame))[:rows])].reset_index(drop=True)
 
 
+def of_interest(contract: Contract, report: DriftReport) -> tuple[list[str], list[str]]:
+    """The columns to show: features, slices and the score; of many those that moved, then the important.
+
+    Returns
+    -------
+    Their names in the contract's order, and a line that says how many are left out, if some are.
+
+    """
+    names = drawn(contract)
+    if len(names) <= MOST_COLUMNS:
+        return names, []
+    batch = decisive(report)
+    order = dict.fromkeys(names, (True, 0.0))
+    for test in batch.covariates if batch else ():
+        if test.feature in order:
+            order[test.feature] = min(order[test.feature], (not test.alarm, -(test.importance or 0.0)))
+    order[PREDICTION] = (False, -math.inf)
+    kept = set(sorted(names, key=lambda name: order[name])[:MOST_COLUMNS])
+    left = len(names) - len(kept)
+    return [n for n in names if n in kept], [f"{left} columns that moved less or matter less are not drawn"]
+
+
+def drawn(contract: Contract) -> list[str]:
+    """Features, slices and the score."""
+    return [*dict.fromkeys([*contract.features, *contract.slices, PREDICTION])]
+
+
 def columns(
-    reference: pd.DataFrame, current: pd.DataFrame, contract: Contract
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    contract: Contract,
+    names: list[str] | None = None,
 ) -> tuple[Comparison | None, list[str]]:
-    """The comparison of features, slices and the score; and why some of them are left out.
+    """The comparison of features, slices and the score, or of some of them; and why some are left out.
 
     Returns
     -------
     The comparison, None if no column is left; and one line for each column that Evidently cannot show.
 
     """
-    names = dict.fromkeys([*contract.features, *contract.slices, PREDICTION])
+    names = drawn(contract) if names is None else names
     sides = [pd.DataFrame({n: plain(side, n, contract) for n in names}) for side in (reference, current)]
     why = {name: unfit(*(side[name] for side in sides)) for name in names}
     fit = [name for name in names if not why[name]]

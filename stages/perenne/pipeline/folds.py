@@ -38,7 +38,7 @@ Mask = npt.NDArray[np.bool_]
 Steps = npt.NDArray[np.int64]
 
 # Where a window has too few periods, it is cut between these.
-BELOW: dict[Unit, Unit] = {"quarter": "day", "month": "day", "week": "day", "day": "hour"}
+BELOW: dict[Unit, Unit] = {"year": "day", "quarter": "day", "month": "day", "week": "day", "day": "hour"}
 FEWEST = 2  # folds: one part alone says nothing of how parts differ
 NEVER = np.iinfo(np.int64).max  # later than any step
 PLACES = 9  # decimals of a score: more than the rows can resolve, fewer than vary between CPUs

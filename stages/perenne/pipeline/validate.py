@@ -61,11 +61,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     frame = pd.DataFrame(
         {name: _typed(raw[name], column, contract.zone) for name, column in contract.columns.items()}
     )
-    lost = raw[list(contract.columns)].notna() & frame.isna()
-    unread = [_broken(raw[name], lost[name], name) for name in frame.columns[lost.any()]]
-    # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
-    broken = pd.concat([*unread, _contradictions(frame, _schema(period, contract, matured=matured))])
-    broken = broken.drop_duplicates(["row", "column"])
+    broken = broken_cells(raw, frame, _schema(period, contract, matured=matured))
     # The latest version makes the others outdated even if it is bad itself. Repeats come last, among good
     # rows only: a bad row must not displace a good one.
     old = frame.index[versions.outdated(frame, contract)]
@@ -73,7 +69,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     why = {versions.OUTDATED: old, **_by_rule(versions.repeats(good, contract))}
     again = [_again(frame.loc[rows], contract, rule) for rule, rows in why.items() if len(rows)]
     broken = pd.concat([broken, *again], ignore_index=True)
-    rules = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
+    rules = rules_by_row(broken)
     checked = Checked(
         frame.drop(index=rules.index),
         raw.loc[rules.index].assign(**{BROKEN_RULES: rules}),
@@ -82,6 +78,36 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     )
     assert len(raw) == len(checked.kept) + len(checked.quarantined)  # noqa: S101 -- the promise of the stage
     return checked
+
+
+def broken_cells(raw: pd.DataFrame, frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.DataFrame:
+    """The cells that break a rule, each with the first one that it breaks.
+
+    Parameters
+    ----------
+    raw
+        The rows as they arrived, with rows numbered from 0 and at least the columns of `frame`.
+    frame
+        The same rows in the contract's types.
+    schema
+        The rules; the `error` of a check is the name of its rule.
+
+    Returns
+    -------
+    DataFrame
+        One line for each cell: `row`, `column`, `rule`, `value`.
+
+    """
+    lost = raw[list(frame.columns)].notna() & frame.isna()
+    unread = [_broken(raw[name], lost[name], name) for name in frame.columns[lost.any()]]
+    # A value that could not be read is now missing too: only the first rule of a cell counts, types first.
+    return pd.concat([*unread, _contradictions(frame, schema)]).drop_duplicates(["row", "column"])
+
+
+def rules_by_row(broken: pd.DataFrame) -> pd.Series:
+    """The rules that each row breaks, as one text, by the row's number; rows that break none are left out."""
+    rules: pd.Series = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
+    return rules
 
 
 def _typed(values: pd.Series, column: Column, zone: str | None) -> pd.Series:
@@ -138,7 +164,7 @@ def _checks(column: Column, period: pd.Period, zone: str | None, *, is_time: boo
     elif column.type == "datetime" and "version" not in column.role:
         # A date after the row's own period cannot have been known in that period.
         checks.append(pandera.Check.le(last, error="in the future"))
-    if column.values:
+    if column.values and column.type != "boolean":  # in words it is read by its type
         values = column.categories if column.type == "category" else column.values
         checks.append(pandera.Check.isin(list(values), error="category"))
     return checks
@@ -197,7 +223,7 @@ def _instead(rule: str, column: Column | None) -> str:
         return ""
     allowed = column.categories or column.values or ()
     accepted = {
-        "type": READ_AS.get(column.type, ""),
+        "type": " or ".join(column.categories) if column.words else READ_AS.get(column.type, ""),
         "range": " to ".join(map(_short, column.range or ())),
         "category": ", ".join(map(str, allowed[:MOST_NAMED])) + ", ..." * (len(allowed) > MOST_NAMED),
     }.get(rule)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perenne.common import batches, git, locked, names, notes, sections
+from perenne.common.cut import Cut
 from perenne.common.disk import canonical
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED, PROD, REQUIREMENTS, SPLIT
@@ -321,7 +322,7 @@ def _proof(verdict: Verdict, change: Change, p: Params, measured: dict[str, Prov
         model=ProvenModel(sha256=verdict.challenger.sha256, size=verdict.challenger.size),
         released=_refitted(verdict.released, p.case) if verdict.released else None,
         lock={str(path): _sha256(path) for path in (names.LOCK, REQUIREMENTS)},
-        as_of=p.split.as_of,
+        as_of=str(Cut.rule(p.split, contract_of(p.case)).as_of),
         batches=json.loads(SPLIT.read_text(encoding="utf-8")),
         champion=verdict.champion,
         change=ProvenChange(kind=change.kind, reasons=change.reasons),

@@ -23,6 +23,7 @@ from perenne.serving.rows import InputRow
 Array = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 Bits = npt.NDArray[np.uint32]
+Places = npt.NDArray[np.intp]
 
 MAX_LEAVES = 64  # of a tree: the bits of a word
 MAX_BYTES = 2**28  # of the table; scikit-learn scores models that need more
@@ -41,6 +42,12 @@ class NumberBins(NamedTuple):
         """The place in the table for a value."""
         return self.missing if value is None else self.first + bisect_left(self.thresholds, value)
 
+    def places(self, values: pd.Series) -> Places:
+        """The places of many values, NaN where one is missing; shape (n,)."""
+        numbers = values.to_numpy(dtype=np.float64)
+        found = np.searchsorted(self.thresholds, numbers, side="left") + self.first
+        return np.where(np.isnan(numbers), self.missing, found)
+
 
 class CategoryBins(NamedTuple):
     """A categorical feature: the place in the table of each value seen in training; others are missing.
@@ -57,6 +64,10 @@ class CategoryBins(NamedTuple):
     def place(self, value: str | None) -> int:
         """The place in the table for a value."""
         return self.missing if value is None else self.rows.get(value, self.missing)
+
+    def places(self, values: pd.Series) -> Places:
+        """The places of many values, NaN where one is missing; shape (n,)."""
+        return np.asarray(values.map(self.rows).fillna(self.missing), dtype=np.intp)
 
 
 Feature = NumberBins | CategoryBins
@@ -90,13 +101,24 @@ class Forest:
         """The places in the table that a row selects, one for each feature; None counts as missing."""
         return [feature.place(row.get(feature.name)) for feature in self.features]
 
-    def score(self, encoded: Sequence[Sequence[int]]) -> Array:
+    def places(self, inputs: pd.DataFrame) -> Places:
+        """The places in the table of many rows, shape (n, features): see `encode`.
+
+        Parameters
+        ----------
+        inputs
+            The features as `model.inputs` has them.
+
+        """
+        return np.column_stack([feature.places(inputs[feature.name]) for feature in self.features])
+
+    def score(self, encoded: Sequence[Sequence[int]] | Places) -> Array:
         """Score encoded rows, shape (n,).
 
         Parameters
         ----------
         encoded
-            Rows from `encode`, shape (n, features); at least one.
+            Rows from `encode` or `places`, shape (n, features); at least one.
 
         """
         parts = [
@@ -105,7 +127,7 @@ class Forest:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _score(self, encoded: Sequence[Sequence[int]]) -> Array:
+    def _score(self, encoded: Sequence[Sequence[int]] | Places) -> Array:
         left: Words = np.bitwise_and.reduce(self._words[np.array(encoded, dtype=np.intp)], axis=1)
         where = np.zeros((len(encoded), left.shape[1] + 1), dtype=np.int64)  # the first is the baseline
         where[:, 1:] = np.bitwise_count(left - np.uint64(1))

@@ -55,6 +55,24 @@ def _truth(value: object) -> object:
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
 
 
+def _words_type(column: Column, words: dict[str, bool], *, is_class: bool) -> TypeForm:
+    """The type of a boolean with words of its own: they are read, and so are true and false."""
+    named = column.categories
+    # 1 is true and 0 is false, as for other classes, unless numbers are the words.
+    numbers = {"0": False, "1": True} if is_class and not any(word.isdigit() for word in named) else {}
+
+    def read(value: object) -> bool:
+        text = spelling(str(value)).casefold() if isinstance(value, str | int | float) else ""
+        found = value if isinstance(value, bool) else (numbers | words).get(text)
+        if found is None or (isinstance(value, str) and text in numbers):
+            raise ValueError(f"must be {' or '.join(named)}")
+        return found
+
+    # Made while the program runs: `Literal` takes the words as they come.
+    shown: TypeForm = bool | Literal[named]
+    return Annotated[bool, BeforeValidator(read, json_schema_input_type=shown)]
+
+
 Whole = BeforeValidator(_whole, json_schema_input_type=int)
 TYPES: dict[Type, TypeForm] = {
     "integer": Annotated[int, Field(ge=-(2**63), lt=2**63)],
@@ -195,6 +213,8 @@ def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputR
 def target_type(contract: Contract) -> TypeForm:
     """The type of the target: a class if it has classes, else a number that the contract allows."""
     column = contract.columns[contract.target]
+    if column.words:
+        return _words_type(column, column.words, is_class=True)
     return (
         Annotated[bool, BeforeValidator(_truth)]
         if column.type == "boolean"
@@ -218,7 +238,7 @@ def _field(name: str, column: Column, contract: Contract, *, whole: bool) -> Typ
     unit = f"in {column.unit}" if column.unit else ""
     about = "; ".join(filter(None, [column.about, unit, _purpose(name, column, contract)]))
     kind: TypeForm = Annotated[_type(column, contract.zone, whole=whole), Field(description=about)]
-    needed = "feature" in column.role or (name == contract.time and _has_dates(contract))
+    needed = "feature" in column.role or (name == contract.time and has_dates(contract))
     if needed and not column.missing:
         return Required[kind]
     return NotRequired[Annotated[kind | None, Field(description=about)]]
@@ -233,6 +253,8 @@ def _purpose(name: str, column: Column, contract: Contract) -> str:
 def _type(column: Column, zone: str | None, *, whole: bool) -> TypeForm:
     if column.type == "datetime":
         return time_type(column, zone)
+    if column.words:
+        return _words_type(column, column.words, is_class=False)
     if column.values and column.type == "integer":
         kind: TypeForm = Literal[column.values]
     else:
@@ -242,7 +264,8 @@ def _type(column: Column, zone: str | None, *, whole: bool) -> TypeForm:
     return Annotated[kind, Whole] if whole and column.type == "integer" else kind
 
 
-def _has_dates(contract: Contract) -> bool:
+def has_dates(contract: Contract) -> bool:
+    """Whether a feature is a date, which is counted from the row's time."""
     return any(contract.columns[name].type == "datetime" for name in contract.features)
 
 
@@ -251,13 +274,13 @@ def example(contract: Contract) -> InputRow:
     return {
         name: _example(column)
         for name, column in contract.columns.items()
-        if "feature" in column.role or (name == contract.time and _has_dates(contract))
+        if "feature" in column.role or (name == contract.time and has_dates(contract))
     }
 
 
 def _example(column: Column) -> str | int | float | bool:
     if column.values:
-        return column.categories[0] if column.type == "category" else column.values[0]
+        return column.values[0] if column.type == "integer" else column.categories[0]
     low, high = column.limits or (0, 2)
     match column.type:
         case "number":

@@ -1,4 +1,7 @@
-"""From validated rows to scores: by tables for boosted trees, by a data frame for any other model."""
+"""From validated rows to scores: by tables for boosted trees, by a data frame for any other model.
+
+The service scores rows as they come (`encode`, `score`), `perenne predict` whole frames (`score_frame`).
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,22 @@ class Scorer(Protocol):
 
         """
 
+    def score_frame(self, rows: pd.DataFrame) -> Array:
+        """Score typed rows all at once, shape (n,): to the bit what `score` says of each.
+
+        Parameters
+        ----------
+        rows
+            As for `model.inputs`; at least one row.
+
+        """
+
 
 class Tables(NamedTuple):
     """Boosted trees as tables; a date becomes the number of days from it to the row's time."""
 
     forest: Forest
-    time: str
+    contract: Contract
     dates: tuple[str, ...]
     quick: bool = True
 
@@ -52,12 +65,16 @@ class Tables(NamedTuple):
         if not self.dates:
             return self.forest.encode(row)
         known = [name for name in self.dates if row.get(name) is not None]
-        days = {n: (row[self.time] - row[n]).total_seconds() / model.SECONDS_A_DAY for n in known}
+        days = {n: (row[self.contract.time] - row[n]).total_seconds() / model.SECONDS_A_DAY for n in known}
         return self.forest.encode({**row, **days})
 
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
         return self.forest.score(encoded)
+
+    def score_frame(self, rows: pd.DataFrame) -> Array:
+        """Score typed rows, shape (n,)."""
+        return self.forest.score(self.forest.places(model.inputs(rows, self.contract)))
 
 
 class Frames(NamedTuple):
@@ -74,7 +91,11 @@ class Frames(NamedTuple):
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
         names = [*self.contract.features, self.contract.time]
-        return model.predict(self.pipeline, frame(encoded, names, self.contract), self.contract)
+        return self.score_frame(frame(encoded, names, self.contract))
+
+    def score_frame(self, rows: pd.DataFrame) -> Array:
+        """Score typed rows, shape (n,)."""
+        return model.predict(self.pipeline, rows, self.contract)
 
 
 class Corrected(NamedTuple):
@@ -96,10 +117,20 @@ class Corrected(NamedTuple):
     def score(self, encoded: Sequence[Any]) -> Array:
         """Score encoded rows, shape (n,)."""
         scores = self.scorer.score([of_scorer for of_scorer, _ in encoded])
-        columns = [*(self.recalibrated.offsets or ())]
-        rows = frame([row for _, row in encoded], columns, self.contract)
-        typed = pd.DataFrame({name: model.feature(rows, name, self.contract) for name in columns})
-        return self.recalibrated.corrected(scores, typed)
+        return self._corrected(scores, frame([row for _, row in encoded], self._slices, self.contract))
+
+    def score_frame(self, rows: pd.DataFrame) -> Array:
+        """Score typed rows, shape (n,); one without the column of a slice is in none of its slices."""
+        return self._corrected(self.scorer.score_frame(rows), rows.reindex(columns=self._slices))
+
+    @property
+    def _slices(self) -> list[str]:
+        """The columns by whose values scores are corrected."""
+        return [*(self.recalibrated.offsets or ())]
+
+    def _corrected(self, scores: Array, rows: pd.DataFrame) -> Array:
+        typed = {name: model.feature(rows, name, self.contract) for name in self._slices}
+        return self.recalibrated.corrected(scores, pd.DataFrame(typed))
 
 
 def frame(rows: Sequence[InputRow], columns: Sequence[str], contract: Contract) -> pd.DataFrame:
@@ -123,4 +154,4 @@ def scorer(pipeline: Pipeline, contract: Contract) -> Scorer:
     if compiled is None:
         return Frames(pipeline, contract)
     dates = tuple(name for name in contract.features if contract.columns[name].type == "datetime")
-    return Tables(compiled, contract.time, dates)
+    return Tables(compiled, contract, dates)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 from pydantic import ValidationError
 
 from perenne.common import model, names
@@ -46,6 +47,10 @@ class Served(NamedTuple):
         return [
             name for name, known in self.known.items() if (v := row.get(name)) is not None and v not in known
         ]
+
+    def unseen_in(self, rows: pd.DataFrame) -> dict[str, pd.Series]:
+        """The same of typed rows: for each column with categories whether a row's is unseen, shape (n,)."""
+        return {name: rows[name].notna() & ~rows[name].isin(known) for name, known in self.known.items()}
 
 
 def load(name: str, version: Version, folder: Path) -> Served:

@@ -19,7 +19,7 @@ from perenne.stats.two_sample import compare
 from perenne.watch import rhythm
 from perenne.watch.seasons import Seasons
 
-LONGER = ("week", "month", "quarter")  # than a day
+LONGER = ("week", "month", "quarter", "year")  # than a day
 SPARSE = 2.0  # rows a day below which days need not be looked at
 FEWEST_DAYS = 5  # in a period, for days to be blocks of its rows
 

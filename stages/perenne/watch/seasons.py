@@ -23,6 +23,7 @@ class Cycle(NamedTuple):
 
 
 CYCLES = {
+    "Y-DEC": Cycle(1, least=1, widest=0),  # every year is like every other
     "Q-DEC": Cycle(4, least=2, widest=1),
     "M": Cycle(12, least=2, widest=1),
     "W-SUN": Cycle(52, least=6, widest=3),

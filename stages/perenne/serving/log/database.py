@@ -125,9 +125,25 @@ class Database:
         """
         with self._transaction() as connection:
             if entries:
-                kept = self._insert(predictions).on_conflict_do_nothing()
-                connection.execute(kept, [entry._asdict() for entry in entries])
+                self._add(connection, entries)
             return [self._label(connection, given) for given in label_lists]
+
+    def add(self, entries: Sequence[Entry]) -> int:
+        """Commit predictions; return how many are new: one whose id and stage are in the log is ignored.
+
+        Parameters
+        ----------
+        entries
+            At least one.
+
+        Raises
+        ------
+        SQLAlchemyError
+            As `write`.
+
+        """
+        with self._transaction() as connection:
+            return self._add(connection, entries)
 
     def probe(self, size: int) -> None:
         """Commit a row, and remove it.
@@ -219,6 +235,10 @@ class Database:
         if self.engine.dialect.name != "sqlite" or not name:
             return ()
         return tuple(_inode(Path(file)) for file in (name, f"{name}-wal"))
+
+    def _add(self, connection: Connection, entries: Sequence[Entry]) -> int:
+        kept = self._insert(predictions).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return int(connection.execute(kept, [entry._asdict() for entry in entries]).rowcount)
 
     def _label(self, connection: Connection, given: Sequence[Label]) -> LabelResult:
         """Store labels. Of two for one id the one known later wins, in whatever order they arrive."""
