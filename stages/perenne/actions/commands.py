@@ -127,3 +127,11 @@ def rollback() -> None:
     from perenne.actions import deploy_job
 
     typer.echo(deploy_job.rollback())
+
+
+@group.command()
+def predict() -> None:
+    """Score the files in FILES, by default the newest batch, with the version in prod."""
+    from perenne.actions import predict_job
+
+    typer.echo(predict_job.predict())

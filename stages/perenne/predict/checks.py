@@ -1,0 +1,55 @@
+"""Which rows can be scored: those that the service would take, and that say whose they are."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pandera.pandas as pandera
+
+from perenne.common import batches
+from perenne.common.contract import Column, Contract
+from perenne.pipeline.validate import broken_cells
+from perenne.predict.inputs import needed
+from perenne.serving.rows import MAX_TEXT
+
+
+def checked(raw: pd.DataFrame, contract: Contract, zone: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read rows by a contract.
+
+    Parameters
+    ----------
+    raw
+        The rows as they arrived, numbered from 0, with columns of the contract.
+    contract
+        That of the version that is to score them.
+    zone
+        Whose clocks times without an offset are read by; None: they are kept as they are.
+
+    Returns
+    -------
+    tuple of DataFrame
+        The rows in the contract's types, and the cells that break a rule, see `validate.broken_cells`. A
+        category that the contract does not list breaks none: it is scored, as the service does.
+
+    """
+    columns = {name: contract.columns[name] for name in raw.columns}
+    frame = pd.DataFrame({name: batches.typed(raw[name], column, zone) for name, column in columns.items()})
+    must = needed(contract)
+    schema = {
+        name: pandera.Column(
+            nullable=column.missing or name not in must, checks=_checks(column, contract.zone)
+        )
+        for name, column in columns.items()
+    }
+    return frame, broken_cells(raw, frame, pandera.DataFrameSchema(schema))
+
+
+def _checks(column: Column, zone: str | None) -> list[pandera.Check]:
+    checks = []
+    if allowed := column.limits or column.moments(zone):
+        checks.append(pandera.Check.in_range(*allowed, error="range"))
+    if column.values and column.type == "integer":
+        checks.append(pandera.Check.isin(list(column.values), error="category"))
+    if column.type in ("category", "text"):
+        too_long = f"longer than {MAX_TEXT} characters"
+        checks.append(pandera.Check.str_length(max_value=MAX_TEXT, error=too_long))
+    return checks
