@@ -18,6 +18,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from tests import (
+    bench_adopt,
     bench_bootstrap,
     bench_campaigns,
     bench_challengers,
@@ -28,7 +29,6 @@ from tests import (
     bench_drift,
     bench_eligible,
     bench_gate,
-    bench_inputs,
     bench_labelfree,
     bench_log,
     bench_look,
@@ -146,7 +146,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "labelfree": bench_labelfree.table,
     "companies": bench_drift.companies,
     "months": bench_drift.months,
-    "inputs": bench_inputs.table,
+    "adopt": bench_adopt.table,
     "gate": bench_gate.table,
     "campaigns": bench_campaigns.table,
     "challengers": bench_challengers.months,

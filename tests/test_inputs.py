@@ -1,4 +1,4 @@
-"""Inputs of which the truth is known get the verdicts that are true; `bench_inputs` has the real commands."""
+"""Inputs of which the truth is known get the verdicts that are true; `bench_adopt` has the real commands."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""From files to a case: what a file holds is guessed, said, and written down for people to correct."""

@@ -1,0 +1,51 @@
+"""`perenne adopt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def adopt(
+    files: Annotated[list[Path], typer.Argument(help="Files of one case, or folders of such files.")],
+    *,
+    target: Annotated[str | None, typer.Option(help="The column to predict. Default: the last.")] = None,
+    time: Annotated[str | None, typer.Option(help="The column that says when a row was.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the case. Default: that of the file.")] = None,
+    task: Annotated[str | None, typer.Option(help="binary or regression. Default: by the target.")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Of a batch: hour, day, week, month, quarter or year.")
+    ] = None,
+    zone: Annotated[str | None, typer.Option(help="Whose clocks cut time, such as Europe/Paris.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Of two values, the one whose chance is given.")
+    ] = None,
+    dates: Annotated[
+        list[str] | None, typer.Option(help="How dates are written, such as %d/%m/%Y; may be repeated.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text files, such as cp1252.")] = None,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run dvc repro as well.")] = True,
+) -> None:
+    """Make a case of some files: contract, params, and all that follows from them.
+
+    What is guessed is said, and stands in data/cases/NAME/contract.yaml for you to correct.
+    """
+    from perenne.adopt import flow
+
+    wishes = flow.wishes(
+        name=name,
+        target=target,
+        time=time,
+        task=task,
+        period=period,
+        zone=zone,
+        positive=positive,
+        dates=tuple(dates or ()),
+        encoding=encoding,
+    )
+    flow.adopt(files, wishes, run=run)

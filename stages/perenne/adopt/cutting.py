@@ -1,0 +1,180 @@
+"""How history is cut: which period a batch is of, when labels come, and what is trained and judged on."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, get_args
+
+import pandas as pd
+
+from perenne.common import periods
+from perenne.common.errors import PerenneError
+from perenne.common.periods import Unit
+
+LEAST_BATCHES = 12  # of the longest unit that would do
+ROWS, EVENTS = 24, 10  # of a batch, at the least: fewer are too few to tell. A day has as many hours
+CURRENT, HOLDOUT = 0.2, 0.2  # of the batches
+LEAST = 4  # batches: two to learn from and to measure by, one to judge on, one that is new
+ORDERED = 20  # batches of rows without a time
+EMPTY = 0.5  # of a late batch's labels are missing, beyond what is usual
+
+
+class Batching(NamedTuple):
+    """What a unit would give: how many batches, and the median of their rows and of the rarer class."""
+
+    unit: Unit
+    batches: int
+    rows: float
+    events: float | None
+
+    @property
+    def enough(self) -> bool:
+        """Whether a batch can tell anything."""
+        return self.rows >= ROWS and (self.events is None or self.events >= EVENTS)
+
+
+class Cutting(NamedTuple):
+    """How history is cut, in periods, and what that leaves.
+
+    `learned` and `judged` are the rows with labels in window and holdout, `events` those of the rarer class
+    among the latter; None for a quantity.
+    """
+
+    as_of: pd.Period
+    through: pd.Period
+    window: int
+    holdout: int
+    label_delay: int
+    learned: int
+    judged: int
+    events: int | None
+
+
+def batchings(times: pd.Series, rare: pd.Series | None, zone: str | None) -> list[Batching]:
+    """What each unit would give, the shortest first.
+
+    Parameters
+    ----------
+    times
+        Of rows, as `periods.times` returns them, shape (n,).
+    rare
+        Whether a row is of the rarer class, shape (n,); None for a quantity.
+    zone
+        Whose clocks cut time into periods.
+
+    """
+    found = []
+    for unit in get_args(Unit):
+        of = periods.of(times, unit, zone)
+        rows = of.value_counts()
+        events = None if rare is None else float(rare.groupby(of).sum().median())
+        found.append(Batching(unit, len(rows), float(rows.median()), events))
+    return found
+
+
+def chosen(found: list[Batching], wished: Unit | None, name: str) -> Batching:
+    """The longest unit of which there are twelve batches or more, if a batch of it can tell something.
+
+    If not, the shortest that can; as long as four batches are left.
+
+    Parameters
+    ----------
+    found
+        The units, the shortest first.
+    wished
+        What the user has said.
+    name
+        What an error calls the files.
+
+    Raises
+    ------
+    PerenneError
+        If the history is too short.
+
+    """
+    if wished is not None:
+        found = [one for one in found if one.unit == wished]
+    whole = [one for one in found if one.batches >= LEAST]
+    if not whole:
+        # Years are also that many hours: the longest unit says it best.
+        most = [found[0], *(one for one in found if 1 < one.batches == found[0].batches)][-1]
+        lie = f"its times lie in {most.batches} {most.unit}{'s' * (most.batches != 1)}"
+        shorter = "" if wished is None else ": a shorter period would do"
+        raise PerenneError(f"{name}: {lie}; a history needs {LEAST} batches at least{shorter}")
+    many = [one for one in whole if one.batches >= LEAST_BATCHES]
+    if many and many[-1].enough:
+        return many[-1]
+    enough = [one for one in whole if one.enough]
+    return enough[0] if enough else many[-1] if many else whole[0]
+
+
+def cutting(
+    times: pd.Series, labelled: pd.Series, rare: pd.Series | None, unit: Unit, zone: str | None
+) -> Cutting:
+    """How the batches of a unit are cut.
+
+    A fifth of them is new to the model, so that drift has something to say; a fifth is judged on.
+
+    Parameters
+    ----------
+    times, rare, zone
+        As for `batchings`.
+    labelled
+        Whether a row has a label, shape (n,).
+    unit
+        Of which a batch is.
+
+    Raises
+    ------
+    PerenneError
+        If labels come too late for so short a history, or a part of it has too few rows.
+
+    """
+    of = periods.of(times, unit, zone)
+    last = of.max()
+    delay = _delay(labelled.groupby(of).mean(), last)
+    first = of[labelled].min()  # nothing is learned from what lies before the first label
+    total = (last - first).n + 1
+    known = total - delay
+    holdout = max(1, round(HOLDOUT * known)) + delay
+    new = min(max(1, round(CURRENT * known)), total - holdout - delay - 1)  # a window has labels, too
+    if new < 0:
+        raise PerenneError(
+            f"labels of the last {delay} {unit}s are missing: a history of {total} is too short for that, "
+            f"at least {2 * delay + 2} would do"
+        )
+    as_of = last - new
+    judged = labelled & (of > as_of - holdout) & (of <= as_of - delay)
+    learned = labelled & (of <= as_of - holdout - delay)
+    events = None if rare is None else int((rare & judged).sum())
+    for part, what in ((learned, "learned from"), (judged, "judged on")):
+        many, few = int(part.sum()), None if rare is None else int((rare & part).sum())
+        if not many or few in (0, many):
+            has = f"{many:,} rows with a label" + (
+                f", {few:,} of them of the rarer class" if few is not None else ""
+            )
+            raise PerenneError(
+                f"of its {total:,} {unit}s those to be {what} have {has}; both need some of each: "
+                "give it more rows, or another --period"
+            )
+    window = total - new - holdout
+    return Cutting(as_of, last, window, holdout, delay, int(learned.sum()), int(judged.sum()), events)
+
+
+def _delay(share: pd.Series, last: pd.Period) -> int:
+    """In how many of the last periods most labels are missing that are there otherwise."""
+    usual = float(share[: max(1, len(share) // 2)].median())
+    late = 0
+    while late < len(share) // 2 and share.get(last - late, usual) < EMPTY * usual:
+        late += 1
+    return late
+
+
+def in_order(rows: int, events: int | None) -> int:
+    """How many rows without a time make a batch: a twentieth, and enough to tell something.
+
+    >>> in_order(569, 212), in_order(100_000, 20)
+    (29, 50000)
+    """
+    share = 1.0 if events is None else max(events, 1) / rows
+    return math.ceil(max(rows / ORDERED, ROWS, 0 if events is None else EVENTS / share))

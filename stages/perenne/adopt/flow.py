@@ -1,0 +1,114 @@
+"""The steps of `perenne adopt`, and what it says at each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast, get_args
+
+import typer
+
+from perenne.adopt import adopt as steps
+from perenne.adopt.roles import Wishes
+from perenne.adopt.study import slug, study
+from perenne.common import current, periods
+from perenne.common.errors import PerenneError, hint
+from perenne.common.names import CASES
+from perenne.common.periods import Unit
+from perenne.common.reading import Read
+from perenne.common.typed import parse
+
+
+def wishes(
+    *,
+    name: str | None,
+    target: str | None,
+    time: str | None,
+    task: str | None,
+    period: str | None,
+    zone: str | None,
+    positive: str | None,
+    dates: tuple[str, ...],
+    encoding: str | None,
+) -> Wishes:
+    """What the user has said, checked.
+
+    Raises
+    ------
+    PerenneError
+        Names the option, the value and what would be accepted.
+
+    """
+    if period is not None and period not in get_args(Unit):
+        raise PerenneError(f"--period {period}: {hint(period, get_args(Unit))}")
+    if name is not None and slug(Path(name)) != name:
+        raise PerenneError(
+            f"--name {name}: must be in small letters, digits and hyphens, such as {slug(Path(name))}"
+        )
+    if zone is not None:
+        try:
+            periods.zone(zone)
+        except ValueError as error:
+            raise PerenneError(f"--zone {error}") from None
+    for key, value in (("dates", dates), ("encoding", encoding)):
+        if value:
+            parse(Read, {key: value}, "--" + key)
+    return Wishes(name, target, time, task, cast("Unit | None", period), zone, positive, dates, encoding)
+
+
+def asked(question: str, answers: Sequence[str], option: str) -> str:
+    """The answer of whoever sits at the terminal; without one, which option gives it.
+
+    Raises
+    ------
+    PerenneError
+        If there is no terminal.
+
+    """
+    listed = " or ".join(answers)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise PerenneError(f"{question}: {listed}; {option} says which")
+    import click
+
+    answer: str = typer.prompt(f"{question}", type=click.Choice(list(answers)))
+    return answer
+
+
+def adopt(given: list[Path], wished: Wishes, *, run: bool) -> None:
+    """Make a case of some files, and say what was found.
+
+    Parameters
+    ----------
+    given
+        Files, or folders of files.
+    wished
+        What the user has said.
+    run
+        Also run the pipeline.
+
+    Raises
+    ------
+    PerenneError
+        If something cannot be read or told; then nothing is left behind.
+
+    """
+    paths = steps.listed(given)
+    steps.must_be_free(wished.name or slug(paths[0]))
+    studied = study(paths, wished, asked)
+    with steps.placed(studied, paths):
+        broken, worst = steps.checked(studied.name)
+        steps.allow(studied.name, worst)
+        if studied.read:
+            typer.echo(f"files are read so: {studied.read}")
+        for note in studied.notes:
+            typer.echo(note)
+        typer.echo(f"{steps.units_table(studied)}\n")
+        if broken:
+            typer.echo(f"rows that the contract sets aside:\n{steps.broken_table(broken)}\n")
+        steps.keep(studied.name)
+    typer.echo(f"{CASES / studied.name / 'contract.yaml'} says what a row is: correct what is wrong there")
+    typer.echo(current.use(studied.name))
+    if run:
+        steps.repro()
+        typer.echo(steps.summary(studied.name))

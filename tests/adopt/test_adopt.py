@@ -1,0 +1,115 @@
+"""`perenne adopt`: one command from a file to metrics, in a real project with real DVC."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.adopt.test_study import staff, visits
+from tests.project import Project, clone
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the project as committed. Shared: copy it to change it."""
+    return clone(tmp_path_factory.mktemp("fresh") / "project")
+
+
+@pytest.fixture
+def project(fresh: Project, tmp_path: Path) -> Project:
+    """Return a copy, free to be changed, with somebody's file beside it."""
+    copy = fresh.copy(tmp_path / "project")
+    content = staff().to_csv(index=False, sep=";").encode("latin-1")
+    (tmp_path / "Le personnel.csv").write_bytes(content)
+    return copy
+
+
+def test_one_command_from_a_file_to_metrics(project: Project) -> None:
+    """It says how the file is read, what a period gives, and how good the model is."""
+    said = project.run("perenne adopt '../Le personnel.csv' --target départ").stdout
+    assert "files are read so: delimiter ;, encoding cp1252, decimal ',', dates ['%d/%m/%Y']" in said
+    assert re.search(r"^quarter \* +14 ", said, re.MULTILINE)
+    last = said.splitlines()[-1]
+    assert re.fullmatch(
+        r"AUC \.\d+ \[\.\d+, \.\d+\] \(dummy \.\d+\), validated on 4 folds \([\d,]+ rows\); "
+        r"drift: none; next: perenne gate",
+        last,
+    )
+    project.run("dvc status -q")
+    assert project.out("git status --porcelain --untracked-files=all").split("\n")[:-1] == [
+        " M dvc.lock",
+        " M params.yaml",
+        "?? data/cases/le-personnel/contract.yaml",
+        "?? data/cases/retirement/params.yaml",
+        "?? data/incoming/le-personnel/.gitignore",
+        '?? "data/incoming/le-personnel/Le personnel.csv.dvc"',
+    ]
+    project.commit("Ours")
+    assert "perenne use retirement" not in said
+    gate = project.run("perenne gate", status=None)
+    assert gate.returncode in (0, 20, 21)
+    assert gate.stdout.startswith("le-personnel: ")
+
+
+def test_rows_that_break_the_contract_are_shown_before_anything_runs(
+    project: Project, tmp_path: Path
+) -> None:
+    """Every rule, in how many batches and rows; the params leave room for as many."""
+    frame = visits().astype({"size": "str"})
+    frame.loc[::60, "size"] = "oops"
+    frame.to_csv(tmp_path / "visits.csv", index=False)
+    said = project.run("perenne adopt ../visits.csv --no-run").stdout
+    assert re.search(r"^size: type +12 +20 +oops$", said, re.MULTILINE)
+    allowed = re.search(r"max_quarantined_share: (\S+)", project.read("params.yaml"))
+    assert allowed
+    assert 2 * 20 / 1200 <= float(allowed[1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("../no.csv", "../no.csv: no such file"),
+        ("../a.doc", "../a.doc: not a file this reads; use .csv"),
+        ("../folder", "../folder: holds no file that is read"),
+        ("../v.csv --name 'My Case'", "--name My Case: must be in small letters, digits and hyphens, such"),
+        ("../v.csv --name retirement", "data/cases/retirement: is there already; --name gives"),
+        ("../v.csv --period monthly", "--period monthly: did you mean 'month'?"),
+        ("../v.csv --zone Europa/Paris", "--zone 'Europa/Paris' is not a time zone"),
+        ("../v.csv --dates dd.mm.yyyy", "--dates: dates.0: found 'dd.mm.yyyy', must be"),
+        ("../v.csv --encoding utf-9", "--encoding: encoding: found 'utf-9', must be an encoding"),
+        ("../v.csv ../copy/v.csv", "v.csv: two files have this name"),
+        ("../v.csv --target wno", "--target wno: no such column; did you mean 'won'?"),
+    ],
+)  # fmt: skip
+def test_wrong_command_is_one_line_and_leaves_nothing(
+    fresh: Project, tmp_path: Path, arguments: str, says: str
+) -> None:
+    """No case, no file and no other params."""
+    project = fresh.copy(tmp_path / "project")
+    visits().to_csv(tmp_path / "v.csv", index=False)
+    for place in ("copy", "folder"):
+        (tmp_path / place).mkdir()
+    visits().to_csv(tmp_path / "copy/v.csv", index=False)
+    (tmp_path / "a.doc").write_text("x", encoding="utf-8")
+    failed = project.run(f"perenne adopt {arguments}", status=1)
+    assert failed.stderr.startswith(f"error: {says}"), failed.stderr
+    assert failed.stderr.count("\n") == 1
+    assert project.out("git status --porcelain") == ""
+
+
+def test_params_of_the_case_before_are_kept(project: Project) -> None:
+    """What was tuned by hand goes back to its case."""
+    project.edit("window: .*", "window: 7")
+    project.run("perenne adopt '../Le personnel.csv' --no-run")
+    assert "window: 7" in project.read("data/cases/retirement/params.yaml")
+
+
+def test_two_runs_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    """Nothing that is guessed depends on the moment or the machine."""
+    other = project.copy(tmp_path / "other")
+    for one in (project, other):
+        one.run("perenne adopt '../Le personnel.csv' --no-run")
+    for file in ("data/cases/le-personnel/contract.yaml", "params.yaml"):
+        assert project.read(file) == other.read(file)

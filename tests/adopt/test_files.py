@@ -1,0 +1,266 @@
+"""Files as they occur: each is taken in as a careful person would, or refused in one line."""
+
+from __future__ import annotations
+
+import gzip
+import unicodedata
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perenne.adopt import adopt as steps
+from perenne.adopt.roles import Wishes
+from perenne.adopt.study import study
+from perenne.common.errors import PerenneError
+from tests.adopt.test_study import contract, refuse, studied, visits
+
+N = 1200
+NFD = unicodedata.normalize("NFD", "départ")
+DAYS = pd.date_range("2023-01-01", "2024-12-31", periods=N)
+
+
+def sizes(**columns: Any) -> pd.DataFrame:
+    """Return two years of rows with a number to predict; a column may be replaced or added before it."""
+    rng = np.random.default_rng(5)
+    x, z = rng.normal(size=N).round(3), rng.gamma(2, 3, N).round(2)
+    frame = pd.DataFrame(
+        {
+            "when": DAYS.strftime("%Y-%m-%d"),
+            "x": x,
+            "z": z,
+            "kind": rng.choice(list("abc"), N),
+            "y": (2 * x + z + rng.normal(size=N)).round(3),
+        }
+    ).assign(**columns)
+    return frame[[*(name for name in frame if name != "y"), "y"]]
+
+
+def text(frame: pd.DataFrame, above: str = "", below: str = "", separator: str = ",") -> str:
+    """Return a CSV with lines above and below it."""
+    return above + frame.to_csv(index=False, sep=separator) + below
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "form"),
+    [
+        ("when", DAYS.strftime("%d.%m.%y"), "%d.%m.%y"),
+        ("when", DAYS.strftime("%m/%d/%y"), "%m/%d/%y"),
+        ("when", DAYS.strftime("%m/%Y"), "%m/%Y"),
+        ("when", DAYS.strftime("%b-%y"), "%b-%y"),
+        ("when", DAYS.strftime("%G-W%V"), "%G-W%V"),
+        ("woche", DAYS.strftime("KW%V/%G"), "KW%V/%G"),
+        ("date", DAYS.strftime("%Y%m%d"), "%Y%m%d"),
+        ("month", DAYS.strftime("%Y%m"), "%Y%m"),
+        ("ts", DAYS.astype("datetime64[s]").astype(int), "seconds"),
+        ("eventTime", DAYS.astype("datetime64[ms]").astype(int), "milliseconds"),
+    ],
+)
+def test_times_are_found_however_they_are_written(
+    tmp_path: Path, name: str, values: object, form: str
+) -> None:
+    """With two digits for the year, as months, weeks or numbers; not rows in their order."""
+    found = studied(tmp_path / "a.csv", sizes(when=values).rename(columns={"when": name}))
+    assert contract(found).time == name
+    assert contract(found).read.dates == (form,)
+    assert (found.chosen.unit, found.chosen.batches - found.chosen.batches % 2) == ("month", 24)
+
+
+MOIS = ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([f"{day.day} {MOIS[day.month - 1]} {day.year}" for day in DAYS], "'1 janv. 2023' is not read"),
+        ([f"{day.year}Q{day.quarter}" for day in DAYS], "'2023Q1' is not read as a time"),
+        (DAYS.strftime("%Y-%m-%d %H:%M CET"), "CET' is not read as a time; write it as 2021-03-31"),
+        (DAYS.astype("datetime64[s]").astype(int) + 0.5, "seems to count time since 1970"),
+        (DAYS.astype("datetime64[ns]").astype(int), "seems to count time since 1970"),
+        (DAYS.strftime("%Y-%m-%d").where(np.arange(N) % 9 > 0, "0000-00-00"), "--time when sets these rows"),
+    ],
+)
+def test_order_never_stands_for_a_time_that_cannot_be_read(tmp_path: Path, values: object, says: str) -> None:
+    """A person knows how to write it."""
+    with pytest.raises(PerenneError, match=r"^when: ") as caught:
+        studied(tmp_path / "a.csv", sizes(when=values))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (text(sizes(), below="Total,1.5,4000,,9999\n"), N),
+        (text(sizes(), below=",1.5,4000,,9999\n"), N),
+        (text(sizes(), below=";;;;\n;;;;\n", separator=";"), N),
+        (text(sizes()).replace("\n", "\n,m/s,kg,,EUR\n", 1), N),
+        (text(sizes(when=sizes()["when"].where(np.arange(N) % 400 > 0, "tbd"))), N - 3),
+        (text(sizes(when=sizes()["when"].where(np.arange(N) % 400 > 0, "2099-01-01"))), N - 3),
+        (text(sizes(when=sizes()["when"].where(np.arange(N) % 400 > 0, "1900-01-01"))), N - 3),
+        (text(sizes(), above="\n\n"), N),
+    ],
+)
+def test_few_rows_without_a_time_are_set_aside(tmp_path: Path, content: str, rows: int) -> None:
+    """A total, units below the names, empty rows and impossible days."""
+    found = studied(tmp_path / "a.csv", content)
+    assert contract(found).time == "when"
+    assert (found.chosen.unit, found.chosen.batches, found.cut.window) == ("month", 24, 14)
+    assert not contract(found).columns["x"].missing
+    assert found.cut.learned + found.cut.judged < rows
+
+
+TITLE = "Sales of the year;;;;\n"
+NO_DATE = sizes().drop(columns="when")
+FEW = visits()[["size", "won"]][:60]
+WRONG: dict[str, tuple[object, dict[str, object], str]] = {
+    "excel's line": (text(sizes(), "sep=;\n", separator=";"), {}, "line 1 is 'sep=;'"),
+    "comments": (text(sizes(), "# by us\n# 2024\n"), {}, "line 3 seems to name the columns"),
+    "title": (text(sizes(), TITLE, separator=";"), {}, "names few of 5 columns ('Sales of the year;;;;')"),
+    "too few names": (text(sizes()).replace(",kind", "", 1), {}, "line 2 has 5 values, but the first line 4"),
+    "json": ('[{"a": 1, "b": 2}]\n', {}, "holds JSON by its first bytes; give it the ending .json"),
+    "html": ("<table>\n<tr>,</tr>\n", {}, "holds HTML or XML by its first bytes; save it as CSV"),
+    "two marks": (sizes(z=[f"{z:.2f}".replace(".", ",") for z in sizes()["z"]]), {}, "those of x as"),
+    "taken name": (sizes().rename(columns={"y": "prediction"}), {}, "the last column 'prediction' "),
+    "taken target": (
+        sizes().rename(columns={"y": "prediction"}),
+        {"target": "prediction"},
+        "--target prediction: column 'prediction' is the column of scores by its name; rename it in the file",
+    ),
+    "break in name": (sizes().rename(columns={"y": "out\nput"}), {}, "has a line break or a tab in its name"),
+    "nothing but time": (sizes()[["when", "y"]], {}, "it has y and a time alone: add columns"),
+    "few in order": (FEW, {}, "60 rows in their order make 3 of the 4 batches that are needed"),
+    "words": (sizes(y=np.resize(list("pqr"), N)), {}, "or is a number; --target names another column"),
+    "rare": (sizes(y=np.isin(np.arange(N), [5, 300, 400])), {}, "have 251 rows with a label, 0 of them"),
+    "beyond squares": (sizes(y=sizes()["y"] * 1e300), {}, "e+301 is too large to be squared"),
+    "ragged": (text(sizes(), "\n\n", "1,2\n"), {}, "line 1204: 2 fields, must be 5 (when, x, z, kind, y)"),
+    "gap": (sizes(when=sizes()["when"].where(np.arange(N) > 900, "2004-06-01")), {}, "those to be judged on"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "wishes", "says"), WRONG.values(), ids=WRONG)
+def test_wrong_file_is_one_line_that_says_what_to_do(
+    tmp_path: Path, content: pd.DataFrame | str, wishes: dict[str, object], says: str
+) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(PerenneError) as caught:
+        studied(tmp_path / "a.csv", content, **wishes)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_gzip_is_one_line(tmp_path: Path) -> None:
+    """One that is none, and one that ends too early."""
+    whole = gzip.compress(text(sizes()).encode())
+    for content in (b"when,y\n1,2\n", whole[: len(whole) // 2]):
+        with pytest.raises(PerenneError, match=r"a\.csv\.gz: "):
+            studied(tmp_path / "a.csv.gz", content)
+
+
+@pytest.mark.parametrize(
+    ("frame", "wishes", "target"),
+    [
+        (sizes().rename(columns={"y": "size"})[["x", "kind", "size", "when"]], {}, "size"),
+        (sizes().rename(columns={"y": "Y "}).assign(last=1), {}, "Y "),
+        (sizes().rename(columns={"y": NFD}), {"target": "départ"}, "départ"),
+    ],
+)  # fmt: skip
+def test_target_is_found_by_name_and_is_no_time(
+    tmp_path: Path, frame: pd.DataFrame, wishes: dict[str, object], target: str
+) -> None:
+    """Blanks around a name and the form of its accents are not seen on a screen."""
+    found = contract(studied(tmp_path / "a.csv", frame, **wishes))
+    assert unicodedata.normalize("NFC", found.target) == target
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([f"{i % 90:05d}" for i in range(N)], "category"),  # a postal code
+        ([10**20 + i for i in range(N)], "category"),  # an identifier, of which a float loses the end
+        (["1e3", "on", "0x1f", "null?"] * 300, "category"),  # which YAML would read as something else
+        (["yes", "No", "TRUE", "false"] * 300, "boolean"),
+    ],
+)
+def test_texts_that_look_like_something_else(tmp_path: Path, values: list[object], kind: str) -> None:
+    """They keep what they say."""
+    assert contract(studied(tmp_path / "a.csv", sizes(kind=values))).columns["kind"].type == kind
+
+
+def test_name_of_a_run_is_left_out(tmp_path: Path) -> None:
+    """In a contract it stands for many columns."""
+    found = studied(
+        tmp_path / "a.csv", sizes(**{"{01..24}": 1, "yes": sizes()["x"] * 2, "a: b #c": sizes()["z"] * 2})
+    )
+    assert {"yes", "a: b #c"} < set(contract(found).columns)
+    assert "{01..24}" not in contract(found).columns
+
+
+@pytest.mark.parametrize("column", ["x", "y"])
+def test_number_that_stands_for_a_missing_value_is_named(tmp_path: Path, column: str) -> None:
+    """Whether it is one, a person has to say."""
+    frame = sizes()
+    frame[column] = frame[column].mask(np.arange(N) % 10 == 0, -999)
+    notes = studied(tmp_path / "a.csv", frame).notes
+    assert any(note.startswith(f"{column}: is -999 in 120 rows") for note in notes), notes
+
+
+def test_labels_that_begin_late_shorten_the_history(tmp_path: Path) -> None:
+    """What lies before the first label teaches nothing."""
+    frame = sizes()
+    cut = studied(tmp_path / "a.csv", frame.assign(y=frame["y"].where(np.arange(N) >= N // 2))).cut
+    assert (cut.learned > 200, cut.judged > 50, cut.window < 12) == (True, True, True)
+
+
+def test_day_of_hours_is_a_batch(tmp_path: Path) -> None:
+    """A week by the hour has seven days of 24 rows, not 168 batches of one."""
+    frame = sizes()[:168].assign(when=pd.date_range("2024-01-01", periods=168, freq="h").astype("str"))
+    found = studied(tmp_path / "a.csv", frame)
+    assert (found.chosen.unit, found.chosen.batches) == ("day", 7)
+
+
+def test_year_that_is_the_same_in_all_rows_is_not_when_a_row_was(tmp_path: Path) -> None:
+    """The other column of times is."""
+    frame = sizes().rename(columns={"when": "seen"}).assign(year=2023)
+    assert contract(studied(tmp_path / "a.csv", frame[["year", "seen", "x", "z", "y"]])).time == "seen"
+
+
+def test_index_of_pandas_is_a_column(tmp_path: Path) -> None:
+    """Parquet files say which columns were the index; they are read like others."""
+    sizes().set_index("when").to_parquet(tmp_path / "a.parquet")
+    assert contract(study([tmp_path / "a.parquet"], Wishes(), refuse)).time == "when"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator"), [("utf-16-le", "\t"), ("utf-8", " ")], ids=["no mark", "blanks"]
+)
+def test_more_ways_to_write_a_file(tmp_path: Path, encoding: str, separator: str) -> None:
+    """UTF-16 without its mark, and single blanks between values."""
+    found = contract(studied(tmp_path / "a.csv", text(sizes(), separator=separator).encode(encoding)))
+    assert (found.time, found.read.delimiter) == ("when", separator)
+
+
+def test_zip_as_pandas_names_what_is_in_it(tmp_path: Path) -> None:
+    """The file in `a.csv.zip` is called `a.csv.zip` as well."""
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        archive.writestr("a.csv.zip", text(sizes()))
+    assert contract(study([tmp_path / "a.csv.zip"], Wishes(), refuse)).time == "when"
+
+
+def test_hidden_files_of_a_folder_are_not_read(tmp_path: Path) -> None:
+    """Excel and others leave some; one that is named is refused, as the stages would not see it."""
+    for name in ("a.csv", "._a.csv", "~$b.xlsx"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert steps.listed([tmp_path]) == [tmp_path / "a.csv"]
+    with pytest.raises(PerenneError, match="is hidden by its name; give it another one"):
+        steps.listed([tmp_path / "._a.csv"])
+
+
+def test_dates_of_rows_without_a_time_are_set_aside(tmp_path: Path) -> None:
+    """A day of birth is no time of a row, and with nothing to compare it says no more than its order."""
+    frame = sizes().rename(columns={"when": "birth_date"}).sample(frac=1, random_state=2)
+    found = contract(studied(tmp_path / "a.csv", frame))
+    assert found.read.batch
+    assert found.columns["birth_date"].role == ("ignored",)
