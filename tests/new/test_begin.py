@@ -1,0 +1,171 @@
+"""A project is made from nothing, or a repository gets what it lacks; nothing that is there changes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from perenne.common.errors import PerenneError
+from perenne.new import begin, commits
+from perenne.new.adopted import Case
+from perenne.new.template import Template
+from tests.conftest import Enter
+from tests.project import Project
+
+
+@pytest.fixture
+def here(workplace: Project, enter: Enter) -> Project:
+    """Return the workplace as the current folder of this process."""
+    enter(workplace)
+    return workplace
+
+
+# From nothing.
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_skeleton_is_one_commit(here: Project, made: Template, *, is_there: bool) -> None:
+    """A repository on `main` with the template's files and nothing else, all of them committed."""
+    folder = here.path / "churn"
+    if is_there:
+        folder.mkdir()
+    done = begin.create(folder, made, None)
+    churn = Project(folder)
+    assert churn.out("git status --porcelain --ignored") == ""
+    assert churn.out("git log --format='%an %D'") == "Ada HEAD -> main\n"
+    assert churn.out("git ls-files").splitlines() == done.added
+    assert {"params.yaml", "dvc.lock"} & set(done.added) == set()
+    assert done.left == []
+    assert churn.read("README.md").startswith("# churn\n\nThere is no case yet: `perenne adopt ")
+
+
+def test_skeleton_is_a_dvc_project_without_analytics(mine: Project) -> None:
+    """DVC takes it for one that `dvc init` has made."""
+    assert mine.out("dvc config core.analytics").strip() == "false"
+    assert mine.out("dvc root").strip() == "."
+    mine.write("data.bin", "1")
+    mine.write("dvc.yaml", "stages: {}\n")  # whose stages wait for a case
+    mine.run("dvc add -q data.bin")
+    assert ".dvc/cache" not in mine.out("git status --porcelain --untracked-files=all")
+
+
+def test_skeleton_tests_wait_for_a_case(mine: Project) -> None:
+    """They pass: what needs a case says that there is none."""
+    shown = mine.out(f"{sys.executable} -m pytest -q -p no:cacheprovider", PYTHONPATH="")
+    assert "1 passed, 3 skipped" in shown
+    assert "there is no case yet: perenne adopt makes one" in shown
+
+
+def test_failure_leaves_nothing(here: Project, made: Template) -> None:
+    """A file that cannot be adopted leaves no half of a project, and an empty folder as empty as it was."""
+    here.write("bad.csv", "day,won\n" + "2024-01-01,1\n" * 50)
+    case = Case([here.path / "bad.csv"], "`bad.csv`", "wonn", None)
+    (here.path / "there").mkdir()
+    for name in ("churn", "there"):
+        with pytest.raises(PerenneError, match="wonn"):
+            begin.create(here.path / name, made, case)
+    assert sorted(path.name for path in here.path.iterdir()) == ["bad.csv", "there"]
+    assert list((here.path / "there").iterdir()) == []
+
+
+# Where.
+
+
+def test_folder_that_is_not_empty_is_refused(here: Project) -> None:
+    """Nobody's files become part of a project by accident."""
+    here.write("notes/todo.txt", "")
+    with pytest.raises(PerenneError, match="notes: not empty; use another folder, or git init"):
+        begin.free(here.path / "notes")
+    with pytest.raises(PerenneError, match=r"todo.txt: is a file"):
+        begin.free(here.path / "notes" / "todo.txt")
+    assert begin.free(here.path / "notes" / "new")
+
+
+def test_folder_in_another_repository_is_refused(here: Project) -> None:
+    """Its workflows would never run, and its commits would be in nobody's history."""
+    here.run("git init -q outer")
+    with pytest.raises(
+        PerenneError, match=r"outer/a/b: lies in the repository .*/outer; use a folder outside"
+    ):
+        begin.free(here.path / "outer" / "a" / "b")
+    assert not begin.free(here.path / "outer")
+
+
+# In a repository that is there.
+
+
+@pytest.fixture
+def there(here: Project) -> Project:
+    """Return a repository with a DVC project of another shape, and work that is not committed."""
+    there = Project(here.path / "there")
+    there.path.mkdir()
+    there.run("git init -q -b trunk && dvc init -q")
+    there.write("README.md", "# Ours\n")
+    there.write(".gitignore", "/.github\n")
+    there.write("stages", "a file\n")
+    there.commit("ours")
+    there.write("README.md", "# Ours, better\n")
+    there.write("staged.txt", "")
+    there.run("git add staged.txt")
+    there.write("Makefile", "all:\n")
+    return there
+
+
+def test_only_what_is_missing_is_added(there: Project, made: Template) -> None:
+    """What is there stays, committed or not, in the way of a new file or not; the rest is in one commit."""
+    before = {p: p.read_bytes() for p in there.path.rglob("*") if p.is_file() and ".git" not in p.parts}
+    done = begin.add(there.path, made, None)
+    assert {path: path.read_bytes() for path in before} == before
+    own = {"README.md", ".gitignore", "Makefile", ".dvc/config", ".dvcignore", ".dvc/.gitignore"}
+    stages = {name for name in made.files if name.startswith("stages/")}
+    assert set(done.left) == own | stages
+    assert {"dvc.yaml", "requirements.txt", ".github/workflows/review.yml"} <= set(done.added)
+    assert set(there.out("git diff --name-only HEAD^ HEAD").split()) == set(done.added)
+    assert there.out("git status --porcelain") == " M README.md\nA  staged.txt\n?? Makefile\n"
+    assert there.out("git symbolic-ref --short HEAD") == "trunk\n"
+
+
+def test_template_is_beside_the_branch(
+    there: Project, made: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, as the second parent: what an upgrade begins from."""
+    done = begin.add(there.path, made, None)
+    assert there.out("git log -1 --format=%s HEAD^1") == "ours\n"
+    assert there.out("git ls-tree -r --name-only HEAD^2").splitlines() == sorted({*done.added, *done.left})
+    monkeypatch.chdir(there.path)
+    newest = commits.newest()
+    assert newest
+    assert newest.version == made.version
+
+
+def test_repository_without_a_commit_gets_its_first(here: Project, made: Template) -> None:
+    """On top of what the template generated."""
+    here.run("git init -q -b main young")
+    young = Project(here.path / "young")
+    young.write("README.md", "# Ours\n")
+    begin.add(young.path, made, None)
+    assert young.out("git log --format=%s").count("\n") == 2
+    assert young.out("git status --porcelain") == "?? README.md\n"
+
+
+def test_project_is_not_begun_twice(mine: Project, made: Template) -> None:
+    """What its owner has removed does not come back; `perenne upgrade` renews it."""
+    with pytest.raises(PerenneError, match=r"mine: has the template of perenne .* already; perenne upgrade"):
+        begin.add(mine.path, made, None)
+
+
+def test_failed_adoption_takes_back_what_was_added(there: Project, made: Template) -> None:
+    """The repository is as it was."""
+    there.write("bad.csv", "day,won\n" + "2024-01-01,1\n" * 50)
+    before = there.out("git status --porcelain && git rev-parse HEAD")
+    with pytest.raises(PerenneError, match="wonn"):
+        begin.add(there.path, made, Case([there.path / "bad.csv"], "`bad.csv`", "wonn", None))
+    assert there.out("git status --porcelain && git rev-parse HEAD") == before
+
+
+def test_next_step_can_be_pasted(tmp_path: Path) -> None:
+    """Into a shell, whatever the folder's name."""
+    assert begin.next_step(Path("/my work"), has_case=True).endswith("next: cd '/my work' && make repro")
+    assert "perenne adopt FILES" in begin.next_step(tmp_path, has_case=False)
