@@ -37,7 +37,7 @@ test-workflows: $(DEV)  ## run the workflows of .github on this machine (minutes
 lint: $(DEV)    ## check style (ruff), types (mypy) and imports (import-linter)
 	ruff check . && ruff format --check .
 	mypy -p perenne -p tests -m stages $(patsubst stages/%.py,-m stages.%,$(filter-out %/__init__.py,$(wildcard stages/*.py)))
-	mypy .ci/dist.py
+	mypy .ci/dist.py && mypy .ci/template.py
 	lint-imports --no-logo
 
 format: $(DEV)  ## fix what ruff can fix
@@ -58,10 +58,13 @@ dev: $(DEV)     ## make .venv with what development needs
 
 lock: .venv/uv-$(UV)  ## resolve the dependencies again and write the locks
 	# The larger one first: what a user adds with an extra must fit what runs without it.
-	$(COMPILE) pyproject.toml --extra dev --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml --extra dev --extra excel --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --extra s3 --extra serve --constraint tests/requirements.txt \
 	  --output-file stages/perenne/serving/requirements.txt $(LOCK_FLAGS)
+	# Of a project of one's own: what its tests need beside all that.
+	echo pytest | $(COMPILE) - --no-annotate --constraint tests/requirements.txt \
+	  --output-file stages/perenne/new/template/tests/requirements.txt.tmpl $(LOCK_FLAGS)
 
 clean:          ## remove the environment
 	rm -rf .venv

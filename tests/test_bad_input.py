@@ -204,6 +204,16 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
         f"{CSV}: row 1: seen = '21/01-01' is not a date that can be right, nor is any after it; write it "
         "like 2021-09-30",
     ),
+    "a misspelt key of read": (
+        "ingest",
+        contract("^label_delay: 0", "label_delay: 0\nread: {delimeter: ';'}"),
+        "data/cases/tiny/contract.yaml: read.delimeter: unknown key; did you mean 'delimiter'? Valid: ",
+    ),
+    "a delimiter that the file does not have": (
+        "ingest",
+        contract("^label_delay: 0", "label_delay: 0\nread: {delimiter: ';'}"),
+        f"{CSV}: no column 'id'; valid: id,seen,size,colour,adult,member,won; values are separated by semic",
+    ),
     "offsets that differ": (
         "ingest",
         csv("2021-01-02", "2021-01-02T12:00+01:00"),

@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from perenne.actions import commands as actions
+from perenne.adopt import commands as adopt
 from perenne.gate import commands as gate
 from perenne.loop import commands as loop
+from perenne.new import commands as new
+from perenne.predict import commands as predict
 from perenne.registry import commands as registry
 from perenne.release import commands as release
 from perenne.replay import commands as replay
@@ -50,17 +53,15 @@ def options(
 @app.command()
 def use(
     case: Annotated[str, typer.Argument(help="A folder under data/cases/.")],
-    *,
-    force: Annotated[bool, typer.Option("--force", help="Lose changes that no commit holds.")] = False,
 ) -> None:
-    """Make a case current: its params become those of the root."""
+    """Make a case current: its params go to the root, those of the case before to its own folder."""
     from perenne.common import current
 
-    typer.echo(current.use(case, force=force))
+    typer.echo(current.use(case))
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-FOLDERS = (gate, review, release, registry, serving, loop, replay, actions)
+FOLDERS = (new, adopt, gate, review, release, registry, serving, predict, loop, replay, actions)
 for folder in FOLDERS:
     app.add_typer(folder.app)
 
