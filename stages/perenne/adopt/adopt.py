@@ -94,7 +94,7 @@ def must_be_free(case: str) -> None:
     for folder in (CASES / case, INCOMING / case):
         if folder.exists():
             raise PerenneError(f"{folder}: is there already; --name gives the case another name")
-    current.current()
+    current.current()  # it knows whose the params at the root are, or refuses
 
 
 @contextmanager

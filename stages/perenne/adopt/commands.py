@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from perenne.common.periods import Unit
 
 app = typer.Typer()
 
@@ -36,16 +39,17 @@ def adopt(
     What is guessed is said, and stands in data/cases/NAME/contract.yaml for you to correct.
     """
     from perenne.adopt import flow
+    from perenne.adopt.roles import Wishes
 
-    wishes = flow.wishes(
+    given = Wishes(
         name=name,
         target=target,
         time=time,
         task=task,
-        period=period,
+        period=cast("Unit | None", period),  # not before it is checked
         zone=zone,
         positive=positive,
         dates=tuple(dates or ()),
         encoding=encoding,
     )
-    flow.adopt(files, wishes, run=run)
+    flow.adopt(files, flow.checked(given), run=run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import typer
 
@@ -20,19 +20,8 @@ from perenne.common.reading import Read
 from perenne.common.typed import parse
 
 
-def wishes(
-    *,
-    name: str | None,
-    target: str | None,
-    time: str | None,
-    task: str | None,
-    period: str | None,
-    zone: str | None,
-    positive: str | None,
-    dates: tuple[str, ...],
-    encoding: str | None,
-) -> Wishes:
-    """What the user has said, checked.
+def checked(given: Wishes) -> Wishes:
+    """What the user has said, if it can be.
 
     Raises
     ------
@@ -40,21 +29,21 @@ def wishes(
         Names the option, the value and what would be accepted.
 
     """
-    if period is not None and period not in get_args(Unit):
-        raise PerenneError(f"--period {period}: {hint(period, get_args(Unit))}")
-    if name is not None and slug(Path(name)) != name:
+    if given.period is not None and given.period not in get_args(Unit):
+        raise PerenneError(f"--period {given.period}: {hint(given.period, get_args(Unit))}")
+    if given.name is not None and (other := slug(Path(given.name))) != given.name:
         raise PerenneError(
-            f"--name {name}: must be in small letters, digits and hyphens, such as {slug(Path(name))}"
+            f"--name {given.name}: must be in small letters, digits and hyphens, such as {other}"
         )
-    if zone is not None:
+    if given.zone is not None:
         try:
-            periods.zone(zone)
+            periods.zone(given.zone)
         except ValueError as error:
             raise PerenneError(f"--zone {error}") from None
-    for key, value in (("dates", dates), ("encoding", encoding)):
+    for key, value in (("dates", given.dates), ("encoding", given.encoding)):
         if value:
             parse(Read, {key: value}, "--" + key)
-    return Wishes(name, target, time, task, cast("Unit | None", period), zone, positive, dates, encoding)
+    return given
 
 
 def asked(question: str, answers: Sequence[str], option: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from perenne.adopt import adopt as steps
 from perenne.adopt import flow
+from perenne.adopt.roles import Wishes
 from perenne.common.errors import PerenneError
 from perenne.common.params import read_params
 
@@ -39,17 +40,7 @@ def case(given: list[Path], target: str | None, time: str | None) -> Case | None
 
 def adopt(case: Case) -> None:
     """Make a case of the files, and its params those of the project; the pipeline is not run."""
-    wishes = flow.wishes(
-        name=None,
-        target=case.target,
-        time=case.time,
-        task=None,
-        period=None,
-        zone=None,
-        positive=None,
-        dates=(),
-        encoding=None,
-    )
+    wishes = flow.checked(Wishes(target=case.target, time=case.time))
     flow.adopt(case.paths, wishes, run=False)
 
 
