@@ -151,7 +151,7 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     "single-class target": (
         "train",
         labels("data/split/train.parquet", 1),
-        "data/split/train.parquet: every row has won = 1; a binary target needs both classes",
+        "data/split/train.parquet: none of 40 rows has won = 0; a binary model",
     ),
     "estimator outside the namespace": (
         "train",

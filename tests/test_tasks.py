@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perenne.common import model, task
+from perenne.common import model, predicted, task
 from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -87,7 +87,9 @@ def test_a_third_task_is_one_object(counts: Contract) -> None:
     held = folds.validation(known, SPEC, counts, 4)
     report = evaluate.evaluate(held, MEASURE, counts)
     assert list(report.validation.metrics) == list(COUNT.metrics)
-    drawn = plots.CURVES[counts.task.curve](held.rows["won"].to_numpy(float), held.scores, MEASURE.bins)
+    drawn = plots.CURVES[counts.task.curve](
+        predicted.outcomes(held.rows, counts), predicted.scores(held.rows, counts), MEASURE.bins
+    )
     assert list(drawn) == ["x", "model", "reference"]
     ranked = importance(held, MEASURE, counts)
     assert ranked["feature"].iloc[0] == "size"
@@ -140,7 +142,9 @@ def test_a_contract_checks_the_target_of_a_third_task(counts: Contract) -> None:
     assert counts.task.name == "count"
     with pytest.raises(PerenneError, match=r"columns\.won: the target of a count task is integer"):
         tiny.contract("won: {type: integer", "won: {type: number", text=TEXT)
-    with pytest.raises(PerenneError, match="task: found 'cuont', must be 'binary', 'regression' or 'count'"):
+    with pytest.raises(
+        PerenneError, match="task: found 'cuont', must be 'binary', 'multiclass', 'regression' or 'count'"
+    ):
         tiny.contract("task: count", "task: cuont", text=TEXT)
 
 
@@ -154,7 +158,8 @@ def test_another_task_is_another_model(counts: Contract) -> None:
 def test_every_statistic_that_a_task_names_is_known(known: Task) -> None:
     """In the room that uses it; what a task needs and no room has is named here."""
     assert set(known.metrics) <= set(METRICS)
-    assert known.calibration in set(known.metrics) & set(INFLUENCE)
+    assert set(known.class_metrics) <= set(METRICS)
+    assert known.calibration in set(known.metrics + known.class_metrics) & set(INFLUENCE)
     assert METRICS[known.calibration].goal.better == "towards"
     assert known.loss in set(METRICS)
     assert METRICS[known.metrics[0]].goal.better == "lower", "the first metric is the loss that people read"

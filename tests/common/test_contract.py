@@ -9,13 +9,13 @@ import pytest
 from perenne.common import names
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
-from tests import tiny
+from tests import classes, tiny
 from tests.project import ROOT
 
 HEADLINE = "headline: {{figure: period_age, along: {}, first: 1, last: {}, step: 1}}\ncolumns:"
 
 
-@pytest.mark.parametrize("case", ["retirement", "flights"])
+@pytest.mark.parametrize("case", ["retirement", "flights", "payments"])
 def test_contracts_of_the_cases_are_good(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that come with the project."""
     monkeypatch.chdir(ROOT)
@@ -47,7 +47,7 @@ def test_rows_may_be_independent() -> None:
         ("label_delay: 0", "label_delay: -1", "label_delay: found -1, must be greater than or equal to 0"),
         ("label_delay: 0", "label_delay: 1000000", "label_delay: found 1000000, must be less than or equal"),
         ("label_delay: 0", "label_delay: 0.5", "label_delay: found 0.5, must be an integer"),
-        ("task: binary", "task: ranking", "task: found 'ranking', must be 'binary' or 'regression'"),
+        ("task: binary", "task: ranking", "task: found 'ranking', must be 'binary', 'multiclass' or 're"),
         ("type: number", "type: float", "columns.size.type: found 'float', must be 'integer', 'number', 'bo"),
         ("range: [0", "rnage: [0", "columns.size.rnage: unknown key; did you mean 'range'? Valid: about, bi"),
         ("[0, 100]", "[0]", "columns.size.range.1: missing"),
@@ -94,6 +94,44 @@ def test_mistake_is_one_line(old: str, new: str, line: str) -> None:
         tiny.contract(old, new)
     assert str(caught.value).startswith(f"contract.yaml: {line}")
     assert "\n" not in str(caught.value)
+
+
+HEAD = "headline: {figure: period_age, along: rain, first: 1, last: 9, step: 1}\ncolumns:"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (", values: [wheat, maize, rye]", "", "columns.crop: the target of a multiclass task needs values"),
+        ("[wheat, maize, rye]", "[wheat, rye]", "columns.crop: the target of a multiclass task needs value"),
+        ("[wheat, maize, rye]", str([*range(101)]), "columns.crop: the target of a multiclass task needs v"),
+        ("[wheat, maize, rye]", "[wheat, rye, rye]", "columns.crop: the values ['wheat', 'rye', 'rye'] hol"),
+        ("category, role: target", "number, role: target", "columns.crop: a number has no list of values"),
+        ("category, role: target, values: [wheat, maize, rye]", "text, role: target", "columns.crop: the t"),
+        ("columns:", HEAD, "headline: period_age is of an event, not of classes; leave it out"),
+        ("  rain:", "  'prediction: rain':", "columns.'prediction: rain': a name is not blank, holds no c"),
+    ],
+)  # fmt: skip
+def test_mistake_in_a_target_of_several_classes_is_one_line(old: str, new: str, line: str) -> None:
+    """It needs its values, at least three and at most a hundred."""
+    with pytest.raises(PerenneError) as caught:
+        classes.contract(old, new)
+    assert str(caught.value).startswith(f"contract.yaml: {line}")
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_are_the_values_of_the_target() -> None:
+    """In the contract's order; an event has two, a quantity none."""
+    assert classes.contract().classes == ("wheat", "maize", "rye")
+    numbered = classes.contract(
+        "category, role: target, values: [wheat, maize, rye]", "integer, role: target, values: [4, 2, 3, 1]"
+    )
+    assert numbered.classes == (4, 2, 3, 1)
+    assert tiny.contract().classes == (0, 1)
+    quantity = tiny.CONTRACT.replace("task: binary", "task: regression")
+    assert (
+        tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", quantity).classes == ()
+    )
 
 
 @pytest.mark.parametrize("name", [*names.TAKEN, "__known", "", " ", '"a\\nb"', '"\\0"'])

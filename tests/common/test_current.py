@@ -12,7 +12,7 @@ from tests.project import ROOT, Project, clone
 RETIREMENT, FLIGHTS = "data/cases/retirement/params.yaml", "data/cases/flights/params.yaml"
 
 
-VALID = "Valid: flights, retirement"
+VALID = "Valid: flights, payments, retirement"
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.project import ROOT
 from tests.tiny import PARAMS
 
 FLIGHTS = "data/cases/flights/params.yaml"
+PAYMENTS = "data/cases/payments/params.yaml"
 
 
 def read(text: str) -> params.Params:
@@ -42,9 +43,11 @@ def test_good_params_are_typed_and_frozen() -> None:
         read_in.split.window = 3  # type: ignore[misc]  # mypy knows too
 
 
-@pytest.mark.parametrize(("case", "file"), [("retirement", "params.yaml"), ("flights", FLIGHTS)])
+@pytest.mark.parametrize(
+    ("case", "file"), [("retirement", "params.yaml"), ("flights", FLIGHTS), ("payments", PAYMENTS)]
+)
 def test_params_of_the_cases_are_good(case: str, file: str) -> None:
-    """That of the current case is at the root, the other in its folder."""
+    """That of the current case is at the root, the others in their folders."""
     assert read((ROOT / file).read_text(encoding="utf-8")).case == case
 
 

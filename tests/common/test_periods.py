@@ -39,6 +39,10 @@ def test_every_period_survives_text_and_file_name(unit: Unit, moment: datetime) 
         ("2021-09-30", "month", "2021-09-01"),
         ("2021-09-30", "year", "2021-01-01"),
         ("2013-05-17 14:00", "hour", "2013-05-17 14:00"),
+        ("2013-05-17T14:00", "hour", "2013-05-17 14:00"),
+        ("2013-05-17T14:00:00", "hour", "2013-05-17 14:00"),
+        ("2013-05-17T14", "hour", "2013-05-17 14:00"),
+        ("2013-05-17 9h", "hour", "2013-05-17 09:00"),
     ],
 )
 def test_people_write_periods_as_they_are_used_to(text: str, unit: Unit, first: str) -> None:
@@ -69,7 +73,9 @@ def test_example_in_the_error_would_do(unit: Unit) -> None:
         ("2013-05-17", "hour"),
         ("2013-05", "week"),
         ("2013-05-14/2013-05-20", "week"),
-        ("2013-05-17T14", "hour"),
+        ("2013-05-17T24", "hour"),
+        ("2013-05-17T14Z", "hour"),
+        ("2013-05-32 14:00", "hour"),
         ("2013-05-17 14:30", "hour"),
         ("", "month"),
         ("NaT", "month"),

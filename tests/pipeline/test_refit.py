@@ -79,6 +79,6 @@ def test_rows_that_cannot_be_refitted_are_one_line(refitted: Project) -> None:
     other.write("../turn.py", TURN.replace("int(i == 0)", "0"))
     done = other.run("python ../turn.py && python -m stages.refit", status=1)
     assert done.stderr.strip() == (
-        f"error: {names.REFIT}: every row has won = 0; a binary target needs both classes; "
-        "with split.refit: false the proven model is released"
+        f"error: {names.REFIT}: none of 60 rows has won = 1; a binary model learns from rows of "
+        "every class; with split.refit: false the proven model is released"
     )

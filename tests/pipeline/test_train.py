@@ -221,7 +221,8 @@ def test_a_target_of_a_single_class_is_an_error(only: int) -> None:
     with pytest.raises(PerenneError) as error:
         train(rows(y=only), spec(), MIXED)
     assert str(error.value) == (
-        f"data/split/train.parquet: every row has y = {only}; a binary target needs both classes"
+        f"data/split/train.parquet: none of {len(rows()):,} rows has y = {1 - only}; "
+        "a binary model learns from rows of every class"
     )
 
 

@@ -190,6 +190,25 @@ def test_the_reason_is_said() -> None:
     assert too_few(range(10)) == ""
 
 
+def test_of_several_classes_the_most_frequent_one_stands_against_the_others() -> None:
+    """A mean over rows is about them; a mean over classes needs ten blocks with each that occurs."""
+    enough, few = [0] * 30 + [1] * 5 + [2] * 5, [2] * 31 + [1] * 5 + [0] * 4
+    assert too_few(range(40), enough) == ""
+    assert too_few(range(40), few) == "9 blocks with any but the most frequent class are too few to tell"
+    assert (
+        too_few(range(40), enough, metric="roc_auc") == "5 blocks with the rarest class are too few to tell"
+    )
+    assert too_few(range(40), [0] * 30 + [2] * 10, metric="roc_auc") == "", "one class does not occur"
+    assert too_few(range(40), [2] * 40) == "0 blocks with any but the most frequent class are too few to tell"
+    assert too_few(range(40), [2] * 40, metric="roc_auc").startswith("0 blocks")
+    y, chances = np.array(enough, dtype=float), np.tile([0.4, 0.3, 0.3], (40, 1))
+    prepared = {name: make(y, chances) for name, make in family(("accuracy", "roc_auc")).items()}
+    found = intervals(prepared, range(40), events=y, resamples=50, seed=1)
+    assert not math.isnan(found["accuracy"].low)
+    assert math.isnan(found["roc_auc"].low)
+    assert found["roc_auc"].value == 0.5
+
+
 @pytest.mark.parametrize("missing", [None, math.nan, pd.NaT])
 def test_a_row_without_a_block_is_named(missing: object) -> None:
     """A missing label is an error, not one more block."""

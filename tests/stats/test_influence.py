@@ -15,6 +15,9 @@ from perenne.stats.bootstrap import intervals
 from perenne.stats.influence import INFLUENCE, rmse, roc_auc
 from perenne.stats.metrics import METRICS, Array
 
+OF_CLASSES = ("log_loss", "brier", "roc_auc", "accuracy")
+ONE_COLUMN = sorted(set(INFLUENCE) - {"accuracy"})  # which has no other form than that of several classes
+
 outcomes = st.sampled_from([0.0, 1.0])
 probabilities = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
 
@@ -45,7 +48,7 @@ def test_every_metric_but_one() -> None:
     assert set(INFLUENCE) == set(METRICS) - {"average_precision"}
 
 
-@pytest.mark.parametrize("name", INFLUENCE)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 @given(table=st.lists(st.tuples(outcomes, probabilities), max_size=40))
 def test_values_are_the_metrics(name: str, table: list[tuple[float, float]]) -> None:
     """Whatever the ties and certainties; NaN where the metric is NaN, and then for every row."""
@@ -59,7 +62,7 @@ def test_values_are_the_metrics(name: str, table: list[tuple[float, float]]) -> 
     assert np.isnan(found.rows).all() if math.isnan(expected) else np.isfinite(found.rows).all()
 
 
-@pytest.mark.parametrize("name", INFLUENCE)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_rows_are_the_derivatives_by_their_weight(name: str) -> None:
     """A little more or less weight of a row moves the metric by its influence; central differences."""
     y, prediction = rows(60)
@@ -69,7 +72,7 @@ def test_rows_are_the_derivatives_by_their_weight(name: str) -> None:
     assert INFLUENCE[name](y, prediction).rows == pytest.approx(60 * np.array(slopes), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", INFLUENCE)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_rows_agree_with_the_jackknife(name: str) -> None:
     """A metric without a row is off by the row's influence: exactly for means, else but for 1 / rows."""
     y, prediction = rows(500)
@@ -79,7 +82,7 @@ def test_rows_agree_with_the_jackknife(name: str) -> None:
     assert found.rows == pytest.approx(499 * (found.value - without), abs=1e-9 if mean else 0.05)
 
 
-@pytest.mark.parametrize("name", INFLUENCE)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_rows_have_mean_0(name: str) -> None:
     """All rows together move nothing, even far from 0."""
     y, prediction = rows(10_000)
@@ -87,7 +90,7 @@ def test_rows_have_mean_0(name: str) -> None:
     assert INFLUENCE[name](y + offset, prediction + offset).rows.mean() == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", INFLUENCE)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_block_errors_agree_with_the_block_bootstrap(name: str) -> None:
     """Within 12 %, with 1,000 resamples of 300 blocks."""
     y, prediction, label = blocked(300)
@@ -95,6 +98,52 @@ def test_block_errors_agree_with_the_block_bootstrap(name: str) -> None:
     interval = intervals({name: METRICS[name].prepare(y, prediction)}, label, seed=3)[name]
     error = math.sqrt(300 / 299 * float(np.sum(np.bincount(label, found) ** 2))) / len(y)
     assert error == pytest.approx((interval.high - interval.low) / 2 / 1.96, rel=0.12)
+
+
+def crops(count: int, seed: int = 4) -> tuple[Array, Array]:
+    """Draw three classes that occur as predicted, of .6, .3 and .1 of the rows, with ties."""
+    rng = np.random.default_rng(seed)
+    chances = rng.dirichlet([6, 3, 1], count).round(1)
+    chances = chances / chances.sum(axis=1, keepdims=True)
+    return (chances.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1).clip(0, 2).astype(
+        np.float64
+    ), chances
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_rows_of_classes_are_the_derivatives_and_agree_with_the_jackknife(name: str) -> None:
+    """Central differences by a row's weight, and the metric without the row; all together move nothing."""
+    y, chances = crops(400)
+    metric, found = METRICS[name].prepare(y, chances), INFLUENCE[name](y, chances)
+    assert found.value == near(metric(np.ones(400)))
+    step = 1e-4
+    slopes = [(metric(1 + row) - metric(1 - row)) / (2 * step) for row in step * np.eye(400)]
+    assert found.rows == pytest.approx(400 * np.array(slopes), abs=1e-4)
+    without = np.array([metric(1 - row) for row in np.eye(400)])
+    assert found.rows == pytest.approx(399 * (found.value - without), abs=0.1 if name == "roc_auc" else 1e-9)
+    assert found.rows.mean() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_errors_of_classes_agree_with_the_bootstrap(name: str) -> None:
+    """Within 12 %."""
+    y, chances = crops(1500)
+    found = INFLUENCE[name](y, chances).rows
+    interval = intervals({name: METRICS[name].prepare(y, chances)}, range(1500), seed=3)[name]
+    error = math.sqrt(float(np.sum(found**2))) / len(y)
+    assert error == pytest.approx((interval.high - interval.low) / 2 / 1.96, rel=0.12)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_a_class_that_does_not_come_is_left_out(name: str) -> None:
+    """Of a mean over classes; a single class has no ranking, as the metric says."""
+    y, chances = crops(100)
+    some = y < 2
+    found = INFLUENCE[name](y[some], chances[some])
+    assert found.value == near(METRICS[name].prepare(y[some], chances[some])(np.ones(some.sum())))
+    assert np.isfinite(found.rows).all()
+    one = y < 1
+    assert math.isnan(INFLUENCE[name](y[one], chances[one]).value) == (name == "roc_auc")
 
 
 def test_blocks_matter() -> None:
@@ -134,7 +183,7 @@ def test_no_errors_no_influence() -> None:
         ("roc_auc", [0, 0, 0], [0.1, 0.2, 0.3]),
         ("observed_expected", [1, 0, 1], [0, 0, 0]),
         ("r2", [0.1, 0.1, 0.1], [0.1, 0.2, 0.3]),
-        *((name, [], []) for name in INFLUENCE),
+        *((name, [], []) for name in ONE_COLUMN),
     ],
 )
 def test_undefined_is_nan(name: str, y: list[float], prediction: list[float]) -> None:

@@ -24,7 +24,21 @@ SKLEARN = {
     "r2": lambda y, p, w: sk.r2_score(y, p, sample_weight=w),
 }
 
-NUMERIC = sorted(set(METRICS) - set(BINARY.metrics))
+# Of these there is no other form than that of several classes.
+ONLY_CLASSES = {"accuracy"}
+NUMERIC = sorted(set(METRICS) - set(BINARY.metrics) - ONLY_CLASSES)
+ONE_COLUMN = sorted(set(METRICS) - ONLY_CLASSES)
+OF_CLASSES = {
+    "log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w, labels=range(p.shape[1])),
+    # scikit-learn's own halves it where there are two classes.
+    "brier": lambda y, p, w: np.average(
+        ((p - np.eye(p.shape[1])[y.astype(int)]) ** 2).sum(axis=1), weights=w
+    ),
+    "roc_auc": lambda y, p, w: np.mean(
+        [sk.roc_auc_score(y == k, p[:, k], sample_weight=w) for k in range(p.shape[1])]
+    ),
+    "accuracy": lambda y, p, w: sk.accuracy_score(y, p.argmax(axis=1), sample_weight=w),
+}
 
 probabilities = st.one_of(
     st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1)
@@ -73,7 +87,66 @@ def test_long_columns_equal_scikit_learn(name: str, digits: int) -> None:
     assert METRICS[name].prepare(y, p)(w) == near(SKLEARN[name](y, p, w))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_CLASSES)
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 6), digits=st.integers(1, 9))
+def test_metrics_of_classes_equal_scikit_learn(name: str, seed: int, classes: int, digits: int) -> None:
+    """With ties, certainties, and rows of weight 0; every class has weight."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(classes, 0.5), 60).round(digits)
+    p = p / p.sum(axis=1, keepdims=True)
+    y, w = np.arange(60.0) % classes, rng.integers(3, size=60) + (np.arange(60) < classes)
+    assert METRICS[name].prepare(y, p)(w.astype(float)) == near(OF_CLASSES[name](y, p, w))
+
+
+def test_ranking_of_classes_is_scikit_learns_macro_average() -> None:
+    """One versus rest, each class alike."""
+    rng = np.random.default_rng(1)
+    y, p = rng.integers(4, size=500).astype(float), rng.dirichlet(np.ones(4), 500)
+    expected = sk.roc_auc_score(y, p, multi_class="ovr", average="macro")
+    assert METRICS["roc_auc"].prepare(y, p)(np.ones(500)) == near(expected)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_weight_is_repetition_of_classes_too(name: str) -> None:
+    """A class that loses all weight is left out of a mean over classes."""
+    rng = np.random.default_rng(5)
+    y, p, w = np.arange(90.0) % 3, rng.dirichlet(np.ones(3), 90), rng.integers(3, size=90)
+    w[y == 2] = 0
+    prepare = METRICS[name].prepare
+    repeated = prepare(np.repeat(y, w), np.repeat(p, w, axis=0))(np.ones(w.sum()))
+    assert prepare(y, p)(w.astype(float)) == near(repeated)
+    assert math.isfinite(repeated)
+    assert math.isnan(prepare(y, p)(np.zeros(90)))
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+@pytest.mark.parametrize(
+    ("y", "p", "message"),
+    [
+        ([0, 3], [[0.2, 0.3, 0.5]] * 2, "y must be the place of a class, but row 1 holds 3.0"),
+        ([0, 0.5], [[0.2, 0.3, 0.5]] * 2, "y must be the place of a class, but row 1 holds 0.5"),
+        ([0, 1], [[0.2, 0.3, 0.5], [0.2, 0.3, 0.4]], "probabilities must sum to 1, but row 1"),
+        ([0, 1], [[1.2, 0.3, -0.5], [0.2, 0.3, 0.5]], r"must be in \[0, 1\], but row 0"),
+        ([0, 1], [[0.2, 0.3, math.nan], [0.2, 0.3, 0.5]], r"must be in \[0, 1\], but row 0"),
+        ([0], [[0.2, 0.3, 0.5]] * 2, r"received \(1,\) and \(2, 3\)"),
+    ],
+)
+def test_bad_rows_of_classes_are_named(name: str, y: list[float], p: list[list[float]], message: str) -> None:
+    """As with one column."""
+    with pytest.raises(ValueError, match=message):
+        METRICS[name].prepare(y, p)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_a_perfect_prediction_of_classes_is_the_goal(name: str) -> None:
+    """Its shortfall is 0; that of a wrong one is more."""
+    y, w = np.array([0.0, 1.0, 2.0]), np.ones(3)
+    prepare, goal = METRICS[name]
+    assert goal.shortfall(prepare(y, np.eye(3))(w)) == pytest.approx(0, abs=1e-12)
+    assert goal.shortfall(prepare(y, np.eye(3)[[0, 2, 1]])(w)) > 0.05
+
+
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_weight_is_repetition(name: str) -> None:
     """A row of weight 2 counts as if it were there twice, one of weight 0 as if it were not."""
     rng = np.random.default_rng(5)
@@ -108,7 +181,7 @@ def test_undefined_is_nan(name: str, y: list[float], p: list[float], weights: li
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_nothing_to_measure_is_nan(name: str, rows: int) -> None:
     """Neither no rows nor rows without weight have a metric."""
     y = np.arange(rows) % 2
@@ -140,7 +213,7 @@ def test_bad_rows_are_named(name: str, y: list[float], p: list[float], message: 
 
 
 @pytest.mark.parametrize("weights", [1, 2, 4])
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_every_row_needs_a_weight(name: str, weights: int) -> None:
     """Weights of other rows are refused; one weight is not taken for all."""
     metric = METRICS[name].prepare([0, 1, 1], [0.1, 0.2, 0.3])
@@ -148,7 +221,7 @@ def test_every_row_needs_a_weight(name: str, weights: int) -> None:
         metric(np.ones(weights))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", ONE_COLUMN)
 def test_a_perfect_prediction_is_the_goal(name: str) -> None:
     """Its shortfall is 0; that of a wrong prediction is more."""
     y, w = np.array([0.0, 1.0, 1.0]), np.ones(3)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 
 from perenne.common import periods, strict_yaml
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CASES, HIDDEN, TAKEN
+from perenne.common.names import CASES, HIDDEN, OF_CLASS, TAKEN
 from perenne.common.periods import Unit
 from perenne.common.reading import Read
 from perenne.common.task import Task, named
@@ -197,6 +197,8 @@ class Headline(Model):
         return self
 
 
+FEWEST_CLASSES = 3  # with two, the target is an event
+MOST_CLASSES = 100
 RUN = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 MOST_COLUMNS = 100_000  # of a run: more are a slip of the pen
 
@@ -248,10 +250,10 @@ class Contract(Model):
                 raise ValueError(
                     f"columns.{name}: is {TAKEN[name]}; give it another name, in the data as well"
                 )
-            if not name.strip() or name.startswith(HIDDEN) or min(name) < " ":
+            if not name.strip() or name.startswith((HIDDEN, OF_CLASS)) or min(name) < " ":
                 raise ValueError(
                     f"columns.{name!r}: a name is not blank, holds no control character and does not begin "
-                    f"with {HIDDEN}; give the column another one, in the data as well"
+                    f"with {HIDDEN} or {OF_CLASS!r}; give the column another one, in the data as well"
                 )
         for role in ("target", "time", "block", "version"):
             named = self.named(role)
@@ -270,15 +272,27 @@ class Contract(Model):
             raise ValueError(
                 f"columns.{self.target}: the target of a {task} task is {' or '.join(task.target_types)}"
             )
-        if task.classes and target.type == "integer" and set(target.values or ()) != set(task.classes):
-            needed = f"values: {list(task.classes)}"
-            raise ValueError(f"columns.{self.target}: an integer target of a {task} task needs {needed}")
+        if task.outcome == "event" and target.type == "integer" and set(target.values or ()) != {0, 1}:
+            raise ValueError(
+                f"columns.{self.target}: an integer target of a {task} task needs values: [0, 1]"
+            )
+        if task.outcome == "class" and not FEWEST_CLASSES <= len(target.values or ()) <= MOST_CLASSES:
+            raise ValueError(
+                f"columns.{self.target}: the target of a {task} task needs values, its {FEWEST_CLASSES} to "
+                f"{MOST_CLASSES} classes; found {len(target.values or ())}"
+            )
         if self.read.batch and self.period != "day":
             raise ValueError(f"period: found {self.period}, must be day where read.batch stands for a time")
+        for part, name in (self.read.time.named if self.read.time else {}).items():
+            if name not in self.columns or name == self.time:
+                others = [other for other in self.columns if other != self.time]
+                raise ValueError(f"read.time.{part}: {name!r} is not a column; {hint(name, others)}")
         if self.columns[self.time].missing:
             raise ValueError(f"columns.{self.time}: the time cuts rows into periods and cannot be missing")
         if not self.features:
             raise ValueError("columns: at least one has the role feature")
+        if self.headline and task.outcome == "class":
+            raise ValueError(f"headline: {self.headline.figure} is of an event, not of classes; leave it out")
         if self.headline:
             along = self.headline.along
             numbers = [n for n in self.features if self.columns[n].type in ("integer", "number")]
@@ -301,6 +315,18 @@ class Contract(Model):
     def target(self) -> str:
         """What the model predicts."""
         return self.named("target")[0]
+
+    @cached_property
+    def classes(self) -> tuple[str | int, ...]:
+        """The values of the target, in the order of a model's probabilities; none if it is a quantity."""
+        target = self.columns[self.target]
+        match self.task.outcome:
+            case "event":
+                return 0, 1
+            case "class":
+                return target.categories if target.type == "category" else target.values or ()
+            case _:
+                return ()
 
     @cached_property
     def time(self) -> str:

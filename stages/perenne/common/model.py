@@ -96,7 +96,9 @@ def feature(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
 
 
 def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Score rows, shape (n,): the probability of the target, or its value, as the contract's task says.
+    """Score rows: the probability of the target, or its value, shape (n,), as the contract's task says.
+
+    With several classes, the probability of each, shape (n, classes).
 
     Parameters
     ----------
@@ -117,10 +119,9 @@ def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.
 
 
 def score(pipeline: Pipeline, X: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Score what `inputs` made, shape (n,)."""
-    method = contract.task.method
-    raw = np.asarray(getattr(pipeline, method)(X), dtype=np.float64)
-    return raw[:, 1] if method == "predict_proba" else raw
+    """Score what `inputs` made: see `predict`."""
+    raw = np.asarray(getattr(pipeline, contract.task.method)(X), dtype=np.float64)
+    return raw[:, 1] if contract.task.outcome == "event" else raw
 
 
 def dumps(pipeline: Pipeline) -> bytes:

@@ -48,6 +48,7 @@ REVIEW_PAGE = Path("review.md")
 # them, so they are words, and no contract may use them. Columns that nobody sees begin with `__`, and no
 # contract may use such a name either.
 PREDICTION = "prediction"  # the model's score
+OF_CLASS = f"{PREDICTION}: "  # and a class: its probability, where there are several
 FOLD = "fold"  # of validation: which model predicted the row
 BROKEN_RULES = "broken_rules"  # of a row in quarantine
 FEATURES, ROWS, LABELS = "all features", "rows", "labels"

@@ -38,12 +38,14 @@ EXAMPLE: dict[Unit, str] = {
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 WEEK = re.compile(r"([0-9]{4})(?:-W| ?[Ww]| week )([0-9]{1,2})")
 QUARTER = re.compile(r"([0-9]{4})[ -]?[Qq]([1-4])")
+HOUR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{1,2})(?::00)?(?::00)?h?")  # a file's name as well
 
 
 def parse(text: str, unit: Unit, name: str) -> pd.Period:
     """Read a period; `name` is what an error calls it.
 
-    It is written as pandas writes it, as in `2017 week 8` or `2021-Q3`, or as a day in it. Nothing shorter:
+    It is written as pandas writes it, or as in `2017 week 8`, `2021-Q3` and `2013-05-17T14`, or as a day in
+    one that is longer. Nothing shorter:
     pandas reads `2021` and `2021-02` as the first quarter of 2021, a guess about which data a model may know.
 
     Raises
@@ -109,9 +111,11 @@ def _written(text: str, unit: Unit) -> pd.Period | None:
             return pd.Period(date.fromisocalendar(int(found[1]), int(found[2]), 1), freq=FREQUENCY[unit])
         if unit == "quarter" and (found := QUARTER.fullmatch(text)):
             return pd.Period(f"{found[1]}Q{found[2]}", freq=FREQUENCY[unit])
+        if unit == "hour" and (found := HOUR.fullmatch(text)):
+            return pd.Period(f"{date.fromisoformat(found[1])} {int(found[2]):02d}:00", freq=FREQUENCY[unit])
         if unit not in ("hour", "day") and DAY.fullmatch(text):
             return pd.Period(date.fromisoformat(text), freq=FREQUENCY[unit])
-    except ValueError:  # no such day or week
+    except ValueError:  # no such hour, day or week
         return None
     return None
 

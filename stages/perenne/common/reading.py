@@ -14,6 +14,8 @@ from perenne.common.typed import Model
 
 Epoch = Literal["seconds", "milliseconds"]
 EPOCHS: dict[str, int] = {"seconds": 1, "milliseconds": 1000}  # in a second, counted since 1970, UTC
+# Which number the first of January 1970 is. A Julian day begins at noon.
+DAYS: dict[str, float] = {"ordinal days": 719_163, "excel days": 25_569, "julian days": 2_440_587.5}
 SIGNS = ("-", "+", ".", ",")  # they say something
 BRACKETS = "()"  # in `strip`: what stands in brackets is negative
 SHOWN = datetime(2021, 3, 31, 13, 5, 59)  # a moment to try a format with
@@ -57,9 +59,10 @@ def _unit(text: str) -> str:
 
 
 def _date(text: str) -> str:
-    if text in EPOCHS:
+    if text in (*EPOCHS, *DAYS):
         return text
-    wanted = "must be seconds, milliseconds, or a format with a year, such as %d/%m/%Y or %G week %V"
+    units = ", ".join([*EPOCHS, *DAYS])
+    wanted = f"must be {units}, or a format with a year, such as %d/%m/%Y or %G week %V"
     if not any(year in text for year in OF_YEARS) or any(word in text for word in OF_LOCALES):
         raise ValueError(f"found {text!r}, {wanted}")
     if re.match(r"%Y-?%d-?%m", text):
@@ -107,6 +110,35 @@ Dates = Annotated[
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(strict=False)]
 
 
+class Parts(Model):
+    """Columns of integers that say together when a row was; each is named, and the year is one of them.
+
+    With a quarter or a week alone it is its first day; an hour goes with a day, a day with a month.
+    """
+
+    year: str
+    quarter: str | None = None
+    month: str | None = None
+    week: str | None = None
+    day: str | None = None
+    hour: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        finer = [part for part in ("quarter", "month", "week") if part in self.named]
+        if len(finer) != 1:
+            raise ValueError(f"found {', '.join(self.named)}, must be year and quarter, month or week")
+        for part, needs in (("day", "month"), ("hour", "day")):
+            if part in self.named and needs not in self.named:
+                raise ValueError(f"found {', '.join(self.named)}, but {part} needs {needs}")
+        return self
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The column of each part that there is, the longest first."""
+        return {str(part): str(name) for part, name in self if name is not None}
+
+
 class Read(Model):
     """How the files of a case are written; the defaults are the pipeline's own way.
 
@@ -126,11 +158,17 @@ class Read(Model):
         negative.
     dates
         How dates are written that are not ISO 8601, tried in this order: strptime's formats, or `seconds`
-        and `milliseconds` since 1970 in UTC.
+        and `milliseconds` since 1970 in UTC, or days that are counted: `ordinal days` since the year 1 as
+        Python counts, `excel days`, `julian days`.
     missing
         Texts that stand for a missing value, beside the usual ones.
     sheet
         The sheet of an Excel file; None: its first.
+    above
+        How many rows of the sheet stand above the names of its columns, such as a title.
+    time
+        For a time in parts: the columns of its `year`, and of its `month`, `quarter` or `week`, perhaps of
+        `day` and `hour`. The contract's time is not in the files then.
     batch
         For rows without a time. So many of them, in the order of the files' names, make a batch, or those of
         each `file` do. The first batch is the day 2000-01-01; the contract's time is not in the files.
@@ -146,6 +184,8 @@ class Read(Model):
     dates: Dates = ()
     missing: Texts = ()
     sheet: str | None = None
+    above: Annotated[int, Field(ge=0, le=1000)] = 0
+    time: Parts | None = None
     batch: Annotated[
         Annotated[int, Field(ge=1, le=10**9)] | Literal["file"] | None, BeforeValidator(_batch)
     ] = None
@@ -157,6 +197,8 @@ class Read(Model):
             raise ValueError(
                 f"thousands: found {self.thousands!r}, which is the decimal as well; is that {other!r}?"
             )
+        if self.time and self.batch:
+            raise ValueError("batch: rows whose time is in parts (read.time) have one; drop one of the keys")
         if self.quote == self.delimiter:
             raise ValueError(f"quote: found {self.quote!r}, which is the delimiter as well")
         return self

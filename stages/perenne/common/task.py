@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Outcome = Literal["event", "class", "quantity"]
 Estimator = Literal["classifier", "regressor"]
 Method = Literal["predict_proba", "predict"]
 Curve = Literal["roc", "residuals"]
@@ -26,24 +27,26 @@ class Task:
         What a contract calls it.
     target_types
         The column types that its target may have.
-    classes
-        The values of its target, all of which the training rows must have; empty if the target is a quantity.
-        With classes, the service answers the class beside the score.
+    outcome
+        What its target says: that an event came or not (1 or 0), which of several classes came (the contract
+        lists them), or a quantity. See `Contract.classes`.
     estimator, method, needs
         The kind of scikit-learn estimator, the method that gives the score, and what an error calls both. Of
-        `predict_proba` the score is the second column, the probability of class 1.
+        an event, the score is the second column of `predict_proba`; of classes, it is all columns.
     score_range
         Between which values every score lies; None if there are no such limits.
     metrics
         Names in `perenne.stats.metrics.METRICS`, in the order of reports. The first is the loss that people
         compare models by.
+    class_metrics
+        Names in `METRICS`, by which each of several classes is also measured against the rest.
     loss
         A name in `METRICS`: the loss that measures the importance of features.
     streams
         What is watched on matured labels: names in `perenne.watch.streams.STREAMS`.
     calibration, calibration_title, calibration_in_sd
         The metric that says whether a model is right in the large, its name on pages, and whether it is
-        judged in standard deviations of the target.
+        judged in standard deviations of the target. With several classes, each is judged by itself.
     curve
         Which curve `evaluate` draws.
     preset
@@ -53,12 +56,13 @@ class Task:
 
     name: str
     target_types: tuple[str, ...]
-    classes: tuple[int, ...]
+    outcome: Outcome
     estimator: Estimator
     method: Method
     needs: str
     score_range: tuple[float, float] | None
     metrics: tuple[str, ...]
+    class_metrics: tuple[str, ...]
     loss: str
     streams: tuple[str, ...]
     calibration: str
@@ -70,16 +74,46 @@ class Task:
     def __str__(self) -> str:
         return self.name
 
+    def fits(self, levels: int) -> bool:
+        """Whether a target with so many different values may be its own."""
+        match self.outcome:
+            case "event":
+                return levels == 2
+            case "class":
+                return levels > 2
+            case _:
+                return True
+
 
 BINARY = Task(
     name="binary",
     target_types=("integer", "boolean"),
-    classes=(0, 1),
+    outcome="event",
     estimator="classifier",
     method="predict_proba",
     needs="a classifier with probabilities",
     score_range=(0.0, 1.0),
     metrics=("log_loss", "brier", "roc_auc", "average_precision", "observed_expected"),
+    class_metrics=(),
+    loss="log_loss",
+    streams=("above", "below", "loss", "ranking"),
+    calibration="observed_expected",
+    calibration_title="observed / expected",
+    calibration_in_sd=False,
+    curve="roc",
+    preset="classification",
+)
+
+MULTICLASS = Task(
+    name="multiclass",
+    target_types=("category", "integer"),
+    outcome="class",
+    estimator="classifier",
+    method="predict_proba",
+    needs="a classifier with probabilities",
+    score_range=(0.0, 1.0),
+    metrics=("log_loss", "brier", "roc_auc", "accuracy"),
+    class_metrics=BINARY.metrics,
     loss="log_loss",
     streams=("above", "below", "loss", "ranking"),
     calibration="observed_expected",
@@ -92,12 +126,13 @@ BINARY = Task(
 REGRESSION = Task(
     name="regression",
     target_types=("integer", "number"),
-    classes=(),
+    outcome="quantity",
     estimator="regressor",
     method="predict",
     needs="a regressor",
     score_range=None,
     metrics=("mae", "rmse", "bias", "r2"),
+    class_metrics=(),
     loss="mse",
     streams=("above", "below", "loss", "tails"),
     calibration="bias",
@@ -107,7 +142,7 @@ REGRESSION = Task(
     preset="regression",
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (BINARY, REGRESSION)}
+TASKS: dict[str, Task] = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
 
 
 def named(name: object) -> Task:

@@ -39,13 +39,13 @@ class CardRecalibration(Model):
     """How the model's scores are corrected: see `perenne.common.recalibrated.Recalibrated`."""
 
     form: str
-    intercept: float | None = None
+    intercept: float | tuple[float, ...] | None = None
     slope: float | None = None
     offsets: dict[str, dict[str, float]] | None = None
 
 
 class ModelDescription(UnnumberedDocument):
-    """What the model was made of; `mean_target` is what the dummy baseline predicts.
+    """What the model was made of; `mean_target` is what the dummy predicts, one number a class if several.
 
     A model that has seen the holdout has neither `mean_target` nor `recalibration`: they tell of its labels.
     """
@@ -55,7 +55,7 @@ class ModelDescription(UnnumberedDocument):
     rows: int
     task: str
     target: str
-    mean_target: Rounded | None
+    mean_target: Rounded | tuple[Rounded, ...] | None
     features: tuple[CardCategory | CardFeature, ...]
     recalibration: CardRecalibration | None = None
 

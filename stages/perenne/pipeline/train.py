@@ -7,6 +7,7 @@ import inspect
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
@@ -16,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, model, params
+from perenne.common import batches, model, params, predicted
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
@@ -44,16 +45,10 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
     Raises
     ------
     PerenneError
-        If the labels have one class where the task has two, the estimator does not fit the task, or a
-        parameter is wrong.
+        If the labels lack a class, the estimator does not fit the task, or a parameter is wrong.
 
     """
-    y = rows[contract.target].to_numpy()
-    task = contract.task
-    if len(set(y.tolist())) < len(task.classes):
-        raise PerenneError(
-            f"{source}: every row has {contract.target} = {y[0]}; a {task} target needs both classes"
-        )
+    y = learned_from(rows, contract, source)
     X = model.inputs(rows, contract)
     # A column without any value carries no information, and histograms cannot be made of it.
     names = [name for name in contract.features if X[name].notna().any()]
@@ -69,6 +64,25 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
         raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
     forget_threads(pipeline["model"])
     return pipeline
+
+
+def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDArray[np.generic]:
+    """The outcomes as an estimator learns them, shape (rows,): several classes as their places.
+
+    Raises
+    ------
+    PerenneError
+        If no row has one of the classes.
+
+    """
+    y = predicted.outcomes(rows, contract)
+    for place, name in enumerate(contract.classes):
+        if not (y == place).any():
+            raise PerenneError(
+                f"{source}: none of {len(y):,} rows has {contract.target} = {name}; a {contract.task} model "
+                "learns from rows of every class"
+            )
+    return rows[contract.target].to_numpy() if contract.task.outcome != "class" else y.astype(np.int64)
 
 
 class Made(NamedTuple):
@@ -253,7 +267,7 @@ def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescriptio
         rows=len(rows),
         task=contract.task.name,
         target=contract.target,
-        mean_target=float(rows[contract.target].mean()),  # what the dummy baseline predicts
+        mean_target=predicted.mean(predicted.outcomes(rows, contract), contract),
         features=tuple(feature(rows[name], name, contract) for name in contract.features),
     )
 

@@ -66,13 +66,15 @@ class Alike:
             labels = {name: each for name, each in labels.items() if not _nested(each, self.blocks)}
         self.labels = {name: both(self.groups, each) if within else each for name, each in labels.items()}
 
-    def counted(self, residuals: Array) -> Counted:
+    def counted(self, residuals: Array, *, among: int = 1) -> Counted:
         """Return the block that counts: the contract's, or else the one that the residuals ask for.
 
         Parameters
         ----------
         residuals
             Such as observed less predicted, shape (rows,).
+        among
+            Of how many kinds of residuals (one for each class) these are one.
 
         Raises
         ------
@@ -81,16 +83,18 @@ class Alike:
 
         """
         if self.said is None:
-            return self._chosen(residuals)
+            return self._chosen(residuals, among)
         if self.blocks is None:
             return Counted(self.said, None, "")
         if ordered(self.contract, self.said):
-            return self._timed(self.said, self.blocks, residuals)
-        return self._missed(self.said, self.blocks, residuals)
+            return self._timed(self.said, self.blocks, residuals, among)
+        return self._missed(self.said, self.blocks, residuals, among)
 
-    def _chosen(self, residuals: Array) -> Counted:
+    def _chosen(self, residuals: Array, among: int) -> Counted:
         """Return the block that the figures ask for."""
-        choice = dependence.choose(residuals, self.labels, self.groups, days=self.days, part=self.part)
+        choice = dependence.choose(
+            residuals, self.labels, self.groups, days=self.days, part=self.part, among=among
+        )
         found = Block(why=choice.sentence)
         if choice.label is None:
             return Counted(found, choice, "")
@@ -101,24 +105,24 @@ class Alike:
         answers = "give a column the role `block`, or write `block: none`"
         return Counted(found, choice, f"{choice.sentence}; to answer in the contract, {answers}")
 
-    def _timed(self, said: Block, labels: Whole, residuals: Array) -> Counted:
+    def _timed(self, said: Block, labels: Whole, residuals: Array, among: int) -> Counted:
         """Return the contract's days, or so many in a row as their resemblance asks for."""
-        choice = dependence.choose(residuals, {}, self.groups, days=labels, part=said.columns[0])
+        choice = dependence.choose(residuals, {}, self.groups, days=labels, part=said.columns[0], among=among)
         found = said.model_copy(update={"span": choice.span})
         return Counted(found, choice, choice.sentence if choice.span > 1 else "")
 
-    def _missed(self, said: Block, labels: Whole, residuals: Array) -> Counted:
+    def _missed(self, said: Block, labels: Whole, residuals: Array, among: int) -> Counted:
         """Return the contract's block; if rows of different blocks share something, a line says what."""
         values = centred(residuals, self.groups)
         asked = dict(self.labels)
         if self.days is not None and not (_nested(self.days, labels) or one_each(self.days, self.groups)):
             asked[self.part] = self.days
         shared = {name: _across(values, each, labels) for name, each in asked.items()}
-        label = dependence.harmful(shared)
-        choice = Choice(label, 1, shared, None, said.why)
+        label = dependence.harmful(shared, among)
         if label is None:
-            return Counted(said, choice, "")
+            return Counted(said, Choice(label, 1, shared, None, said.why), "")
         effect, name = shared[label].effect, said.columns[0]
+        choice = Choice(label, 1, shared, None, said.why, effect)
         missed = f"rows of one {label} are alike (design effect {effect:.2g}) even if they differ in {name}"
         answer = f"give a column of the {label} the role `block`"
         return Counted(said, choice, f"{missed}: intervals are too narrow; {answer}")

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from perenne.stats.metrics import Array, Weighted
+from perenne.stats.metrics import EACH_CLASS_ALIKE, Array, Weighted
 from perenne.stats.sharing import FEWEST, Codes, coded
 
+UNKNOWN = math.nan, math.nan
 MOST_UNDEFINED = 0.05  # of the resamples: beyond, those left are too select to speak for all
 
 
@@ -40,7 +41,9 @@ def intervals(
 
     Resamples that leave a metric undefined (NaN) are left out; if they are more than 5 %, the bounds are
     NaN. So are they where :func:`too_few` says so. Percentiles of few blocks are too near: they are moved out
-    as Student's quantile is from the normal one, by the number of blocks, or of blocks with an event.
+    as Student's quantile is from the normal one, by the number of blocks, or of blocks with an event. Of
+    several classes the most frequent one stands against all others; but where each class counts alike, as in
+    a ranking (:data:`perenne.stats.metrics.EACH_CLASS_ALIKE`), the rarest one decides.
 
     Parameters
     ----------
@@ -51,7 +54,8 @@ def intervals(
         The label of each row's block, shape (rows,), any hashable. Rows that resemble none but
         themselves are a block each.
     events
-        What a rare class is told from, shape (rows,): 0 or 1; None if there are no classes.
+        What a rare class is told from, shape (rows,): 0 or 1, or the place of one of several classes; None if
+        there are no classes.
     resamples
         How many; 1,000 put the bounds within some 4 % of their distance from the value.
     confidence
@@ -90,28 +94,37 @@ def intervals(
         msg = f"expected resamples >= 1 and 0 < confidence < 1, received {resamples} and {confidence}"
         raise ValueError(msg)
     codes, count = coded(blocks)
-    told = _telling(codes, events)
+    told = [_telling(codes, events, name)[0] for name in metrics]
     draws = np.full((resamples, len(metrics)), math.nan)
-    if told >= FEWEST:
+    if max(told, default=0) >= FEWEST:
         for draw, weights in zip(draws, _weights(codes, count, seed), strict=False):
             draw[:] = [metric(weights) for metric in metrics.values()]
     unit = np.ones(len(codes))
     return {
-        name: Interval(metric(unit), *_bounds(draw, _tail(confidence, told)))
-        for (name, metric), draw in zip(metrics.items(), draws.T, strict=True)
+        name: Interval(
+            metric(unit), *(_bounds(draw, _tail(confidence, count)) if count >= FEWEST else UNKNOWN)
+        )
+        for (name, metric), draw, count in zip(metrics.items(), draws.T, told, strict=True)
     }
 
 
-def too_few(blocks: Iterable[Hashable], events: npt.ArrayLike | None = None) -> str:
+def too_few(blocks: Iterable[Hashable], events: npt.ArrayLike | None = None, *, metric: str = "") -> str:
     """Return why these rows cannot have an interval, for people; empty if they can.
 
     Below ten blocks, or ten blocks that hold the rarer class, a nominal 95 % interval holds the truth in
     60 to 90 of 100 cases.
 
+    Of several classes, a rare one hardly moves a mean over rows: it is the blocks that hold the most frequent
+    class, and those that hold any other, of which there must be ten. A mean over classes is as uncertain as
+    that of the rarest: there must be ten blocks with each class that occurs.
+
     Parameters
     ----------
     blocks, events
         As for :func:`intervals`.
+    metric
+        Of which metric the interval would be, such as one of
+        :data:`perenne.stats.metrics.EACH_CLASS_ALIKE`.
 
     Returns
     -------
@@ -132,20 +145,30 @@ def too_few(blocks: Iterable[Hashable], events: npt.ArrayLike | None = None) -> 
     codes, count = coded(blocks)
     if count < FEWEST:
         return f"{count} {'block is' if count == 1 else 'blocks are'} too few to tell"
-    found = _telling(codes, events)
+    found, kind = _telling(codes, events, metric)
     if found >= FEWEST:
         return ""
-    kind = "an event" if np.mean(np.asarray(events, dtype=bool)) < 0.5 else "a row without one"
     noun, verb = ("block", "is") if found == 1 else ("blocks", "are")
     return f"{found} {noun} with {kind} {verb} too few to tell"
 
 
-def _telling(codes: Codes, events: npt.ArrayLike | None) -> int:
-    """Return how many blocks there are, or how many hold the class that fewer of them hold."""
+def _telling(codes: Codes, events: npt.ArrayLike | None, metric: str) -> tuple[int, str]:
+    """Return how many blocks there are, or hold the class that fewer hold; and what that one is called."""
     if events is None:
-        return len(np.unique(codes))
-    happened = np.asarray(events, dtype=bool)
-    return min(len(np.unique(codes[happened])), len(np.unique(codes[~happened])))
+        return len(np.unique(codes)), "a row"
+    place = np.asarray(events).astype(np.intp)
+    rows = np.bincount(place, minlength=2)
+    if len(rows) == 2:
+        return _least(codes, place, range(2)), "an event" if rows[0] > rows[1] else "a row without one"
+    if metric in EACH_CLASS_ALIKE:
+        return _least(codes, place, np.flatnonzero(rows)), "the rarest class"
+    return _least(codes, place == np.argmax(rows), range(2)), "any but the most frequent class"
+
+
+def _least(codes: Codes, labels: npt.NDArray[np.generic], among: Iterable[int]) -> int:
+    """Return the number of blocks that hold the label which fewest hold; none if there is but one label."""
+    held = [len(np.unique(codes[labels == label])) for label in among]
+    return min(held) if len(held) > 1 else 0
 
 
 def _tail(confidence: float, count: int) -> float:

@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     """The block that the figures ask for, the figures, and one sentence for people.
 
     `label` is a name of the labels that were measured; None: rows are blocks. A block is `span` of them in a
-    row: 1 unless it is the day, and neighbours resemble each other.
+    row: 1 unless it is the day, and neighbours resemble each other. `effect` is its design effect.
     """
 
     label: str | None
@@ -36,6 +36,7 @@ class Choice(NamedTuple):
     sharing: Mapping[str, Sharing]
     neighbours: Neighbours | None
     sentence: str
+    effect: float = 1.0
 
 
 def choose(
@@ -45,6 +46,7 @@ def choose(
     *,
     days: Whole | None = None,
     part: str = "day",
+    among: int = 1,
 ) -> Choice:
     """Return the block that the residuals of validation rows ask for.
 
@@ -66,6 +68,8 @@ def choose(
         a period is not cut further.
     part
         What `days` are called.
+    among
+        Of how many kinds of residuals (one for each class) these are one: each gets its share of the .05.
 
     Returns
     -------
@@ -86,20 +90,21 @@ def choose(
         beside = neighbours(residuals, days, group)
     pvalues = [each.p for each in shared.values()] + ([beside.p] if beside else [])
     pvalues = [p for p in pvalues if not math.isnan(p)]
-    level = LEVEL / max(len(pvalues), 1)
+    level = LEVEL / max(len(pvalues), 1) / among
     found = _harmful(shared, level)
     alike = beside if beside and beside.p < level and beside.effect > HARMFUL else None
     if alike:
         found[part] = alike.effect * max(found.get(part, 1), 1)
     label = max(found, key=lambda name: found[name], default=None)
     span = _span(alike) if alike and label == part else 1
-    return Choice(label, span, shared, beside, _sentence(label, span, shared, beside, part, len(pvalues)))
+    why = _sentence(label, span, shared, beside, part, len(pvalues))
+    return Choice(label, span, shared, beside, why, found[label] if label else 1.0)
 
 
-def harmful(shared: Mapping[str, Sharing]) -> str | None:
+def harmful(shared: Mapping[str, Sharing], among: int = 1) -> str | None:
     """Return the label whose rows share most, as :func:`choose` does by these figures alone."""
     asked = sum(not math.isnan(each.p) for each in shared.values())
-    found = _harmful(shared, LEVEL / max(asked, 1))
+    found = _harmful(shared, LEVEL / max(asked, 1) / among)
     return max(found, key=lambda name: found[name], default=None)
 
 

@@ -37,7 +37,16 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from perenne.stats.metrics import Array, _binary, _finite, _probabilities
+from perenne.stats.metrics import (
+    Array,
+    _binary,
+    _finite,
+    _probabilities,
+    brier_losses,
+    distributions,
+    hits,
+    log_losses,
+)
 
 
 class Influence(NamedTuple):
@@ -57,9 +66,7 @@ def log_loss(y: npt.ArrayLike, probability: npt.ArrayLike) -> Influence:
     >>> round(log_loss([1, 0], [0.5, 0.5]).value, 6)
     0.693147
     """
-    y, probability = _probabilities(y, probability)
-    epsilon = np.finfo(np.float64).eps
-    return _mean(-np.log(np.clip(np.where(y == 1, probability, 1 - probability), epsilon, 1 - epsilon)))
+    return _mean(log_losses(y, probability))
 
 
 def brier(y: npt.ArrayLike, probability: npt.ArrayLike) -> Influence:
@@ -68,8 +75,16 @@ def brier(y: npt.ArrayLike, probability: npt.ArrayLike) -> Influence:
     >>> brier([1, 0], [0.5, 0.0])
     Influence(value=0.125, rows=array([ 0.125, -0.125]))
     """
-    y, probability = _probabilities(y, probability)
-    return _mean((probability - y) ** 2)
+    return _mean(brier_losses(y, probability))
+
+
+def accuracy(y: npt.ArrayLike, probability: npt.ArrayLike) -> Influence:
+    """Return the share of rows whose most probable class came.
+
+    >>> accuracy([0, 1], [[0.5, 0.5], [1.0, 0.0]])
+    Influence(value=0.5, rows=array([ 0.5, -0.5]))
+    """
+    return _mean(hits(y, probability))
 
 
 def observed_expected(y: npt.ArrayLike, probability: npt.ArrayLike) -> Influence:
@@ -104,6 +119,8 @@ def roc_auc(y: npt.ArrayLike, score: npt.ArrayLike) -> Influence:
     Influence(value=0.875, rows=array([ 0.25, -0.25, -0.25,  0.25]))
 
     """
+    if np.ndim(score) == 2:
+        return _each_against_the_rest(roc_auc, *distributions(y, score))
     y, score = _binary(y, score)
     positives = float(y.sum())
     negatives = len(y) - positives
@@ -184,6 +201,7 @@ INFLUENCE: Mapping[str, Influenced] = {
     "log_loss": log_loss,
     "brier": brier,
     "roc_auc": roc_auc,
+    "accuracy": accuracy,
     "observed_expected": observed_expected,
     "mae": mae,
     "mse": mse,
@@ -191,6 +209,17 @@ INFLUENCE: Mapping[str, Influenced] = {
     "bias": bias,
     "r2": r2,
 }
+
+
+def _each_against_the_rest(metric: Influenced, place: npt.NDArray[np.intp], of_classes: Array) -> Influence:
+    """Return the mean over the classes that occur."""
+    each = [metric((place == k).astype(np.float64), of_classes[:, k]) for k in np.unique(place).tolist()]
+    found = [one for one in each if not math.isnan(one.value)]
+    if not found:
+        return _undefined(len(place))
+    return Influence(
+        sum(one.value for one in found) / len(found), np.mean([one.rows for one in found], axis=0)
+    )
 
 
 def _mean(values: Array) -> Influence:

@@ -11,6 +11,9 @@ probability is that of a 1; a score is any number that is higher where a 1 is mo
 ``prediction``, both are numbers in one unit. Weights have shape (rows,) too: another number of them raises
 ValueError.
 
+With several classes ``y`` is the place of a class, from 0, and probabilities have shape (rows, classes): one
+for each class, that sum to 1 in each row. ``log_loss``, ``brier`` and ``roc_auc`` take these as well.
+
 >>> auc = roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.9])
 >>> auc(np.array([1.0, 1.0, 1.0, 1.0])), auc(np.array([1.0, 1.0, 0.0, 0.0]))
 (0.875, nan)
@@ -28,6 +31,7 @@ Weighted: TypeAlias = Callable[[Array], float]
 """From weights, float64 of shape (rows,) and not negative, to the metric."""
 Prepare: TypeAlias = Callable[[npt.ArrayLike, npt.ArrayLike], Weighted]
 """From what was observed and what was predicted, both of shape (rows,), to the metric of any weights."""
+SUM = 1e-6  # by which the probabilities of a row may miss 1
 
 
 def log_loss(y: npt.ArrayLike, probability: npt.ArrayLike) -> Weighted:
@@ -39,20 +43,61 @@ def log_loss(y: npt.ArrayLike, probability: npt.ArrayLike) -> Weighted:
     >>> round(log_loss([1, 0], [0.5, 0.5])(np.ones(2)), 6)
     0.693147
     """
-    y, probability = _probabilities(y, probability)
+    return _mean(log_losses(y, probability))
+
+
+def log_losses(y: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
+    """Return the log loss of each row, shape (rows,).
+
+    >>> log_losses([2, 0], [[0.25, 0.25, 0.5], [1.0, 0.0, 0.0]]).round(6)
+    array([0.693147, 0.      ])
+    """
     epsilon = np.finfo(np.float64).eps
+    if np.ndim(probability) == 2:
+        place, of_classes = distributions(y, probability)
+        given = of_classes[np.arange(len(place)), place]
+        return np.asarray(-np.log(np.clip(given, epsilon, 1 - epsilon)))
+    y, probability = _probabilities(y, probability)
     probability = np.clip(probability, epsilon, 1 - epsilon)
-    return _mean(-np.where(y == 1, np.log(probability), np.log1p(-probability)))
+    return np.asarray(-np.where(y == 1, np.log(probability), np.log1p(-probability)))
 
 
 def brier(y: npt.ArrayLike, probability: npt.ArrayLike) -> Weighted:
     """Return the mean squared difference of probability and outcome (Brier 1950, Mon. Weather Rev. 78).
 
+    With several classes, the differences of a row are summed over all of them, as Brier did.
+
     >>> brier([1, 0], [0.5, 0.0])(np.ones(2))
     0.125
+    >>> brier([2], [[0.25, 0.25, 0.5]])(np.ones(1))
+    0.375
     """
+    return _mean(brier_losses(y, probability))
+
+
+def brier_losses(y: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
+    """Return the squared difference of each row, shape (rows,)."""
+    if np.ndim(probability) == 2:
+        place, of_classes = distributions(y, probability)
+        missed = of_classes - one_hot(place, of_classes.shape[1])
+        return np.asarray(np.sum(missed**2, axis=1))
     y, probability = _probabilities(y, probability)
-    return _mean((probability - y) ** 2)
+    return np.asarray((probability - y) ** 2)
+
+
+def accuracy(y: npt.ArrayLike, probability: npt.ArrayLike) -> Weighted:
+    """Return the share of rows whose most probable class came; of equal ones the first counts.
+
+    >>> accuracy([2, 0], [[0.25, 0.25, 0.5], [0.4, 0.5, 0.1]])(np.ones(2))
+    0.5
+    """
+    return _mean(hits(y, probability))
+
+
+def hits(y: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
+    """Return 1 for each row whose most probable class came, else 0; shape (rows,)."""
+    place, of_classes = distributions(y, probability)
+    return np.asarray(np.argmax(of_classes, axis=1) == place, dtype=np.float64)
 
 
 def observed_expected(y: npt.ArrayLike, probability: npt.ArrayLike) -> Weighted:
@@ -73,9 +118,16 @@ def roc_auc(y: npt.ArrayLike, score: npt.ArrayLike) -> Weighted:
     This Mann-Whitney form is the area under the ROC curve (Hanley & McNeil 1982, Radiology 143, 29-36).
     NaN where one of the two classes has no weight.
 
+    With several classes it is the mean over those that have weight, each against the rest (macro average,
+    one versus rest: Provost & Domingos 2000, NYU CeDER working paper IS-00-04).
+
     >>> roc_auc([0, 0, 1], [0.1, 0.9, 0.5])(np.ones(3))
     0.5
+    >>> roc_auc([0, 1, 2], np.eye(3))(np.ones(3))
+    1.0
     """
+    if np.ndim(score) == 2:
+        return _each_against_the_rest(roc_auc, *distributions(y, score))
     strata = _strata(*_binary(y, score))
 
     def area(weights: Array) -> float:
@@ -198,6 +250,7 @@ METRICS: Mapping[str, Metric] = {
     "log_loss": Metric(log_loss, Goal("lower", 0)),
     "brier": Metric(brier, Goal("lower", 0)),
     "roc_auc": Metric(roc_auc, Goal("higher", 1)),
+    "accuracy": Metric(accuracy, Goal("higher", 1)),
     "average_precision": Metric(average_precision, Goal("higher", 1)),
     "observed_expected": Metric(observed_expected, Goal("towards", 1)),
     "mae": Metric(mae, Goal("lower", 0)),
@@ -206,6 +259,10 @@ METRICS: Mapping[str, Metric] = {
     "bias": Metric(bias, Goal("towards", 0)),
     "r2": Metric(r2, Goal("higher", 1)),
 }
+
+
+EACH_CLASS_ALIKE = frozenset({"roc_auc"})
+"""Metrics that are, of several classes, a mean over classes: each counts alike, however few rows it has."""
 
 
 def family(names: Iterable[str]) -> dict[str, Prepare]:
@@ -223,6 +280,45 @@ def family(names: Iterable[str]) -> dict[str, Prepare]:
 
     """
     return {name: METRICS[name].prepare for name in names}
+
+
+def distributions(y: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[npt.NDArray[np.intp], Array]:
+    """Return the places of classes, shape (rows,), and probabilities, shape (rows, classes), both checked.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a place is none of the classes, or a row's probabilities are none or do not sum
+        to 1 (within 1e-6: they may have been rounded).
+
+    """
+    place, of_classes = np.asarray(y, dtype=np.float64), np.asarray(probability, dtype=np.float64)
+    if place.ndim != 1 or of_classes.ndim != 2 or len(place) != len(of_classes):
+        msg = (
+            f"expected a class and probabilities for each row, received {place.shape} and {of_classes.shape}"
+        )
+        raise ValueError(msg)
+    _refuse(place, ~np.isin(place, np.arange(of_classes.shape[1])), "y must be the place of a class")
+    wrong = np.asarray(~((of_classes >= 0) & (of_classes <= 1)).all(axis=1))
+    _refuse(of_classes, wrong, "a probability must be in [0, 1]")
+    missed = np.asarray(np.abs(of_classes.sum(axis=1) - 1))
+    _refuse(of_classes, missed > SUM, "probabilities must sum to 1")
+    return place.astype(np.intp), of_classes
+
+
+def one_hot(place: npt.NDArray[np.intp], classes: int) -> Array:
+    """Return 1 at the place of each row's class, else 0; shape (rows, classes)."""
+    return np.eye(classes)[place]
+
+
+def _each_against_the_rest(metric: Prepare, place: npt.NDArray[np.intp], of_classes: Array) -> Weighted:
+    each = [metric((place == k).astype(np.float64), of_classes[:, k]) for k in range(of_classes.shape[1])]
+
+    def mean(weights: Array) -> float:
+        found = [value for one in each if not math.isnan(value := one(weights))]
+        return sum(found) / len(found) if found else math.nan
+
+    return mean
 
 
 def _strata(y: Array, score: Array) -> Callable[[Array], Array]:
