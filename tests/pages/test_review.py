@@ -314,3 +314,65 @@ def test_folds_and_slices_are_about_the_loss() -> None:
     lines = text.splitlines()
     (first,) = [at for at, line in enumerate(lines) if line.startswith("| metric ")]
     assert lines[first + 2].startswith("| **log\\_loss** ")
+
+
+def of_classes(*names: str, rare: str = "") -> Review:
+    """Return a review of a better model of several classes, of which one may be rare."""
+    whole = made()
+    validation = whole.validation
+    assert validation is not None
+    unknown = ReviewedFigure(value=1.25, low=None, high=None)
+    figures = {
+        name: {"roc_auc": figure(0.75), "observed_expected": unknown if name == rare else figure(1.5)}
+        for name in names
+    }
+    pairs = {
+        name: {
+            metric: PairedMetric(value=mine.value, theirs=0.625, gain=figure(0.1))
+            for metric, mine in of.items()
+        }
+        for name, of in figures.items()
+    }
+    rival = validation.rivals[0].model_copy(update={"classes": pairs})
+    validation = validation.model_copy(update={"classes": figures, "rivals": (rival,)})
+    shares = {True: ("30", "0.75"), False: ("5", "0.125")}
+    plots = PlotRows(
+        reliability=tuple(("0.2", str(place / 10), "0.2", name) for place, name in enumerate(names)),
+        confusion=tuple((actual, taken, *shares[actual == taken]) for actual in names for taken in names),
+    )
+    return whole.model_copy(update={"validation": validation, "plots": plots})
+
+
+def test_each_class_stands_beside_the_other_models() -> None:
+    """By its name: how it ranks and its level, with what is too rare to tell; the gain of a better one."""
+    text = page.page(of_classes("wheat", "maize", "rye", rare="rye"))
+    part = text[text.index("### Each class against the rest") : text.index("### Validation, fold")]
+    assert part.index("**roc\\_auc**") < part.index("**observed\\_expected**")
+    assert re.search(r"\| wheat +\| 0\.75 \[0\.74, 0\.76\] +\| 0\.625 +\| 0\.1 \[0\.09, 0\.11\] ▲", part)
+    assert re.search(r"\| rye +\| 1\.25 \(too few to tell\)", part)
+    assert "Each class" not in page.page(made())
+
+
+def test_which_class_is_taken_for_which() -> None:
+    """A line for each actual class, as shares; an event has none, and a hundred classes are too many."""
+    title = "Which class is taken for which"
+    text = page.page(of_classes("wheat", "maize", "rye"))
+    assert title in text
+    assert re.search(r"\| maize +\| 12% +\| 75% +\| 12% +\| 40 ", text)
+    for names in (("0", "1"), tuple(f"class {number}" for number in range(100))):
+        assert title not in page.page(of_classes(*names))
+
+
+def test_reliability_is_drawn_class_by_class() -> None:
+    """The most frequent ones, by their names."""
+    names = [f"crop {number}" for number in range(9)]
+    text = page.page(of_classes(*names))
+    drawn = re.findall(r"Reliability of (crop \d)", text)
+    assert drawn == [f"crop {number}" for number in range(8, 2, -1)]
+
+
+def test_hostile_names_of_classes_stay_text() -> None:
+    """As any text of a change."""
+    text = page.page(of_classes(HOSTILE, "maize", "rye"))
+    assert "<img" not in text
+    assert "@everyone" not in text

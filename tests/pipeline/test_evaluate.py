@@ -141,7 +141,7 @@ def test_metrics_equal_scikit_learn_on_all_rows_and_on_each_slice(
     contract: Contract, by_sklearn: Any
 ) -> None:
     """For the model and for the dummy that always says the mean of the training rows."""
-    frame = rows() if contract.task.classes else rows(y=np.random.default_rng(1).normal(size=400))
+    frame = rows() if contract.classes else rows(y=np.random.default_rng(1).normal(size=400))
     scores, mean = scored(frame), 0.3
     report = evaluate(held(frame, scores, mean), SPEC, contract)
     dummy = np.full(len(frame), mean)
@@ -485,7 +485,7 @@ def test_residuals_of_a_regression_are_observed_less_predicted() -> None:
 
 def fitted(frame: pd.DataFrame, contract: Contract = BINARY) -> Pipeline:
     """A linear model of the frame."""
-    name = "LogisticRegression" if contract.task.classes else "Ridge"
+    name = "LogisticRegression" if contract.classes else "Ridge"
     return train(frame, Train(estimator=f"sklearn.linear_model.{name}", params={}, seed=0), contract)
 
 
@@ -583,4 +583,4 @@ def test_predictions_are_whole_rows_beside_the_score(written: dict[str, Any]) ->
 
 def test_all_plots_are_written(written: dict[str, Any]) -> None:
     """One table a plot."""
-    assert set(written["plots"]) == {"reliability", "curve", "importance", "slices", "timeline"}
+    assert set(written["plots"]) == {"reliability", "curve", "confusion", "importance", "slices", "timeline"}

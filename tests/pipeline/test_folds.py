@@ -226,8 +226,8 @@ def test_rows_that_correct_a_model_are_predicted_without_themselves() -> None:
     assert set(found.rows["person"][one]).isdisjoint(found.rows["person"][~one])
     turned = rows.assign(won=np.where(one, 1 - rows["won"], rows["won"]))
     again = corrected(older, turned, rules, 4)
-    assert again.scores[one].tolist() == found.scores[one].tolist()
-    assert again.scores[~one].tolist() != found.scores[~one].tolist()
+    assert again.rows[PREDICTION][one].tolist() == found.rows[PREDICTION][one].tolist()
+    assert again.rows[PREDICTION][~one].tolist() != found.rows[PREDICTION][~one].tolist()
 
 
 def test_too_few_rows_to_correct_a_model_are_one_line() -> None:

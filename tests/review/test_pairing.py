@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 
-from perenne.common import git
+from perenne.common import git, predicted
 from perenne.common.block import Block
 from perenne.common.contract import Contract, read_contract
 from perenne.common.names import FOLD, PREDICTION, PREDICTIONS
@@ -15,6 +16,7 @@ from perenne.documents.review import PairedMetric, ValidationReview
 from perenne.review.pairing import pair_of, validated
 from perenne.review.sides import Side
 from perenne.stats.metrics import METRICS
+from tests import classes
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -95,3 +97,40 @@ def test_a_pipeline_without_evaluation_has_no_validation(inside: Project) -> Non
     """Its old files may still lie there, of another model."""
     inside.edit(r"(?s)^  evaluate:\n.*?(?=^(  )?\w|\Z)", "", "dvc.lock")
     assert validated(Side(None), {}, read_contract("retirement")) is None
+
+
+def test_models_of_several_classes_are_paired() -> None:
+    """All classes together, and each against the rest; not where the classes are others."""
+    contract = classes.contract()
+    rows = classes.fields("2021-03", 1, 500).assign(fold=1)
+    right = classes.right(rows, contract)
+    worse = predicted.assign(rows, 0.5 * classes.chances(rows) + 0.5 / 3, contract)
+    pair = pair_of(right, worse, contract, Block())
+    assert pair is not None
+    names = sorted(classes.CROPS)
+    losses = [
+        sk.log_loss(rows["crop"], each[[f"prediction: {name}" for name in names]], labels=names)
+        for each in (right, worse)
+    ]
+    assert values(pair.metric("log_loss")) == pytest.approx([*losses, losses[1] - losses[0]], rel=1e-4)
+    by_class = pair.each_class(contract)
+    assert list(by_class) == list(classes.CROPS)
+    came = rows["crop"] == "rye"
+    ratios = [came.sum() / each["prediction: rye"].sum() for each in (right, worse)]
+    assert values(by_class["rye"].metric("observed_expected"))[:2] == pytest.approx(ratios, rel=1e-5)
+    assert pair_of(right, worse.assign(crop="rye"), contract, Block()) is None
+
+
+def test_a_rare_class_is_too_few_for_a_mean_over_classes() -> None:
+    """As in the evaluation: other figures keep their bounds, and so do other classes."""
+    contract = classes.contract()
+    rows = classes.fields("2021-03", 1, 400).assign(fold=1)
+    rows = rows[(rows["crop"] != "rye") | (rows.groupby("crop").cumcount() < 4)].reset_index(drop=True)
+    right = classes.right(rows, contract)
+    pair = pair_of(right, predicted.assign(rows, 1 / 3, contract), contract, Block())
+    assert pair is not None
+    assert pair.metric("roc_auc").gain.low is None
+    assert pair.metric("log_loss").gain.low is not None
+    by_class = pair.each_class(contract)
+    assert by_class["rye"].metric("observed_expected").gain.low is None
+    assert by_class["wheat"].metric("observed_expected").gain.low is not None

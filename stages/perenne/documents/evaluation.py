@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from perenne.common.block import Block
 from perenne.common.document import Figure, UnnumberedDocument, Unrounded
 from perenne.common.typed import Model
 
-Metrics = dict[str, float | str | None]  # metrics.json: figures by name, for `dvc metrics`
+Figures = dict[str, float | None]
+Metrics = dict[str, float | str | dict[str, Figures] | None]  # metrics.json: by name, for `dvc metrics`
+OF_CLASS = (
+    "roc_auc",
+    "observed_expected",
+)  # what metrics.json has of each class: how it ranks, and its level
 
 
 class MeasuredFigure(Model):
@@ -103,7 +108,8 @@ class Evaluation(UnnumberedDocument):
 
     `between` is what the folds are cut between: a unit of time, or `block`. `warnings` say what is wrong with
     the training. The slice of rows whose value is missing or outside the bins has an empty name. Versions
-    that took each row for a block unless the contract names one wrote no `dependence`.
+    that took each row for a block unless the contract names one wrote no `dependence`. `classes` has each of
+    several classes against the rest; it is not written where there are not several.
     """
 
     SCHEMA = 2
@@ -115,6 +121,11 @@ class Evaluation(UnnumberedDocument):
     headline: MeasuredHeadline
     dependence: MeasuredDependence | None = None
     warnings: tuple[str, ...] = ()
+    classes: Mapping[str, MeasuredRows] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The document in JSON's own types, without `classes` if there are none."""
+        return {key: value for key, value in super().to_json().items() if key != "classes" or value}
 
     @property
     def block(self) -> Block | None:
@@ -124,11 +135,18 @@ class Evaluation(UnnumberedDocument):
     def metrics(self) -> Metrics:
         """The values alone, by name: what `dvc metrics` shows.
 
-        Where rows are too few for intervals, `intervals` says so: differences of such values mean nothing.
+        Where rows are too few for intervals, `intervals` says so: differences of such values mean nothing. Of
+        each class there are the metrics `OF_CLASS`.
         """
         values: Metrics = {name: metric.value for name, metric in self.validation.metrics.items()}
         values |= {
             f"{self.headline.figure}_observed": self.headline.observed.value,
             f"{self.headline.figure}_predicted": self.headline.predicted.value,
         }
-        return values | ({"intervals": self.validation.too_few} if self.validation.too_few else {})
+        if self.validation.too_few:
+            values["intervals"] = self.validation.too_few
+        of_class = {
+            name: {metric: part.metrics[metric].value for metric in OF_CLASS if metric in part.metrics}
+            for name, part in self.classes.items()
+        }
+        return values | ({"classes": of_class} if of_class else {})

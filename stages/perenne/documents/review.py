@@ -72,12 +72,14 @@ class Rival(Model):
     """A model that the change has to beat.
 
     `own` has its metrics on its own validation, as far as they are known. The rest is empty unless both
-    models were measured on the same rows with the same folds.
+    models were measured on the same rows with the same folds. `classes` has each of several classes against
+    the rest.
     """
 
     name: str
     own: dict[str, Figure]
     metrics: Mapping[str, PairedMetric] = {}
+    classes: Mapping[str, Mapping[str, PairedMetric]] = {}
     folds: tuple[PairedFold, ...] = ()
     slices: tuple[PairedSlice, ...] = ()
 
@@ -86,7 +88,8 @@ class ValidationReview(Model):
     """How the change does on validation, and what `evaluate` warns of.
 
     `loss` is the metric that people compare models by: folds and slices are about it. `too_few` says why its
-    metrics have no intervals; empty if they have. `dependence` is what `evaluate` says of blocks.
+    metrics have no intervals; empty if they have. `dependence` is what `evaluate` says of blocks. `classes`
+    has the metrics of each of several classes against the rest.
     """
 
     loss: str
@@ -96,6 +99,7 @@ class ValidationReview(Model):
     folds: tuple[MeasuredFold, ...]
     warnings: tuple[str, ...]
     rivals: tuple[Rival, ...]
+    classes: Mapping[str, Mapping[str, ReviewedFigure]] = {}
 
 
 class PlotRows(Model):
@@ -103,6 +107,7 @@ class PlotRows(Model):
 
     reliability: tuple[tuple[str, ...], ...] = ()
     timeline: tuple[tuple[str, ...], ...] = ()
+    confusion: tuple[tuple[str, ...], ...] = ()
 
 
 class Review(Document):

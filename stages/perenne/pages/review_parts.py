@@ -13,6 +13,8 @@ from perenne.pages import charts, review_validation
 from perenne.pages import verdict as verdict_page
 from perenne.pages.text import MOST_ROWS, bullets, joined, plain, shortened
 
+CLASS = 3  # the column of reliability.csv that names one of several classes
+MOST_CHARTS = 6  # of classes
 MOST_TEXT = 200  # characters of a text that the change brings
 
 WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
@@ -71,6 +73,7 @@ def parts(review: Review) -> Iterator[PagePart]:
     verdict, validation = review.gate, review.validation
     if validation:
         yield PagePart("Validation", review_validation.metrics(validation))
+        yield PagePart("Each class against the rest", review_validation.classes(validation))
         yield PagePart("Validation, fold by fold", review_validation.folds(validation))
     if verdict:
         yield PagePart("The gate, rule by rule", rules(verdict))
@@ -82,6 +85,8 @@ def parts(review: Review) -> Iterator[PagePart]:
     if validation:
         yield PagePart("All slices", review_validation.slices(validation), folded=True)
         yield PagePart("Charts", plots(review), folded=True)
+        taken = review_validation.confusion(review.plots.confusion)
+        yield PagePart("Which class is taken for which", taken, folded=True)
     yield PagePart("Time and memory of each stage", costs(review), folded=True)
 
 
@@ -101,13 +106,22 @@ def plots(review: Review) -> str:
         drawn.append(
             charts.chart(f"By period: {by}", periods, "headline figure", [("line", s) for s in series])
         )
-    if review.plots.reliability:
-        columns = list(zip(*review.plots.reliability, strict=True))
-        predicted, observed = (_numbers(column) for column in columns[:2])
+    for of_class, rows in _by_class(review.plots.reliability).items():
+        predicted, observed = (_numbers(column) for column in list(zip(*rows, strict=True))[:2])
         names = [f"{value:.3g}" for value in predicted]
         bars_and_line: list[charts.Series] = [("bar", observed), ("line", predicted)]
-        drawn.append(charts.chart(f"Reliability: {by}", names, "share", bars_and_line))
+        title = f"Reliability of {of_class}: {by}" if of_class else f"Reliability: {by}"
+        drawn.append(charts.chart(title, names, "share", bars_and_line))
     return joined(*drawn)
+
+
+def _by_class(rows: Iterable[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
+    """The rows of `reliability.csv` by class, the most frequent first; all under "" without several."""
+    by: dict[str, list[tuple[str, ...]]] = {}
+    for row in rows:
+        by.setdefault(row[CLASS] if len(row) > CLASS else "", []).append(row)
+    shares = {name: math.fsum(float(row[1] or 0) for row in of_class) for name, of_class in by.items()}
+    return {name: by[name] for name in sorted(by, key=lambda name: -shares[name])[:MOST_CHARTS]}
 
 
 def data(review: Review) -> str:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from perenne.documents.review import ReviewedFigure, Rival, ValidationReview
+from perenne.documents.evaluation import OF_CLASS
+from perenne.documents.review import PairedMetric, ReviewedFigure, Rival, ValidationReview
 from perenne.pages import charts
 from perenne.pages.text import bounds, joined, number, plain, shortened, table
 
 NOTE = "Parts of the training window, each predicted by a model that did not see it. Intervals of 95 %"
+FEWEST_CLASSES, MOST_CLASSES = 3, 12  # of a table of which is taken for which
 TOO_FEW = "(too few to tell)"
 
 
 def metrics(validation: ValidationReview) -> str:
     """Return a table: each metric on validation with its interval, beside those of the other models."""
-    head = ["metric", "this change"]
-    for rival in validation.rivals:
-        head += [plain(rival.name), "better by"]
+    head = _head("metric", validation.rivals)
     rows = []
     first = {name: validation.metrics[name] for name in [validation.loss] if name in validation.metrics}
     for name, mine in {**first, **validation.metrics}.items():
         title = plain(name)
         row = [f"**{title}**" if name == validation.loss else title, _interval(mine)]
         for rival in validation.rivals:
-            pair = rival.metrics.get(name)
-            row += [number(pair.theirs if pair else rival.own.get(name)), _gain(pair.gain) if pair else "-"]
+            row += _beside(rival.metrics.get(name), rival.own.get(name))
         rows.append(row)
     marks = "; ▲ better and ▼ worse where the interval excludes 0"
     notes = [f"{NOTE}{marks * any(rival.metrics for rival in validation.rivals)}."]
@@ -36,6 +36,58 @@ def metrics(validation: ValidationReview) -> str:
         if not rival.metrics
     ]
     return joined(shortened(head, rows), "\n".join(notes))
+
+
+def classes(validation: ValidationReview) -> str:
+    """Return tables of what each of several classes is like against the rest: one for each of its figures."""
+    rivals = tuple(rival for rival in validation.rivals if rival.classes)
+    tables = []
+    for metric in OF_CLASS:
+        figures = {name: of[metric] for name, of in validation.classes.items() if metric in of}
+        rows = [_of_class(name, mine, metric, rivals) for name, mine in figures.items()]
+        if rows:
+            tables.append(f"**{plain(metric)}**\n\n{shortened(_head('class', rivals), rows)}")
+    return joined(*tables)
+
+
+def _of_class(name: str, mine: ReviewedFigure, metric: str, rivals: Sequence[Rival]) -> list[str]:
+    """A class and a figure of it, beside those of the other models."""
+    row = [plain(name), _interval(mine)]
+    for rival in rivals:
+        row += _beside(rival.classes.get(name, {}).get(metric), None)
+    return row
+
+
+def _head(first: str, rivals: Sequence[Rival]) -> list[str]:
+    """The titles of a table that sets the change beside the other models."""
+    return [first, "this change", *(title for each in rivals for title in (plain(each.name), "better by"))]
+
+
+def _beside(pair: PairedMetric | None, own: float | None) -> list[str]:
+    """Another model's figure, and by how much the change is better where they are paired."""
+    return [number(pair.theirs if pair else own), _gain(pair.gain) if pair else "-"]
+
+
+def confusion(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of which class was taken for which, as shares; empty unless there are several.
+
+    Parameters
+    ----------
+    rows
+        Those of `confusion.csv`: actual and predicted class, the number of rows, and their share.
+
+    """
+    by: dict[str, list[tuple[int, float]]] = {}
+    for actual, _, count, share in rows:
+        by.setdefault(actual, []).append((int(count), float(share)))
+    if not FEWEST_CLASSES <= len(by) <= MOST_CLASSES:
+        return ""
+    cells = [
+        [plain(actual), *(f"{share:.0%}" for _, share in taken), f"{sum(count for count, _ in taken):,}"]
+        for actual, taken in by.items()
+    ]
+    note = "A line is an actual class, a column the class that the change finds most probable."
+    return joined(table(["class", *map(plain, by), "rows"], cells), note)
 
 
 def folds(validation: ValidationReview) -> str:

@@ -24,13 +24,14 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
-from perenne.common import batches, model, periods
+from perenne.common import batches, model, periods, predicted
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.names import FOLD, PREDICTION
+from perenne.common.names import FOLD
 from perenne.common.params import Train
 from perenne.common.periods import Unit
+from perenne.common.predicted import Mean
 from perenne.pipeline import recalibration, train
 
 Array = npt.NDArray[np.float64]
@@ -59,18 +60,18 @@ class Cuts(NamedTuple):
 
 
 class FoldModel(NamedTuple):
-    """A fold's model, and the dummy that predicts the mean of the rows it learned from."""
+    """A fold's model, and the dummy that predicts the mean of the rows it learned from (`predicted.mean`)."""
 
     fold: Fold
     pipeline: Pipeline
-    mean: float
+    mean: Mean
 
 
 class Validation(NamedTuple):
     """The rows of a window that a model predicted which had not seen them.
 
-    `rows` have the columns of the contract, `prediction`, and `fold`, counted from 1. `dummies` are what the
-    dummies of the folds predict for them, shape (rows,).
+    `rows` have the columns of the contract, those of the predictions, and `fold`, counted from 1. `dummies`
+    are what the dummies of the folds predict for them, shape (rows,), or (rows, classes) with several.
     """
 
     rows: pd.DataFrame
@@ -78,14 +79,11 @@ class Validation(NamedTuple):
     between: str
     models: tuple[FoldModel, ...]
 
-    @property
-    def scores(self) -> Array:
-        """A copy of the predictions, shape (rows,)."""
-        return self.rows[PREDICTION].to_numpy(dtype=np.float64, copy=True)
-
     def table(self, contract: Contract) -> pa.Table:
-        """The rows as `predictions.parquet` has them: the contract's columns, `prediction` and `fold`."""
-        like = batches.schema(contract).append(pa.field(PREDICTION, pa.float64()))
+        """The rows as `predictions.parquet` has them: the contract's columns, the predictions and `fold`."""
+        like = batches.schema(contract)
+        for name in predicted.columns(contract):
+            like = like.append(pa.field(name, pa.float64()))
         return batches.to_table(self.rows, like.append(pa.field(FOLD, pa.int64())))
 
 
@@ -176,7 +174,7 @@ def corrected(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, count:
             model_of_fold = recalibration.recalibrated(pipeline, learned, contract, least=1)
         except PerenneError as error:
             raise PerenneError(f"evaluate: fold {place}: {error}") from error
-        return FoldModel(fold, model_of_fold, float(learned[contract.target].mean()))
+        return FoldModel(fold, model_of_fold, _mean(learned, contract))
 
     return _predicted(rows, Cuts("block", dealt), fitted, contract)
 
@@ -186,7 +184,7 @@ def _predicted(
 ) -> Validation:
     """The rows of all folds, each predicted by the model of its fold."""
     number = np.zeros(len(rows), dtype=np.int64)
-    scores, dummies = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    scores, dummies = (predicted.unknown(len(rows), contract) for _ in range(2))
     models = []
     for place, fold in enumerate(cut.folds, start=1):
         fitted = fit(fold, place)
@@ -194,8 +192,8 @@ def _predicted(
         scores[fold.predicted] = _scores(rows[fold.predicted], fitted.pipeline, contract, place)
         models.append(fitted)
     kept = number > 0
-    predicted = rows[kept].assign(**{PREDICTION: scores[kept], FOLD: number[kept]})
-    return Validation(predicted.reset_index(drop=True), dummies[kept], cut.between, tuple(models))
+    told = predicted.assign(rows[kept], scores[kept], contract).assign(**{FOLD: number[kept]})
+    return Validation(told.reset_index(drop=True), dummies[kept], cut.between, tuple(models))
 
 
 def _fitted(rows: pd.DataFrame, fold: Fold, spec: Train, contract: Contract, place: int) -> FoldModel:
@@ -204,7 +202,11 @@ def _fitted(rows: pd.DataFrame, fold: Fold, spec: Train, contract: Contract, pla
         pipeline = train.train(learned, spec, contract)
     except PerenneError as error:
         raise PerenneError(f"evaluate: fold {place}, {len(learned):,} rows to learn from: {error}") from error
-    return FoldModel(fold, pipeline, float(learned[contract.target].mean()))
+    return FoldModel(fold, pipeline, _mean(learned, contract))
+
+
+def _mean(learned: pd.DataFrame, contract: Contract) -> Mean:
+    return predicted.mean(predicted.outcomes(learned, contract), contract)
 
 
 def _scores(rows: pd.DataFrame, pipeline: Pipeline, contract: Contract, place: int) -> Array:
@@ -280,9 +282,9 @@ def _walk(rows: pd.DataFrame, contract: Contract, unit: Unit, count: int) -> Ite
     """
     step, known = _steps(rows, contract, unit)
     begins = np.unique(step)
-    y = rows[contract.target].to_numpy(dtype=np.float64)
+    y = predicted.outcomes(rows, contract)
     # A model can be fitted once it knows a row of every class.
-    needed = [y == label for label in contract.task.classes] or [np.full(len(y), fill_value=True)]
+    needed = [y == place for place in range(len(contract.classes))] or [np.full(len(y), fill_value=True)]
     opening = max(known[of_class].min(initial=NEVER) for of_class in needed)
     first = max(int(np.searchsorted(begins, opening, "right")), round(len(begins) / (count + 1)))
     count = min(count, len(begins) - first)
@@ -309,7 +311,9 @@ def _dealt(rows: pd.DataFrame, contract: Contract, count: int) -> Iterator[Fold]
     """Folds of whole blocks, dealt like cards; none if a fold would have no rows, or no class to learn."""
     block = rows[contract.block] if contract.block else pd.Series(range(len(rows)))
     codes, labels = pd.factorize(block)
-    y = rows[contract.target].to_numpy()
+    y = predicted.outcomes(rows, contract)
     folds = [Fold(codes % count != part, codes % count == part) for part in range(min(count, len(labels)))]
-    if len(folds) >= FEWEST and all(set(contract.task.classes) <= set(y[f.learned].tolist()) for f in folds):
+    if len(folds) >= FEWEST and all(
+        set(range(len(contract.classes))) <= set(y[f.learned].tolist()) for f in folds
+    ):
         yield from folds

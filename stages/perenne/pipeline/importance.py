@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model
+from perenne.common import model, predicted
 from perenne.common.contract import Contract
 from perenne.common.names import FOLD
 from perenne.common.params import Evaluate
@@ -49,7 +49,7 @@ def importance(held: Validation, spec: Evaluate, contract: Contract) -> pd.DataF
         gains = permutation_importance(
             fitted.pipeline,
             model.inputs(rows, contract),
-            rows[contract.target].to_numpy(dtype=np.float64),
+            predicted.outcomes(rows, contract),
             scoring=gain,
             n_repeats=spec.importance_repeats,
             random_state=spec.seed,

@@ -1,7 +1,8 @@
 """Recalibration: the scores of a fitted model, corrected by labelled rows that it has not seen.
 
 Of four forms, from the intercept alone to any rising function, the simplest counts whose cross-validated loss
-is within one standard error of the best: of few rows a correction with many numbers learns the noise.
+is within one standard error of the best: of few rows a correction with many numbers learns the noise. Of
+several classes there are two forms: an intercept for each, and a slope that they share.
 
 References
 ----------
@@ -25,15 +26,16 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from perenne.common import model
+from perenne.common import model, predicted
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.recalibrated import Recalibrated, linked, named
+from perenne.common.recalibrated import Recalibrated, linked, logarithms, named, shares
 from perenne.documents.card import CardRecalibration
 
 Array = npt.NDArray[np.float64]
 
 FORMS = ("intercept", "slope", "slices", "isotonic")  # the simplest first
+OF_SEVERAL = FORMS[:2]  # classes
 LEAST = 10  # events, and as many rows without one: below, nothing can be corrected
 ENOUGH = 1_000  # of both, for a rising function
 FOLDS = 5
@@ -49,7 +51,8 @@ DECIMALS = 6  # of what is fitted: more than the rows can resolve, fewer than va
 class Scored(NamedTuple):
     """Labelled rows and the scores of a model that has not seen them.
 
-    `X` is as estimators take it; `y`, `scores` and the number of each row's block have shape (n,).
+    `X` is as estimators take it; `y`, `scores` and the number of each row's block have shape (n,). Scores of
+    several classes have shape (n, classes).
     """
 
     X: pd.DataFrame
@@ -89,12 +92,14 @@ def recalibrated(
         If there are too few rows to correct anything.
 
     """
-    y = rows[contract.target].to_numpy(dtype=np.float64)
+    y = predicted.outcomes(rows, contract)
     rare = (
-        min(float((y == label).sum()) for label in contract.task.classes) if contract.task.classes else len(y)
+        min(float((y == place).sum()) for place in range(len(contract.classes)))
+        if contract.classes
+        else len(y)
     )
     if rare < least:
-        what = "rows of each class" if contract.task.classes else "rows"
+        what = "rows of each class" if contract.classes else "rows"
         raise PerenneError(
             f"params.yaml: split.recalibrated: {rare:.0f} {what} are too few to correct scores by, at least "
             f"{least} would do"
@@ -103,7 +108,7 @@ def recalibrated(
     with threadpool_limits(1, user_api="blas"):
         X = model.inputs(rows, contract)
         seen = Scored(X, y, model.score(pipeline, X, contract), numbered(rows, contract))
-        forms = FORMS if rare >= ENOUGH else FORMS[:-1]
+        forms = OF_SEVERAL if seen.scores.ndim == 2 else FORMS if rare >= ENOUGH else FORMS[:-1]
         return Pipeline(
             [("model", fitted(chosen(forms, pipeline, seen, contract), pipeline, seen, contract))]
         )
@@ -138,14 +143,18 @@ def chosen(forms: tuple[str, ...], pipeline: Pipeline, seen: Scored, contract: C
 
 
 def _both(y: Array, contract: Contract) -> bool:
-    return all((y == label).any() for label in contract.task.classes)
+    return all((y == place).any() for place in range(len(contract.classes)))
 
 
 def _loss(y: Array, scores: Array, contract: Contract) -> Array:
     """The loss of each row, shape (n,)."""
-    if not contract.task.classes:
+    if not contract.classes:
         return (y - scores) ** 2
-    losses: Array = -np.log(np.clip(np.where(y == 1, scores, 1 - scores), np.finfo(float).tiny, 1))
+    if scores.ndim == 2:
+        given = scores[np.arange(len(y)), y.astype(np.intp)]
+    else:
+        given = np.where(y == 1, scores, 1 - scores)
+    losses: Array = -np.log(np.clip(given, np.finfo(float).tiny, 1))
     return losses
 
 
@@ -153,7 +162,9 @@ def fitted(form: str, pipeline: Pipeline, seen: Scored, contract: Contract) -> R
     """The correction of a form, from rows that the model has not seen."""
     if form == "isotonic":
         return Recalibrated(pipeline, form, isotonic=_isotonic(seen, contract))
-    classes = bool(contract.task.classes)
+    if seen.scores.ndim == 2:
+        return _of_several(form, pipeline, seen)
+    classes = bool(contract.classes)
     score = linked(seen.scores) if classes else seen.scores
     unit = 1.0 if classes else float(seen.y.std()) or 1.0
     # Around their mean, so that intercept and slope do not hang together.
@@ -187,6 +198,14 @@ def fitted(form: str, pipeline: Pipeline, seen: Scored, contract: Contract) -> R
     )
 
 
+def _of_several(form: str, pipeline: Pipeline, seen: Scored) -> Recalibrated:
+    """The correction of several classes."""
+    score = logarithms(seen.scores)
+    intercepts, steeper = solved_together(score, seen.y, slope=form != "intercept")
+    rounded = [round(each, DECIMALS) for each in intercepts.tolist()]
+    return Recalibrated(pipeline, form, rounded, round(1 + steeper, DECIMALS))
+
+
 def _slices(X: pd.DataFrame, contract: Contract) -> Iterator[tuple[str, str, Array]]:
     """Column, key and indicator of each slice whose column is a feature: the largest of each column."""
     for column in contract.slices:
@@ -201,7 +220,7 @@ def _slices(X: pd.DataFrame, contract: Contract) -> Iterator[tuple[str, str, Arr
 
 def _isotonic(seen: Scored, contract: Contract) -> IsotonicRegression:
     """A rising function; of probabilities it stays off 0 and 1 by half an event."""
-    least = 0.5 / len(seen.y) if contract.task.classes else None
+    least = 0.5 / len(seen.y) if contract.classes else None
     most = None if least is None else 1 - least
     rising = IsotonicRegression(y_min=least, y_max=most, out_of_bounds="clip")
     return rising.fit(seen.scores, seen.y)
@@ -247,14 +266,61 @@ def solved(design: Array, score: Array, y: Array, priors: Array, *, classes: boo
     return theta
 
 
+def solved_together(score: Array, y: Array, *, slope: bool) -> tuple[Array, float]:
+    """What is added to the logarithms of several classes' probabilities: intercepts, and a share of them.
+
+    Penalized maximum likelihood as in `solved`, of the multinomial. The intercepts sum to 0: what all classes
+    share changes nothing.
+
+    Parameters
+    ----------
+    score
+        The logarithms, shape (n, classes).
+    y
+        The places of the classes that came, shape (n,).
+    slope
+        Whether the slope may differ from 1.
+
+    Returns
+    -------
+    The intercepts, shape (classes,), and the slope's distance from 1.
+
+    """
+    count = score.shape[1]
+    middle = score.mean(axis=0)
+    centred = score - middle
+    priors = np.array([PRIOR["intercept"]] * count + [PRIOR["slope"]] * slope)
+    theta, penalty = np.zeros(len(priors)), np.diag(1 / priors**2)
+    came = np.eye(count)[y.astype(np.intp)]
+    for _ in range(STEPS):
+        steeper = theta[count] if slope else 0.0
+        chance = shares(score + theta[:count] + steeper * centred)
+        missed = came - chance
+        gradient, curved = missed.sum(axis=0), np.diag(chance.sum(axis=0)) - chance.T @ chance
+        if slope:
+            mean = (chance * centred).sum(axis=1, keepdims=True)
+            beside = (chance * (centred - mean)).sum(axis=0)
+            spread = (chance * (centred - mean) ** 2).sum()
+            gradient = np.append(gradient, (missed * centred).sum())
+            curved = np.block([[curved, beside[:, None]], [beside[None, :], spread]])
+        step = np.linalg.solve(curved + penalty, gradient - penalty @ theta)
+        theta += np.clip(step, -2 * priors, 2 * priors)
+        if np.abs(step / priors).max() < 10 ** -(DECIMALS + 3):
+            break
+    steeper = float(theta[count]) if slope else 0.0
+    intercepts = theta[:count] - steeper * middle
+    return intercepts - intercepts.mean(), steeper
+
+
 def described(pipeline: Pipeline) -> CardRecalibration:
     """The correction of a model that `recalibrated` made, in numbers, as the model card has it."""
     corrected: Recalibrated = pipeline["model"]
+    intercept = corrected.intercept
     if corrected.isotonic is not None:
         return CardRecalibration(form=corrected.form)
     return CardRecalibration(
         form=corrected.form,
-        intercept=corrected.intercept,
+        intercept=intercept if isinstance(intercept, float) else tuple(intercept),
         slope=corrected.slope,
         offsets=None if corrected.offsets is None else {k: dict(v) for k, v in corrected.offsets.items()},
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model
+from perenne.common import model, predicted
 from perenne.common.contract import Contract
 from perenne.common.names import FOLD
 from perenne.common.params import Evaluate, Train
@@ -56,13 +57,16 @@ def warnings(
     """
     seen = window.sample(min(len(window), spec.importance_rows), random_state=spec.seed)
     if _constant(pipeline, seen, contract):
-        score = model.predict(pipeline, seen[:1], contract)[0]
+        scores = model.predict(pipeline, seen[:1], contract)
+        shown = predicted.each_class(np.zeros(1), scores, contract).items()
+        score = ", ".join(f"{name} {of_class[0]:.4g}".lstrip() for name, (_, of_class) in shown)
         reason = _stiff(pipeline, window, training, contract)
-        yield f"the model is constant, it predicts {score:.4g} for every row: {reason}"
+        yield f"the model is constant, it predicts {score} for every row: {reason}"
         return
-    loss, y = contract.task.loss, held.rows[contract.target].to_numpy(dtype=np.float64)
+    loss, y = contract.task.loss, predicted.outcomes(held.rows, contract)
     codes, count = coded(blocks)
-    mine, dummy = (INFLUENCE[loss](y, predicted) for predicted in (held.scores, held.dummies))
+    said = (predicted.scores(held.rows, contract), held.dummies)
+    mine, dummy = (INFLUENCE[loss](y, scores) for scores in said)
     gain = paired.gain(loss, mine, dummy, codes, count)
     low, high = gain.bounds(ALPHA)
     if not low > 0:
@@ -78,7 +82,7 @@ def _cause(
     held: Validation, window: pd.DataFrame, blocks: int, gain: float, training: Train, contract: Contract
 ) -> str:
     """The likely cause of a model that is no better than the dummy."""
-    y = held.rows[contract.target].to_numpy(dtype=np.float64)
+    y = predicted.outcomes(held.rows, contract)
     for number, fitted in enumerate(held.models, start=1):
         learned = window[fitted.fold.learned]
         if _constant(fitted.pipeline, learned, contract):
@@ -105,7 +109,7 @@ def _cause(
 
 
 def _constant(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract) -> bool:
-    return not np.ptp(model.predict(pipeline, rows, contract).round(PLACES))
+    return not np.ptp(model.predict(pipeline, rows, contract).round(PLACES), axis=0).any()
 
 
 def _stiff(pipeline: Pipeline, rows: pd.DataFrame, training: Train, contract: Contract) -> str:
@@ -129,32 +133,38 @@ def _stiff(pipeline: Pipeline, rows: pd.DataFrame, training: Train, contract: Co
 def _level(held: Validation, y: Array, contract: Contract) -> str:
     """Where the model's mean is wrong; empty if by chance, or if it would not help to know the mean."""
     worst, text = float(FAR), ""
-    shifted, known = held.scores, held.dummies.copy()
-    for number in range(1, len(held.models) + 1):
+    shifted, known = predicted.scores(held.rows, contract).copy(), held.dummies.copy()
+    # Each class is a column; else there is one column. These are views: what is shifted is shifted above.
+    classes, columns = predicted.each_class(y, shifted, contract), known.reshape(len(known), -1).T
+    each = zip(classes.items(), columns, strict=True)
+    for ((name, (came, scores)), dummy), number in product(each, range(1, len(held.models) + 1)):
         of_fold = (held.rows[FOLD] == number).to_numpy()
-        expected, observed = float(shifted[of_fold].mean()), float(y[of_fold].mean())
-        error = math.sqrt(float(y[of_fold].var()) / int(of_fold.sum()))
+        expected, observed = float(scores[of_fold].mean()), float(came[of_fold].mean())
+        error = math.sqrt(float(came[of_fold].var()) / int(of_fold.sum()))
         if error and abs(observed - expected) / error > worst:
             worst = abs(observed - expected) / error
+            what = f"{contract.target} = {name}" if name else contract.target
             text = (
-                f"it predicts {contract.target} {expected:.4g} on average in fold {number}, and it is "
-                f"{observed:.4g} ({known[of_fold][0]:.4g} in the rows before): "
+                f"it predicts {what} {expected:.4g} on average in fold {number}, and it is "
+                f"{observed:.4g} ({dummy[of_fold][0]:.4g} in the rows before): "
                 f"what {contract.target} depends on has changed"
             )
-        shifted[of_fold] += observed - expected
-        known[of_fold] = observed
+        scores[of_fold] += observed - expected
+        dummy[of_fold] = observed
     if contract.task.score_range:
         shifted = np.clip(shifted, *contract.task.score_range)
+    if shifted.ndim == 2:
+        shifted /= shifted.sum(axis=1, keepdims=True)
     prepare, one = METRICS[contract.task.loss].prepare, np.ones(len(y))
     return text if prepare(y, shifted)(one) < prepare(y, known)(one) else ""
 
 
 def _fitted(fitted: FoldModel, learned: pd.DataFrame, contract: Contract) -> float:
     """The share of the dummy's loss that a model takes off on the rows that it learned from."""
-    y = learned[contract.target].to_numpy(dtype=np.float64)
+    y = predicted.outcomes(learned, contract)
     prepare, one = METRICS[contract.task.loss].prepare, np.ones(len(y))
     mine = prepare(y, model.predict(fitted.pipeline, learned, contract))(one)
-    dummy = prepare(y, np.full(len(y), fitted.mean))(one)
+    dummy = prepare(y, predicted.repeated(fitted.mean, len(y)))(one)
     return 1 - mine / dummy if dummy else 0.0
 
 

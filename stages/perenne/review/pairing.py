@@ -17,13 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perenne.common import locked
+from perenne.common import locked, predicted
 from perenne.common.block import Block, declared, labels_of, ordered
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.names import EVALUATION, FOLD, PREDICTION, PREDICTIONS
+from perenne.common.names import EVALUATION, FOLD, PREDICTIONS
 from perenne.common.slicing import groups, slice_name
-from perenne.documents.evaluation import Evaluation
+from perenne.documents.evaluation import OF_CLASS, Evaluation, MeasuredMetric
 from perenne.documents.review import (
     PairedFold,
     PairedMetric,
@@ -45,9 +45,10 @@ ALPHA = 0.025  # of each bound: intervals of 95 %
 
 
 class Pair(NamedTuple):
-    """The scores of two models on the same rows, shape (rows,), and the block of each row.
+    """The outcomes and the scores of two models on the same rows, and the block of each row.
 
-    `ordered` blocks follow each other in time. A target that has `classes` may have too few events to tell.
+    As `predicted` has them. `ordered` blocks follow each other in time. A target that has `classes` may have
+    too few events to tell.
     """
 
     y: Array
@@ -62,11 +63,21 @@ class Pair(NamedTuple):
         """Return a metric of both models on some of the rows, and how much better the first one's is."""
         new, old = (INFLUENCE[name](self.y[places], scores[places]) for scores in (self.mine, self.theirs))
         gain = paired.gain(name, new, old, self.codes[places], self.blocks, ordered=self.ordered)
-        few = too_few(self.codes[places], self.y[places] if self.classes else None)
+        few = too_few(self.codes[places], self.y[places] if self.classes else None, metric=name)
         low, high = (None, None) if few else gain.bounds(ALPHA)
         return PairedMetric(
             value=new.value, theirs=old.value, gain=ReviewedFigure(value=gain.value, low=low, high=high)
         )
+
+    def each_class(self, contract: Contract) -> dict[str, Pair]:
+        """Return each of several classes against the rest, by its name; none if there are not several."""
+        if not contract.task.class_metrics:
+            return {}
+        mine, theirs = (predicted.each_class(self.y, scores, contract) for scores in (self.mine, self.theirs))
+        return {
+            name: self._replace(y=came, mine=scores, theirs=theirs[name][1])
+            for name, (came, scores) in mine.items()
+        }
 
 
 def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> ValidationReview | None:
@@ -87,26 +98,31 @@ def validated(new: Side, rivals: Mapping[str, str], contract: Contract) -> Valid
         None if the change has no evaluation, as in a pipeline without that stage.
 
     """
-    report, mine = _report(new), _predictions(new)
+    report, mine = _report(new), _predictions(new, contract)
     if report is None or mine is None:
         return None
     return ValidationReview(
         loss=contract.task.metrics[0],
-        metrics={
-            name: ReviewedFigure(value=metric.value, low=metric.low, high=metric.high)
-            for name, metric in report.validation.metrics.items()
-        },
+        metrics=_figures(report.validation.metrics),
         too_few=report.validation.too_few,
         dependence=report.dependence.line if report.dependence else "",
         folds=report.folds,
         warnings=report.warnings,
         rivals=tuple(_rival(name, Side(rev), mine, report, contract) for name, rev in rivals.items()),
+        classes={name: _figures(part.metrics) for name, part in report.classes.items()},
     )
+
+
+def _figures(metrics: Mapping[str, MeasuredMetric]) -> dict[str, ReviewedFigure]:
+    return {
+        name: ReviewedFigure(value=metric.value, low=metric.low, high=metric.high)
+        for name, metric in metrics.items()
+    }
 
 
 def _rival(name: str, side: Side, mine: pd.DataFrame, report: Evaluation, contract: Contract) -> Rival:
     """Another model's metrics: on the same rows, or only on its own."""
-    theirs, their_report = _predictions(side), _report(side)
+    theirs, their_report = _predictions(side, contract), _report(side)
     own = (
         {key: metric.value for key, metric in their_report.validation.metrics.items()} if their_report else {}
     )
@@ -126,6 +142,10 @@ def _rival(name: str, side: Side, mine: pd.DataFrame, report: Evaluation, contra
             PairedSlice(name=called, rows=len(places), loss=pair.metric(loss, places))
             for called, places in slices(mine, contract)
         ),
+        classes={
+            called: {metric: of_class.metric(metric) for metric in OF_CLASS}
+            for called, of_class in pair.each_class(contract).items()
+        },
     )
 
 
@@ -147,11 +167,9 @@ def pair_of(mine: pd.DataFrame, theirs: pd.DataFrame, contract: Contract, block:
         return None
     in_order = ordered(contract, block)
     codes, count = coded(labels_of(mine, contract, block), ordered=in_order)
-    y, new, old = (
-        column.to_numpy(np.float64)
-        for column in (mine[contract.target], mine[PREDICTION], theirs[PREDICTION])
-    )
-    return Pair(y, new, old, codes, count, in_order, bool(contract.task.classes))
+    y = predicted.outcomes(mine, contract)
+    new, old = (predicted.scores(rows, contract) for rows in (mine, theirs))
+    return Pair(y, new, old, codes, count, in_order, bool(contract.classes))
 
 
 def _block(report: Evaluation, contract: Contract) -> Block:
@@ -184,10 +202,13 @@ def _report(side: Side) -> Evaluation | None:
         return None
 
 
-def _predictions(side: Side) -> pd.DataFrame | None:
-    """The predictions of a side; None if they are unavailable, or of a version that measured the holdout."""
+def _predictions(side: Side, contract: Contract) -> pd.DataFrame | None:
+    """The predictions of a side; None if they are unavailable, or of a version that measured the holdout.
+
+    None as well if they are of other classes than those of the contract.
+    """
     try:
         rows: pd.DataFrame = pq.read_table(BytesIO(_output(side, PREDICTIONS))).to_pandas()
     except (PerenneError, FileNotFoundError, pa.ArrowException):
         return None
-    return rows if {PREDICTION, FOLD} <= {*rows} else None
+    return rows if {*predicted.columns(contract), FOLD} <= {*rows} else None
