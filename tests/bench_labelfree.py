@@ -23,7 +23,7 @@ from perenne.common.params import Tolerance
 from perenne.common.typed import parse
 from perenne.documents.drift import EstimatedPerformance
 from perenne.stats.metrics import METRICS, Array
-from perenne.watch import concept, labelfree
+from perenne.watch import chances, concept, labelfree
 
 Rng = np.random.Generator
 SEED = 7
@@ -172,7 +172,7 @@ def run(world: World, seed: int) -> tuple[bool, bool, list[Result]]:
         true, unweighted = each.realised, validation
         if world.binary:
             true = under(each.metric, chance, score)
-            unweighted = under(each.metric, labelfree.calibrated(old, y, one)(score), score)
+            unweighted = under(each.metric, chances.calibrated(old, y, one)(score), score)
         results.append(
             Result(
                 each.metric,

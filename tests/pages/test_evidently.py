@@ -19,7 +19,7 @@ from perenne.common.contract import Contract
 from perenne.documents.drift import CovariateTest, DriftAdvice, DriftBatch, DriftReport, ReferenceSpan
 from perenne.pages import engine, evidently
 from perenne.pages.engine import Answer, Comparison, Shown, ShownVerdict
-from tests import tiny
+from tests import classes, tiny
 
 CONTRACT = """\
 row: one visit
@@ -260,7 +260,81 @@ def hard() -> dict[str, Answer]:
     regression, _ = evidently.labelled(REFERENCE, CURRENT, contract("regression"), ROWS, seed=0)
     assert regression
     asked["regression"] = regression
+    asked["classes"] = of_classes(crops(0), crops(1))[0]
+    asked["class that did not come"] = of_classes(crops(0), crops(1).replace({"crop": {"oats": "wheat"}}))[0]
     return dict(zip(asked, per_comparison(list(asked.values())), strict=True))
+
+
+GROWN = ("wheat", "maize", "rye", "oats")
+
+
+def crops(seed: int, names: tuple[str, ...] = GROWN) -> pd.DataFrame:
+    """Return fields with the probability of each crop; the first is the commonest."""
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet(np.geomspace(4, 1, len(names)), ROWS)
+    places = (scores.cumsum(axis=1) < rng.random((ROWS, 1))).sum(axis=1)
+    rows = classes.fields("2021-01", seed, ROWS).assign(crop=pd.Series(np.array(names)[places], dtype="str"))
+    return rows.assign(**{f"prediction: {name}": scores[:, place] for place, name in enumerate(names)})
+
+
+def of_classes(
+    before: pd.DataFrame, now: pd.DataFrame, names: tuple[str, ...] = GROWN
+) -> tuple[Comparison, list[str]]:
+    """Return what Evidently is asked about several classes, and what is said of them."""
+    task = classes.contract("wheat, maize, rye", ", ".join(names))
+    found, notes = evidently.labelled(before, now, task, ROWS, seed=0)
+    assert found
+    return found, notes
+
+
+def test_classes_are_shown_by_their_names(hard: dict[str, Answer]) -> None:
+    """A curve and a figure for each; the labels as people know them."""
+    html = hard["classes"].html
+    assert "Classification Model Performance" in html
+    for name in GROWN:
+        assert f'"{name}"' in html
+
+
+def test_class_that_did_not_come_is_one_of_the_others() -> None:
+    """Evidently fails on it: it is drawn with the rarest that came, and a line says so."""
+    before, now = crops(0), crops(1).replace({"crop": {"oats": "wheat"}})
+    found, notes = of_classes(before, now)
+    assert found.predictions == ("wheat", "maize", "2 other classes")
+    assert notes == ["classification: 2 of 4 classes, the rarest, are drawn as one"]
+    assert found.reference["2 other classes"].sum() == pytest.approx(
+        before[["prediction: rye", "prediction: oats"]].to_numpy().sum()
+    )
+    assert (found.reference["crop"] == "2 other classes").sum() == before["crop"].isin(["rye", "oats"]).sum()
+    late = now.assign(crop=now["crop"].where(now["id"] < 40))
+    assert len(of_classes(before, late)[0].current) == 40
+
+
+def test_of_many_classes_the_commonest_are_shown() -> None:
+    """Fifteen of them: ten, and the others as one."""
+    many = tuple(f"crop {number:02d}" for number in range(15))
+    found, notes = of_classes(crops(0, many), crops(1, many), many)
+    assert len(found.predictions) == evidently.MOST_CLASSES + 1
+    assert {"crop 00", "crop 01", "5 other classes"} <= set(found.predictions)
+    assert notes == ["classification: 5 of 15 classes, the rarest, are drawn as one"]
+
+
+def test_two_classes_with_labels_are_too_few_to_show() -> None:
+    """Evidently would take them for an event."""
+    task = classes.contract()
+    two = classes.right(classes.fields("2021-01", 0), task).replace({"crop": {"rye": "wheat"}})
+    note = "classification: fewer than three classes have labels on both sides"
+    assert evidently.labelled(two, two, task, ROWS, seed=0) == (None, [note])
+    drawn, _ = evidently.columns(two, two, task)
+    assert drawn
+    assert drawn.columns["numerical"][-3:] == ["prediction: wheat", "prediction: maize", "prediction: rye"]
+
+
+def test_class_may_be_called_like_the_target() -> None:
+    """Its column is that of its probability."""
+    names = ("crop", "maize", "rye")
+    found, _ = of_classes(crops(0, names), crops(1, names), names)
+    assert found.target == "crop (label)"
+    assert set(found.current) == {*names, found.target}
 
 
 def per_comparison(comparisons: list[Comparison]) -> list[Answer]:
@@ -287,6 +361,8 @@ def per_comparison(comparisons: list[Comparison]) -> list[Answer]:
         "one date",
         "dates only",
         "regression",
+        "classes",
+        "class that did not come",
     ],
 )
 def test_hard_data_are_shown(hard: dict[str, Answer], name: str) -> None:

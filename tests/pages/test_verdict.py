@@ -95,6 +95,8 @@ def test_markdown_folds_the_slices() -> None:
     part = finding(against="site=Lyon", answer="fail")
     page = markdown(verdict(finding(rule="slices", parts=(part,))))
     assert "<details><summary>All slices against v1.0.0 in prod</summary>\n\n|" in page
+    of_classes = markdown(verdict(finding(rule="calibration", against="observed / expected", parts=(part,))))
+    assert "<summary>All classes against observed / expected</summary>" in of_classes
     assert "❌ fail" in page.split("<details>")[1]
 
 

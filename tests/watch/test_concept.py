@@ -80,7 +80,7 @@ def month(period: pd.Period, rng: Rng, outcome: Outcome, *, task: Contract = BIN
             "place": rng.choice(["north", "south", "east", "west"], N),
         }
     )
-    rows[PREDICTION] = expit(logit(rows)) if task.task.classes else 3 * rows["x"]
+    rows[PREDICTION] = expit(logit(rows)) if task.classes else 3 * rows["x"]
     return rows.assign(y=outcome(rng, rows))
 
 

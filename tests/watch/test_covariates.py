@@ -194,6 +194,26 @@ def test_correlation_that_no_column_shows() -> None:
     assert all(not test.pvalue < 0.005 for test in alone.values())
 
 
+def test_a_weekday_does_not_tell_hours_apart() -> None:
+    """What all rows of a period share is for its own test: by it a classifier would know every Friday."""
+    text = TEXT.replace("period: quarter", "period: hour")
+    text = text.replace("  adult:", "  weekday: {type: integer, role: feature}\n  adult:")
+    hourly = parse(Contract, strict_yaml.loads(text), "contract.yaml")
+
+    def of(hour: pd.Period) -> pd.DataFrame:
+        return rows(100, seed=hour.ordinal, at=str(hour.start_time), weekday=hour.dayofweek)
+
+    def told(hour: pd.Period, **columns: Any) -> float:
+        batch = of(hour).assign(**columns)
+        return covariates.together(before, hour, batch, hourly, seed=0)["all features", "joint"].pvalue
+
+    friday = pd.Period("2021-03-05 00:00", "h")
+    before = baseline({friday + i: of(friday + i) for i in range(168)}, hourly)
+    assert before.varying == ["age", "colour", "adult", "member"]
+    assert min(told(friday + i) for i in range(168, 180)) > 0.001
+    assert told(friday + 168, age=lambda frame: frame["age"] + 2) < 1e-4
+
+
 def test_rows_of_a_block_are_no_evidence_of_their_own() -> None:
     """Ten rows of one person are one: what rows alone would prove, ten people do not."""
     blocked = contract("  at:", "  person: {type: integer, role: block}\n  at:")

@@ -14,7 +14,7 @@ import pytest
 from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
 from perenne.documents.drift import EstimatedPerformance
-from perenne.watch import concept, labelfree
+from perenne.watch import chances, concept, labelfree
 from tests.bench_labelfree import WORLDS, World, contract, estimated, months, run
 
 FRESH = 1_000  # the first seed that is not the bench's
@@ -165,7 +165,7 @@ def test_calibrated_scores_keep_their_promises() -> None:
     rng = np.random.default_rng(5)
     score, weights = rng.uniform(0.02, 0.7, 3_000), rng.uniform(0.2, 4, 3_000)
     y = (rng.random(3_000) < score**1.5).astype(float)
-    chance = labelfree.calibrated(score, y, weights)(score)
+    chance = chances.calibrated(score, y, weights)(score)
     assert np.sum(weights * (y - chance)) == pytest.approx(0, abs=1e-5)
     assert np.sum(weights * (y - chance) * np.log(score / (1 - score))) == pytest.approx(0, abs=1e-5)
 
@@ -188,7 +188,7 @@ def test_latest_periods_count_where_there_are_many_rows(monkeypatch: pytest.Monk
 def test_constant_scores_are_calibrated() -> None:
     """A constant model has no slope, but it may promise too little."""
     y = np.repeat([0.0, 1.0], [700, 300])
-    chance = labelfree.calibrated(np.full(1_000, 0.2), y, np.ones(1_000))
+    chance = chances.calibrated(np.full(1_000, 0.2), y, np.ones(1_000))
     assert chance(np.array([0.2])) == pytest.approx([0.3], abs=1e-6)
 
 

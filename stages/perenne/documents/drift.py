@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from perenne.common.document import Document, Figure, Rounded, Unrounded
 from perenne.common.typed import Model
@@ -29,6 +29,17 @@ class ReferenceSpan(Model):
     rows: int
 
 
+class OfClass(Model):
+    """What is about one of several classes, or about all of them; elsewhere the key is not in the file."""
+
+    of_class: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_class(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        content: dict[str, object] = handler(self)
+        return {key: value for key, value in content.items() if key != "of_class" or value is not None}
+
+
 class CovariateTest(Model):
     """One test of one feature, or of the rows as a whole.
 
@@ -45,7 +56,7 @@ class CovariateTest(Model):
     alarm: bool
 
 
-class StreamState(Model):
+class StreamState(OfClass):
     """How one stream on matured labels stands after a batch.
 
     `value` is that of this batch; null if it has too few events to tell, which then wait for the next one.
@@ -55,7 +66,8 @@ class StreamState(Model):
     or how many times larger errors are than on validation; the fall of the AUC; the share of rows in the
     tail. `log_e` is the evidence that the stream is beyond its bound; by itself it raises the alarm when it
     reaches `threshold`, and with others that have evidence as well, earlier. `since` is the period in which
-    the change began, and `says` what it is.
+    the change began, and `says` what it is. `of_class` is the class that came too often or too rarely, where
+    there are several.
     """
 
     stream: str
@@ -72,10 +84,11 @@ class StreamState(Model):
     says: str
 
 
-class EstimatedMetric(Model):
+class EstimatedMetric(OfClass):
     """A metric of a batch, estimated without its labels, and the interval for the value that they will give.
 
-    `metric` is a name of metrics.json. `realised` is that value, once the labels have matured.
+    `metric` is a name of metrics.json, of one class against the rest if `of_class` is set. `realised` is that
+    value, once the labels have matured.
     """
 
     metric: str

@@ -62,6 +62,7 @@ METRIC_NAMES = {
 }
 STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
 FEW = "too few to tell"
+MOST_STREAMS = 60  # of a batch; two for each of several classes, and alarms in slices
 NBSP = "\N{NO-BREAK SPACE}"
 
 STYLE = """
@@ -134,9 +135,10 @@ def estimates(batches: Iterable[DriftBatch]) -> str:
             continue
         rows.append({"period": batch.period})
         for each in batch.estimated.metrics:
-            name = METRIC_NAMES.get(each.metric, each.metric)
-            columns |= {each.metric: name, f"{each.metric} realised": "By labels"}
-            rows[-1] |= {each.metric: ranged(each), f"{each.metric} realised": each.realised}
+            key = in_words(each.of_class, each.metric)
+            columns |= {key: in_words(each.of_class, METRIC_NAMES.get(each.metric, each.metric))}
+            columns |= {f"{key} realised": "By labels"}
+            rows[-1] |= {key: ranged(each), f"{key} realised": each.realised}
     notes = [*missing, ESTIMATED] if rows else missing
     return table("Estimated without labels, with 95 % intervals", rows, columns) + "".join(
         f'<p class="note">{shown(note)}</p>' for note in notes
@@ -148,6 +150,11 @@ def ranged(each: EstimatedMetric) -> str:
     return f"{shown(each.estimate)} ({shown(each.low)}{NBSP}to{NBSP}{shown(each.high)})"
 
 
+def in_words(*parts: str | None) -> str:
+    """What something is about, then what it is: `soil=sand: wheat: less than predicted`."""
+    return ": ".join(part for part in parts if part)
+
+
 def details(batch: DriftBatch, *, is_open: bool) -> str:
     """One batch: its reasons, its features by importance, its streams, and its other figures."""
     features = [test.model_dump() for test in sorted(batch.covariates, key=rank)]
@@ -155,18 +162,25 @@ def details(batch: DriftBatch, *, is_open: bool) -> str:
         f"<summary>{shown(batch.period)}: {shown(batch.level)}</summary>",
         listed(batch.reasons, "ol"),
         table("Features, the most important to the model first", features, COVARIATES),
-        table("Concept: do the outcomes still match?", [stream_row(s) for s in batch.concept], CONCEPT),
+        table("Concept: do the outcomes still match?", [stream_row(s) for s in told(batch.concept)], CONCEPT),
         facts("Predictions", batch.predictions),
         facts("Volume", batch.volume),
     ]
     return f"<details{' open' if is_open else ''}>{''.join(parts)}</details>"
 
 
+def told(states: Sequence[StreamState]) -> Sequence[StreamState]:
+    """The streams to list: all; of very many those with the most evidence, in their order."""
+    by_evidence = sorted(states, key=lambda state: (not state.alarm, state.threshold - state.log_e))
+    kept = {id(state) for state in by_evidence[:MOST_STREAMS]}
+    return [state for state in states if id(state) in kept]
+
+
 def stream_row(state: StreamState) -> dict[str, object]:
     """A stream as a row of its table."""
     name = STREAM_NAMES.get(state.stream, state.stream)
     said = {
-        "stream": f"{state.slice}: {name}" if state.slice else name,
+        "stream": in_words(state.slice, state.of_class, name),
         "value": FEW if state.value is None else state.value,
         "evidence": f"{max(state.log_e, 0.0) / state.threshold:.0%}",
     }

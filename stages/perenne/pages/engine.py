@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from perenne.common.names import PREDICTION
-
 DIGITS = 6  # of a number on the page: the last ones of a sum depend on the width of the CPU's vectors
 LONGEST = 300  # characters of an error: enough to look it up
 SECONDS = 600  # Evidently takes about ten; after this time it is assumed to hang
@@ -58,6 +56,7 @@ class Comparison(NamedTuple):
     current: pd.DataFrame
     columns: dict[str, list[str]]  # by its kinds
     target: str = ""
+    predictions: tuple[str, ...] = ()  # of several classes, columns that are named as they are
     tests: Mapping[str, Shown] = {}  # ours, by column; of drift only
     verdict: ShownVerdict = ShownVerdict(drift=False, reason="")
 
@@ -169,6 +168,7 @@ def run(comparison: Comparison) -> str:
         BinaryClassification,
         DataDefinition,
         Dataset,
+        MulticlassClassification,
         Regression,
         Report,
         presets,
@@ -179,12 +179,20 @@ def run(comparison: Comparison) -> str:
         "classification": [presets.ClassificationPreset()],
         "regression": [presets.RegressionPreset()],
     }[comparison.name]
-    binary = BinaryClassification(target=comparison.target, prediction_probas=PREDICTION, pos_label=1)
-    numeric = Regression(target=comparison.target, prediction=PREDICTION)
+    target, predictions = comparison.target, comparison.predictions
+    models: dict[str, list[object]] = {}
+    if comparison.name == "classification" and len(predictions) > 1:
+        models["classification"] = [
+            MulticlassClassification(target=target, prediction_probas=list(predictions))
+        ]
+    elif comparison.name == "classification":
+        models["classification"] = [
+            BinaryClassification(target=target, prediction_probas=predictions[0], pos_label=1)
+        ]
+    elif comparison.name == "regression":
+        models["regression"] = [Regression(target=target, prediction=predictions[0])]
     definition = DataDefinition(
-        **{f"{kind}_columns": names for kind, names in comparison.columns.items()},
-        classification=[binary] if comparison.name == "classification" else None,
-        regression=[numeric] if comparison.name == "regression" else None,
+        **{f"{kind}_columns": names for kind, names in comparison.columns.items()}, **models
     )
     current, reference = (
         Dataset.from_pandas(side, data_definition=definition)

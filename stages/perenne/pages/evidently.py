@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from perenne.common import batches
+from perenne.common import batches, predicted
 from perenne.common.contract import Column, Contract, Type
-from perenne.common.names import PREDICTION
 from perenne.documents.drift import DriftBatch, DriftReport
 from perenne.pages.drift import listed
 from perenne.pages.engine import Comparison, Shown, ShownVerdict, asked
@@ -17,6 +16,7 @@ from perenne.pages.engine import Comparison, Shown, ShownVerdict, asked
 SCORE = Column(type="number", role=("ignored",))
 
 MOST_COLUMNS = 60  # on the page: each costs half a second, and nobody scrolls through three hundred
+MOST_CLASSES = 10  # of several: each has a curve, a column of two tables and a row of a third
 MOST_VALUES = 500  # of a category: with more, the page has many MB, and bars thinner than a pixel
 
 
@@ -62,8 +62,7 @@ def page(
     Parameters
     ----------
     reference, current
-        Valid rows of the contract, their scores in the column `prediction` and, where it is known, the
-        target.
+        Valid rows of the contract with their predictions and, where it is known, the target.
     contract
         What the rows are.
     verdict
@@ -102,7 +101,7 @@ def sampled(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 
 def of_interest(contract: Contract, report: DriftReport) -> tuple[list[str], list[str]]:
-    """The columns to show: features, slices and the score; of many those that moved, then the important.
+    """The columns to show: features, slices and scores; of many those that moved, then the important.
 
     Returns
     -------
@@ -117,15 +116,15 @@ def of_interest(contract: Contract, report: DriftReport) -> tuple[list[str], lis
     for test in batch.covariates if batch else ():
         if test.feature in order:
             order[test.feature] = min(order[test.feature], (not test.alarm, -(test.importance or 0.0)))
-    order[PREDICTION] = (False, -math.inf)
+    order |= dict.fromkeys(predicted.columns(contract)[:MOST_CLASSES], (False, -math.inf))
     kept = set(sorted(names, key=lambda name: order[name])[:MOST_COLUMNS])
     left = len(names) - len(kept)
     return [n for n in names if n in kept], [f"{left} columns that moved less or matter less are not drawn"]
 
 
 def drawn(contract: Contract) -> list[str]:
-    """Features, slices and the score."""
-    return [*dict.fromkeys([*contract.features, *contract.slices, PREDICTION])]
+    """Features, slices and scores."""
+    return [*dict.fromkeys([*contract.features, *contract.slices, *predicted.columns(contract)])]
 
 
 def columns(
@@ -151,8 +150,8 @@ def columns(
 
 
 def declared(name: str, contract: Contract) -> Column:
-    """The contract's column; for the score, which is not in the contract, a column of numbers."""
-    return SCORE if name == PREDICTION else contract.columns[name]
+    """The contract's column; for a score, which is not in the contract, a column of numbers."""
+    return contract.columns.get(name, SCORE)
 
 
 def plain(frame: pd.DataFrame, name: str, contract: Contract) -> pd.Series:
@@ -202,19 +201,66 @@ def labelled(
     for side, frame in {"reference": before, "batch": now}.items():
         if len(frame) <= 1:
             return None, [f"{name}: fewer than two labels in the {side}"]
-        if task.classes and frame[contract.target].nunique() == 1:
+        if contract.classes and frame[contract.target].nunique() == 1:
             return None, [f"{name}: the labels in the {side} are all the same"]
-    numbers = [] if task.classes else [contract.target, PREDICTION]
-    return Comparison(name, before, now, {"numerical": numbers, "categorical": []}, contract.target), []
+    scores = predicted.columns(contract)
+    if len(scores) > 1:
+        return of_classes(before, now, contract)
+    numbers = [] if contract.classes else [contract.target, *scores]
+    kinds = {"numerical": numbers, "categorical": []}
+    return Comparison(name, before, now, kinds, contract.target, tuple(scores)), []
 
 
 def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Labels and scores of the rows that have both, shape (m, 2); the labels of classes are int64."""
-    names = (contract.target, PREDICTION)
-    pair = pd.DataFrame({name: plain(frame, name, contract) for name in names}).dropna()
-    if contract.columns[contract.target].type == "boolean":
-        pair[contract.target] = pair[contract.target] == "True"
-    return pair.astype({contract.target: "int64"}) if contract.task.classes else pair
+    """Labels and scores of the rows that have both; labels are int64 where they are events or classes."""
+    target, scores = contract.target, predicted.columns(contract)
+    pair = pd.DataFrame({name: plain(frame, name, contract) for name in (target, *scores)}).dropna()
+    if contract.columns[target].type == "boolean":
+        pair[target] = pair[target] == "True"
+    if len(scores) > 1:
+        pair = pair.assign(**{target: predicted.outcomes(pair, contract)}).dropna()
+    return pair.astype({target: "int64"}) if contract.classes else pair
+
+
+def of_classes(
+    before: pd.DataFrame, now: pd.DataFrame, contract: Contract
+) -> tuple[Comparison | None, list[str]]:
+    """The comparison of several classes: the commonest, and the others as one.
+
+    Evidently fails on a class that does not come on both sides, so that is one of the others.
+
+    Parameters
+    ----------
+    before, now
+        As :func:`known` returns them.
+    contract
+        Names the classes.
+
+    """
+    target, scores, name = contract.target, predicted.columns(contract), contract.task.preset
+    counts = [np.bincount(side[target], minlength=len(scores)) for side in (before, now)]
+    fewer = np.minimum(counts[0], counts[1])
+    order = np.argsort(-fewer, kind="stable")
+    kept = [int(k) for k in order[:MOST_CLASSES] if fewer[k]]
+    others = [k for k in range(len(scores)) if k not in kept]
+    while others and kept and not all(count[others].sum() for count in counts):
+        others.append(kept.pop())
+    if len(kept) + bool(others) < 3:
+        return None, [f"{name}: fewer than three classes have labels on both sides"]
+    groups = {str(contract.classes[k]): [k] for k in sorted(kept)}
+    notes = []
+    if others:
+        groups[f"{len(others)} other classes"] = others
+        notes = [f"{name}: {len(others)} of {len(scores)} classes, the rarest, are drawn as one"]
+    column = f"{target} (label)" if target in groups else target
+
+    def drawn_as(side: pd.DataFrame) -> pd.DataFrame:
+        of_group = {k: group for group, places in groups.items() for k in places}
+        summed = {group: side[[scores[k] for k in places]].sum(axis=1) for group, places in groups.items()}
+        return pd.DataFrame({**summed, column: side[target].map(of_group).astype(object)})
+
+    kinds: dict[str, list[str]] = {"numerical": [], "categorical": []}
+    return Comparison(name, drawn_as(before), drawn_as(now), kinds, column, tuple(groups)), notes
 
 
 def shown(report: DriftReport) -> dict[str, Shown]:

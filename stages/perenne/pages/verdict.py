@@ -50,15 +50,18 @@ def rules(verdict: Verdict) -> str:
 
 
 def slices(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return, for each opponent, a title and a table of all slices in Markdown.
+    """Return, for each opponent, a title and a table of all slices in Markdown; so for the classes of a rule.
 
     Returns
     -------
-    Pairs of title and table, both in Markdown; opponents without slices are left out.
+    Pairs of title and table, both in Markdown; findings without parts are left out.
 
     """
     return [
-        (f"All slices against {plain(finding.against)}", _table(finding.parts))
+        (
+            f"All {'slices' if finding.rule == 'slices' else 'classes'} against {plain(finding.against)}",
+            _table(finding.parts),
+        )
         for finding in verdict.rules
         if finding.parts
     ]

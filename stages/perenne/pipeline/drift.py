@@ -16,11 +16,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, disk, model, params, periods
+from perenne.common import batches, disk, model, params, periods, predicted
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTION, PREDICTIONS
+from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTIONS
 from perenne.common.params import Drift, Tolerance
 from perenne.documents.drift import (
     CovariateTest,
@@ -36,7 +36,7 @@ from perenne.pages import evidently
 from perenne.stats.counts import Volume
 from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
-from perenne.watch import baseline, concept, covariates, labelfree
+from perenne.watch import baseline, concept, covariates, labelfree, levels
 from perenne.watch.covariates import Key, Tests
 from perenne.watch.streams import STREAMS
 
@@ -67,8 +67,8 @@ def drift(
     Parameters
     ----------
     reference
-        The rows of the periods that the model was trained on and measured on. The column `prediction` holds
-        the scores of those that measured it, and is missing for the others. Their labels are not looked at.
+        The rows of the periods that the model was trained on and measured on, with the predictions of those
+        that measured it; they are missing for the others. Their labels are not looked at.
     validated
         The rows of the window that were predicted without being seen, with labels and predictions: on these
         the model shows how right it is.
@@ -124,7 +124,7 @@ def drift(
                 covariates=listed(tests, moved, importance),
                 concept=streams,
                 estimated=estimated,
-                predictions=predictions(batch, before, contract),
+                predictions=levels.of(batch.rows, before, contract, matured=batch.matured),
                 volume=counted(volumes),
             )
         )
@@ -145,18 +145,6 @@ def drift(
 def counted(volumes: Mapping[Key, Volume]) -> dict[str, int | float | str | None]:
     """The figures of all volumes by name, such as `rows: expected`."""
     return {f"{name}: {k}": v for (name, _), each in volumes.items() for k, v in each._asdict().items()}
-
-
-def predictions(batch: ScoredBatch, before: baseline.Baseline, contract: Contract) -> dict[str, float | None]:
-    """The mean score beside that of the reference; with labels, also the sums of labels and of scores.
-
-    Returns
-    -------
-    `mean` and `reference`; with matured labels also `observed` and `expected`.
-
-    """
-    means = {"mean": float(batch.rows[PREDICTION].mean()), "reference": before.score}
-    return {**means, **(concept.figures(batch.rows, contract) if batch.matured else {})}
 
 
 def advice(
@@ -253,6 +241,8 @@ def listed(
 def timeline(report: DriftReport) -> pd.DataFrame:
     """One row per batch with labels: each stream's evidence as a share of what raises the alarm.
 
+    Of several classes, it is that of the one with the most.
+
     Returns
     -------
     Columns `period`, one for each stream of `streams.STREAMS` (NaN if it is not watched), and `alarm`, which
@@ -266,7 +256,7 @@ def timeline(report: DriftReport) -> pd.DataFrame:
         if state.slice is None
     ]
     wide = pd.DataFrame(shares, columns=["period", "stream", "evidence"]).pivot_table(
-        index="period", columns="stream", values="evidence"
+        index="period", columns="stream", values="evidence", aggfunc="max"
     )
     return wide.reindex(columns=list(STREAMS)).assign(alarm=1.0).reset_index()
 
@@ -288,10 +278,10 @@ def main() -> None:
 
     def scored(period: pd.Period) -> pd.DataFrame:
         rows = read(files[period], contract)
-        return rows.assign(**{PREDICTION: model.predict(pipeline, rows, contract).round(9)})
+        return predicted.assign(rows, model.predict(pipeline, rows, contract).round(9), contract)
 
     def learned(period: pd.Period) -> pd.DataFrame:
-        return read(files[period], contract).assign(**{PREDICTION: math.nan})
+        return predicted.assign(read(files[period], contract), math.nan, contract)
 
     def current() -> Iterator[ScoredBatch]:
         for period in tqdm(later, desc="drift", unit="batch", disable=None):
@@ -309,7 +299,7 @@ def main() -> None:
         report = drift(
             reference, batches.read_parquet(PREDICTIONS), current(), important, p.drift, p.tolerance, contract
         )
-    measured = pd.concat(rows for rows in reference.values() if rows[PREDICTION].notna().any())
+    measured = pd.concat(rows for rows in reference.values() if predicted.scored(rows, contract).any())
     page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from perenne.common import model
+from perenne.common import model, predicted
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
 from perenne.stats.between import Between, between
 from perenne.stats.metrics import Array
 from perenne.stats.tally import Tally, cut, tally, total
@@ -31,9 +31,9 @@ class Baseline:
     `edges` and `tallies` are by column; `by_day` are the columns in which rows of a day resemble each other,
     where the contract has no block: days are then their blocks. `features` are the model's inputs, shape
     (rows, features), with the place of each row's period among those of `rows` in `of`, and its block in
-    `blocks`. `seasons` are those of
-    the reference, `scored` those of its periods with scores. `rows`, `unlabelled` (rows without a label) and
-    `days` are by period. `score` is the mean score. `calendar` names columns that move with the calendar.
+    `blocks`. `seasons` are those of the reference, `scored` those of its periods with scores. `rows`,
+    `unlabelled` (rows without a label) and `days` are by period. `scores` is the mean of each column of
+    predictions. `calendar` names columns that move with the calendar.
     """
 
     edges: Mapping[str, Array | None]
@@ -47,13 +47,27 @@ class Baseline:
     rows: Mapping[pd.Period, int]
     unlabelled: Mapping[pd.Period, int]
     days: Mapping[pd.Period, float]
-    score: float
+    scores: Mapping[str, float]
     calendar: str
     spreads: dict[str, dict[str, Between | None]] = field(default_factory=dict, repr=False, compare=False)
 
     def seasons_of(self, name: str) -> Seasons:
         """The periods that a column can be compared with; for scores, those that have some."""
-        return self.scored if name == PREDICTION else self.seasons
+        return self.scored if name in self.scores else self.seasons
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """The features that vary within most periods.
+
+        One that does not, such as the weekday of an hour, tells any period from others by itself: whether it
+        has moved is for its own test, which knows how far periods lie apart.
+        """
+        several = [period for period, rows in self.rows.items() if rows > 1]
+        return [
+            name
+            for name in map(str, self.features)
+            if 2 * sum(_cells(self.tallies[name][period]) > 1 for period in several) >= len(several)
+        ]
 
     def rows_of(self, periods: Iterable[pd.Period]) -> npt.NDArray[np.bool_]:
         """Which of the features' rows are those of some periods, shape (rows,)."""
@@ -67,6 +81,11 @@ class Baseline:
         return self.spreads[name]
 
 
+def _cells(tally: Tally) -> int:
+    """How many cells have rows."""
+    return int(np.count_nonzero(tally.counts.sum(axis=0)))
+
+
 def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
     """Count the reference: the periods that the model was trained on, and those that measured it.
 
@@ -75,24 +94,23 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
     Parameters
     ----------
     reference
-        The rows of each period; the column `prediction` has scores, or is missing for rows without one.
+        The rows of each period with their predictions, which are missing for rows without one.
     contract
         What the rows are.
 
     """
     whole = pd.concat(reference.values(), ignore_index=True)
-    scores = whole[PREDICTION]
+    names = predicted.columns(contract)
     X = model.inputs(whole, contract)
     edges: dict[str, Array | None] = {
         name: None if contract.columns[name].type == "category" else cut(X[name])
         for name in contract.features
     }
-    edges[PREDICTION] = cut(scores)
-    by_day = _by_day(X.assign(**{PREDICTION: scores}), edges, whole, contract, len(reference))
+    edges |= {name: cut(whole[name]) for name in names}
+    by_day = _by_day(X.assign(**{n: whole[n] for n in names}), edges, whole, contract, len(reference))
     seasons = Seasons(reference)
-    scored = {
-        p: rows[rows[PREDICTION].notna()] for p, rows in reference.items() if rows[PREDICTION].notna().any()
-    }
+    scored = {period: rows[predicted.scored(rows, contract)] for period, rows in reference.items()}
+    scored = {period: rows for period, rows in scored.items() if len(rows)}
     tallies: dict[str, dict[pd.Period, Tally]] = {name: {} for name in edges}
     for period, rows in reference.items():
         for name, column in model.inputs(rows, contract).items():
@@ -100,8 +118,8 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
                 column, edges[str(name)], blocks(str(name), rows, by_day, contract)
             )
     for period, rows in scored.items():
-        labels = blocks(PREDICTION, rows, by_day, contract)
-        tallies[PREDICTION][period] = tally(rows[PREDICTION], edges[PREDICTION], labels)
+        for name in names:
+            tallies[name][period] = tally(rows[name], edges[name], blocks(name, rows, by_day, contract))
     return Baseline(
         edges,
         tallies,
@@ -114,7 +132,7 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
         {period: len(rows) for period, rows in reference.items()},
         {period: int(rows[contract.target].isna().sum()) for period, rows in reference.items()},
         {period: days(period) for period in reference},
-        float(scores.mean()),
+        {name: float(whole[name].mean()) for name in names},
         rhythm.calendar(reference, contract, seasons),
     )
 
@@ -125,7 +143,7 @@ def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[s
     Parameters
     ----------
     batch
-        Rows of the contract with their scores in the column `prediction`.
+        Rows of the contract with their predictions.
     before
         The reference; its edges define the cells.
     contract
@@ -133,10 +151,11 @@ def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[s
 
     Returns
     -------
-    A tally for each feature, and one for `prediction`.
+    A tally for each feature, and for each column of predictions.
 
     """
-    X = model.inputs(batch, contract).assign(**{PREDICTION: batch[PREDICTION].to_numpy()})
+    scores = {name: batch[name].to_numpy() for name in predicted.columns(contract)}
+    X = model.inputs(batch, contract).assign(**scores)
     return {
         name: tally(X[name], edges, blocks(name, batch, before.by_day, contract))
         for name, edges in before.edges.items()

@@ -3,7 +3,10 @@
 Three things can go wrong independently: there are more or fewer events than predicted, the loss is larger
 than the scores promise, or the ranking is worse (for a regression: the tails are heavier). All are needed: a
 law that halves the departures makes the loss *fall* a year later, while the model predicts three times too
-many. Slices are watched as well: two that go wrong in opposite ways leave the whole as it was.
+many. Slices are watched as well: two that go wrong in opposite ways leave the whole as it was. So are, where
+there are several, the classes: each may come too often or too rarely, as a whole and in every slice. They
+share the false alarms, as slices do: ten times as many streams need evidence that is larger by log(10), which
+a change that matters has a batch later at most.
 
 A change must matter: a stream is wrong only if it is proven beyond its bound, which is the params' tolerance,
 or where the model was worse than that already on validation, what it was there. The order of rows within a
@@ -13,15 +16,14 @@ batch means nothing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from perenne.common.block import Block, labels_of
+from perenne.common import predicted
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
 from perenne.common.slicing import sliced
 from perenne.documents.drift import StreamState
@@ -29,12 +31,10 @@ from perenne.stats import deviation, sequential
 from perenne.stats.blocks import Alike
 from perenne.stats.deviation import DesignEffect, Shocks, Sums
 from perenne.stats.sequential import Wealth
-from perenne.stats.sharing import both, coded
+from perenne.watch.effects import effects
 from perenne.watch.error_scale import ErrorScale
-from perenne.watch.streams import SLICES, STREAMS, Rows, StreamKind, rows_of
+from perenne.watch.streams import ENOUGH, SLICES, STREAMS, Rows, StreamKind, Subject, rows_of
 from perenne.watch.wording import Wording
-
-ENOUGH = 10  # events expected in a batch, or blocks of such: fewer tell nothing, and wait for the next one
 
 
 class Watched(NamedTuple):
@@ -42,10 +42,11 @@ class Watched(NamedTuple):
 
     ``reference`` is the deviation on validation with its standard error ``error`` as far as the bound rests
     on it, ``effect`` and ``shock`` say how batches vary, ``alpha`` is the stream's part of the false alarms
-    per batch.
+    per batch. ``of_class`` is None unless it is about one of several classes.
     """
 
     kind: StreamKind
+    of_class: str | None
     slice: str | None
     reference: float
     error: float
@@ -53,6 +54,11 @@ class Watched(NamedTuple):
     effect: DesignEffect
     shock: Shocks
     alpha: float
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return Subject(self.kind.rows, self.of_class)
 
 
 class WatchedStreams(NamedTuple):
@@ -68,7 +74,7 @@ class WatchedStreams(NamedTuple):
 
 def labelled(batch: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The rows whose label and score are known."""
-    return batch[batch[contract.target].notna() & batch[PREDICTION].notna()]
+    return batch[batch[contract.target].notna() & predicted.scored(batch, contract)]
 
 
 def watched(
@@ -94,21 +100,22 @@ def watched(
     if not len(whole):
         return WatchedStreams((), None, 1 / periods)
     scale = None
-    if not contract.task.classes:
+    if not contract.classes:
         scale = ErrorScale(whole, contract, batch=len(whole) / len(by_period), tolerance=tolerance.loss)
     parts = {period: rows_of(rows, contract, scale) for period, rows in by_period.items()}
     limits = _limits(tolerance, scale)
+    known = effects(Alike(whole, contract, within=True), list(parts.values()))
+    # What is never expected is not watched, and takes no share.
+    subjects = [subject for subject in known if any(part[subject].sizes.any() for part in parts.values())]
+    sharing = Counter(subject.rows for subject in subjects)
     streams: list[Watched] = []
-    alike = Alike(whole, contract, within=True)
-    errors: Shared | None = None
     for name in contract.task.streams:
         kind = STREAMS[name]
-        each = [part[kind.rows] for part in parts.values()]
-        sums = [rows.sums() for rows in each]
-        shared = _shared(alike, each, errors)
-        if kind.rows == "bias":
-            errors = shared
-        streams.append(_watched(kind, None, sums, shared.effect, limits, kind.share / periods))
+        for subject in subjects:
+            if subject.rows == kind.rows:
+                sums = [part[subject].sums() for part in parts.values()]
+                alpha = kind.share / sharing[kind.rows] / periods
+                streams.append(_watched(kind, subject, None, sums, known[subject], limits, alpha))
     if contract.slices:
         streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
     return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
@@ -128,6 +135,7 @@ def _limits(tolerance: Tolerance, scale: ErrorScale | None) -> dict[str, float]:
 
 def _watched(
     kind: StreamKind,
+    subject: Subject,
     slice_: str | None,
     sums: list[Sums],
     effect: DesignEffect,
@@ -140,7 +148,8 @@ def _watched(
     shock = deviation.shocks(sums, effect.factor)
     directed = kind.sign * pooled.deviation if pooled.size else math.nan
     if math.isnan(directed):
-        return Watched(kind, slice_, 0.0, 0.0, math.inf if not pooled.size else 0.0, effect, shock, alpha)
+        bound = math.inf if not pooled.size else 0.0
+        return Watched(kind, subject.of_class, slice_, 0.0, 0.0, bound, effect, shock, alpha)
     error = math.sqrt(effect.factor * pooled.variance / pooled.size**2 + shock.variance / max(len(sums), 1))
     allowed = limits[kind.rows]
     if kind.rows == "bias":
@@ -149,75 +158,41 @@ def _watched(
         bound, error = (allowed, 0.0) if directed <= allowed else (directed, error)
     else:
         bound = allowed + max(directed, 0.0)
-    return Watched(kind, slice_, directed, error, bound, effect, shock, alpha)
+    return Watched(kind, subject.of_class, slice_, directed, error, bound, effect, shock, alpha)
 
 
 def _sliced(
     by_period: Mapping[pd.Period, pd.DataFrame],
-    parts: Mapping[pd.Period, Mapping[str, Rows]],
+    parts: Mapping[pd.Period, Mapping[Subject, Rows]],
     streams: Iterable[Watched],
     contract: Contract,
     limits: Mapping[str, float],
     rate: float,
 ) -> list[Watched]:
     """Too many or too few events in each slice. What a whole batch shares, its slices share in proportion."""
-    bias = next(stream for stream in streams if stream.kind.rows == "bias")
-    sums: dict[str, list[Sums]] = {}
-    rows = 0
+    biases = {stream.subject: stream for stream in streams if stream.kind.rows == "bias"}
+    sums: dict[str, dict[Subject, list[Sums]]] = {}
     for period, frame in by_period.items():
-        rows += len(frame)
         for name, places in sliced(frame, contract).items():
-            sums.setdefault(name, []).append(parts[period]["bias"].sums(places))
+            for subject in biases:
+                each = sums.setdefault(name, {}).setdefault(subject, [])
+                each.append(parts[period][subject].sums(places))
+    whole = {subject: sum(part[subject].sums().size for part in parts.values()) for subject in biases}
     kinds = [kind for kind in STREAMS.values() if kind.rows == "bias"]
+    alpha = SLICES * rate / (2 * len(sums) * max(len(biases), 1))
     found = []
-    for name, each in sums.items():
-        pooled = Sums()
-        for one in each:
-            pooled = pooled.plus(one)
-        whole = sum(part["bias"].sums().size for part in parts.values())
-        part = min(1.0, abs(pooled.size / whole)) if whole else 0.0
-        effect = bias.effect._replace(factor=1 + (bias.effect.factor - 1) * part)
-        for kind in kinds:
-            alpha = SLICES * rate / (2 * len(sums))
-            stream = _watched(kind, name, each, effect, limits, alpha)
-            found.append(stream._replace(shock=bias.shock))
+    for name, by_subject in sums.items():
+        for subject, each in by_subject.items():
+            pooled = Sums()
+            for one in each:
+                pooled = pooled.plus(one)
+            bias = biases[subject]
+            part = min(1.0, abs(pooled.size / whole[subject])) if whole[subject] else 0.0
+            effect = bias.effect._replace(factor=1 + (bias.effect.factor - 1) * part)
+            for kind in kinds:
+                stream = _watched(kind, subject, name, each, effect, limits, alpha)
+                found.append(stream._replace(shock=bias.shock))
     return found
-
-
-class Shared(NamedTuple):
-    """What makes rows alike, and by how much that adds to the variance of a batch."""
-
-    block: Block
-    effect: DesignEffect
-
-
-def _shared(alike: Alike, parts: Iterable[Rows], errors: Shared | None) -> Shared:
-    """How a stream's rows are alike, by its own residuals, and at least as its rows' `errors` have it.
-
-    What makes errors alike makes losses and tails alike as well, but by less than these can show by
-    themselves. Of normal errors with a correlation the squares have its square; so much is counted at least.
-    """
-    parts = list(parts)
-    means = [rows.residuals.sum() / rows.sizes.sum() if rows.sizes.sum() else 0.0 for rows in parts]
-    residual = np.concatenate(
-        [rows.residuals - mean * rows.sizes for rows, mean in zip(parts, means, strict=True)]
-    )
-    block = alike.counted(residual).block
-    lent = errors if block.kind == "row" else None
-    if lent:
-        block = lent.block
-    if block.kind == "row":
-        return Shared(block, DesignEffect())
-    variance = np.concatenate([rows.variances for rows in parts])
-    # Only rows of one batch count together.
-    blocks, _ = coded(both(alike.groups, labels_of(alike.rows, alike.contract, block)))
-    effect = deviation.design_effect(residual, variance, blocks, alike.groups)
-    if lent:
-        others = float(np.sum(np.bincount(blocks) ** 2) / len(residual) - 1)  # that share a row's block
-        least = 1 + (lent.effect.factor - 1) ** 2 / others if others else 1.0
-        if effect.factor < least:
-            effect = lent.effect._replace(factor=least)
-    return Shared(block, effect)
 
 
 class Detectors:
@@ -239,12 +214,12 @@ class Detectors:
         period
             The period of the batch; batches must arrive oldest first.
         batch
-            Rows of the contract with their scores in the column `prediction`; those without a label are left
-            out.
+            Rows of the contract with their predictions; those without a label are left out.
 
         Returns
         -------
-        Those of all rows, and those of slices that raise the alarm.
+        Those of all rows, and those of slices that raise the alarm. Of several classes in alarm, the one that
+        is off by the most rows comes first: others have lost or gained what it has not.
 
         """
         rows = labelled(batch, self.contract)
@@ -254,14 +229,16 @@ class Detectors:
         for place, stream in enumerate(self.watched.streams):
             sums = Sums()
             if parts and (stream.slice is None or stream.slice in places):
-                sums = parts[stream.kind.rows].sums(None if stream.slice is None else places[stream.slice])
+                sums = parts[stream.subject].sums(None if stream.slice is None else places[stream.slice])
             values.append(self._add(place, str(period), sums))
         alarmed = self._alarms()
-        return tuple(
-            self._state(place, values[place], alarm=alarmed[place])
+        shown = [
+            place
             for place, stream in enumerate(self.watched.streams)
             if stream.slice is None or alarmed[place]
-        )
+        ]
+        shown.sort(key=lambda place: -self._rows_off(place) if alarmed[place] else 0.0)
+        return tuple(self._state(place, values[place], alarm=alarmed[place]) for place in shown)
 
     def _add(self, place: int, period: str, sums: Sums) -> Sums | None:
         """Add a batch's sums to a stream, and those that waited for it; None if they are still too few."""
@@ -289,7 +266,7 @@ class Detectors:
         directed = _unsure(stream, sums)
         directed = directed._replace(total=stream.kind.sign * sums.total, cube=stream.kind.sign * sums.cube)
         # Events are counted one by one; other residuals are not.
-        step = 1.0 if stream.kind.rows == "bias" and self.contract.task.classes else 0.0
+        step = 1.0 if stream.kind.rows == "bias" and self.contract.classes else 0.0
         return deviation.score(
             directed, stream.bound, stream.effect, stream.shock, lasting=lasting, step=step
         )
@@ -300,20 +277,30 @@ class Detectors:
         evidence = [wealth.log_e for wealth in self.wealth]
         shares = [stream.alpha / rate for stream in self.watched.streams]
         found = sequential.alarms(evidence, shares, rate) if evidence else []
-        best: dict[tuple[str, str | None], int] = {}
+        best: dict[tuple[Subject, str | None], int] = {}
         for place, stream in enumerate(self.watched.streams):
             if found[place]:
-                key = stream.kind.rows, stream.slice
+                key = stream.subject, stream.slice
                 if key not in best or evidence[place] > evidence[best[key]]:
                     best[key] = place
         return [place in best.values() for place in range(len(found))]
 
+    def _rows_off(self, place: int) -> float:
+        """By how many rows a class is off since its change began; 0 of anything else, and of slices."""
+        stream = self.watched.streams[place]
+        return 0.0 if stream.slice or stream.of_class is None else abs(self._since(place)[1].total)
+
+    def _since(self, place: int) -> tuple[str, Sums]:
+        """The period in which a stream's change began, and its sums from there on."""
+        first = sequential.began(self.wealth[place].scores)
+        whole = Sums()
+        for each in self.seen[place][first:]:
+            whole = whole.plus(each)
+        return self.ends[place][first], whole
+
     def _state(self, place: int, sums: Sums | None, *, alarm: bool) -> StreamState:
         stream, wealth = self.watched.streams[place], self.wealth[place]
-        since = self.ends[place][sequential.began(wealth.scores)] if alarm else None
-        whole = Sums()
-        for each in self.seen[place][sequential.began(wealth.scores) :] if alarm else ():
-            whole = whole.plus(each)
+        since, whole = self._since(place) if alarm else (None, Sums())
         show = Wording(self.contract.target, self.watched.scale)
         single = math.nan
         if sums:
@@ -322,6 +309,7 @@ class Detectors:
             )
         return StreamState(
             stream=stream.kind.name,
+            of_class=stream.of_class,
             slice=stream.slice,
             reference=show.value(stream.kind, stream.reference),
             bound=show.value(stream.kind, stream.bound),
@@ -331,25 +319,13 @@ class Detectors:
             threshold=math.log(1 / stream.alpha),
             alarm=alarm,
             since=since,
-            says=show.sentence(stream.kind, stream.slice, whole) if alarm else "",
+            says=show.sentence(stream.kind, stream.slice, whole, stream.of_class) if alarm else "",
         )
 
 
 def _unsure(stream: Watched, sums: Sums) -> Sums:
     """A batch's sums; that the reference is known with an error adds to the variance as rows do."""
     return sums._replace(variance=sums.variance + (stream.error * sums.size) ** 2 / stream.effect.factor)
-
-
-def figures(batch: pd.DataFrame, contract: Contract) -> dict[str, float]:
-    """The sums of labels and of scores over the labelled rows of a batch, for the report.
-
-    Returns
-    -------
-    `observed`, the sum of labels, and `expected`, the sum of scores.
-
-    """
-    rows = batch[batch[contract.target].notna()]
-    return {"observed": float(rows[contract.target].sum()), "expected": float(rows[PREDICTION].sum())}
 
 
 def alarms(states: Iterable[StreamState]) -> list[str]:

@@ -120,11 +120,12 @@ def together(
 
     Returns
     -------
-    One test, under the key `("all features", "joint")`; none without a period like the batch's.
+    One test, under the key `("all features", "joint")`; none without a period like the batch's, or where no
+    feature varies within periods.
 
     """
     like = before.rows_of(before.seasons.like(period))
-    if not like.any():
+    if not like.any() or not before.varying:
         return {}
     labels = blocks(next(iter(before.by_day), ""), batch, before.by_day, contract)
     theirs = None if labels is None else labels.to_numpy()
@@ -143,7 +144,8 @@ def _joint(
     seed: int,
 ) -> Test:
     sides = None if before.blocks is None or labels is None else (before.blocks[like], labels)
-    return joint(before.features[like], features, sides, seed=seed)
+    names = before.varying
+    return joint(before.features.loc[like, names], features[names], sides, seed=seed)
 
 
 def _joint_spread(before: Baseline, seed: int) -> Between | None:

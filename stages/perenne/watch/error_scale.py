@@ -8,11 +8,13 @@ uniform, whatever their distribution: a test on places copes with errors without
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from perenne.common import predicted
 from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.stats.metrics import Array
@@ -22,6 +24,7 @@ FEWEST_ROWS = 200  # that tell what explains the size of errors
 PARTS = 2  # each part's sizes are learned from the other
 FAR = 0.999  # of the errors on validation; what is farther out counts as this far when errors are added up
 FEW_FAR = 10  # errors beyond the limit of the tails, expected in a batch
+RATIOS = np.geomspace(0.1, 10, 81)  # of errors to those on validation
 RARE, COMMON = 0.001, 0.01  # the share of errors beyond it
 
 
@@ -96,21 +99,30 @@ class ErrorScale:
             return 1.0
         return float(self.place(self.standard * growth).mean())
 
+    def ratio(self, place: float) -> float:
+        """How many times larger than validation's errors are whose mean place is given: undoes `grown`."""
+        return float(np.interp(place, self._places, RATIOS))
+
+    @cached_property
+    def _places(self) -> Array:
+        """The mean place of errors of each ratio, rising; once, as each costs a pass over validation."""
+        return np.maximum.accumulate([self.grown(float(ratio)) for ratio in RATIOS])
+
     def beyond(self, growth: float) -> float:
         """The share of errors beyond the limit of the tails, if all are so many times larger."""
         return float(np.mean(self.standard * growth > self.tail)) if math.isfinite(growth) else 1.0
 
 
 def _errors(rows: pd.DataFrame, contract: Contract) -> tuple[Array, Array]:
-    y = rows[contract.target].to_numpy(dtype=np.float64)
-    return y, y - rows[PREDICTION].to_numpy(dtype=np.float64)
+    y = predicted.outcomes(rows, contract)
+    return y, y - predicted.scores(rows, contract)
 
 
 def _explained(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """What may explain the size of an error: prediction, features, and the calendar."""
     moment = rows[contract.time]
     columns = {
-        PREDICTION: rows[PREDICTION].to_numpy(dtype=np.float64),
+        PREDICTION: predicted.scores(rows, contract),
         "weekday of the row": moment.dt.dayofweek.to_numpy(dtype=np.float64),
         "hour of the row": moment.dt.hour.to_numpy(dtype=np.float64),
     }

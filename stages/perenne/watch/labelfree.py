@@ -1,10 +1,10 @@
 """Estimated performance: how right the model is on a batch whose labels are still to come.
 
-For a classifier, the scores are calibrated on rows that were predicted without being seen, with those rows
-weighted so that their features are distributed as in the batch. The expected value of a metric under the
-calibrated scores is the estimate: *confidence-based performance estimation*, here with the weights of a
-density ratio. For a regression, further models learn from the same rows what error to expect, by features
-and prediction: *direct loss estimation*.
+For a classifier, the scores are calibrated on rows that were predicted without being seen (with several
+classes, those of each), with those rows weighted so that their features are distributed as in the batch. The
+expected value of a metric under the calibrated scores is the estimate: *confidence-based performance
+estimation*, here with the weights of a density ratio. For a regression, further models learn from the same
+rows what error to expect, by features and prediction: *direct loss estimation*.
 
 It holds only
 
@@ -22,47 +22,42 @@ References
 Bialek, Kuberski, Perrakis & Bifet 2024, Estimating model performance under covariate shift without labels,
 arXiv:2401.08348 (weighted calibration; PAPE). NannyML's documentation, How it works: estimation of
 performance (CBPE and DLE). Garg, Balakrishnan, Lipton, Neyshabur & Sedghi 2022, Leveraging unlabeled data to
-predict out-of-distribution performance, ICLR (why no method can do without such conditions). Cox 1958, Two
-further applications of a model for binary regression, Biometrika 45 (intercept and slope). Dudik, Langford &
-Li 2011, Doubly robust policy evaluation and learning, ICML (models of errors, corrected by weighted rows).
+predict out-of-distribution performance, ICLR (why no method can do without such conditions). Dudik, Langford
+& Li 2011, Doubly robust policy evaluation and learning, ICML (models of errors, corrected by weighted rows).
 
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OrdinalEncoder
 
-from perenne.common import model, periods
+from perenne.common import model, periods, predicted
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
 from perenne.documents.drift import EstimatedMetric, EstimatedPerformance
 from perenne.stats import deviation
-from perenne.stats.density_ratio import density_ratio, without_empty
+from perenne.stats.density_ratio import density_ratio
 from perenne.stats.deviation import Shocks, Sums
-from perenne.stats.metrics import METRICS, Array
+from perenne.stats.metrics import METRICS, Array, one_hot
 from perenne.watch import concept
-from perenne.watch.concept import ENOUGH, Watched, WatchedStreams
-from perenne.watch.streams import classified
+from perenne.watch.chances import calibrated
+from perenne.watch.concept import Watched, WatchedStreams
+from perenne.watch.direct_loss import DirectLoss
+from perenne.watch.streams import ENOUGH, Subject, classified, several
 from perenne.watch.wording import Wording
 
 CONFIDENCE = 0.95  # that the realised value lies within the interval
 MOST_OUTSIDE = 0.05  # of the batch's rows
 FEWEST_ROWS = 200  # of validation and of a batch, to tell how their features differ
-WEAKEST = 1e6  # as good as no penalty, but a constant score has a solution
 MOST_ROWS = 30_000  # of validation, the latest: more change little and take longer
-SUREST = 1e-6  # scores nearer to 0 or 1 count as this one: their log odds must be finite
-PARTS = 2  # each part's errors are expected by what the other has taught
+NONE = 0.05  # rows expected of a class, and fewer: as good as none
 RANKING = "roc_auc"
 
 
@@ -106,18 +101,20 @@ class LabelFree:
         self.contract, self.watched, self.seed = contract, watched, seed
         self.streams = [stream for stream in watched.streams if stream.slice is None]
         #: By what they are about: how batches vary by themselves is the same in both directions.
-        self.kinds: dict[str, Watched] = {stream.kind.rows: stream for stream in self.streams}
+        self.kinds: dict[Subject, Watched] = {stream.subject: stream for stream in self.streams}
         rows = latest(concept.labelled(validated, contract), contract, seed=seed)
         needed = {"bias", "loss"} if watched.scale else {"bias", "loss", "ranking"}
-        self.known = len(rows) >= FEWEST_ROWS and needed <= set(self.kinds)
+        self.known = len(rows) >= FEWEST_ROWS and needed <= {subject.rows for subject in self.kinds}
         if not self.known:
             return
         self.encoder = _encoder(rows, contract)
         self.X = self._encoded(rows)
-        self.y, self.score = (rows[n].to_numpy(dtype=np.float64) for n in (contract.target, PREDICTION))
+        self.y, self.score = predicted.outcomes(rows, contract), predicted.scores(rows, contract)
         if watched.scale:
             when = pd.factorize(periods.of(rows[contract.time], contract.period, contract.zone), sort=True)[0]
-            self.losses = DirectLoss(self.X, self.y - self.score, when, self.kinds["loss"].effect.factor)
+            self.losses = DirectLoss(
+                self.X, self.y - self.score, when, self.kinds[Subject("loss")].effect.factor
+            )
 
     def estimate(self, batch: pd.DataFrame) -> EstimatedPerformance | None:
         """Estimate the metrics of a batch from its features and scores alone.
@@ -125,7 +122,7 @@ class LabelFree:
         Parameters
         ----------
         batch
-            Rows of the contract with their scores in the column `prediction`; labels are not looked at.
+            Rows of the contract with their predictions; labels are not looked at.
 
         Returns
         -------
@@ -133,36 +130,41 @@ class LabelFree:
         the batch lies outside of validation. None if there are too few rows or events to tell.
 
         """
-        rows = batch[batch[PREDICTION].notna()]
+        rows = batch[predicted.scored(batch, self.contract)]
         if not self.known or len(rows) < FEWEST_ROWS:
             return None
         X = self._encoded(rows)
         # By features alone: the scores of validation are those of other models, which trees would tell apart.
-        ratio = density_ratio(self.X[:, :-1], X[:, :-1], seed=self.seed)
+        features = X.shape[1] - len(predicted.columns(self.contract))
+        ratio = density_ratio(self.X[:, :features], X[:, :features], seed=self.seed)
         if ratio.outside > MOST_OUTSIDE:
             return EstimatedPerformance(outside=ratio.outside)
+        scores = predicted.scores(rows, self.contract)
         if self.watched.scale:
             expected = self._regressed(X, ratio.weights, self.watched.scale.unit)
+        elif scores.ndim == 1:
+            expected = self._classified(scores, ratio.weights)
         else:
-            expected = self._classified(rows[PREDICTION].to_numpy(dtype=np.float64), ratio.weights)
+            expected = self._of_classes(scores, ratio.weights)
         if not expected:
             return None
-        errors = {kind: self._error(kind, each, ratio.weights) for kind, each in expected.items()}
+        errors = {subject: self._error(subject, each, ratio.weights) for subject, each in expected.items()}
         return EstimatedPerformance(
             outside=ratio.outside,
             metrics=tuple(
                 EstimatedMetric(
                     metric=each.metric,
+                    of_class=subject.of_class,
                     estimate=each.value,
-                    low=each.value - errors[kind] * each.unit,
-                    high=each.value + errors[kind] * each.unit,
+                    low=each.value - errors[subject] * each.unit,
+                    high=each.value + errors[subject] * each.unit,
                 )
-                for kind, each in expected.items()
+                for subject, each in expected.items()
             ),
             says=tuple(self._beyond(expected, errors)),
         )
 
-    def _classified(self, score: Array, weights: Array) -> dict[str, Expected]:
+    def _classified(self, score: Array, weights: Array) -> dict[Subject, Expected]:
         """Confidence-based: every row counts as both outcomes, with the chance of each."""
         chance = calibrated(self.score, self.y, weights)
         probable = chance(score)
@@ -178,19 +180,57 @@ class LabelFree:
         task = self.contract.task
         shown = {"loss": (task.metrics[0], dummy), "ranking": (RANKING, 1.0), "bias": (task.calibration, 1.0)}
         return {
-            kind: Expected(
+            Subject(kind): Expected(
                 metric=metric,
                 value=METRICS[metric].prepare(outcome, twice)(share),
                 unit=unit,
                 sums=streams[kind]._replace(variances=streams[kind].variances * more).sums(),
                 unknown=seen[kind].residuals - before[kind].residuals,
                 sizes=seen[kind].sizes,
-                shock=self.kinds[kind].shock,
+                shock=self.kinds[Subject(kind)].shock,
             )
             for kind, (metric, unit) in shown.items()
         }
 
-    def _regressed(self, X: Array, weights: Array, unit: float) -> dict[str, Expected]:
+    def _of_classes(self, scores: Array, weights: Array) -> dict[Subject, Expected]:
+        """The same with several classes: every row counts as all of them, with the chance of each."""
+        classes, task = self.contract.classes, self.contract.task
+        came = one_hot(self.y.astype(np.intp), len(classes))
+        chance = calibrated(self.score, came, weights)
+        probable = chance(scores)
+        often = probable.sum(axis=0)
+        fewer = np.minimum(often, len(scores) - often)
+        streams = several(probable, scores, classes, chances=probable)
+        seen = several(came, self.score, classes)
+        before = several(chance(self.score), self.score, classes)
+
+        def expected(subject: Subject, metric: str, value: float, unit: float = 1.0) -> Expected:
+            unknown = seen[subject].residuals - before[subject].residuals
+            shock = self.kinds[subject].shock
+            return Expected(metric, value, unit, streams[subject].sums(), unknown, seen[subject].sizes, shock)
+
+        found: dict[Subject, Expected] = {}
+        if np.sum(fewer >= ENOUGH) < 2:
+            return found
+        loss, ranking = Subject("loss"), Subject("ranking")
+        by_class = [
+            METRICS[task.metrics[0]].prepare(np.full(len(scores), k), scores)(probable[:, k]) * often[k]
+            for k in np.flatnonzero(often)
+        ]
+        dummy = float(streams[loss].sizes.mean())
+        found[loss] = expected(loss, task.metrics[0], sum(by_class) / len(scores), dummy)
+        # Of a class that may come in a row or two, the AUC is luck, and with it the mean over the classes.
+        if ranking in self.kinds and np.all((fewer >= ENOUGH) | (fewer <= NONE)):
+            areas = [_outranking(probable[:, k], scores[:, k]) for k in np.flatnonzero(fewer >= ENOUGH)]
+            found[ranking] = expected(ranking, RANKING, float(np.mean(areas)))
+        for k, name in enumerate(classes):
+            subject = Subject("bias", str(name))
+            if fewer[k] >= ENOUGH and subject in self.kinds:
+                value = float(often[k] / scores[:, k].sum())
+                found[subject] = expected(subject, task.calibration, value)
+        return found
+
+    def _regressed(self, X: Array, weights: Array, unit: float) -> dict[Subject, Expected]:
         """Direct: the errors that the features and the prediction of each row let one expect."""
         losses, n = self.losses, float(len(X))
         error, size = losses.expected(X, weights)
@@ -200,109 +240,45 @@ class LabelFree:
             sums = Sums(total / unit, n, n * variance, 0.0, n)
             return Expected(metric, value, unit, sums, unknown / unit, np.ones(len(unknown)), shock)
 
-        mean, total = float(size.mean()), float(error.sum())
+        mean, total, bias = float(size.mean()), float(error.sum()), Subject("bias")
         shock = losses.shock._replace(variance=losses.shock.variance / unit**2)
         return {
-            "loss": expected("mae", mean, float(size.sum()), losses.unknown_size, shock),
-            "bias": expected("bias", -total / n, total, losses.unknown, self.kinds["bias"].shock),
+            Subject("loss"): expected("mae", mean, float(size.sum()), losses.unknown_size, shock),
+            bias: expected("bias", -total / n, total, losses.unknown, self.kinds[bias].shock),
         }
 
-    def _error(self, kind: str, expected: Expected, weights: Array) -> float:
+    def _error(self, subject: Subject, expected: Expected, weights: Array) -> float:
         """Half the width of the interval, in the stream's unit."""
-        effect, shock = self.kinds[kind].effect, expected.shock
+        effect, shock = self.kinds[subject].effect, expected.shock
         known = float(np.sum((weights * expected.unknown) ** 2) / np.sum(weights * expected.sizes) ** 2)
         within = effect.factor * (expected.sums.variance / expected.sums.size**2 + known)
         between = shock.variance * (1 + 1 / (1 + shock.freedom))
         freedom = deviation.freedom_of_sum((within, effect.freedom), (between, shock.freedom))
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(within + between)
 
-    def _beyond(self, expected: Mapping[str, Expected], errors: Mapping[str, float]) -> Iterator[str]:
+    def _beyond(self, expected: Mapping[Subject, Expected], errors: Mapping[Subject, float]) -> Iterator[str]:
         """What is surely beyond its bound. Larger errors of a regression are what validation had there."""
         show = Wording(self.contract.target, self.watched.scale)
         for stream in self.streams:
-            kind = stream.kind.rows
-            if kind not in expected or (self.watched.scale and kind != "bias"):
+            subject = stream.subject
+            if subject not in expected or (self.watched.scale and subject.rows != "bias"):
                 continue
-            sums = expected[kind].sums
-            if stream.kind.sign * sums.deviation - errors[kind] > stream.bound:
-                yield f"estimated without labels: {show.sentence(stream.kind, None, sums)}"
+            sums = expected[subject].sums
+            if stream.kind.sign * sums.deviation - errors[subject] > stream.bound:
+                said = show.sentence(stream.kind, None, sums, stream.of_class)
+                yield f"estimated without labels: {said}"
 
     def _encoded(self, rows: pd.DataFrame) -> Array:
-        """Features as numbers, and the prediction in the last column."""
+        """Features as numbers, and the predictions in the last columns."""
         X = model.inputs(rows, self.contract)
         encoded = self.encoder.transform(X)
-        return np.column_stack([encoded, rows[PREDICTION].to_numpy(dtype=np.float64)]).astype(np.float64)
+        return np.column_stack([encoded, predicted.scores(rows, self.contract)]).astype(np.float64)
 
 
-class DirectLoss:
-    """Models of a regression's errors, by features and prediction.
-
-    Attributes
-    ----------
-    unknown, unknown_size
-        Errors, and their sizes, less what models expected that had not seen them; shape (rows,).
-    shock
-        What whole periods add to the mean size.
-
-    """
-
-    def __init__(self, X: Array, error: Array, when: npt.NDArray[np.intp], effect: float) -> None:
-        """Learn from rows that were predicted without being seen.
-
-        Parameters
-        ----------
-        X
-            Features and prediction, shape (rows, features + 1).
-        error, when
-            Observed less predicted, and the number of each row's period, shape (rows,).
-        effect
-            By how much rows that are alike add to the variance of a period's mean.
-
-        """
-        targets = error, np.abs(error)
-        self.learned = [_trees(X, target) for target in targets]
-        unknown = [np.empty(len(error)) for _ in targets]
-        part = np.arange(len(error)) % PARTS
-        for k in range(PARTS):
-            held = part == k
-            for target, beyond in zip(targets, unknown, strict=True):
-                beyond[held] = target[held] - _trees(X[~held], target[~held]).predict(X[held])
-        self.unknown, self.unknown_size = unknown
-        counts, totals = np.bincount(when), np.bincount(when, self.unknown_size)
-        squares = np.bincount(when, (self.unknown_size - self.unknown_size.mean()) ** 2)
-        self.shock = deviation.shocks(
-            [Sums(float(t), float(n), float(s)) for t, n, s in zip(totals, counts, squares, strict=True)],
-            effect,
-        )
-
-    def expected(self, X: Array, weights: Array) -> tuple[Array, Array]:
-        """The error and its size that each row lets one expect, in the target's unit, shape (rows,).
-
-        They are corrected by what the models miss on validation where that is like the batch: so their mean
-        is right if either the models or the weights are (doubly robust).
-        """
-        error, size = (
-            np.asarray(trees.predict(X), dtype=np.float64) + float(np.average(missed, weights=weights))
-            for trees, missed in zip(self.learned, (self.unknown, self.unknown_size), strict=True)
-        )
-        return error, size
-
-
-def calibrated(score: Array, y: Array, weights: Array) -> Callable[[Array], Array]:
-    """Return the function from scores to chances that is right on weighted rows.
-
-    The log odds get an intercept and a slope (Cox 1958). With these, neither the events nor the log loss of
-    the weighted rows differ from what the chances promise.
-
-    Parameters
-    ----------
-    score, y, weights
-        Probabilities, outcomes (0 or 1, both present) and weights, shape (rows,).
-
-    """
-    fitted = LogisticRegression(C=WEAKEST, solver="newton-cholesky", tol=1e-10)
-    fitted.fit(_log_odds(score), y, sample_weight=weights)
-    return lambda other: np.asarray(fitted.predict_proba(_log_odds(other))[:, 1], dtype=np.float64)
+def _outranking(chance: Array, score: Array) -> float:
+    """The AUC of a class against the rest, if it comes with these chances."""
+    outcome, share = np.repeat([1.0, 0.0], len(score)), np.concatenate([chance, 1 - chance])
+    return METRICS[RANKING].prepare(outcome, np.tile(score, 2))(share)
 
 
 def latest(rows: pd.DataFrame, contract: Contract, *, seed: int) -> pd.DataFrame:
@@ -326,14 +302,18 @@ def realised(
     rows = concept.labelled(batch, contract)
     if estimated is None or not len(rows):
         return estimated
-    y, score = (rows[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
+    y, scores = predicted.outcomes(rows, contract), predicted.scores(rows, contract)
+    sides: dict[str | None, tuple[Array, Array]] = {
+        name or None: each for name, each in predicted.each_class(y, scores, contract).items()
+    }
+    sides[None] = y, scores
     one = np.ones(len(rows))
     return estimated.model_copy(
         update={
             "metrics": tuple(
                 EstimatedMetric(
                     **each.model_dump(exclude={"realised"}),
-                    realised=METRICS[each.metric].prepare(y, score)(one),
+                    realised=METRICS[each.metric].prepare(*sides[each.of_class])(one),
                 )
                 for each in estimated.metrics
             )
@@ -351,19 +331,3 @@ def _encoder(rows: pd.DataFrame, contract: Contract) -> ColumnTransformer:
     )
     numbers = [name for name in known if name not in categories]
     return make_column_transformer((ordinal, categories), ("passthrough", numbers)).fit(X)
-
-
-def _log_odds(score: Array) -> Array:
-    sure = score.clip(SUREST, 1 - SUREST)
-    odds: Array = np.log(sure / (1 - sure)).reshape(-1, 1)
-    return odds
-
-
-def _trees(X: Array, target: Array) -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(
-        max_iter=40,
-        max_leaf_nodes=8,
-        min_samples_leaf=max(50, len(X) // 50),
-        random_state=0,
-        early_stopping=False,
-    ).fit(without_empty(X), target)

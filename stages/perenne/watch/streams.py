@@ -3,8 +3,10 @@
 A right model has worse days, and on weekends more events. So no stream is a loss or a rate: each is what came
 less what the model's own scores promised. For a classifier that is ``(y - score) * weight``, with a weight
 that the scores alone decide: 1 for the events, the log odds for the loss (log loss less entropy), the row's
-pull on the AUC for the ranking. Ordinary life (weekdays, seasons, another mix of rows) cancels. For a
-regression it is the error beside the size that errors of its kind had on validation.
+pull on the AUC for the ranking. With several classes it is the sum of that over them: each class has events
+of its own, the weight for the loss is -log(score), and the ranking is that of each class against the rest, on
+average. Ordinary life (weekdays, seasons, another mix of rows) cancels. For a regression it is the error
+beside the size that errors of its kind had on validation.
 
 References
 ----------
@@ -17,19 +19,20 @@ and its expectation). DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44 (a row
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from perenne.common import predicted
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
 from perenne.stats.deviation import Sums
-from perenne.stats.metrics import Array
+from perenne.stats.metrics import Array, one_hot
 from perenne.watch.error_scale import ErrorScale
 
+ENOUGH = 10  # events expected in a batch, or blocks of such: fewer tell nothing, and wait for the next one
 SUREST = 0.001  # scores nearer to 0 or 1 weigh in the loss as this one: a single row must not decide
 
 
@@ -51,13 +54,23 @@ class Rows(NamedTuple):
         return Sums(*(float((each if places is None else each[places]).sum()) for each in self))
 
 
-def rows_of(rows: pd.DataFrame, contract: Contract, scale: ErrorScale | None) -> dict[str, Rows]:
+class Subject(NamedTuple):
+    """What a stream is about: `bias`, `loss`, `ranking` or `tails`; and of several classes which one, if one.
+
+    ``of_class`` is None for all of them together, and where there are not several.
+    """
+
+    rows: str
+    of_class: str | None = None
+
+
+def rows_of(rows: pd.DataFrame, contract: Contract, scale: ErrorScale | None) -> dict[Subject, Rows]:
     """What the labelled rows of a batch add to each stream of the task.
 
     Parameters
     ----------
     rows
-        Rows of the contract, all with labels, with their scores in the column `prediction`.
+        Rows of the contract, all with labels, with their predictions.
     contract
         What the rows are.
     scale
@@ -65,11 +78,15 @@ def rows_of(rows: pd.DataFrame, contract: Contract, scale: ErrorScale | None) ->
 
     Returns
     -------
-    `bias`, `loss` and `ranking`, or `bias`, `loss` and `tails` for a regression.
+    `bias` (of each of several classes), `loss` and `ranking`, or `bias`, `loss` and `tails` for a regression.
 
     """
-    y, score = (rows[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
-    return classified(y, score) if scale is None else regressed(*scale.errors(rows), scale)
+    if scale is not None:
+        return {Subject(name): each for name, each in regressed(*scale.errors(rows), scale).items()}
+    y, scores = predicted.outcomes(rows, contract), predicted.scores(rows, contract)
+    if scores.ndim == 1:
+        return {Subject(name): each for name, each in classified(y, scores).items()}
+    return several(one_hot(y.astype(np.intp), scores.shape[1]), scores, contract.classes)
 
 
 def classified(y: Array, score: Array) -> dict[str, Rows]:
@@ -108,12 +125,88 @@ def classified(y: Array, score: Array) -> dict[str, Rows]:
     return found
 
 
+def several(
+    came: Array, scores: Array, classes: Sequence[str | int], *, chances: Array | None = None
+) -> dict[Subject, Rows]:
+    """What each row adds, of a classifier of several classes.
+
+    Parameters
+    ----------
+    came, scores
+        What came, 1 or 0 for each class (or the chance of it), and probabilities, shape (rows, classes).
+    classes
+        Their names.
+    chances
+        By which the moments are, where they are not by the scores, shape (rows, classes).
+
+    Returns
+    -------
+    `bias` of each class in shares of its expected rows, `loss` in shares of the dummy's, `ranking` in AUC,
+    the mean over classes, each against the rest. If only two classes ever come, `loss` and `ranking` are
+    those of :func:`classified`.
+
+    """
+    n, chances = len(came), scores if chances is None else chances
+    unexpected = came - scores
+    shares = scores.mean(axis=0)
+    rarer = 1 - scores[:, np.argmax(shares)]
+
+    def weighed(weights: Array, size: Array, more: float = 0.0) -> Rows:
+        off = weights - np.sum(chances * weights, axis=1, keepdims=True)
+        variances, cubes = (np.sum(chances * off**power, axis=1) for power in (2, 3))
+        return Rows(np.sum(unexpected * weights, axis=1) + more, size, variances, cubes, rarer)
+
+    found: dict[Subject, Rows] = {}
+    for k, name in enumerate(classes):
+        score, variance = scores[:, k], chances[:, k] * (1 - chances[:, k])
+        third = variance * (1 - 2 * chances[:, k])
+        found[Subject("bias", str(name))] = Rows(unexpected[:, k], score, variance, third, _rarer(score))
+    dummy = -float(np.sum(shares * np.log(np.where(shares > 0, shares, 1.0))))
+    found[Subject("loss")] = weighed(-np.log(scores.clip(SUREST, 1 - SUREST)), np.full(n, dummy))
+    ranked = _ranking(scores)
+    pulls, more = _average_ranking(came, scores, ranked)
+    found[Subject("ranking")] = weighed(-pulls, np.full(n, float(len(ranked) > 0)), more)
+    return found
+
+
+def _ranking(scores: Array) -> list[int]:
+    """The places of the classes whose ranking counts: of which the scores expect enough, or half of the most.
+
+    The AUC of a class of two rows is luck, and would hide that of the others.
+    """
+    fewer = _fewer(scores)
+    return [int(k) for k in np.flatnonzero((fewer > 0) & (fewer >= min(ENOUGH, fewer.max() / 2)))]
+
+
+def _fewer(scores: Array) -> Array:
+    """How many rows are expected of each class, or of the others if those are fewer."""
+    expected = scores.sum(axis=0)
+    return np.asarray(np.minimum(expected, len(scores) - expected))
+
+
+def _average_ranking(came: Array, scores: Array, ranked: Sequence[int]) -> tuple[Array, float]:
+    """Each row's pulls on the mean AUC of some classes, and what of its fall they miss.
+
+    Of a class of few rows the first order counts alone, whose variance is known.
+    """
+    n, fewer, count = len(scores), _fewer(scores), max(len(ranked), 1)
+    pulls, missed = np.zeros_like(scores), 0.0
+    for k in ranked:
+        pulls[:, k], fall = _ranked(came[:, k], scores[:, k])
+        if fewer[k] >= ENOUGH and not math.isnan(fall):
+            missed += fall + float(np.sum((came[:, k] - scores[:, k]) * pulls[:, k])) / n
+    return pulls / count, missed / count
+
+
 def _rarer(score: Array) -> Array:
     return score if score.mean() <= 0.5 else 1 - score
 
 
 def _ranked(y: Array, score: Array) -> tuple[Array, float]:
-    """Each row's pull on the AUC times the number of rows, and by how much the AUC is below its promise."""
+    """Each row's pull on the AUC times the number of rows, and by how much the AUC is below its promise.
+
+    The latter is NaN if one outcome did not come.
+    """
     n = len(y)
     _, place = np.unique(score, return_inverse=True)
 
@@ -126,7 +219,7 @@ def _ranked(y: Array, score: Array) -> tuple[Array, float]:
     promised, as_positive, as_negative = auc(score, 1 - score)
     p, q = float(score.sum()), n - float(score.sum())
     pull: Array = n * ((as_positive - promised) / p - (as_negative - promised) / q)
-    return pull, promised - auc(y, 1 - y)[0]
+    return pull, promised - auc(y, 1 - y)[0] if 0 < y.sum() < n else math.nan
 
 
 def regressed(error: Array, size: Array, scale: ErrorScale) -> dict[str, Rows]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from perenne.stats.deviation import Sums
 from perenne.watch.error_scale import ErrorScale
 from perenne.watch.streams import StreamKind
-
-RATIOS = np.geomspace(0.1, 10, 81)  # of errors to those on validation
 
 
 class Wording:
@@ -35,10 +31,9 @@ class Wording:
             case "tails":
                 return self.scale.beyond(1.0) + directed
             case _:
-                places = np.array([self.scale.grown(float(ratio)) for ratio in RATIOS])
-                return float(np.interp(0.5 + directed, np.maximum.accumulate(places), RATIOS))
+                return self.scale.ratio(0.5 + directed)
 
-    def sentence(self, kind: StreamKind, slice_: str | None, sums: Sums) -> str:
+    def sentence(self, kind: StreamKind, slice_: str | None, sums: Sums, of_class: str | None = None) -> str:
         """What is wrong and by how much, over the batches that a change has lasted.
 
         Parameters
@@ -47,19 +42,24 @@ class Wording:
             The stream, and the slice it is about; None: all rows.
         sums
             Of these batches.
+        of_class
+            The class that it is about, where there are several.
 
         """
         scale = self.scale
-        said = self._classifier(kind, sums) if scale is None else self._regression(kind, sums, scale)
-        return f"{slice_}: {said}" if slice_ else said
+        if scale is None:
+            said = self._classifier(kind, sums, " events" if of_class is None else "")
+        else:
+            said = self._regression(kind, sums, scale)
+        return ": ".join(filter(None, (slice_, of_class, said)))
 
-    def _classifier(self, kind: StreamKind, sums: Sums) -> str:
+    def _classifier(self, kind: StreamKind, sums: Sums, events: str) -> str:
         found = sums.deviation
         match kind.rows:
             case "bias":
                 many = "more" if kind.sign > 0 else "fewer"
                 observed = sums.size + sums.total
-                return f"{many} events than predicted: {observed:,.0f} where {sums.size:,.0f} were expected"
+                return f"{many}{events} than predicted: {observed:,.0f} where {sums.size:,.0f} were expected"
             case "ranking":
                 return f"the AUC is {found:.2g} lower than the scores promise"
             case _:
