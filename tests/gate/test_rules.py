@@ -13,12 +13,12 @@ from perenne.common.params import Tolerance
 from perenne.common.task import BINARY, REGRESSION
 from perenne.documents.verdict import Intent, RuleAnswer
 from perenne.gate.evidence import Contender, Evidence
+from perenne.gate.finding import Finding
 from perenne.gate.judge import judge, slices
 from perenne.gate.policy import Policy
 from perenne.gate.race import Race
 from perenne.gate.rules import (
     Calibration,
-    Finding,
     Floor,
     Improvement,
     Latency,

@@ -15,8 +15,9 @@ from perenne.common.task import TASKS
 from perenne.documents.verdict import RuleFinding
 from perenne.gate import judge, sealed, worlds
 from perenne.gate.evidence import Contender, Evidence
+from perenne.gate.finding import Finding
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Finding, Improvement, Latency, Rules, Size
+from perenne.gate.rules import Improvement, Latency, Rules, Size
 from perenne.gate.sealed import Foresight
 from perenne.gate.worlds import Array, Scatter
 from tests import tiny
@@ -140,14 +141,14 @@ def test_what_blocks_share_is_measured_and_drawn_again(shared: float, text: str)
     contract = tiny.contract(text=text)
     rng = np.random.default_rng(5)
     score, labels = rng.uniform(0.1, 0.9, 40_000), np.arange(40_000) % 400
-    alone = np.array([]) if contract.task.classes else rng.standard_t(5, 1_000)
+    alone = np.array([]) if contract.classes else rng.standard_t(5, 1_000)
     y = worlds.outcomes(contract.task, score, labels, Scatter(shared, alone), rng)
     measured = worlds.scatter(
         pd.DataFrame({"id": labels, "won": y, PREDICTION: score}), contract, Block(columns=("id",))
     )
     assert measured.shared == pytest.approx(shared, abs=0.12)  # to first order
-    assert y.mean() == pytest.approx(score.mean(), abs=0.015 if contract.task.classes else 0.1)
-    if contract.task.classes:
+    assert y.mean() == pytest.approx(score.mean(), abs=0.015 if contract.classes else 0.1)
+    if contract.classes:
         assert set(y) == {0, 1}
         assert not len(measured.alone)
     else:

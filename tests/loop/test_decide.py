@@ -20,7 +20,6 @@ def window(
     """Return a window whose one stream has a share of the evidence that is needed; None: no label yet."""
     streams = []
     if evidence is not None:
-        figures = {"value": 1.2, "reference": 1.0, "bound": 1.05, "limit": 1.1, "threshold": 10.0}
         alarm = evidence >= 1
         streams.append(
             StreamState(
@@ -30,7 +29,11 @@ def window(
                 since=(since or period) if alarm else None,
                 says="more events than predicted" if alarm else "",
                 log_e=10 * evidence,
-                **figures,
+                value=1.2,
+                reference=1.0,
+                bound=1.05,
+                limit=1.1,
+                threshold=10.0,
             )
         )
     return DriftWindow(

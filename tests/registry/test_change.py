@@ -7,7 +7,8 @@ import re
 import pytest
 
 from perenne.documents.verdict import ChangeKind
-from perenne.registry.change import Change, between, same_model
+from perenne.registry.change import Change, between, inputs, same_model
+from tests import classes
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -194,3 +195,13 @@ def test_words_about_a_column_are_no_input(inside: Project) -> None:
     inside.edit("in steps of a quarter", "in quarters of a year", CONTRACT)
     inside.edit(r"bins: \[60, 62, 65, 67, 70\]", "bins: [60, 65, 70]", CONTRACT)
     assert now() == Change("patch", ())
+
+
+def test_other_classes_are_another_answer() -> None:
+    """One more is; the same in another order are not, since answers name them."""
+    now = classes.contract()
+    more = classes.contract("[wheat, maize, rye]", "[wheat, maize, rye, oats]")
+    assert inputs(now, more) == [
+        "contract: classes ['maize', 'rye', 'wheat'] -> ['maize', 'oats', 'rye', 'wheat']"
+    ]
+    assert inputs(now, classes.contract("[wheat, maize, rye]", "[rye, wheat, maize]")) == []

@@ -345,9 +345,10 @@ def test_missing_dep_is_told_by_dvc(repository: Project) -> None:
 
 
 INTERRUPTED = """
-import sys, tempfile
+import signal, sys, tempfile
 from pathlib import Path
 from perenne.registry import reproduce, variables
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 tempfile.tempdir = sys.argv[1]
 with reproduce.checkout("HEAD") as folder:
     busy = "echo $$; (while :; do echo busy > $RANDOM; done) & wait"

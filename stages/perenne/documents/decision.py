@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from perenne.common.document import Document, Figure, Rounded, UnnumberedDocument
 from perenne.common.params import Drift
 from perenne.common.typed import Model
@@ -42,12 +44,21 @@ class DecisionWindow(DriftWindow):
 
 
 class SliceSums(Model):
-    """The labelled rows of a slice: how many, the sum of the outcomes, and the sum of the predictions."""
+    """The labelled rows of a slice: how many, the sum of the outcomes, and the sum of the predictions.
+
+    With several classes each has a line: `of` is the class, and left out where there is one prediction a row.
+    """
 
     slice: str
+    of: str = ""
     rows: int
     observed: Rounded
     expected: Rounded
+
+    @model_serializer(mode="wrap")
+    def _without_class(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        content: dict[str, object] = handler(self)
+        return {key: value for key, value in content.items() if key != "of" or value}
 
 
 class MonitorDecision(Document):

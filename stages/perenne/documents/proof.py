@@ -115,7 +115,8 @@ class Proof(Document, ProofPart):
     where that is the same file. `lock` has the sha256 of the files that pin code, data and environment.
     `batches` is the report of the stage `split`. `metrics` are those of validation, as `measured_on` says;
     tags of earlier versions have those of the holdout, and do not say it. `golden` has scores at full
-    precision, by the position of their row in the holdout. `ledger` is the commit of the ledger of looks.
+    precision, by the position of their row in the holdout: a number, or a list with one for each of several
+    classes. `ledger` is the commit of the ledger of looks.
     """
 
     SCHEMA: ClassVar[int] = 1

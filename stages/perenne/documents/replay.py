@@ -26,12 +26,15 @@ class ReplayEvent(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """How a model did on a batch, once the labels were known; `headline_*` is the headline figure."""
+    """How a model did on a batch, once the labels were known; `headline_*` is the headline figure.
+
+    Of several classes, `observed` and `expected` have a number for each, in the contract's order.
+    """
 
     rows: int
     loss: float
-    observed: float
-    expected: float
+    observed: float | tuple[float, ...]
+    expected: float | tuple[float, ...]
     headline_observed: float
     headline_predicted: float
 
@@ -47,8 +50,8 @@ class Step(NamedTuple):
 class Costs(NamedTuple):
     """What one walk cost, or the means over seeds.
 
-    `wrong` counts the batches in which observed / expected was outside of the band; `delay` those from the
-    first break until it was inside again, NaN without a break.
+    `wrong` counts the batches in which observed / expected (of several classes, that of one) was outside of
+    the band; `delay` those from the first break until it was inside again, NaN without a break.
     """
 
     loss: float
@@ -112,7 +115,10 @@ class PolicyCosts(Kept):
 
 
 class Point(Kept):
-    """A policy on one batch: means over the histories."""
+    """A policy on one batch: means over the histories.
+
+    `observed_expected` is that of the class that is farthest off, where there are several.
+    """
 
     policy: str
     period: str

@@ -83,7 +83,7 @@ class PolicyRecord(Model):
 
 
 class RuleFinding(Model):
-    """What a rule says of one comparison; see `perenne.gate.rules.Finding`.
+    """What a rule says of one comparison; see `perenne.gate.finding.Finding`.
 
     `more_blocks` is None if no number of blocks would decide. Of a rule that judges by labels a sealed
     verdict has no figure; its `more_blocks` is then how many more the model would need if its scores were

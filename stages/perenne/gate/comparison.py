@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
+from perenne.common import predicted
 from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
@@ -27,9 +28,9 @@ from perenne.documents.verdict import (
 from perenne.gate import contenders, judge, ledger, record, refitted, sealed, worlds
 from perenne.gate.contenders import Loaded
 from perenne.gate.evidence import Evidence
+from perenne.gate.finding import Finding
 from perenne.gate.ledger import ComparedModels, Family, Look
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Finding
 from perenne.gate.sealed import Foresight
 from perenne.registry.change import Change
 from perenne.registry.tags import Version
@@ -111,8 +112,8 @@ class ModelComparison:
             view=terms.holdout.view,
         )
         # Measured here: the model card's own is not trusted.
-        target = terms.contract.target
-        self.mean = float(pq.read_table(TRAIN, columns=[target])[target].to_pandas().mean())
+        learned = pq.read_table(TRAIN, columns=[terms.contract.target]).to_pandas()
+        self.mean = predicted.mean(predicted.outcomes(learned, terms.contract), terms.contract)
         self.spread = (
             worlds.UNKNOWN
             if terms.validated is None

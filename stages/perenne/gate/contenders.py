@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, names, strict_json
+from perenne.common import model, names, predicted, strict_json
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -109,16 +109,20 @@ def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contend
     """
     must_fit(loaded, contract)
     one = rows.iloc[[0]]
+    scored = scores(loaded, rows)
+    mine, its = predicted.several(contract), predicted.several(loaded.contract)
+    if mine != its:  # the same in another order
+        scored = scored[:, [its.index(name) for name in mine]]
     return Contender(
         loaded.name,
-        scores(loaded, rows),
+        scored,
         loaded.size,
         lambda: model.predict(loaded.pipeline, one, loaded.contract),
     )
 
 
 def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return a model's scores of rows, shape (rows,).
+    """Return a model's scores of rows, shape (rows,), or (rows, classes) in the order of its own contract.
 
     Raises
     ------
@@ -126,12 +130,12 @@ def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
         If a score is NaN or infinite; names the position of its row, counted from 0.
 
     """
-    predicted = model.predict(loaded.pipeline, rows, loaded.contract)
-    wrong = ~np.isfinite(predicted)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise PerenneError(f"{loaded.name}: scores row {row} {predicted[row]}, must be a number")
-    return predicted
+    scored = model.predict(loaded.pipeline, rows, loaded.contract)
+    wrong = np.argwhere(~np.isfinite(scored))
+    if len(wrong):
+        row = int(wrong[0, 0])
+        raise PerenneError(f"{loaded.name}: scores row {row} {scored[tuple(wrong[0])]}, must be a number")
+    return scored
 
 
 def must_fit(loaded: Loaded, contract: Contract) -> None:
@@ -147,7 +151,8 @@ def must_fit(loaded: Loaded, contract: Contract) -> None:
     Raises
     ------
     PerenneError
-        If the task or the target differs, or a feature of the model is missing or of another type.
+        If the task, the target or its classes differ, or a feature of the model is missing or of another
+        type.
 
     """
     old = loaded.contract
@@ -158,6 +163,12 @@ def must_fit(loaded: Loaded, contract: Contract) -> None:
                 f"contract: {key}: found {now}, but that of {loaded.name} is {was}: they cannot be compared; "
                 "make a new case for another prediction"
             )
+    was, now = ((", ".join(sorted(predicted.several(each)))) for each in (old, contract))
+    if was != now:
+        raise PerenneError(
+            f"contract: columns.{contract.target}: found the classes {now}, but {loaded.name} knows {was}: "
+            "they cannot be compared; make a new case for other classes"
+        )
     for name in old.features:
         now = contract.columns[name].type if name in contract.columns else "none"
         if now != old.columns[name].type:

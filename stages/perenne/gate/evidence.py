@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perenne.common.params import Tolerance
+from perenne.common.predicted import Mean, one_class, repeated
 from perenne.common.task import Task
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
@@ -29,12 +30,14 @@ Gain = Estimate | Nearer
 Places = npt.NDArray[np.intp]
 
 RANKING = "roc_auc"  # the metric of which the tolerance speaks by itself
+FEWEST = 20  # rows of a class, expected or there: with fewer, no bound on their ratio holds
 
 
 class Contender(NamedTuple):
     """A model, or the dummy, as the rules see it.
 
-    `scores` has shape (rows,); `size` is that of the model file in bytes; `score_one` scores a single row.
+    `scores` has shape (rows,), or (rows, classes) where there are several; `size` is that of the model file
+    in bytes; `score_one` scores a single row.
     """
 
     name: str
@@ -51,13 +54,13 @@ class Evidence:
     task
         What the models predict; it says by which metric they are right in the large.
     y
-        The outcomes, shape (rows,).
+        The outcomes, shape (rows,): of several classes their places.
     blocks
         The label of each row's block, shape (rows,).
     challenger, opponents
         The champion, where there is one, is the first of the opponents if `champion`.
     mean
-        The dummy's prediction: the mean target of the challenger's training rows.
+        The dummy's prediction: the mean target of the challenger's training rows, or the share of each class.
     slices
         Name -> positions of its rows. A slice without rows is kept, so that it is reported.
     metric
@@ -69,6 +72,8 @@ class Evidence:
     ordered
         Whether blocks follow each other in time, in the order of their labels: neighbours may resemble each
         other.
+    classes
+        The names of several classes, in the order of the scores; none if there is one prediction a row.
 
     """
 
@@ -81,19 +86,21 @@ class Evidence:
         opponents: tuple[Contender, ...],
         *,
         champion: bool,
-        mean: float,
+        mean: Mean,
         slices: Mapping[str, Places],
         metric: str,
         tolerance: Tolerance,
         alpha: float,
         ordered: bool = False,
+        classes: tuple[str, ...] = (),
     ) -> None:
+        self.classes = classes
         self.task, self.y = task, y
         self.codes, self.count = coded(blocks, ordered=ordered)
         self.ordered = ordered
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None
-        self.dummy = Contender("the mean", np.full(len(y), mean))
+        self.dummy = Contender("the mean", repeated(mean, len(y)))
         self.slices = slices
         self.metric, self.tolerance, self.alpha = metric, tolerance, alpha
 
@@ -177,12 +184,48 @@ class Evidence:
         influence = INFLUENCE[metric](self.y, scores)
         return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
 
-    def nearer(self, opponent: Contender) -> Nearer:
-        """Return how much nearer than the opponent the challenger is to being right in the large."""
-        compared = self.compared(self.task.calibration, opponent)
+    def calibrated(self, who: Contender | None = None, place: int | None = None) -> Estimate:
+        """Return how right in the large a model is, by the task's calibration.
+
+        Parameters
+        ----------
+        who
+            The model; None: the challenger.
+        place
+            Of one of several classes; None: of the only prediction.
+
+        """
+        influence = self._calibration(who or self.challenger, place)
+        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
+
+    def nearer(self, opponent: Contender, place: int | None = None) -> Nearer:
+        """Return how much nearer than the opponent the challenger is to being right in the large.
+
+        Parameters
+        ----------
+        opponent
+            A model with scores on the same rows.
+        place
+            As for `calibrated`.
+
+        """
+        new, old = (self._calibration(who, place) for who in (self.challenger, opponent))
+        compared = self._compared(self.task.calibration, new, old)
         if not isinstance(compared, Nearer):
             raise TypeError(f"{self.task.calibration} has a better direction: it cannot say who is right")
         return compared
+
+    def few(self, place: int) -> bool:
+        """Whether a class has too few rows to tell anything of it: in what came, and in what was expected.
+
+        A model that expects hardly any is judged all the same where they came.
+        """
+        came, expected = one_class(self.y, self.challenger.scores, place)
+        return max(float(came.sum()), float(expected.sum())) < FEWEST
+
+    def _calibration(self, who: Contender, place: int | None) -> Influence:
+        y, scores = (self.y, who.scores) if place is None else one_class(self.y, who.scores, place)
+        return INFLUENCE[self.task.calibration](y, scores)
 
     def compared(self, metric: str, opponent: Contender) -> Gain:
         """Return how much nearer its best value a metric is than the opponent's, for the report.
@@ -201,4 +244,7 @@ class Evidence:
 
         """
         new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
+        return self._compared(metric, new, old)
+
+    def _compared(self, metric: str, new: Influence, old: Influence) -> Gain:
         return paired.gain(metric, new, old, self.codes, self.count, ordered=self.ordered)

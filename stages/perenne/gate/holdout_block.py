@@ -13,14 +13,12 @@ is this file. A contract with a block, or with `block: none`, does not depend on
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from perenne.common import periods
+from perenne.common import periods, predicted
 from perenne.common.block import PART, Block, declared, moments
 from perenne.common.contract import Contract
-from perenne.common.names import PREDICTION
-from perenne.stats import blocks
+from perenne.stats.blocks import Alike
 from perenne.stats.dependence import one_each
 from perenne.stats.sharing import coded
 
@@ -35,7 +33,7 @@ def block_of(contract: Contract, holdout: pd.DataFrame, validated: pd.DataFrame 
     holdout
         Its labels are not read, only when its rows were.
     validated
-        The challenger's rows of validation with a column `prediction`. None in a project without the stage
+        The challenger's rows of validation with their predictions. None in a project without the stage
         `evaluate`: then days (hours, ...) are blocks where a period has several, because a block too many
         costs little, and one too few lets equal models through.
 
@@ -48,8 +46,7 @@ def block_of(contract: Contract, holdout: pd.DataFrame, validated: pd.DataFrame 
     if said := declared(contract):
         return said
     if validated is not None:
-        y, scores = (validated[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
-        found = blocks.block(validated, y - scores, contract)
+        found = _measured(validated, contract)
         if found.span == 1:
             return found
         why = f"neighbouring {found.part}s resemble each other: each is a block, and counts for less than one"
@@ -60,3 +57,12 @@ def block_of(contract: Contract, holdout: pd.DataFrame, validated: pd.DataFrame 
     if one_each(moments(holdout, contract, part), coded(period)[0]):
         return Block(why=f"{missing}: each row counts by itself")
     return Block(part=part, why=f"{missing}: each {part} is a block")
+
+
+def _measured(validated: pd.DataFrame, contract: Contract) -> Block:
+    """What residuals ask for: of several classes, those of the class whose rows share most."""
+    alike = Alike(validated, contract)
+    y, scores = predicted.outcomes(validated, contract), predicted.scores(validated, contract)
+    views = predicted.each_class(y, scores, contract).values()
+    found = [alike.counted(came - chance, among=len(views)) for came, chance in views]
+    return max(found, key=lambda each: each.choice.effect if each.choice else 1.0).block

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common import predicted
 from perenne.common.block import Block, labels_of, ordered
 from perenne.common.contract import Column, Contract
+from perenne.common.predicted import Mean
 from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer
 from perenne.gate.evidence import Contender, Evidence, Places
+from perenne.gate.finding import Finding
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Finding
 
 
 class Judgement(NamedTuple):
@@ -61,7 +63,7 @@ def evidence(
     opponents: Sequence[Contender],
     *,
     champion: bool,
-    mean: float,
+    mean: Mean,
     policy: Policy,
     alpha: float,
 ) -> Evidence:
@@ -76,11 +78,11 @@ def evidence(
     block
         What makes rows one block, such as `holdout_block.block_of` returns.
     challenger, opponents
-        The models, with scores of shape (rows,).
+        The models, with scores of shape (rows,), or (rows, classes) where there are several.
     champion
         Whether the first opponent is the champion.
     mean
-        The dummy's score: the mean target of the training rows.
+        The dummy's score: the mean target of the training rows, or the share of each class.
     policy
         Its metric and its tolerance.
     alpha
@@ -89,7 +91,7 @@ def evidence(
     """
     return Evidence(
         contract.task,
-        rows[contract.target].to_numpy(dtype=np.float64),
+        predicted.outcomes(rows, contract),
         labels_of(rows, contract, block),
         challenger,
         tuple(opponents),
@@ -100,6 +102,7 @@ def evidence(
         tolerance=policy.tolerance,
         alpha=alpha,
         ordered=ordered(contract, block),
+        classes=predicted.several(contract),
     )
 
 

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict, Field
 
@@ -79,7 +80,7 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
     """Return the hash of the labels of each batch of a holdout, by period.
 
     Only sorted times and outcomes are hashed: the order of the rows and other columns do not make another
-    holdout.
+    holdout, nor does the order of the contract's classes, or one more of them.
 
     Parameters
     ----------
@@ -99,12 +100,22 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
         periods.of(rows[contract.time], contract.period, contract.zone)
     ).indices.items():
         times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
-        outcomes = rows[contract.target].to_numpy(dtype="<f8")[places]
+        outcomes = _outcomes(rows[contract.target], contract)[places]
         order = np.lexsort((outcomes, times))
         by_period[str(period)] = _sha256(
-            str(period).encode() + times[order].tobytes() + outcomes[order].tobytes()
+            str(period).encode() + times[order].tobytes() + _bytes(outcomes[order])
         )
     return by_period
+
+
+def _outcomes(target: pd.Series, contract: Contract) -> npt.NDArray[np.generic]:
+    """What came, as words or as numbers: never as places, which depend on the other classes."""
+    words = contract.columns[contract.target].type == "category"
+    return target.to_numpy(dtype=np.str_) if words else target.to_numpy(dtype="<f8")
+
+
+def _bytes(outcomes: npt.NDArray[np.generic]) -> bytes:
+    return _json(outcomes.tolist()) if outcomes.dtype.kind == "U" else outcomes.tobytes()
 
 
 def view(md5: str, contract: Contract) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from perenne.common.contract import Contract
 from perenne.documents.verdict import MetricInterval, OpponentMetric, OpponentRecord, RuleFinding
 from perenne.gate.evidence import Contender, Evidence, Gain
-from perenne.gate.rules import Finding
+from perenne.gate.finding import Finding
 from perenne.stats.influence import INFLUENCE
 
 CONFIDENCE = 0.95  # of the intervals of the metrics; the rules' own bounds are at the alpha of the look

@@ -71,18 +71,25 @@ def unlike(evidence: Evidence, refitted: Contender) -> str:
     Returns
     -------
     str
-        Without figures, which would tell of the labels. Wrong is a loss that is clearly higher, by more than
-        the tolerance, and a model that is clearly not right in the large and farther off than the challenger.
+        Without figures and without classes, which would tell of the labels. Wrong is a loss that is clearly
+        higher, by more than the tolerance, and a model that is clearly not right in the large, in all or in
+        one of several classes, and farther off than the challenger.
 
     """
     where = "the refitted model is not like the proven one on rows that it has learned from"
     if not evidence.gain(refitted).bounds(ALPHA)[0] <= evidence.tolerated:
         return f"{where}: its {evidence.metric} is worse by more than the tolerance"
-    task, unit = evidence.task, evidence.calibration_unit
-    best, allowed = METRICS[task.calibration].goal.best, evidence.tolerance.calibration * unit
-    proven, other = (evidence.measured(task.calibration, who) for who in (evidence.challenger, refitted))
-    low, high = other.bounds(ALPHA)
-    outside = not (low <= best + allowed and best - allowed <= high)
-    if outside and not abs(other.value - best) <= abs(proven.value - best):
-        return f"{where}: its {task.calibration_title} is farther off than the tolerance"
+    known = [place for place in range(len(evidence.classes)) if not evidence.few(place)]
+    if any(_farther(evidence, refitted, place) for place in (known if evidence.classes else [None])):
+        return f"{where}: its {evidence.task.calibration_title} is farther off than the tolerance"
     return ""
+
+
+def _farther(evidence: Evidence, refitted: Contender, place: int | None) -> bool:
+    """Whether the refitted model is clearly not right in the large, and farther off than the challenger."""
+    best = METRICS[evidence.task.calibration].goal.best
+    allowed = evidence.tolerance.calibration * evidence.calibration_unit
+    proven, other = (evidence.calibrated(who, place) for who in (evidence.challenger, refitted))
+    low, high = other.bounds(ALPHA / max(len(evidence.classes), 1))
+    outside = not (low <= best + allowed and best - allowed <= high)
+    return outside and not abs(other.value - best) <= abs(proven.value - best)

@@ -11,39 +11,28 @@ to `Rules` at the end. The field order is the order of the report.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from pydantic import Field
 
 from perenne.common.typed import Model
-from perenne.documents.verdict import Intent, RuleAnswer
-from perenne.gate.evidence import Contender, Evidence, Gain
+from perenne.documents.verdict import Intent
+from perenne.gate.evidence import Contender, Evidence
+from perenne.gate.finding import (
+    MOST_TIMES,
+    WORST_FIRST,
+    Finding,
+    above,
+    below,
+    between,
+    in_units,
+    missing,
+)
 from perenne.gate.race import race
 from perenne.stats.metrics import METRICS
-from perenne.stats.paired import Estimate, Nearer
+from perenne.stats.paired import Nearer
 
-WORST_FIRST: Sequence[RuleAnswer] = ("fail", "undecided", "pass")
 CLEARLY = 1.25  # above the limit of a latency
-
-
-class Finding(NamedTuple):
-    """The answer of one rule to one comparison: the value with its bounds, and what was needed.
-
-    `more_blocks` would decide at the observed effect; infinity if no number would. `parts` are the findings
-    that this one sums up.
-    """
-
-    rule: str
-    against: str
-    answer: RuleAnswer
-    value: float
-    low: float
-    high: float
-    needed: str
-    says: str = ""
-    more_blocks: float = 0.0
-    parts: tuple[Finding, ...] = ()
 
 
 class Rule(Model):
@@ -157,45 +146,89 @@ class Calibration(Rule):
     Each has half of alpha, so that a model that should pass neither way does so with a chance of at most
     alpha; without a champion the first has all. A model proven outside fails, unless it seems nearer than the
     champion; so does one proven farther off than it by more than the tolerance.
+
+    Of several classes each is judged by itself. All must pass, so passing needs no correction for their
+    number; one that fails rejects the model, so failing is corrected for it, as in `Slices`. A rare class
+    must not keep every model out: one that ten times the blocks would not prove even of a right model can
+    fail, or pass beside the champion, and is else not judged. At least one class must be judged.
     """
 
     def judge(self, evidence: Evidence, intent: Intent) -> Iterator[Finding]:  # noqa: ARG002 -- the same for both intents
-        """One finding: of the way that decides, or would with the fewest more blocks."""
-        champion = evidence.champion
-        alone = self._alone(evidence, evidence.alpha / 2 if champion else evidence.alpha)
-        if champion is None or alone.answer == "pass":
-            yield alone
+        """One finding; of several classes that of the worst, with all of them as parts."""
+        if not evidence.classes:
+            yield self._judged(evidence)
             return
-        beside = self._beside(evidence, champion, evidence.alpha / 2, outside=alone.answer == "fail")
-        if beside.answer != "undecided":
-            yield beside
-        elif alone.answer == "fail":
-            yield beside if beside.value > 0 else alone
-        else:
-            yield min(beside, alone, key=lambda finding: finding.more_blocks or math.inf)  # 0: not known
-
-    def _alone(self, evidence: Evidence, alpha: float) -> Finding:
-        task, tolerance = evidence.task, evidence.tolerance.calibration
-        best = METRICS[task.calibration].goal.best
-        estimate = in_units(evidence.measured(task.calibration), evidence.calibration_unit)
-        finding = between(
-            best - tolerance, best + tolerance, estimate, alpha, self.name, task.calibration_title
+        title, best = evidence.task.calibration_title, METRICS[evidence.task.calibration].goal.best
+        parts = tuple(self._part(evidence, place) for place in range(len(evidence.classes)))
+        judged = [part for part in parts if part.answer != "not judged"]
+        if not judged:
+            yield parts[0]._replace(
+                against=title,
+                answer="undecided",
+                says=f"none of {len(parts)} classes has rows enough for any model to be proven right",
+                more_blocks=min(part.more_blocks for part in parts),
+                parts=parts,
+            )
+            return
+        far = {part.against: abs(evidence.calibrated(place=k).value - best) for k, part in enumerate(parts)}
+        worst = min(
+            judged, key=lambda part: (WORST_FIRST.index(part.answer), -part.more_blocks, -far[part.against])
         )
+        rare = [part.against for part in parts if part.answer == "not judged"]
+        says = f"worst of {len(judged)} classes: {worst.against}, {worst.says}"
+        says += f"; too few rows to judge {', '.join(rare)}" if rare else ""
+        yield worst._replace(against=title, says=says, parts=parts)
+
+    def _part(self, evidence: Evidence, place: int) -> Finding:
+        """The finding of a class: against it, in whichever way."""
+        finding = self._judged(evidence, place)
+        says = ": ".join(filter(None, [finding.against, finding.says]))
+        return finding._replace(against=evidence.classes[place], says=says)
+
+    def _judged(self, evidence: Evidence, place: int | None = None) -> Finding:
+        """Return the finding of the way that decides, or would with the fewest more blocks."""
+        champion = evidence.champion
+        alone = self._alone(evidence, evidence.alpha / 2 if champion else evidence.alpha, place)
+        if place is not None and evidence.few(place):
+            more = alone.more_blocks or math.inf
+            return alone._replace(answer="not judged", says="too few to tell", more_blocks=more)
+        if champion is None or alone.answer == "pass":
+            return alone
+        beside = self._beside(evidence, champion, evidence.alpha / 2, place, outside=alone.answer == "fail")
+        if beside.answer != "undecided":
+            return beside
+        if alone.answer == "fail":
+            return beside if beside.value > 0 else alone
+        if alone.answer == "not judged":
+            return alone
+        return min(beside, alone, key=lambda finding: finding.more_blocks or math.inf)  # 0: not known
+
+    def _alone(self, evidence: Evidence, alpha: float, place: int | None) -> Finding:
+        task, tolerance = evidence.task, evidence.tolerance.calibration
+        best, tests = METRICS[task.calibration].goal.best, max(len(evidence.classes), 1)
+        estimate = in_units(evidence.calibrated(place=place), evidence.calibration_unit)
+        least, most = best - tolerance, best + tolerance
+        finding = between(least, most, estimate, alpha, self.name, task.calibration_title, tests=tests)
         if finding.answer != "undecided":
             return finding
         # A value at a limit would ask for blocks without end: what a right model needs is the better advice.
-        right = missing(estimate._replace(value=best), best + tolerance, alpha)
-        says = f"no model can be proven that near on {estimate.blocks:,} blocks" if right else ""
-        more = min(finding.more_blocks, right) if right else finding.more_blocks
+        needs = missing(estimate._replace(value=best), most, alpha)
+        says = f"no model can be proven that near on {estimate.blocks:,} blocks" if needs else ""
+        if place is not None and needs > MOST_TIMES * estimate.blocks:
+            return finding._replace(answer="not judged", says=says, more_blocks=needs)
+        more = min(finding.more_blocks, needs) if needs else finding.more_blocks
         return finding._replace(says=says, more_blocks=more)
 
-    def _beside(self, evidence: Evidence, champion: Contender, alpha: float, *, outside: bool) -> Finding:
+    def _beside(
+        self, evidence: Evidence, champion: Contender, alpha: float, place: int | None, *, outside: bool
+    ) -> Finding:
         """Compare with the champion: whether the challenger is nearer, and by how much it may be farther."""
         task, tolerance = evidence.task, evidence.tolerance.calibration
-        unit = evidence.calibration_unit
-        apart, both = evidence.nearer(champion)
+        unit, tests = evidence.calibration_unit, max(len(evidence.classes), 1)
+        apart, both = evidence.nearer(champion, place)
         nearer = Nearer(in_units(apart, unit), in_units(both, unit))
-        finding = above(0 if outside else -tolerance, nearer, alpha, self.name, champion.name)
+        threshold = 0 if outside else -tolerance
+        finding = above(threshold, nearer, alpha, self.name, champion.name, tests=tests)
         if finding.high < -tolerance:
             finding = finding._replace(answer="fail", more_blocks=0.0)
         elif finding.answer == "fail":  # not nearer, by itself no reason to fail
@@ -237,112 +270,6 @@ class Size(Rule):
             old = evidence.champion.size
             ratio = evidence.challenger.size / old if old else math.nan
             yield below(self.max_ratio, ratio, ratio, ratio, self.name, evidence.champion.name)
-
-
-def in_units(estimate: Estimate, unit: float) -> Estimate:
-    """Return an estimate in other units; NaN for a unit of 0."""
-    size = unit or math.nan
-    return estimate._replace(value=estimate.value / size, error=estimate.error / size)
-
-
-def above(threshold: float, gain: Gain, alpha: float, rule: str, against: str, *, tests: int = 1) -> Finding:
-    """Return whether a gain is proven above a threshold, proven below (corrected for `tests`), or neither.
-
-    Parameters
-    ----------
-    threshold
-        In the unit of the gain; below 0 it is the loss that is allowed.
-    gain
-        Of the challenger over an opponent.
-    alpha
-        Of each one-sided bound.
-    rule, against
-        The names in the finding.
-    tests
-        Over how many tests alpha is divided for the upper bound. The lower bound is not corrected.
-
-    Returns
-    -------
-    Finding
-        `pass` if the lower bound is above the threshold, `fail` if the upper bound is below it, else
-        `undecided`.
-
-    """
-    low, high = gain.bounds(alpha)[0], gain.bounds(alpha / tests)[1]
-    answer: RuleAnswer = "pass" if low > threshold else "fail" if high < threshold else "undecided"
-    more = missing(gain, threshold, alpha) if answer == "undecided" else 0.0
-    return Finding(rule, against, answer, gain.value, low, high, f"> {threshold:g}", more_blocks=more)
-
-
-def between(least: float, most: float, estimate: Estimate, alpha: float, rule: str, against: str) -> Finding:
-    """Return whether a value is proven inside two limits, proven outside, or neither (Schuirmann 1987).
-
-    Parameters
-    ----------
-    least, most
-        The limits, in the unit of the estimate.
-    estimate
-        The value with its standard error.
-    alpha
-        Of each one-sided bound.
-    rule, against
-        The names in the finding.
-
-    """
-    low, high = estimate.bounds(alpha)
-    inside, outside = least < low and high < most, high < least or low > most
-    answer: RuleAnswer = "pass" if inside else "fail" if outside else "undecided"
-    nearest = least if estimate.value < (least + most) / 2 else most
-    more = missing(estimate, nearest, alpha) if answer == "undecided" else 0.0
-    needed = f"{least:g} to {most:g}"
-    return Finding(rule, against, answer, estimate.value, low, high, needed, more_blocks=more)
-
-
-def missing(gain: Gain, threshold: float, alpha: float) -> float:
-    """Return how many more blocks would decide; 0 where blocks are not what is missing.
-
-    Parameters
-    ----------
-    gain
-        An estimate, with the number of its blocks.
-    threshold
-        The value that a bound must pass, in the unit of the gain.
-    alpha
-        Of each one-sided bound.
-
-    Returns
-    -------
-    float
-        Infinity if no number of blocks would decide.
-
-    """
-    more = gain.blocks_to_decide(threshold, alpha) - gain.blocks
-    return 0.0 if math.isnan(more) else max(more, 0.0)
-
-
-def below(most: float, value: float, low: float, high: float, rule: str, against: str) -> Finding:
-    """Return whether a ratio is at most a limit, by bounds that do not depend on the holdout.
-
-    Parameters
-    ----------
-    most
-        The limit.
-    value
-        The ratio.
-    low, high
-        Its bounds; both are the ratio itself where it is known exactly.
-    rule, against
-        The names in the finding.
-
-    Returns
-    -------
-    Finding
-        `pass` if the upper bound is at most the limit, `fail` if the lower bound is not below it, else
-        `undecided`.
-
-    """
-    answer: RuleAnswer = "pass" if high <= most else "fail" if low >= most else "undecided"
-    return Finding(rule, against, answer, value, low, high, f"<= {most:g}")
 
 
 class Rules(Model):

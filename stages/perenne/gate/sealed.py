@@ -24,19 +24,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common import predicted
 from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.documents.verdict import JudgedAnswer, PolicyRecord, RuleFinding
 from perenne.gate import worlds
+from perenne.gate.finding import MOST_TIMES, Finding
 from perenne.gate.policy import Policy
-from perenne.gate.rules import Finding, Rules
+from perenne.gate.rules import Rules
 from perenne.gate.worlds import Array, Scatter
 
 OPEN = ("latency", "size")  # rules that need no labels; whatever is not named here is sealed
 WORLDS = 20
 LEAST_WORLDS = 5
 MOST_ROWS = 1_000_000  # in all worlds together, so that a large holdout is judged in time
-MOST_TIMES = 10  # as many blocks as the holdout has: nobody waits for more
 ENOUGH = 0.8  # of the worlds
 TOLERANCE = "the tolerance"  # what a rule without settings of its own goes by
 
@@ -95,7 +96,7 @@ def drawn(
     rows
         The holdout; its labels are replaced.
     scores
-        The challenger's, shape (rows,).
+        The challenger's, shape (rows,), or (rows, classes) where there are several.
     contract
         Names the target.
     block
@@ -110,7 +111,7 @@ def drawn(
     labels = labels_of(rows, contract, block)
     for _ in range(min(WORLDS, max(LEAST_WORLDS, MOST_ROWS // max(len(rows), 1)))):
         y = worlds.outcomes(contract.task, scores, labels, spread, rng)
-        yield rows.assign(**{contract.target: y})
+        yield rows.assign(**{contract.target: predicted.values(y, contract)})
 
 
 def foreseen(rows: Iterator[pd.DataFrame], ask: Callable[[pd.DataFrame], Findings]) -> Foresight:

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common import predicted
 from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
-from perenne.common.names import PREDICTION
 from perenne.documents.decision import OfferedCut
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE
@@ -142,13 +142,11 @@ def improves(first: pd.DataFrame, second: pd.DataFrame, contract: Contract) -> b
 
     """
     common = first[first[contract.time] >= second[contract.time].min()]
-    y = second[contract.target].to_numpy(dtype=np.float64)
-    if len(common) != len(second) or not np.array_equal(common[contract.target], y):
+    y = predicted.outcomes(second, contract)
+    if len(common) != len(second) or not np.array_equal(predicted.outcomes(common, contract), y):
         return False
     loss = contract.task.loss
     codes, count = coded(labels_of(second, contract, declared(contract) or Block()))
-    mine, other = (
-        INFLUENCE[loss](y, rows[PREDICTION].to_numpy(dtype=np.float64)) for rows in (second, common)
-    )
+    mine, other = (INFLUENCE[loss](y, predicted.scores(rows, contract)) for rows in (second, common))
     gain = paired.gain(loss, mine, other, codes, count)
     return gain.value > gain.error

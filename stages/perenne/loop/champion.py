@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from perenne.common import batches, locked
@@ -87,7 +89,6 @@ def importance(rev: str) -> dict[str, float]:
     return {row["feature"]: float(row["importance"]) for row in csv.DictReader(io.StringIO(text))}
 
 
-def scored(champion: Champion, rows: pd.DataFrame) -> pd.Series:
-    """The champion's scores, rounded to 9 decimals as the stage `drift` does, with the index of the rows."""
-    scores = contenders.scores(champion.loaded, rows).round(9)
-    return pd.Series(scores, index=rows.index)
+def scored(champion: Champion, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The champion's scores of rows, rounded to 9 decimals as the stage `drift` does."""
+    return contenders.scores(champion.loaded, rows).round(9)

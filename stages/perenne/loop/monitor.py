@@ -14,11 +14,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import notes, sections
+from perenne.common import notes, predicted, sections
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.names import PREDICTION
 from perenne.documents.decision import (
     Attempt,
     DecisionWindow,
@@ -36,6 +35,9 @@ from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, LastAttempt, decide
 from perenne.pipeline.drift import ScoredBatch, drift
 from perenne.registry import tags
+
+SliceClass = tuple[str, str]
+"""A slice, and one of several classes; "" if there is one prediction a row."""
 
 
 def monitor(now: datetime, through: str | None = None, *, offline: bool = False) -> MonitorDecision:
@@ -108,7 +110,7 @@ class ChampionHistory:
 
     def __init__(self, current: Champion, arrived: ArrivedBatches) -> None:
         self.champion, self.arrived = current, arrived
-        self.sums: dict[pd.Period, dict[str, list[float]]] = {}
+        self.sums: dict[pd.Period, dict[SliceClass, list[float]]] = {}
         self.blocks: dict[pd.Period, set[Hashable]] = {}
 
     def reference(self) -> dict[pd.Period, pd.DataFrame]:
@@ -116,8 +118,7 @@ class ChampionHistory:
 
         Returns
         -------
-        The rows by period. The column `prediction` has the scores of the holdout, and is NaN for other
-        periods.
+        The rows by period, with the predictions of the holdout, and NaN for those of other periods.
 
         Raises
         ------
@@ -170,7 +171,7 @@ class ChampionHistory:
         return LastAttempt(as_of, history.lacks(attempt), len(come), holdout)
 
     def slices(self, since: pd.Period | None) -> tuple[SliceSums, ...]:
-        """Observed and expected by slice, from a period on; the largest difference first.
+        """Observed and expected by slice (and class), from a period on; the largest difference first.
 
         Parameters
         ----------
@@ -182,21 +183,21 @@ class ChampionHistory:
         Sums over the labelled rows of the batches that `current` has yielded.
 
         """
-        total: dict[str, list[float]] = {}
+        total: dict[SliceClass, list[float]] = {}
         for period, by_slice in self.sums.items():
             if since is not None and period >= since:
                 for name, sums in by_slice.items():
                     total[name] = [a + b for a, b in zip(total.get(name, [0.0] * 3), sums, strict=True)]
         ranked = sorted(total.items(), key=lambda item: (-abs(item[1][1] - item[1][2]), item[0]))
         return tuple(
-            SliceSums(slice=name, rows=int(rows), observed=observed, expected=expected)
-            for name, (rows, observed, expected) in ranked
+            SliceSums(slice=name, of=of, rows=int(rows), observed=observed, expected=expected)
+            for (name, of), (rows, observed, expected) in ranked
         )
 
     def _rows(self, period: pd.Period, *, scored: bool) -> pd.DataFrame:
         rows = self.arrived.clean(period)
         scores = champion.scored(self.champion, rows) if scored else math.nan
-        return rows.assign(**{PREDICTION: scores})
+        return predicted.assign(rows, scores, self.champion.contract)
 
 
 def _blocks(rows: pd.DataFrame, contract: Contract) -> set[Hashable]:
@@ -207,14 +208,19 @@ def _blocks(rows: pd.DataFrame, contract: Contract) -> set[Hashable]:
     return {(time, place) for place, time in enumerate(known[contract.time].tolist())}
 
 
-def _sums(rows: pd.DataFrame, contract: Contract) -> dict[str, list[float]]:
-    """For the labelled rows of each slice: their number, the sum of outcomes, the sum of scores."""
+def _sums(rows: pd.DataFrame, contract: Contract) -> dict[SliceClass, list[float]]:
+    """For the labelled rows of each slice: their number, the sum of outcomes, the sum of scores.
+
+    Of several classes each has its own sums: how often it came, and how often it was expected.
+    """
     known = rows[rows[contract.target].notna()]
-    y, score = known[contract.target].to_numpy(dtype="float64"), known[PREDICTION].to_numpy(dtype="float64")
+    y, scores = predicted.outcomes(known, contract), predicted.scores(known, contract)
+    views = predicted.each_class(y, scores, contract)
     return {
-        name: [float(len(places)), float(y[places].sum()), float(score[places].sum())]
+        (name, of): [float(len(places)), float(came[places].sum()), float(expected[places].sum())]
         for name, places in judge.slices(known, contract).items()
         if len(places)
+        for of, (came, expected) in views.items()
     }
 
 

@@ -97,12 +97,14 @@ def _moved(decision: MonitorDecision) -> str:
 
 
 def _slices(decision: MonitorDecision) -> str:
-    """Observed and expected by slice: where the model is wrong."""
+    """Observed and expected by slice, and by class where there are several: where the model is wrong."""
+    shown = decision.slices[:MOST_ROWS]
+    several = any(s.of for s in shown)
     rows = [
-        [plain(s.slice), f"{s.rows:,}", number(s.observed), number(s.expected)]
-        for s in decision.slices[:MOST_ROWS]
+        [plain(s.slice), *[plain(s.of)] * several, f"{s.rows:,}", number(s.observed), number(s.expected)]
+        for s in shown
     ]
-    head = ["slice", "labels", "observed", "expected"]
+    head = ["slice", *["class"] * several, "labels", "observed", "expected"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True) if rows else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import git, locked
+from perenne.common import git, locked, predicted
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.locked import Locked
@@ -101,6 +101,9 @@ def inputs(old: Contract, new: Contract) -> list[str]:
         for key in ("task", "target", "period", "zone", "label_delay")
         if getattr(old, key) != getattr(new, key)
     ]
+    classes = [sorted(predicted.several(contract)) for contract in (old, new)]
+    if old.task == new.task and classes[0] != classes[1]:
+        changes.append(f"contract: classes {classes[0]} -> {classes[1]}")
     before, after = _features(old), _features(new)
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from perenne.documents.replay import Costs, Step
+from perenne.replay.batch_figures import sides
 from perenne.replay.plan import Plan
 from perenne.replay.walk import TRAINED, Walk
 
@@ -57,9 +58,9 @@ def delay(walk: Walk, plan: Plan) -> float:
 
 
 def right(step: Step) -> bool:
-    """Whether observed / expected was inside of `RIGHT`."""
-    figures = step.figures
-    return figures.expected > 0 and RIGHT[0] <= figures.observed / figures.expected <= RIGHT[1]
+    """Whether observed / expected was inside of `RIGHT`; of several classes, that of each."""
+    known = sides(step.figures)
+    return all(expected > 0 and RIGHT[0] <= observed / expected <= RIGHT[1] for observed, expected in known)
 
 
 def mean(walks: Iterable[Costs]) -> Costs:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from perenne.common.names import PREDICTION
+from perenne.common import predicted
 from perenne.documents.replay import EstimateErrors
 from perenne.pipeline import drift
 from perenne.replay.world import World
@@ -32,11 +32,11 @@ def errors(world: World) -> tuple[EstimateErrors, ...]:
     by_period = drift.by_period(validated, contract)
     watched = concept.watched(by_period, contract, p.tolerance, periods=p.drift.periods_per_false_alarm)
     late = labelfree.LabelFree(validated, watched, contract, seed=p.drift.seed)
-    y, score = (validated[name].to_numpy(dtype=np.float64) for name in (contract.target, PREDICTION))
+    y, score = predicted.outcomes(validated, contract), predicted.scores(validated, contract)
     one = np.ones(len(y))
     seen: dict[tuple[Literal["before", "after"], str], list[tuple[float, float, bool]]] = defaultdict(list)
     for period in (each for each in world.files if cut.first_news <= each <= world.last):
-        rows = world.rows(period).assign(**{PREDICTION: world.scores(cut, period)})
+        rows = predicted.assign(world.rows(period), world.scores(cut, period), contract)
         found = labelfree.realised(late.estimate(rows), rows, contract)
         changed = any(period >= each for each in plan.breaks)
         for each in found.metrics if found else ():

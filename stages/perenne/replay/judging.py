@@ -13,10 +13,10 @@ from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
 from perenne.gate import sealed, worlds
 from perenne.gate.evidence import Contender
+from perenne.gate.finding import Finding
 from perenne.gate.holdout_block import block_of
 from perenne.gate.judge import evidence, judge
 from perenne.gate.ledger import Family
-from perenne.gate.rules import Finding
 from perenne.replay.world import World
 from perenne.stats import spending
 

@@ -22,6 +22,7 @@ from perenne.documents.replay import (
 )
 from perenne.pages import replay as page
 from perenne.replay import costs, grid, policies, store
+from perenne.replay.batch_figures import about, ratio
 from perenne.replay.grid import Tried
 from perenne.replay.plan import Plan
 from perenne.replay.walk import Walk
@@ -42,7 +43,8 @@ def timeline(walks: Sequence[Walk]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns `policy`, `period`, `loss`, `observed_expected`, `headline` and `headline_observed`.
+    Columns `policy`, `period`, `loss`, `observed_expected` (of several classes, that of the farthest off),
+    `headline` and `headline_observed`.
 
     """
     steps = pd.DataFrame(
@@ -59,7 +61,7 @@ def _figures(step: Step) -> dict[str, float]:
     figures = step.figures
     return {
         "loss": figures.loss,
-        "observed_expected": figures.observed / figures.expected if figures.expected else float("nan"),
+        "observed_expected": ratio(figures),
         "headline": figures.headline_predicted,
         "headline_observed": figures.headline_observed,
     }
@@ -132,7 +134,7 @@ def report(
     return ReplayReport(
         case=plan.case,
         unit=contract.period,
-        about=contract.headline.about if contract.headline else f"mean of {contract.target}",
+        about=about(contract),
         histories=len(plans),
         cost=plan.settings.cost,
         breaks=plan.settings.breaks,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from perenne.common import predicted
 from perenne.common.cut import Cut
-from perenne.common.names import PREDICTION
 from perenne.common.params import Drift
 from perenne.documents.drift import DriftWindow
 from perenne.pipeline import drift
@@ -55,4 +55,5 @@ class Watch:
 
     def _scored(self, period: pd.Period) -> pd.DataFrame:
         used = self.world.released(self.champion)
-        return self.world.rows(period).assign(**{PREDICTION: self.world.scores(used, period)})
+        scores = self.world.scores(used, period)
+        return predicted.assign(self.world.rows(period), scores, self.world.contract)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,14 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from perenne.cases.source import source_of
-from perenne.common import batches, disk, model, names, periods
+from perenne.common import batches, disk, model, names, periods, predicted
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
-from perenne.pipeline import folds, headline, ingest, split, train, validate
-from perenne.replay import store
+from perenne.pipeline import folds, ingest, split, train, validate
+from perenne.replay import batch_figures, store
 from perenne.replay.plan import Plan
-from perenne.stats import metrics
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -42,7 +41,7 @@ class Trained(NamedTuple):
     """A model, what its dummy says, and the size of its file in bytes."""
 
     pipeline: Pipeline
-    mean: float
+    mean: predicted.Mean
     size: int
 
 
@@ -71,7 +70,7 @@ class World:
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
         self._scores: OrderedDict[Hashable, Array] = OrderedDict()
-        self._known: OrderedDict[Hashable, dict[str, list[Any]]] = OrderedDict()
+        self._known: OrderedDict[Hashable, dict[str, Figures]] = OrderedDict()
         self._bring()
         self.files = batches.listed(self.folder / "clean", self.contract)
 
@@ -169,6 +168,7 @@ class World:
             "common/batches.py",
             "common/cut.py",
             "common/model.py",
+            "common/predicted.py",
             "common/recalibrated.py",
         )
         return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
@@ -217,7 +217,13 @@ class World:
         return batches.read_parquet(path)
 
     def scores(self, cut: Cut, period: pd.Period) -> Array:
-        """The scores of the labelled rows of a batch, shape (rows,), rounded as `evaluate` does."""
+        """The scores of the labelled rows of a batch, rounded as `evaluate` does.
+
+        Returns
+        -------
+        Shape (rows,), or (rows, classes) where there are several.
+
+        """
 
         def score() -> Array:
             return model.predict(self.trained(cut).pipeline, self.rows(period), self.contract).round(
@@ -239,22 +245,16 @@ class World:
         if str(period) not in known:
             now, self.now = self.now, None
             try:
-                known[str(period)] = list(self._measured(cut, period))
+                known[str(period)] = self._measured(cut, period)
             finally:
                 self.now = now
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([str(period), known[str(period)]]) + "\n")
-        return Figures(*known[str(period)])
+        return known[str(period)]
 
     def _measured(self, cut: Cut, period: pd.Period) -> Figures:
-        rows, scores, contract = self.rows(period), self.scores(cut, period), self.contract
-        y = rows[contract.target].to_numpy(dtype=np.float64)
-        loss = metrics.METRICS[contract.task.metrics[0]].prepare
-        one = np.ones(len(y))
-        shown = {n: f(one) for n, f in headline.figures(rows, scores, contract).items()}
-        sums = float(y.sum()), float(scores.sum())
-        return Figures(len(y), loss(y, scores)(one), *sums, shown["observed"], shown["predicted"])
+        return batch_figures.figures(self.rows(period), self.scores(cut, period), self.contract)
 
 
 def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Callable[[], T]) -> T:
@@ -266,13 +266,13 @@ def _held(held: OrderedDict[Hashable, T], name: Hashable, most: int, make: Calla
     return value
 
 
-def _lines(path: Path) -> dict[str, list[Any]]:
+def _lines(path: Path) -> dict[str, Figures]:
     """The lines of a file by their first item; the last one may have been cut off by a kill."""
-    lines: dict[str, list[Any]] = {}
+    lines: dict[str, Figures] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             name, value = json.loads(line)
         except ValueError:
             continue
-        lines[name] = value
+        lines[name] = batch_figures.restored(value)
     return lines
