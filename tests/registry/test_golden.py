@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from perenne.common import batches, model, names
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
+from perenne.documents.proof import Proof
 from perenne.registry import golden, tags
+from perenne.registry.tags import Version
 from tests.conftest import Enter
 from tests.project import Project
 
@@ -50,5 +53,20 @@ def test_tag_without_them_is_told(company: Project, enter: Enter) -> None:
     for proof in (None, "model: {sha256: aa}", "golden: {}"):
         with pytest.raises(PerenneError, match=r"retirement@v1\.0\.0: the tag holds no golden predictions"):
             golden.recorded(version._replace(proof_text=proof))
-    with pytest.raises(PerenneError, match=r"golden\.3: found 'high', must be a score by its row"):
-        golden.recorded(version._replace(proof_text="golden: {3: high}"))
+    for wrong in ("high", "[]", "[0.5, high]", "[[0.5]]", "{a: 0.5}"):
+        with pytest.raises(PerenneError, match=r"golden\.3: found .*, must be a score by its row"):
+            golden.recorded(version._replace(proof_text=f"golden: {{3: {wrong}}}"))
+
+
+def test_tag_holds_a_number_or_one_for_each_class() -> None:
+    """Older tags have numbers; both come back to the bit."""
+    tag: Any = None
+    version = Version("crops", "v1.0.0", "", tag, "", "", None, signed=False, tag="crops@v1.0.0")
+    for scores in ({0: 0.1 + 0.2, 7: 1.0}, {0: [0.1 + 0.2, 0.7], 7: [0.0, 1.0]}):
+        read = golden.recorded(version._replace(proof_text=Proof(golden=scores).to_yaml()))
+        assert read == scores
+    assert golden.first_other({0: 0.5}, [[0.5]]) == (0, [0.5], 0.5)
+    assert golden.first_other({0: [0.5, 0.5]}, [[0.5]]) == (0, [0.5], [0.5, 0.5])
+    released: dict[int, golden.Score] = {0: [0.5, 0.5], 4: [1.0, 0.0]}
+    assert golden.first_other(released, [[0.5, 0.5], [1.0, 1e-8]]) == (4, [1.0, 1e-8], [1.0, 0.0])
+    assert golden.first_other(released, [[0.5, 0.5], [1.0, 1e-10]]) is None

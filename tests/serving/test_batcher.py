@@ -19,11 +19,11 @@ from perenne.serving import batcher, shadow
 from perenne.serving.batcher import Batcher, Busy
 from perenne.serving.forest import Array
 from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
-from perenne.serving.predictions import PredictResult, as_json
+from perenne.serving.predictions import PredictResult, RowScores, as_json, scored
 from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.served import Served
 from perenne.serving.shadow import Shadow
-from tests import tiny
+from tests import classes, tiny
 
 
 class Sizes:
@@ -203,6 +203,84 @@ async def test_slow_shadow_drops_rows() -> None:
     text = desk.metrics.text().decode()
     assert "perenne_shadow_dropped_rows_total 2.0" in text
     assert "perenne_shadow_rows_total 2.0" in text
+
+
+class Crops(Sizes):
+    """A model of three classes, whose probabilities say the size of a row."""
+
+    def score(self, encoded: Sequence[float]) -> Array:
+        """Return (size, 0.5, 0.5 - size) of each row."""
+        size = super().score(encoded)
+        return np.column_stack([size, np.full(len(size), 0.5), 0.5 - size])
+
+
+class Turned(Crops):
+    """Another one, for the shadow."""
+
+    def score(self, encoded: Sequence[float]) -> Array:
+        """Return (0.5 - size, 0.5, size) of each row."""
+        return super().score(encoded)[:, ::-1]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_classes_of_each_request(quick: bool) -> None:  # noqa: FBT001 -- pytest gives it
+    """Each has the distributions of its rows, in the answer, the log and the metrics; so has the shadow."""
+
+    async def work() -> Desk:
+        desk = Desk(quick=quick)
+        beside = served(Turned(), "v2.0.0")._replace(contract=classes.contract())
+        desk.metrics = ServiceMetrics([0.5, 1.0], list, classes.CROPS)
+        desk.shadow = Shadow(lambda: beside, desk.log, desk.metrics)
+        desk.live = served(Crops(quick=quick))._replace(contract=classes.contract())
+        desk.batcher = Batcher(lambda: desk.live, desk.log, desk.shadow, desk.metrics)
+        one, two = await asyncio.gather(desk.predict(0.125, 0.5), desk.predict(0.75))
+        assert [(d.chosen, d.scores["wheat"]) for d in one.distributions] == [
+            ("maize", 0.125),
+            ("wheat", 0.5),
+        ]
+        assert (one.scores, two.scores) == ([0.5, 0.5], [0.75])
+        assert json.loads(as_json(two, None))["predictions"] == [
+            {
+                "id": two.ids[0],
+                "class": "wheat",
+                "score": 0.75,
+                "scores": {"wheat": 0.75, "maize": 0.5, "rye": -0.25},
+            }
+        ]
+        while desk.shadow._work:
+            await asyncio.sleep(0.01)
+        return desk
+
+    desk = asyncio.run(work())
+    logged = [entry for group in desk.log.groups for entry in group]
+    for stage, crop in (("prod", "wheat"), ("shadow", "rye")):
+        entries = [entry for entry in logged if entry.stage == stage]
+        assert [entry.score for entry in entries] == [0.5, 0.5, 0.75]
+        assert [json.loads(entry.scores or "")[crop] for entry in entries] == [0.125, 0.5, 0.75]
+    text = desk.metrics.text().decode()
+    assert 'perenne_predicted_total{class="wheat"} 2.0' in text
+    assert 'perenne_predicted_total{class="maize"} 1.0' in text
+    assert 'perenne_predicted_total{class="rye"} 0.0' in text
+    assert 'perenne_score_bucket{le="0.5"} 2.0' in text
+
+
+def test_integer_classes_stay_integers() -> None:
+    """In the answer; as keys of JSON they are texts. One number of a row means that there are no classes."""
+    contract = classes.contract(
+        "category, role: target, values: [wheat, maize, rye]", "integer, role: target, values: [3, 1, 2]"
+    )
+    found = scored(np.array([[0.2, 0.4, 0.4]]), contract)
+    (prediction,) = json.loads(
+        as_json(PredictResult("v1", ["a"], found.scores, [["soil"]], found.distributions), None)
+    )["predictions"]
+    assert prediction == {
+        "id": "a",
+        "class": 1,
+        "score": 0.4,
+        "scores": {"3": 0.2, "1": 0.4, "2": 0.4},
+        "unseen": ["soil"],
+    }
+    assert scored(np.array([0.5]), tiny.contract()) == RowScores([0.5], ())
 
 
 def test_class_needs_a_threshold() -> None:

@@ -163,9 +163,11 @@ def test_other_golden_scores_are_rejected(here: Running) -> None:
     """A model that does not reproduce the golden predictions in its tag is not the one that was measured."""
     here.project.run("git commit -q --allow-empty -m other")
     scores = golden.record(NAME)
-    register("v1.2.0", {"released": {"sha256": sha256()}, "golden": scores | {0: scores[0] + 1e-6}})
+    first = scores[0]
+    assert isinstance(first, float)
+    register("v1.2.0", {"released": {"sha256": sha256()}, "golden": scores | {0: first + 1e-6}})
     assign("v1.2.0")
-    assert refusal(here).startswith(f"retirement@v1.2.0: golden row 0: the score is {scores[0]} here, but")
+    assert refusal(here).startswith(f"retirement@v1.2.0: golden row 0: the score is {first} here, but")
 
 
 def test_other_contract_is_rejected(here: Running) -> None:

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from perenne.common.contract import Contract
-from perenne.serving.labels import as_labels, label_adapter
+from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import SKEW, Label
-from tests import tiny
+from tests import classes, tiny
 
 TARGET = "won: {type: integer, role: target, values: [0, 1]}"
 BOOLEAN = "won: {type: boolean, role: target}"
@@ -79,6 +79,49 @@ def test_what_the_target_cannot_be_is_refused(target: str, values: list[Any]) ->
     for value in values:
         with pytest.raises(ValidationError):
             read({"id": "a", "value": value}, target)
+
+
+INTEGERS = "integer, role: target, values: [3, 1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "stored"),
+    [
+        ("category, role: target, values: [wheat, maize, rye]", " maize ", "maize"),
+        ("category, role: target, values: [1, 2, 3]", "3", "3"),
+        ("category, role: target, values: [1, 2, 3]", "3.0", "3"),
+        (INTEGERS, 2, "2"),
+        (INTEGERS, 2.0, "2"),
+    ],
+)
+def test_class_is_stored_as_a_text(target: str, value: object, stored: str) -> None:
+    """Not as its place: a later contract may list others before it."""
+    (label,) = as_labels(of_crops(target, value)["labels"])
+    assert label.value == stored
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "line"),
+    [
+        (
+            "category, role: target, values: [wheat, maize, rye]",
+            ["oats", "", 0, 1.5, None, True],
+            "'wheat', 'maize' or 'rye'",
+        ),
+        (INTEGERS, [0, 4, "1", 1.5, None, True], "3, 1 or 2"),
+    ],
+)
+def test_what_is_no_class_is_refused(target: str, values: list[Any], line: str) -> None:
+    """One error that names all of them."""
+    for value in values:
+        with pytest.raises(ValidationError, match=f"1 validation error .*\n.*\n  Input should be {line}"):
+            of_crops(target, value)
+
+
+def of_crops(target: str, value: object) -> LabelRequest:
+    """Return a label of the crops as the service reads it, or raise."""
+    contract = classes.contract("category, role: target, values: [wheat, maize, rye]", target)
+    return label_adapter(contract, 3).validate_json(to_json({"labels": [{"id": "a", "value": value}]}))
 
 
 def test_infinite_value_is_refused() -> None:

@@ -17,6 +17,7 @@ from perenne.cases.source import Source
 from perenne.common import batches, model
 from perenne.common.contract import Contract, read_contract
 from perenne.common.params import Train
+from perenne.common.recalibrated import Recalibrated
 from perenne.pipeline import ingest, recalibration
 from perenne.pipeline.recalibration import FORMS
 from perenne.pipeline.train import train
@@ -25,6 +26,8 @@ from perenne.serving.forest import Array
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Corrected, Frames, Scorer, Tables, frame, scorer
 from tests import tiny
+from tests.classes import CONTRACT, fields
+from tests.classes import contract as of_fields
 from tests.project import ROOT
 
 SOURCES: dict[str, Source] = {
@@ -62,7 +65,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Contract, pd.DataFrame, pd.Dat
 
 def fitted(rows: pd.DataFrame, contract: Contract, estimator: str = "", **given: Any) -> Any:
     """Return a pipeline as the stage trains it."""
-    kind = "Classifier" if contract.task.classes else "Regressor"
+    kind = "Classifier" if contract.classes else "Regressor"
     path = estimator or f"sklearn.ensemble.HistGradientBoosting{kind}"
     return train(rows, Train(estimator=path, params=given, seed=0), contract)
 
@@ -231,3 +234,79 @@ def test_scikit_learn_scores_trees_too_large_for_a_word() -> None:
     rows = rows.assign(colour="red", adult=True, member=rows["seen"], won=rng.integers(2, size=4_000))
     pipeline = fitted(rows, contract, max_iter=2, max_leaf_nodes=None, min_samples_leaf=1)
     assert isinstance(scorer(pipeline, contract), Frames)
+
+
+def several(classes: int) -> tuple[Contract, pd.DataFrame, pd.DataFrame]:
+    """Return a contract of so many classes, rows to learn from and others, with missing and unseen values."""
+    crops = [f"crop {n}" for n in range(classes)]
+    text = CONTRACT.replace("role: feature}", "role: feature, missing: true}").replace(
+        "values: [clay, sand]", "missing: true"
+    )
+    contract = of_fields("values: [wheat, maize, rye]", f"values: [{', '.join(crops)}]", text)
+    rng = np.random.default_rng(classes)
+    known, other = fields("2021-01", 0, 3_000), fields("2021-02", 0, 3_000)
+    known["crop"] = [
+        crops[place] for place in (known["height"] * 9 + rng.normal(size=3_000) + 90).astype(int) % classes
+    ]
+    other.loc[::7, "height"] = None
+    other.loc[::11, "soil"] = "peat"
+    other.loc[::13, "soil"] = None
+    return contract, known, other
+
+
+@pytest.mark.parametrize("classes", [3, 4, 9, 40])
+def test_probabilities_of_classes_agree_to_the_bit(classes: int) -> None:
+    """With scikit-learn's, all rows together; one at a time they are the same, for which it is not itself."""
+    contract, rows, others = several(classes)
+    pipeline = fitted(rows, contract, max_iter=20, min_samples_leaf=5)
+    quick = scorer(pipeline, contract)
+    assert isinstance(quick, Tables)
+    expected = model.predict(pipeline, others, contract)
+    assert expected.shape == (len(others), classes)
+    assert scored(quick, others).tolist() == expected.tolist()
+    read = sent_rows(others[:300], contract)
+    assert scores(quick, read).tolist() == expected[:300].tolist()
+    assert [scores(quick, [row])[0].tolist() for row in read] == expected[:300].tolist()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "given"),
+    [
+        ("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 2, "max_leaf_nodes": 100}),
+        ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5}),
+        ("sklearn.linear_model.LogisticRegression", {}),
+    ],
+)
+def test_scikit_learn_scores_what_does_not_fit_the_tables(estimator: str, given: dict[str, Any]) -> None:
+    """Trees of more than 64 leaves, and other classifiers of several classes."""
+    contract, rows, others = several(9)
+    pipeline = fitted(rows, contract, estimator, **given | {"min_samples_leaf": 2} if given else {})
+    by = scorer(pipeline, contract)
+    assert isinstance(by, Frames)
+    expected = model.predict(pipeline, others, contract)
+    assert np.array_equal(scored(by, others), expected)
+    read = sent_rows(others, contract)
+    assert np.array_equal(scores(by, read), expected)
+    if "linear" not in estimator:  # BLAS, whose last bits depend on the number of rows
+        assert [scores(by, [row])[0].tolist() for row in read[:100]] == expected[:100].tolist()
+
+
+class Halved(Recalibrated):
+    """A correction of several classes, which shows what it was given."""
+
+    def corrected(self, scores: Array, X: pd.DataFrame) -> Array:
+        """Return probabilities that are nearer to equal ones, on sand alone."""
+        sand = (X["soil"] == "sand").to_numpy()[:, None]
+        return np.where(sand, (scores + 1 / scores.shape[1]) / 2, scores)
+
+
+def test_corrections_take_all_classes_at_once() -> None:
+    """The tables' probabilities, shape (n, classes), and the columns of the slices."""
+    contract, rows, others = several(4)
+    pipeline = fitted(rows, contract, max_iter=5)
+    halved = Halved(pipeline, "slices", offsets={"soil": {"sand": 0.5}})
+    by = scorer(Pipeline([("model", halved)]), contract)
+    assert isinstance(by, Corrected)
+    expected = halved.corrected(model.predict(pipeline, others, contract), others)
+    assert by.score_frame(others).tolist() == expected.tolist()
+    assert scores(by, sent_rows(others, contract)).tolist() == expected.tolist()

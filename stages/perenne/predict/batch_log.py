@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +18,7 @@ from perenne.common.names import PROD
 from perenne.serving.batcher import features
 from perenne.serving.log import Entry
 from perenne.serving.log.database import Database, reason
+from perenne.serving.predictions import scored
 
 GROUP = 5_000  # rows in one transaction: a service that writes to the same log waits for it
 
@@ -48,7 +51,7 @@ class BatchLog:
         self,
         rows: pd.DataFrame,
         ids: Sequence[str],
-        scores: Sequence[float],
+        scores: npt.ArrayLike,
         *,
         version: str,
         at: datetime,
@@ -61,7 +64,8 @@ class BatchLog:
         rows
             In the contract's types.
         ids, scores
-            Of the rows. One whose id is in the log already is left as it is.
+            Of the rows; scores have the shape (rows,), or (rows, classes) where there are several. One whose
+            id is in the log already is left as it is.
         version
             That scored them.
         at
@@ -76,9 +80,11 @@ class BatchLog:
 
         """
         table = batches.to_table(rows, batches.schema(contract, list(rows.columns)))
+        found = scored(np.asarray(scores, dtype=np.float64), contract)
+        sent = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
         entries = [
-            Entry(name, at, PROD, version, features({k: v for k, v in row.items() if v is not None}), score)
-            for name, row, score in zip(ids, table.to_pylist(), scores, strict=True)
+            Entry(name, at, PROD, version, features(row), score, text)
+            for name, row, score, text in zip(ids, sent, found.scores, found.texts, strict=True)
         ]
         try:
             return sum(

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-from perenne.common import batches, disk
+from perenne.common import batches, disk, predicted
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import BROKEN_RULES
@@ -84,10 +85,55 @@ def scores_schema(contract: Contract, columns: Iterable[str]) -> pa.Schema:
         f.with_type(moment) if pa.types.is_timestamp(f.type) else f
         for f in (batches.schema(contract, named) if named else [])
     ]
-    classes = [(CLASS, pa.int64())] if contract.task.classes else []
-    ours = [(ID, pa.string()), (SCORE, pa.float64()), *classes]
+    ours = [(ID, pa.string()), *_score_fields(contract)]
     ours += [(VERSION, pa.string()), (AT, UTC_TIME), (UNSEEN, pa.string())]
     return pa.schema([*shown, *((own(name, contract), kind) for name, kind in ours)])
+
+
+def _score_fields(contract: Contract) -> list[tuple[str, pa.DataType]]:
+    match contract.task.outcome:
+        case "event":
+            return [(SCORE, pa.float64()), (CLASS, pa.int64())]
+        case "class":
+            named = pa.int64() if isinstance(contract.classes[0], int) else pa.string()
+            each = [(of_class(name), pa.float64()) for name in contract.classes]
+            return [(CLASS, named), (SCORE, pa.float64()), *each]
+        case _:
+            return [(SCORE, pa.float64())]
+
+
+def of_class(name: object) -> str:
+    """What the column with the probability of a class is called, where there are several.
+
+    >>> of_class("wheat")
+    'score: wheat'
+    """
+    return f"{SCORE}: {name}"
+
+
+def score_columns(scores: predicted.Array, contract: Contract, threshold: float) -> dict[str, Any]:
+    """What `scores_schema` has of scores, by our names of the columns.
+
+    Parameters
+    ----------
+    scores
+        Shape (rows,), or (rows, classes) where there are several.
+    contract
+        That of the version that scored.
+    threshold
+        The lowest score of class 1, if the target is an event.
+
+    """
+    match contract.task.outcome:
+        case "event":
+            return {SCORE: scores, CLASS: (scores >= threshold).astype("int64")}
+        case "class":
+            place = scores.argmax(axis=1)  # of equal ones the first
+            each = {of_class(name): scores[:, at] for at, name in enumerate(contract.classes)}
+            named = predicted.values(place.astype(np.float64), contract)
+            return {CLASS: named, SCORE: scores[np.arange(len(scores)), place], **each}
+        case _:
+            return {SCORE: scores}
 
 
 def rejected_schema(contract: Contract) -> pa.Schema:

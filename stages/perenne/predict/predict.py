@@ -29,7 +29,7 @@ from perenne.pipeline.validate import rules_by_row
 from perenne.predict import outputs
 from perenne.predict.checks import checked
 from perenne.predict.inputs import InputFile, canonical, given
-from perenne.predict.outputs import AT, CLASS, FILE, ID, ROW, SCORE, UNSEEN, VERSION, own
+from perenne.predict.outputs import AT, FILE, ID, ROW, UNSEEN, VERSION, own, score_columns
 from perenne.registry import tags
 from perenne.registry.tags import Version
 from perenne.serving import served
@@ -121,7 +121,7 @@ def predict(
     at
         What is written as the time of the predictions, in UTC.
     threshold
-        The lowest score of class 1, if the target has classes.
+        The lowest score of class 1, if the target is an event.
     require_signed
         Refuse a tag without a good signature.
     log
@@ -203,12 +203,11 @@ class _Run:
         self.unseen += sum(text is not None for text in unseen)
         if self.log is not None:
             self.logged += self.log.add(
-                *(rows, ids, scores.tolist()), version=version.version, at=self.at, contract=self.contract
+                *(rows, ids, scores), version=version.version, at=self.at, contract=self.contract
             )
         ours = {
             ID: ids,
-            SCORE: scores,
-            CLASS: (scores >= self.threshold).astype("int64"),
+            **score_columns(scores, self.contract, self.threshold),
             VERSION: [version.version] * len(rows),
             AT: [self.at] * len(rows),
             UNSEEN: unseen,

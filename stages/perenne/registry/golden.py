@@ -7,8 +7,11 @@ rows themselves are in DVC, under the commit's lock.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
+from typing import NamedTuple, TypeAlias
 
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -17,9 +20,21 @@ from perenne.registry import storage
 from perenne.registry.tags import Version
 
 COUNT = 36
+TOLERANCE = 1e-9  # for BLAS, whose last bits may differ between CPUs; trees agree to the bit
+
+Score: TypeAlias = float | list[float]
+"""One number, or the probability of each of several classes, in the contract's order."""
 
 
-def record(case: str) -> dict[int, float]:
+class Other(NamedTuple):
+    """A golden row, its score now, and the one that was released."""
+
+    row: int
+    score: Score
+    released: Score
+
+
+def record(case: str) -> dict[int, Score]:
     """Return scores of the model that a release puts to use, by the position of their row in the holdout.
 
     Returns
@@ -44,13 +59,13 @@ def record(case: str) -> dict[int, float]:
     return dict(zip(rows, scores.tolist(), strict=True))
 
 
-def recorded(version: Version) -> dict[int, float]:
+def recorded(version: Version) -> dict[int, Score]:
     """Return the golden predictions in a version's tag, by row.
 
     Raises
     ------
     PerenneError
-        If there are none, or one is not a number.
+        If there are none, or one is neither a number nor a list of them.
 
     """
     golden = version.proof.golden if version.proof else None
@@ -58,12 +73,33 @@ def recorded(version: Version) -> dict[int, float]:
         raise PerenneError(
             f"{version.tag}: the tag holds no golden predictions; perenne release makes tags that do"
         )
-    scores = {}
+    scores: dict[int, Score] = {}
     for row, score in golden.items():
-        if not isinstance(score, int | float) or row < 0:
+        given = score if isinstance(score, list) else [score]
+        numbers = [float(number) for number in given if isinstance(number, int | float)]
+        if not numbers or len(numbers) < len(given) or row < 0:
             raise PerenneError(f"{version.tag}: golden.{row}: found {score!r}, must be a score by its row")
-        scores[row] = float(score)
+        scores[row] = numbers if isinstance(score, list) else numbers[0]
     return scores
+
+
+def first_other(recorded: Mapping[int, Score], scores: Sequence[Score]) -> Other | None:
+    """Return the first row whose score is not the released one; None if there is none.
+
+    >>> first_other({0: 0.5, 9: [0.25, 0.75]}, [0.5, [0.25, 0.75 + 1e-12]])
+    >>> first_other({0: 0.5, 9: [0.25, 0.75]}, [0.5, [0.75, 0.25]])
+    Other(row=9, score=[0.75, 0.25], released=[0.25, 0.75])
+    """
+    pairs = zip(recorded.items(), scores, strict=True)
+    return next((Other(row, score, old) for (row, old), score in pairs if not _equal(score, old)), None)
+
+
+def _equal(score: Score, released: Score) -> bool:
+    if isinstance(score, list) and isinstance(released, list):
+        return len(score) == len(released) and all(map(_equal, score, released))
+    if isinstance(score, list) or isinstance(released, list):
+        return False
+    return math.isclose(score, released, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def rows(version: Version, contract: Contract) -> list[dict[str, object]]:

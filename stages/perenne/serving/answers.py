@@ -6,27 +6,34 @@ Predictions are written without them, which is faster (see predictions.py).
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from perenne.documents.proof import ProvenMetric
+from perenne.serving.predictions import Class
+from perenne.serving.rows import TypeForm, typed_dict
 
 
 class _Response(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
+ID = "needed to report the outcome later"
+UNSEEN = "columns whose category training has not seen"
+
+
 class Prediction(_Response):
     """The prediction for a row."""
 
-    id: str = Field(description="needed to report the outcome later")
+    id: str = Field(description=ID)
     score: float = Field(
         description="probability of class 1 if the target has classes, else the predicted value"
     )
     class_: int | None = Field(
         None, alias="class", description="if the target has classes: 1 from the threshold on"
     )
-    unseen: list[str] | None = Field(None, description="columns whose category training has not seen")
+    unseen: list[str] | None = Field(None, description=UNSEEN)
 
 
 class Predictions(_Response):
@@ -34,6 +41,40 @@ class Predictions(_Response):
 
     model_version: str
     predictions: list[Prediction]
+
+
+def predictions(classes: tuple[Class, ...]) -> type[BaseModel]:
+    """The response with predictions: with several classes it has them by their names.
+
+    Parameters
+    ----------
+    classes
+        Of the contract, if a prediction has a probability for each; else none.
+
+    """
+    if not classes:
+        return Predictions
+    share = Annotated[float, Field(ge=0, le=1)]
+    scores = typed_dict("Scores", {str(name): share for name in classes}, "The probability of each class.")
+    # Made while the program runs: `Literal` takes the classes as they come.
+    named: TypeForm = Literal[classes]
+    prediction = create_model(
+        "Prediction",
+        __base__=_Response,
+        __doc__="The prediction for a row.",
+        id=(str, Field(description=ID)),
+        class_=(named, Field(alias="class", description="the most probable class")),
+        score=(float, Field(description="its probability")),
+        scores=(scores, Field(description="the probability of each class")),
+        unseen=(list[str] | None, Field(None, description=UNSEEN)),
+    )
+    return create_model(
+        "Predictions",
+        __base__=_Response,
+        __doc__=Predictions.__doc__,
+        model_version=(str, ...),
+        predictions=(list[prediction], ...),
+    )
 
 
 class Detail(_Response):

@@ -17,7 +17,7 @@ from perenne.serving.batcher import Busy
 from perenne.serving.guard import Guard, Route, roles_of
 from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
-from perenne.serving.predictions import as_json
+from perenne.serving.predictions import as_json, several
 from perenne.serving.problems import JSON, RequestError, body, detail, problems
 from perenne.serving.rows import PredictAdapter, input_columns
 from perenne.serving.service import Service
@@ -131,7 +131,7 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         summary="Score rows",
         tags=[CLIENTS],
         responses=responses(400, 403, 413, 415, 422, 503),
-        response_model=answers.Predictions,
+        response_model=answers.predictions(several(service.live.contract)),
         response_description="One prediction per row, in the order of the rows",
     )
     @with_errors

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from perenne.common.names import PROD
 from perenne.serving.log import Entry, Log
-from perenne.serving.predictions import PredictResult
+from perenne.serving.predictions import PredictResult, scored
 from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
@@ -131,17 +131,19 @@ class Batcher:
                 self._scoring = False
                 if self._waiting:
                     asyncio.get_running_loop().call_soon(self._start)
-        scores = iter(array.tolist())
+        scores, distributions = found = scored(array, served.contract)
+        texts = iter(found.texts)
         version, now = served.version.version, datetime.now(UTC)
-        results, entries = [], []
+        results, entries, start = [], [], 0
         for waiting in batch:
-            ids = [new_id() for _ in waiting.rows]
-            own = [next(scores) for _ in waiting.rows]
-            results.append(PredictResult(version, ids, own, [served.unseen(row) for row in waiting.rows]))
+            ids, end = [new_id() for _ in waiting.rows], start + len(waiting.rows)
+            own, unseen = scores[start:end], [served.unseen(row) for row in waiting.rows]
+            results.append(PredictResult(version, ids, own, unseen, distributions[start:end]))
             entries += [
-                Entry(name, now, PROD, version, features(row), score)
+                Entry(name, now, PROD, version, features(row), score, next(texts))
                 for name, row, score in zip(ids, waiting.rows, own, strict=True)
             ]
+            start = end
         return results, entries
 
 

@@ -82,19 +82,29 @@ class Forest:
     features
         In the order of the trees' features.
     words
-        The leaves that remain for each bin, shape (bins of all features, trees).
+        The leaves that remain for each bin, shape (bins of all features, trees); with several classes, all
+        trees of the first come before those of the second.
     leaves
-        The values of the leaves, shape (1 + trees, `MAX_LEAVES`); the first row has the baseline.
+        The values of the leaves, shape (trees and one row for each class, `MAX_LEAVES`); the row before the
+        trees of a class has its baseline.
     link
-        From the sum of the leaves to the score.
+        From the sums of the leaves, shape (n x classes,), to the scores.
+    classes
+        How many classes have trees of their own; 1 if a score is one number.
 
     """
 
-    def __init__(self, features: Sequence[Feature], words: Words, leaves: Array, link: Link) -> None:
+    def __init__(
+        self, features: Sequence[Feature], words: Words, leaves: Array, link: Link, classes: int = 1
+    ) -> None:
         self.features = tuple(features)
         self._words = words
         self._leaves = leaves.ravel()
-        self._starts = np.arange(words.shape[1] + 1, dtype=np.int64) * leaves.shape[1]
+        self._starts = np.arange(len(leaves), dtype=np.int64) * leaves.shape[1]
+        self._values = len(leaves) // classes  # that are added for each class
+        # A slice where there is one class: it is quicker than the places one by one.
+        trees = np.flatnonzero(np.arange(len(leaves)) % self._values)
+        self._trees: slice | Places = trees if classes > 1 else slice(1, None)
         self._link = link
 
     def encode(self, row: InputRow) -> list[int]:
@@ -113,7 +123,7 @@ class Forest:
         return np.column_stack([feature.places(inputs[feature.name]) for feature in self.features])
 
     def score(self, encoded: Sequence[Sequence[int]] | Places) -> Array:
-        """Score encoded rows, shape (n,).
+        """Score encoded rows, shape (n,) or (n, classes).
 
         Parameters
         ----------
@@ -129,11 +139,27 @@ class Forest:
 
     def _score(self, encoded: Sequence[Sequence[int]] | Places) -> Array:
         left: Words = np.bitwise_and.reduce(self._words[np.array(encoded, dtype=np.intp)], axis=1)
-        where = np.zeros((len(encoded), left.shape[1] + 1), dtype=np.int64)  # the first is the baseline
-        where[:, 1:] = np.bitwise_count(left - np.uint64(1))
+        where = np.zeros((len(encoded), len(self._starts)), dtype=np.int64)  # 0 is the baseline's
+        where[:, self._trees] = np.bitwise_count(left - np.uint64(1))
         # Added one after the other as scikit-learn does: another order changes the last bits.
-        raw = np.add.accumulate(self._leaves[where + self._starts], axis=1)[:, -1]
-        return np.asarray(self._link(raw))
+        values = self._leaves[where + self._starts].reshape(-1, self._values)
+        return np.asarray(self._link(np.add.accumulate(values, axis=1)[:, -1]))
+
+
+def softmax(raw: Array) -> Array:
+    """The probabilities of classes, shape (n, classes), as scikit-learn has them for many rows.
+
+    Its own sum of a single row takes another order from eight classes on. A row must have one score, however
+    many are scored with it.
+
+    Parameters
+    ----------
+    raw
+        On the scale of logits, shape (n, classes).
+
+    """
+    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(odds / np.add.accumulate(odds, axis=1)[:, -1:])
 
 
 def compiled(pipeline: Pipeline) -> Forest | None:
@@ -153,28 +179,32 @@ def compiled(pipeline: Pipeline) -> Forest | None:
     estimator = pipeline[-1]
     if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return None
-    trees = [predictor for (predictor,) in estimator._predictors]
+    # By class, then by round; an event and a quantity have one tree a round.
+    trees = [tree for of_class in zip(*estimator._predictors, strict=True) for tree in of_class]
+    baselines = np.ravel(estimator._baseline_prediction)
+    classes, rounds = len(baselines), len(estimator._predictors)
     if max(int(tree.nodes["is_leaf"].sum()) for tree in trees) > MAX_LEAVES:
         return None
     features = _features(pipeline, trees)
     bins = features[-1].missing + 1
     if bins * len(trees) * np.dtype(np.uint64).itemsize > MAX_BYTES:
         return None
-    words, leaves = np.empty((bins, len(trees)), dtype=np.uint64), np.zeros((1 + len(trees), MAX_LEAVES))
-    leaves[0, 0] = estimator._baseline_prediction.item()
+    words, leaves = np.empty((bins, len(trees)), dtype=np.uint64), np.zeros((classes, 1 + rounds, MAX_LEAVES))
+    leaves[:, 0, 0] = baselines
     known, places = estimator._bin_mapper.make_known_categories_bitsets()
     for t, tree in enumerate(trees):
         spans = _spans(tree.nodes)
         words[:, t] = _bits(0, spans[0][2])
         for node, (start, middle, end) in zip(tree.nodes, spans, strict=True):
             if node["is_leaf"]:
-                leaves[1 + t, start] = node["value"]
+                leaves[t // rounds, 1 + t % rounds, start] = node["value"]
                 continue
             feature = features[node["feature_idx"]]
             left = _left(feature, node, tree.raw_left_cat_bitsets, known, places)
             kept = np.where(left, ~_bits(middle, end), ~_bits(start, middle))
             words[feature.first : feature.missing + 1, t] &= kept
-    return Forest(features, words, leaves, estimator._loss.link.inverse)
+    link = estimator._loss.link.inverse if classes == 1 else lambda raw: softmax(raw.reshape(-1, classes))
+    return Forest(features, words, leaves.reshape(-1, MAX_LEAVES), link, classes)
 
 
 def _features(pipeline: Pipeline, trees: Sequence[Any]) -> list[Feature]:

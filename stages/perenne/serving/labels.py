@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from perenne.common.contract import Contract
 from perenne.serving.log import MAX_ID, SKEW, Label
+from perenne.serving.predictions import several
 from perenne.serving.rows import Time, target_type, typed_dict
 
 
@@ -18,7 +19,7 @@ class ReportedOutcome(TypedDict):
     """The outcome of one row."""
 
     id: str
-    value: float
+    value: float | str
     at: NotRequired[datetime]
 
 
@@ -41,13 +42,16 @@ def label_adapter(contract: Contract, max_labels: int) -> TypeAdapter[LabelReque
     """
     target = contract.columns[contract.target]
     about = "; ".join(filter(None, [f"{contract.target}, the target", target.about, target.unit]))
+    kind = target_type(contract)
+    if several(contract):
+        kind = Annotated[kind, AfterValidator(str)]  # as the log has it
     outcome = typed_dict(
         "Outcome",
         {
             "id": Annotated[
                 str, Field(min_length=1, max_length=MAX_ID, description="that of the prediction")
             ],
-            "value": Annotated[target_type(contract), Field(description=about)],
+            "value": Annotated[kind, Field(description=about)],
             "at": NotRequired[
                 Annotated[
                     Time, AfterValidator(_not_later), Field(description="when it became known; default: now")
@@ -80,7 +84,7 @@ def as_labels(outcomes: Iterable[ReportedOutcome]) -> list[Label]:
     return [
         Label(
             outcome["id"],
-            float(outcome["value"]),
+            outcome["value"] if isinstance(outcome["value"], str) else float(outcome["value"]),
             outcome["at"].replace(tzinfo=UTC) if "at" in outcome else now,
         )
         for outcome in outcomes

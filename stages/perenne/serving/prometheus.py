@@ -15,7 +15,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from perenne.serving.predictions import PredictResult
+from perenne.serving.predictions import Class, PredictResult
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -43,10 +43,17 @@ class ServiceMetrics:
         Upper bounds of the buckets of the histogram of scores, ascending.
     readings
         Returns the current readings.
+    classes
+        Several that are predicted; none if a prediction is one number.
 
     """
 
-    def __init__(self, score_buckets: Sequence[float], readings: Callable[[], Iterable[Reading]]) -> None:
+    def __init__(
+        self,
+        score_buckets: Sequence[float],
+        readings: Callable[[], Iterable[Reading]],
+        classes: Iterable[Class] = (),
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         self._registry = CollectorRegistry()
         own: _Common = {"namespace": "perenne", "registry": self._registry}
@@ -56,6 +63,10 @@ class ServiceMetrics:
         self.unseen = Counter("unseen_rows", "Rows with a category that training has not seen", **own)
         self.labels = Counter("labels", "Labels received", **own)
         self.scores = Histogram("score", "Scores returned", buckets=score_buckets, **own)
+        self.predicted: dict[Class, Counter] = {}
+        if names := list(classes):
+            by_class = Counter("predicted", "Rows by their most probable class", ["class"], **own)
+            self.predicted = {name: by_class.labels(str(name)) for name in names}
         self.shadow_rows = Counter("shadow_rows", "Rows scored by the shadow", **own)
         self.shadow_dropped = Counter("shadow_dropped_rows", "Rows the shadow was too slow for", **own)
         self.shadow_failed = Counter("shadow_failed_rows", "Rows the shadow failed to score", **own)
@@ -88,6 +99,8 @@ class ServiceMetrics:
             self.rows.inc(len(result.scores))
             for score in result.scores:
                 self.scores.observe(score)
+            for one in result.distributions:
+                self.predicted[one.chosen].inc()
             if any(result.unseen):
                 self.unseen.inc(sum(map(bool, result.unseen)))
 

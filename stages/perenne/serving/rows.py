@@ -55,6 +55,19 @@ def _truth(value: object) -> object:
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
 
 
+def _class_type(classes: tuple[str | int, ...]) -> TypeForm:
+    """The type of one of several classes, in the pipeline's spelling. Python takes true for 1: it is none."""
+    *most, last = map(repr, classes)
+
+    def read(value: object) -> object:
+        if isinstance(value, bool):
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(most)} or {last}"})
+        return spelling(value) if isinstance(value, str) else _whole(value)
+
+    # Made while the program runs: `Literal` takes the classes as they come.
+    return Annotated[Literal[classes], BeforeValidator(read)]
+
+
 def _words_type(column: Column, words: dict[str, bool], *, is_class: bool) -> TypeForm:
     """The type of a boolean with words of its own: they are read, and so are true and false."""
     named = column.categories
@@ -213,6 +226,8 @@ def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputR
 def target_type(contract: Contract) -> TypeForm:
     """The type of the target: a class if it has classes, else a number that the contract allows."""
     column = contract.columns[contract.target]
+    if contract.task.outcome == "class":
+        return _class_type(contract.classes)
     if column.words:
         return _words_type(column, column.words, is_class=True)
     return (

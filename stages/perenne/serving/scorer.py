@@ -32,7 +32,7 @@ class Scorer(Protocol):
         """What `score` takes instead of a row."""
 
     def score(self, encoded: Sequence[Any]) -> Array:
-        """Score encoded rows, shape (n,).
+        """Score encoded rows, shape (n,), or (n, classes) where there are several.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Scorer(Protocol):
         """
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
-        """Score typed rows all at once, shape (n,): to the bit what `score` says of each.
+        """Score typed rows all at once: to the bit what `score` says of each.
 
         Parameters
         ----------
@@ -69,11 +69,11 @@ class Tables(NamedTuple):
         return self.forest.encode({**row, **days})
 
     def score(self, encoded: Sequence[Any]) -> Array:
-        """Score encoded rows, shape (n,)."""
+        """Score encoded rows: see `Scorer`."""
         return self.forest.score(encoded)
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
-        """Score typed rows, shape (n,)."""
+        """Score typed rows: see `Scorer`."""
         return self.forest.score(self.forest.places(model.inputs(rows, self.contract)))
 
 
@@ -89,13 +89,16 @@ class Frames(NamedTuple):
         return row
 
     def score(self, encoded: Sequence[Any]) -> Array:
-        """Score encoded rows, shape (n,)."""
+        """Score encoded rows: see `Scorer`."""
         names = [*self.contract.features, self.contract.time]
         return self.score_frame(frame(encoded, names, self.contract))
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
-        """Score typed rows, shape (n,)."""
-        return model.predict(self.pipeline, rows, self.contract)
+        """Score typed rows: see `Scorer`."""
+        if len(rows) > 1 or self.contract.task.outcome != "class":
+            return model.predict(self.pipeline, rows, self.contract)
+        # Boosting adds the classes of a single row in another order, see `forest.softmax`: so there are two.
+        return model.predict(self.pipeline, pd.concat([rows, rows]), self.contract)[:1]
 
 
 class Corrected(NamedTuple):
@@ -115,12 +118,12 @@ class Corrected(NamedTuple):
         return self.scorer.encode(row), row
 
     def score(self, encoded: Sequence[Any]) -> Array:
-        """Score encoded rows, shape (n,)."""
+        """Score encoded rows: see `Scorer`."""
         scores = self.scorer.score([of_scorer for of_scorer, _ in encoded])
         return self._corrected(scores, frame([row for _, row in encoded], self._slices, self.contract))
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
-        """Score typed rows, shape (n,); one without the column of a slice is in none of its slices."""
+        """Score typed rows; one without the column of a slice is in none of its slices."""
         return self._corrected(self.scorer.score_frame(rows), rows.reindex(columns=self._slices))
 
     @property

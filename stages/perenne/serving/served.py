@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +19,8 @@ from perenne.registry import golden
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
 from perenne.serving.download import GOLDEN
-from perenne.serving.forest import Array
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Scorer, scorer
-
-TOLERANCE = 1e-9  # for BLAS, whose last bits may differ between CPUs; trees agree to the bit
 
 
 class Served(NamedTuple):
@@ -117,13 +112,9 @@ def _check_golden(served: Served, body: bytes) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error
-    scores = served.scorer.score([served.scorer.encode(row) for row in rows])
-    _check_scores(served.version.tag, recorded, scores)
-
-
-def _check_scores(tag: str, recorded: Mapping[int, float], scores: Array) -> None:
-    for (row, released), score in zip(recorded.items(), scores.tolist(), strict=True):
-        if not math.isclose(score, released, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-            raise PerenneError(
-                f"{tag}: golden row {row}: the score is {score!r} here, but {released!r} when released"
-            )
+    scores = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
+    if other := golden.first_other(recorded, scores):
+        raise PerenneError(
+            f"{served.version.tag}: golden row {other.row}: the score is {other.score!r} here, but "
+            f"{other.released!r} when released"
+        )

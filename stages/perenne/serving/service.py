@@ -13,7 +13,7 @@ from perenne.serving.batcher import Batcher
 from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower
 from perenne.serving.log import Label, LabelResult, Log
-from perenne.serving.predictions import PredictResult
+from perenne.serving.predictions import PredictResult, several
 from perenne.serving.prometheus import Reading, ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
@@ -66,7 +66,8 @@ class Service:
             raise PerenneError(self.prod.refused.why if self.prod.refused else "nothing can be served")
         await self.shadow.check()
         self.log = Log(self.settings.log_url, self.settings.log)
-        self.metrics = ServiceMetrics(_score_buckets(self.prod.live), self._readings)
+        live = self.prod.live
+        self.metrics = ServiceMetrics(_score_buckets(live), self._readings, several(live.contract))
         shadow = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, shadow, self.metrics)
         self._task = asyncio.get_running_loop().create_task(self._follow())
@@ -95,8 +96,8 @@ class Service:
 
     @property
     def threshold(self) -> float | None:
-        """The lowest score of class 1; None if the target has no classes."""
-        return self.settings.threshold if self.live.contract.task.classes else None
+        """The lowest score of class 1; None if the target is not an event."""
+        return self.settings.threshold if self.live.contract.task.outcome == "event" else None
 
     async def predict(self, rows: Sequence[InputRow]) -> PredictResult:
         """Score rows; see `Batcher.predict`.
@@ -201,4 +202,5 @@ def _score_buckets(served: Served) -> list[float]:
     if limits := served.contract.task.score_range:
         low, high = limits
         return [low + (high - low) * n / BUCKETS for n in range(1, BUCKETS + 1)]
-    return sorted(set(golden.recorded(served.version).values()))[::3]
+    released = golden.recorded(served.version).values()
+    return sorted({score for score in released if isinstance(score, float)})[::3]

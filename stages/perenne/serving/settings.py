@@ -55,7 +55,7 @@ class ServeSettings(Model):
     token_sha256: SHA256 | None = None  # of a token that allows everything
     tokens: Tokens = Tokens()
     poll_seconds: Annotated[float, Field(gt=0)] = 30
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # the lowest score of class 1
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # the lowest score of class 1, of an event
     max_rows: PositiveInt = 1_000  # per request
     max_body: PositiveInt = 1_000_000  # bytes per request
     max_connections: PositiveInt = 1_000  # open at the same time; fewer if the system allows few open files

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from perenne.serving.log import Entry, Log, LogUnavailable
+from perenne.serving.predictions import RowScores, scored
 from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
@@ -71,12 +72,12 @@ class Shadow:
         if served is None:
             return
         try:
-            scores = await asyncio.to_thread(_scores, served, rows)
+            found = await asyncio.to_thread(_scored, served, rows)
             version = served.version.version
             await self._log.append(
                 [
-                    entry._replace(stage="shadow", version=version, score=score)
-                    for entry, score in zip(entries, scores, strict=True)
+                    entry._replace(stage="shadow", version=version, score=score, scores=text)
+                    for entry, score, text in zip(entries, found.scores, found.texts, strict=True)
                 ]
             )
         except LogUnavailable:
@@ -87,6 +88,5 @@ class Shadow:
             self._metrics.shadow_rows.inc(len(rows))
 
 
-def _scores(served: Served, rows: Sequence[InputRow]) -> list[float]:
-    scores: list[float] = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
-    return scores
+def _scored(served: Served, rows: Sequence[InputRow]) -> RowScores:
+    return scored(served.scorer.score([served.scorer.encode(row) for row in rows]), served.contract)

@@ -23,18 +23,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
 from perenne.registry import golden
 from perenne.registry.tags import Version
 from perenne.serving import settings
-from perenne.serving.answers import Predictions, ServedModel
+from perenne.serving.answers import ServedModel
+from perenne.serving.predictions import PredictionsJSON, numbers
 from perenne.serving.rows import InputRow
-from perenne.serving.served import TOLERANCE
 
 SECONDS_TO_START = 120.0
 REQUESTS = 200  # single rows that the latency is measured on
 WARM_UP = 20  # requests before them, which do not count
+PREDICTIONS = TypeAdapter(PredictionsJSON)
 
 
 class ServerClient(NamedTuple):
@@ -54,7 +57,7 @@ class ServerClient(NamedTuple):
         """
         return ServedModel.model_validate_json(self._request("GET", "/v1/model"))
 
-    def predict(self, rows: list[InputRow]) -> Predictions:
+    def predict(self, rows: list[InputRow]) -> PredictionsJSON:
         """Predictions for rows, as JSON has them.
 
         Raises
@@ -63,9 +66,7 @@ class ServerClient(NamedTuple):
             If the server does not answer, or its status is not 200.
 
         """
-        return Predictions.model_validate_json(
-            self._request("POST", "/v1/predict", json.dumps({"rows": rows}))
-        )
+        return PREDICTIONS.validate_json(self._request("POST", "/v1/predict", json.dumps({"rows": rows})))
 
     def _request(self, method: str, path: str, body: str | None = None) -> bytes:
         """Send a request and return the body of the response; a status other than 200 is a `PerenneError`."""
@@ -119,12 +120,12 @@ def smoke_test(name: str, version: Version, budget_ms: float) -> str:
         served = server.model()
         if served.sha256 != version.released.sha256:
             raise PerenneError(f"{version.tag}: the server has another model: {served.sha256}")
-        scores = [prediction.score for prediction in server.predict(rows).predictions]
-        for (row, released), score in zip(recorded.items(), scores, strict=True):
-            if not math.isclose(score, released, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-                raise PerenneError(
-                    f"{version.tag}: golden row {row}: answered {score!r}, released {released!r}"
-                )
+        scores = [numbers(prediction) for prediction in server.predict(rows)["predictions"]]
+        if other := golden.first_other(recorded, scores):
+            raise PerenneError(
+                f"{version.tag}: golden row {other.row}: answered {other.score!r}, "
+                f"released {other.released!r}"
+            )
         p99 = _p99(server, rows)
     if p99 > budget_ms:
         raise PerenneError(

@@ -6,14 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from perenne.common.errors import PerenneError
 from perenne.serving.log.database import Database
+from perenne.serving.log.migrate import migrate
 from perenne.serving.log.records import Entry, Label, LabelResult
 from perenne.serving.log.schema import metadata
 from tests.project import ROOT
@@ -33,7 +35,7 @@ def entry(name: str, at: datetime = NOON, stage: str = "prod") -> Entry:
     return Entry(name, at, stage, "v1.0.0", '{"site": "Besançon \\u0000"}', 0.1 + 0.2)
 
 
-def outcomes(database: Database) -> dict[str, float | None]:
+def outcomes(database: Database) -> dict[str, float | str | None]:
     """Return the label of each prediction in prod."""
     return {logged.entry.id: logged.label for logged in database.read("prod")}
 
@@ -152,6 +154,64 @@ def test_concurrent_opening(url: str) -> None:
     script = f"from perenne.serving.log.database import Database; Database({url!r})"
     running = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) for _ in range(4)]
     assert [process.wait() for process in running] == [0] * 4
+
+
+def test_classes_are_read_as_written(database: Database) -> None:
+    """A label of several classes is a text; a later one replaces it, also if that is a number."""
+    scores = '{"wheat": 0.75, "rye": 0.25}'
+    database.write([entry("a")._replace(scores=scores), entry("b")])
+    assert [logged.entry.scores for logged in database.read("prod")] == [scores, None]
+    word, later = Label("a", "wheat", NOON), Label("a", "rye", NOON + timedelta(days=1))
+    assert database.write([], [[word], [later], [word]]) == [
+        LabelResult(1, [], []),
+        LabelResult(1, [], []),
+        LabelResult(0, [], ["a"]),
+    ]
+    database.write([], [[Label("b", 1.0, NOON)]])
+    assert outcomes(database) == {"a": "rye", "b": 1.0}
+    database.write([], [[Label("a", 0.0, NOON + timedelta(days=2))]])
+    assert outcomes(database) == {"a": 0.0, "b": 1.0}
+
+
+def test_older_tables_are_migrated(url: str) -> None:
+    """With their rows, which stay what they were, and take classes from then on."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate(connection, url, "1")
+        row = {"at": "2021-03-31 12:00:00", "features": entry("a").features, "score": 0.1 + 0.2}
+        for name in ("a", "b"):
+            connection.execute(
+                text("INSERT INTO predictions VALUES (:id, 'prod', :at, 'v1.0.0', :features, :score)"),
+                row | {"id": name},
+            )
+        connection.execute(text("INSERT INTO labels VALUES ('a', 1.0, '2021-03-31 12:00:00')"))
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "1"
+    engine.dispose()
+    with Database(url) as database:
+        assert [logged.entry for logged in database.read("prod")] == [entry("a"), entry("b")]
+        assert outcomes(database) == {"a": 1.0, "b": None}
+        assert database.write([], [[Label("a", 1.0, NOON), Label("b", "rye", NOON)]]) == [
+            LabelResult(2, [], [])
+        ]
+        assert outcomes(database) == {"a": 1.0, "b": "rye"}
+
+
+def test_older_service_goes_on_in_newer_tables(url: str) -> None:
+    """One that was started before writes and labels what it always did: nothing new must be filled."""
+    with Database(url) as database:
+        with database.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO predictions (id, stage, at, version, features, score) "
+                    "VALUES ('a', 'prod', '2021-03-31 12:00:00', 'v1.0.0', '{}', 0.5)"
+                )
+            )
+            connection.execute(
+                text("INSERT INTO labels (id, value, at) VALUES ('a', 1, '2021-03-31 12:00:00')")
+            )
+        assert outcomes(database) == {"a": 1.0}
 
 
 def test_newer_tables_are_an_error(url: str, database: Database) -> None:

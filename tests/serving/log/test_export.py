@@ -13,6 +13,7 @@ import pytest
 
 from perenne.cases.files import Files
 from perenne.common import batches
+from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
 from perenne.serving.batcher import features
@@ -20,7 +21,7 @@ from perenne.serving.log.database import Database
 from perenne.serving.log.export import export, over
 from perenne.serving.log.records import Entry, Label
 from perenne.serving.rows import PredictAdapter
-from tests import tiny
+from tests import classes, tiny
 from tests.project import Project
 
 CONTRACT = tiny.contract()
@@ -41,7 +42,7 @@ def log(database: Database, name: str, hour: int = 0, **row: object) -> None:
     database.write([Entry(name, at, "prod", "v1.0.0", json.dumps(ROW | row), 0.5)])
 
 
-def label(database: Database, name: str, value: float) -> None:
+def label(database: Database, name: str, value: float | str) -> None:
     """Write an outcome."""
     database.write([], [[Label(name, value, datetime(2021, 5, 1, tzinfo=UTC))]])
 
@@ -135,6 +136,40 @@ def test_later_periods_are_not_written(database: Database, tmp_path: Path) -> No
     log(database, "a", seen="2021-04-30")
     log(database, "b", seen="2021-05-01")
     assert len(export(database, CONTRACT, tmp_path, APRIL).files) == 1
+
+
+CROPS: list[tuple[str, list[str], list[object]]] = [
+    ("category, role: target, values: [wheat, maize, rye]", ["rye", "wheat"], ["rye", "wheat", None]),
+    ("integer, role: target, values: [3, 1, 2]", ["2", "3"], [2, 3, None]),
+]
+
+
+@pytest.mark.parametrize(("target", "given", "written"), CROPS)
+def test_classes_are_written_back(
+    database: Database, tmp_path: Path, target: str, given: list[str], written: list[object]
+) -> None:
+    """In the target's type, whatever their place in the contract is by then."""
+    contract = classes.contract("category, role: target, values: [wheat, maize, rye]", target)
+    row = {"seen": "2021-03-05", "rain": 0.5, "height": 1.5, "soil": "clay"}
+    at = datetime(2021, 4, 1, tzinfo=UTC)
+    database.write([Entry(f"{n}", at, "prod", "v1.0.0", json.dumps(row | {"id": n}), 0.5) for n in range(3)])
+    for name, value in zip("01", given, strict=True):
+        label(database, name, value)
+    assert export(database, contract, tmp_path, APRIL).labelled == 2
+    assert [one["crop"] for one in read(tmp_path, "2021-03")] == written
+
+
+@pytest.mark.parametrize(("value", "contract"), [("rye", CONTRACT), (1.0, classes.contract())])
+def test_label_of_another_kind_is_an_error(
+    database: Database, tmp_path: Path, value: float | str, contract: Contract
+) -> None:
+    """It would become a missing one, or a class that is called 1.0."""
+    log(database, "a", rain=0.5, height=0.5, soil="clay")
+    label(database, "a", value)
+    with pytest.raises(
+        PerenneError, match=rf"prediction a of v1\.0\.0 has the label {value!r}, which is no "
+    ):
+        export(database, contract, tmp_path, APRIL)
 
 
 def test_log_of_another_contract_is_an_error(database: Database, tmp_path: Path) -> None:

@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.abc import PQGen
 from sqlalchemy import (
     Column,
@@ -30,23 +26,21 @@ from sqlalchemy import (
     insert,
     make_url,
     select,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from perenne.common.errors import PerenneError
+from perenne.serving.log.migrate import migrate
 from perenne.serving.log.records import SKEW, Entry, Label, LabelResult
 from perenne.serving.log.schema import labels, predictions
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 VALID = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 CHUNK = 1_000  # rows read at a time, ids per query
 WAIT = (
     3  # seconds: for another writer of the SQLite file, to connect to PostgreSQL, and for each of its answers
 )
 PROBE = "probe"  # the id and the stage of a row that is written only to see whether rows can be written
-LOCK = 7_365_621_094  # an arbitrary number, the advisory lock for migrations in PostgreSQL
 Identity = tuple[tuple[int, int] | None, ...]  # device and inode of each file
 Insert = sqlite.Insert | postgresql.Insert
 INSERT: dict[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -59,7 +53,7 @@ class Logged(NamedTuple):
     """A prediction with its label; None if it is not known yet."""
 
     entry: Entry
-    label: float | None
+    label: float | str | None
 
 
 class Database:
@@ -180,15 +174,15 @@ class Database:
 
         """
         query = (
-            select(*(predictions.c[name] for name in Entry._fields), labels.c.value)
+            select(*(predictions.c[name] for name in Entry._fields), labels.c.value, labels.c["class"])
             .join_from(predictions, labels, predictions.c.id == labels.c.id, isouter=True)
             .where(predictions.c.stage == stage)
             .order_by(predictions.c.at, predictions.c.id)
         )
         with self.engine.connect().execution_options(yield_per=CHUNK) as connection:
             for row in connection.execute(query):
-                *entry, label = row
-                yield Logged(Entry(*entry), label)
+                *entry, value, name = row
+                yield Logged(Entry(*entry), value if name is None else name)
 
     def close(self) -> None:
         """Close all connections."""
@@ -198,7 +192,7 @@ class Database:
         """Migrate the tables, and keep a connection of SQLite: what it has open is what is written."""
         try:
             with self.engine.begin() as connection:
-                _migrate(connection, self.name)
+                migrate(connection, self.name)
             self._opened = self._identity()
         except Exception:
             self.close()
@@ -251,14 +245,12 @@ class Database:
             wins = (new.excluded.at >= labels.c.at) | (labels.c.at > datetime.now(UTC) + SKEW)
             kept = new.on_conflict_do_update(
                 index_elements=[labels.c.id],
-                set_={"value": new.excluded.value, "at": new.excluded.at},
+                set_={name: new.excluded[name] for name in ("value", "class", "at")},
                 where=wins,
             )
-            connection.execute(kept, [label._asdict() for label in latest.values()])
-        stored = {
-            Label(row.id, row.value, row.at)
-            for row in _rows(connection, select(labels), labels.c.id, [*latest.values()])
-        }
+            connection.execute(kept, [_columns(label) for label in latest.values()])
+        wanted = [*latest.values()]
+        stored = {_label(row) for row in _rows(connection, select(labels), labels.c.id, wanted)}
         superseded = [label.id for label in latest.values() if label not in stored]
         unknown = dict.fromkeys(label.id for label in given if label.id not in known)
         return LabelResult(len(latest) - len(superseded), list(unknown), superseded)
@@ -280,6 +272,23 @@ def reason(error: SQLAlchemyError) -> str:
     """The database's own message in one line, without the statement and its values."""
     message = str(getattr(error, "orig", None) or error)
     return " ".join(message.split())[:200]
+
+
+def _columns(label: Label) -> dict[str, object]:
+    """A label as its table has it."""
+    named = isinstance(label.value, str)
+    return {
+        "id": label.id,
+        "value": None if named else label.value,
+        "class": label.value if named else None,
+        "at": label.at,
+    }
+
+
+def _label(row: Row[Any]) -> Label:
+    """A label of its table's row."""
+    name = row._mapping["class"]
+    return Label(row.id, row.value if name is None else name, row.at)
 
 
 def _is_possible_id(text: str) -> bool:
@@ -364,19 +373,3 @@ def _begin(connection: Connection) -> None:
     """Take the write lock at once: a transaction that reads first may fail to get it later."""
     reading = connection.get_execution_options().get("yield_per")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _migrate(connection: Connection, name: str) -> None:
-    """Migrate the tables under a lock: of two processes that open the log at once, one migrates."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in known:
-        raise PerenneError(
-            f"serve.log_url: {name}: its tables have version {current}, made by a newer Perenne; "
-            f"this one knows versions up to {max(known, key=int)}"
-        )
-    command.upgrade(config, "head")

@@ -26,6 +26,7 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import HIDDEN, PROD
 from perenne.serving.log.database import Database, Logged
+from perenne.serving.predictions import several
 from perenne.serving.rows import InputRow
 
 CHUNK = 20_000  # rows in memory at a time
@@ -151,6 +152,11 @@ def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[I
             raise PerenneError(
                 f"{name}: prediction {entry.id} of {entry.version} has no {absent[0]}, a feature of the "
                 "contract; is this the log of another case, or of an older contract?"
+            )
+        if label is not None and isinstance(label, str) != bool(several(contract)):
+            raise PerenneError(
+                f"{name}: prediction {entry.id} of {entry.version} has the label {label!r}, which is no "
+                f"{contract.target}; is this the log of another case, or of an older contract?"
             )
         at = entry.at.astimezone(UTC).replace(tzinfo=None)
         row[contract.time] = row.get(contract.time) or at.isoformat()

@@ -16,7 +16,11 @@ class LogUnavailable(PerenneError):  # noqa: N818 -- a state, not a fault
 
 
 class Entry(NamedTuple):
-    """A prediction. `at` is in UTC, `features` is the row as JSON; an id has at most one entry per stage."""
+    """A prediction. `at` is in UTC, `features` is the row as JSON; an id has at most one entry per stage.
+
+    With several classes, `score` is the probability of the predicted one, and `scores` has that of each by
+    its name, as JSON.
+    """
 
     id: str
     at: datetime
@@ -24,13 +28,17 @@ class Entry(NamedTuple):
     version: str
     features: str
     score: float
+    scores: str | None = None
 
 
 class Label(NamedTuple):
-    """The outcome of a prediction's row. `id` is the prediction's; `at`: when it became known, in UTC."""
+    """The outcome of a prediction's row. `id` is the prediction's; `at`: when it became known, in UTC.
+
+    Of several classes it is the class as a text: the contract may list others later, so its place may change.
+    """
 
     id: str
-    value: float
+    value: float | str
     at: datetime
 
 

@@ -37,12 +37,14 @@ predictions = Table(
     Column("version", Text, nullable=False),
     Column("features", Text, nullable=False),
     Column("score", Double, nullable=False),
+    Column("scores", Text),  # of several classes, as JSON
 )
 
 labels = Table(
     "labels",
     metadata,
     Column("id", String(MAX_ID), primary_key=True),
-    Column("value", Double, nullable=False),
+    Column("value", Double),
+    Column("class", Text),  # instead of a value, of several classes
     Column("at", Moment, nullable=False),
 )
