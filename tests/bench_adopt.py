@@ -22,6 +22,7 @@ import pandas as pd
 from tabulate import tabulate
 from tqdm import tqdm
 
+from tests import classes
 from tests.inputs import INPUTS
 from tests.project import Project, clone
 
@@ -29,7 +30,7 @@ from tests.project import Project, clone
 DEFAULTS = """
 import sys
 import numpy as np
-from perenne.common import batches, params
+from perenne.common import batches, params, predicted
 from perenne.common.contract import read_contract
 from perenne.common.cut import Cut
 from perenne.common.names import TRAIN
@@ -40,8 +41,8 @@ contract, rows = read_contract(p.case), batches.read_parquet(TRAIN)
 cut, plain = Cut.of(p.split, contract), p.train.model_copy(update={"params": {}})
 model = train.made(rows, cut, plain, contract).pipeline
 held = folds.held(rows, cut, model, plain, contract, p.evaluate.folds)
-y = held.rows[contract.target].to_numpy(dtype=float)
-print(METRICS[sys.argv[1]].prepare(y, held.scores)(np.ones(len(y))))
+y, scores = predicted.outcomes(held.rows, contract), predicted.scores(held.rows, contract)
+print(METRICS[sys.argv[1]].prepare(y, scores)(np.ones(len(y))))
 """
 
 
@@ -69,6 +70,10 @@ PACKAGED = {
     "shuttle": Source(f"{RIVER}/shuttle.csv.gz", "--target anomaly", "no time, 7 % anomalies"),
     "cancer": Source("sklearn", "--target target", "no time"),
     "diabetes": Source("sklearn", "--target target", "no time"),
+    "iris": Source("sklearn", "--target target --task multiclass", "no time, sorted by class"),
+    "wine": Source("sklearn", "--target target --task multiclass", "no time, sorted by class"),
+    "digits": Source("sklearn", "--target target --task multiclass", "no time, ten classes"),
+    "segments": Source(f"{RIVER}/segment.csv.zip", "", "no time, seven classes"),
 }
 
 
@@ -90,6 +95,9 @@ def made(to: Path) -> Iterator[tuple[str, Path, str, str]]:
         path = to / f"{name}.csv"
         given.draw().to_csv(path, index=False)
         yield name, path, f"--target {given.contract.target}", given.truth
+    crops = to / "crops.csv"
+    pd.concat(classes.history(7).values()).to_csv(crops, index=False)
+    yield "crops", crops, "", "three classes in words"
     for name, rows, columns in (("large", 100_000, 20), ("wide", 6_000, 300)):
         path = to / f"{name}.csv.gz"
         large(rows, columns).to_csv(path, index=False)
@@ -111,9 +119,8 @@ def _packaged(name: str, source: Source, to: Path) -> Path:
     if source.file == "sklearn":
         from sklearn import datasets
 
-        bunch = {"cancer": datasets.load_breast_cancer, "diabetes": datasets.load_diabetes}[name](
-            as_frame=True
-        )
+        loaders = {"cancer": datasets.load_breast_cancer}
+        bunch = (loaders.get(name) or getattr(datasets, f"load_{name}"))(as_frame=True)
         path = to / f"{name}.csv"
         bunch.frame.to_csv(path, index=False)
         return path
@@ -135,7 +142,7 @@ def adopted(project: Project, path: Path, options: str) -> Adopted:
         return Adopted(seconds, done.returncode, done.stderr.strip().split("\n")[-1], "", "", "", "")
     case = re.findall(r"^case: (\S+)", project.read("params.yaml"), re.MULTILINE)[0]
     contract = project.read(f"data/cases/{case}/contract.yaml")
-    chosen = ", ".join(re.findall(r"^(?:task|period): (.*?)(?: half have.*)?$", contract, re.MULTILINE))
+    chosen = ", ".join(re.findall(r"^(?:task|period): (\S+)", contract, re.MULTILINE))
     drift = re.findall(r"^drift: (.*)", done.stdout, re.MULTILINE)[-1]
     metric = "r2" if "task: regression" in contract else "roc_auc"
     project.write("defaults.py", DEFAULTS)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 import unicodedata
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ import pandas as pd
 import pytest
 
 from perenne.adopt import adopt as steps
-from perenne.adopt.roles import Wishes
 from perenne.adopt.study import study
+from perenne.adopt.wishes import Wishes
+from perenne.cases.reading import pieces
 from perenne.common.errors import PerenneError
 from tests.adopt.test_study import contract, refuse, studied, visits
 
@@ -122,6 +126,9 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "too few names": (text(sizes()).replace(",kind", "", 1), {}, "line 2 has 5 values, but the first line 4"),
     "json": ('[{"a": 1, "b": 2}]\n', {}, "holds JSON by its first bytes; give it the ending .json"),
     "html": ("<table>\n<tr>,</tr>\n", {}, "holds HTML or XML by its first bytes; save it as CSV"),
+    "quoted lines": ("".join(f'"{n},{n}"\n' for n in range(99)), {}, "one value, in quotes as a whole ('"),
+    "one line": ("a," * 10**6, {}, "has a line of 1,048,576 characters or more ('a,a,"),
+    "packed twice": (gzip.compress(text(sizes()).encode()) * 2, {}, "unpack it, or give it the"),
     "two marks": (sizes(z=[f"{z:.2f}".replace(".", ",") for z in sizes()["z"]]), {}, "those of x as"),
     "taken name": (sizes().rename(columns={"y": "prediction"}), {}, "the last column 'prediction' "),
     "taken target": (
@@ -132,7 +139,7 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "break in name": (sizes().rename(columns={"y": "out\nput"}), {}, "has a line break or a tab in its name"),
     "nothing but time": (sizes()[["when", "y"]], {}, "it has y and a time alone: add columns"),
     "few in order": (FEW, {}, "60 rows in their order make 3 of the 4 batches that are needed"),
-    "words": (sizes(y=np.resize(list("pqr"), N)), {}, "or is a number; --target names another column"),
+    "words": (sizes(y=[f"no {i % 500}" for i in range(N)]), {}, "or is a number; --target names another"),
     "rare": (sizes(y=np.isin(np.arange(N), [5, 300, 400])), {}, "have 251 rows with a label, 0 of them"),
     "beyond squares": (sizes(y=sizes()["y"] * 1e300), {}, "e+301 is too large to be squared"),
     "ragged": (text(sizes(), "\n\n", "1,2\n"), {}, "line 1204: 2 fields, must be 5 (when, x, z, kind, y)"),
@@ -264,3 +271,136 @@ def test_dates_of_rows_without_a_time_are_set_aside(tmp_path: Path) -> None:
     found = contract(studied(tmp_path / "a.csv", frame))
     assert found.read.batch
     assert found.columns["birth_date"].role == ("ignored",)
+
+
+def workbook(path: Path, **sheets: tuple[pd.DataFrame, list[str]]) -> Path:
+    """Write a workbook: of each sheet the rows, and the lines above the names of its columns."""
+    with pd.ExcelWriter(path, engine="openpyxl") as writer:
+        for name, (frame, above) in sheets.items():
+            frame.to_excel(writer, sheet_name=name, index=False, startrow=len(above))
+            for row, line in enumerate(above, 1):
+                writer.sheets[name].cell(row=row, column=1, value=line or None)
+    return path
+
+
+NOTES = pd.DataFrame({"column": ["x", "y"], "means": ["size", "gain"]})
+SHORT = sizes().assign(when=pd.date_range("2023-01-01", "2024-12-31", periods=N))[::6]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "wished", "found"),
+    [
+        ({"Data": (SHORT, [])}, None, (None, 0)),
+        ({"Data": (SHORT, ["Sales of two years", "", "made by us"])}, None, (None, 3)),
+        ({"Read me": (NOTES, ["What is what"]), "Data": (SHORT, ["Sales"])}, None, ("Data", 1)),
+        ({"A": (SHORT, []), "B": (SHORT, ["Sales", ""])}, "B", ("B", 2)),
+        ({"A": (SHORT, []), "B": (SHORT, [])}, "A", (None, 0)),
+    ],
+)
+def test_table_of_a_workbook_is_found(
+    tmp_path: Path,
+    sheets: dict[str, tuple[pd.DataFrame, list[str]]],
+    wished: str | None,
+    found: tuple[str | None, int],
+) -> None:
+    """Below a title, and on the sheet that has one; the contract says where."""
+    path = workbook(tmp_path / "a.xlsx", **sheets)
+    made = study([path], Wishes(sheet=wished), refuse)
+    read = contract(made).read
+    assert (read.sheet, read.above) == found
+    assert (contract(made).time, made.chosen.unit) == ("when", "quarter")
+    assert sum(map(len, pieces(path, read, ["x"]))) == len(SHORT)
+
+
+def test_sheet_that_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
+    """One line says which option tells, or that there is none."""
+    two = workbook(tmp_path / "a.xlsx", A=(SHORT, []), B=(SHORT, []))
+    with pytest.raises(PerenneError, match=r"several sheets hold a table; which one: A or B; --sheet"):
+        study([two], Wishes(), refuse)
+    assert contract(study([two], Wishes(), lambda *asked: str(asked[1][1]))).read.sheet == "B"
+    with pytest.raises(PerenneError, match=r"--sheet C: .*a\.xlsx has none of this name; valid: A, B"):
+        study([two], Wishes(sheet="C"), refuse)
+    with pytest.raises(PerenneError, match=r"a\.xlsx: no sheet \(A, B\) has names of columns with 5 rows"):
+        study([workbook(tmp_path / "a.xlsx", A=(NOTES, []), B=(NOTES, ["x"]))], Wishes(), refuse)
+    with pytest.raises(PerenneError, match=r"--sheet A: .*a\.csv is no Excel file"):
+        studied(tmp_path / "a.csv", sizes(), sheet="A")
+
+
+def test_column_that_only_a_later_file_of_a_zip_has_is_said(tmp_path: Path) -> None:
+    """It would be lost."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.csv", text(sizes()[:600]))
+        archive.writestr("2.csv", text(sizes(new=1)[600:]))
+    with pytest.raises(PerenneError, match=r"a\.zip/2\.csv: column 'new' is not in all files; .*a\.zip/1"):
+        study([tmp_path / "a.zip"], Wishes(), refuse)
+
+
+LINES = [{"when": f"2023-01-{day:02d}", "x": day, "y": day % 7} for day in range(1, 29)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.parquet", b"PAR1" + b"\0" * 500, "not a readable Parquet file (truncated"),
+        (
+            "a.csv.gz",
+            gzip.compress(gzip.compress(text(sizes()).encode())),
+            "a packed file by its first bytes",
+        ),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0" + b"\0" * 500, "is an old .xls, or has a password"),
+        ("a.json", "\n".join(map(json.dumps, LINES)), "line 2: not JSON: Extra data; an object a line has"),
+        ("a.json", json.dumps({"data": LINES}), "column 'data': row 1: {'when'"),
+        ("a.json", json.dumps({"a": 1}), "must be a list of objects"),
+        ("a.json", json.dumps([1, 2]), "row 1: found 1; must be a list of objects"),
+        ("a.jsonl", "\n".join(map(json.dumps, LINES))[:-9], "line 28: not JSON"),
+        ("a.csv", text(sizes()).replace(",z,", ",x,", 1), "2 columns have the name 'x'; keep one"),
+        ("a.csv", text(sizes(y=1.5)), "y: has one value; a target has two or more"),
+    ],
+)
+def test_more_wrong_files_are_one_line(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
+    """As a stranger would bring them."""
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(PerenneError) as caught:
+        study([path], Wishes(), refuse)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_file_in_a_zip_is_named(tmp_path: Path) -> None:
+    """Not as one with other columns."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.csv", text(sizes()))
+        archive.writestr("2.csv", "")
+    with pytest.raises(PerenneError, match=r"a\.zip/2\.csv: is empty"):
+        study([tmp_path / "a.zip"], Wishes(), refuse)
+
+
+def test_folder_with_files_of_several_kinds_is_refused(tmp_path: Path) -> None:
+    """Some are not of the case; a note on the data may lie there, and a link back to the folder."""
+    for name in ("a.csv", "b.csv.gz", "notes.txt"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    (tmp_path / "again").symlink_to(tmp_path)
+    assert steps.listed([tmp_path]) == [tmp_path / "a.csv", tmp_path / "b.csv.gz"]
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(PerenneError, match=r"several kinds \(a.csv, b.csv.gz, config.json\); name those of"):
+        steps.listed([tmp_path])
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A link to nothing, one to itself, and a pipe, which would be waited for."""
+    for name, to in (("gone.csv", "nowhere.csv"), ("self.csv", "self.csv")):
+        (tmp_path / name).symlink_to(tmp_path / to)
+        with pytest.raises(PerenneError, match=r"\.csv: is a link to a file that is not there; name"):
+            steps.listed([tmp_path / name])
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(PerenneError, match=r"pipe\.csv: is no regular file; save what it holds"):
+        steps.listed([tmp_path / "pipe.csv"])
+
+
+def test_times_that_are_still_to_come_are_said(tmp_path: Path) -> None:
+    """A slip of a century, or a plan."""
+    found = studied(tmp_path / "a.csv", sizes())
+    assert steps.ahead(found, datetime(2024, 12, 1, tzinfo=UTC)) is None
+    said = steps.ahead(found, datetime(2024, 11, 30, tzinfo=UTC))
+    assert said == "rows lie in 2024-12, which is still to come: is that when they were?"

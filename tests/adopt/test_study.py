@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perenne.adopt.roles import Wishes
 from perenne.adopt.study import Studied, study
+from perenne.adopt.wishes import Wishes
 from perenne.common import strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -248,8 +248,12 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "time is none": (visits(), {"time": "size"}, "--time size: is no date or time, such as"),
     "one value": (target(1), {}, "won: has one value; a target has two or more"),
     "no value": (target(None), {}, "won: has no value; a target has two or more"),
-    "many words": (target("a", "b", "c", "d"), {}, "a category with 4 values (a, b, c, ...)"),
-    "no such task": (visits(), {"task": "rank"}, "--task: found 'rank', must be 'binary' or 'regression'"),
+    "many words": (
+        target(*range(10, 50), "x"),
+        {"task": "binary"},
+        "41 values is no target of a binary task",
+    ),
+    "no such task": (visits(), {"task": "rank"}, "--task: found 'rank', must be 'binary', 'multiclass' or"),
     "wrong task": (target(*range(9)), {"task": "binary"}, "9 values is no target of a binary task"),
     "no such positive": (target("a", "b"), {"positive": "c"}, "--positive c: must be one of the two"),
     "too short": (dated("2024-01-01"), {}, "its times lie in 1 hour; a history needs 4 batches"),

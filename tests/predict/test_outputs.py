@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from perenne.common.errors import PerenneError
-from perenne.predict.outputs import beside, check, opened, rejected_schema, scores_schema
-from tests import tiny
+from perenne.predict.outputs import beside, check, opened, rejected_schema, score_columns, scores_schema
+from tests import classes, tiny
 
 ONE = pa.schema([("a", pa.int64())])
 
@@ -31,6 +32,24 @@ def test_regression_has_no_class() -> None:
     contract = tiny.contract("integer, role: target, values: [0, 1]", "number, role: target", text)
     names = scores_schema(contract, ["size"]).names
     assert names == ["prediction_id", "score", "model_version", "predicted_at", "unseen"]
+
+
+def test_classes_have_a_column_each() -> None:
+    """Named as the contract does; a column of the data keeps its name, and classes keep their type."""
+    contract = classes.contract()
+    names = scores_schema(contract, ["seen"]).names
+    assert names[1:6] == ["prediction_id", "class", "score", "score: wheat", "score: maize"]
+    taken = classes.contract("rain: {", '"score: rye": {type: text, role: ignored}\n  rain: {')
+    assert scores_schema(taken, []).names[5] == "prediction_score: rye"
+    numbers = classes.contract(
+        "category, role: target, values: [wheat, maize, rye]", "integer, role: target, values: [3, 1, 2]"
+    )
+    assert scores_schema(numbers, []).field("class").type == pa.int64()
+    columns = score_columns(np.array([[0.2, 0.4, 0.4], [0.5, 0.125, 0.375]]), numbers, 0.9)
+    assert pa.array(columns["class"], pa.int64()).to_pylist() == [1, 3]
+    assert columns["score"].tolist() == [0.4, 0.5]
+    each = [columns[f"score: {name}"].tolist() for name in (3, 1, 2)]
+    assert each == [[0.2, 0.5], [0.4, 0.125], [0.4, 0.375]]
 
 
 def test_rows_set_aside_are_text() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from tqdm import tqdm
 from perenne.adopt.study import Studied
 from perenne.cases import files
 from perenne.cases.reading import KINDS
+from perenne.cases.reading.kinds import BY_ENDING
+from perenne.cases.reading.packed import parts
 from perenne.common import current
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError, hint
@@ -58,7 +61,9 @@ def listed(given: list[Path]) -> list[Path]:
             inside = sorted(p for p in path.rglob("*") if p.is_file() and _counts(p))
             if not inside:
                 raise PerenneError(f"{path}: holds no file that is read; {', '.join(KINDS)} would be")
-            found += inside
+            found += _of_one_kind(path, inside)
+        elif path.is_symlink() and not path.exists():
+            raise PerenneError(f"{path}: is a link to a file that is not there; name the file itself")
         elif not path.exists():
             near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
             raise PerenneError(f"{path}: no such file; {hint(path, near)}")
@@ -66,6 +71,8 @@ def listed(given: list[Path]) -> list[Path]:
             raise PerenneError(f"{path}: is hidden by its name; give it another one")
         elif not path.name.lower().endswith(KINDS):
             raise PerenneError(f"{path}: not a file this reads; use {', '.join(KINDS)}")
+        elif not path.is_file():
+            raise PerenneError(f"{path}: is no regular file; save what it holds, and name that file")
         else:
             found.append(path)
     names = Counter(path.name for path in found)
@@ -73,6 +80,31 @@ def listed(given: list[Path]) -> list[Path]:
     if twice:
         raise PerenneError(f"{twice}: two files have this name; give them different ones")
     return found
+
+
+def _of_one_kind(folder: Path, paths: list[Path]) -> list[Path]:
+    """The files of a folder; a `.txt` beside others is a note on them.
+
+    Raises
+    ------
+    PerenneError
+        If they are of several kinds: some are not of the case.
+
+    """
+    data = [path for path in paths if path.suffix.lower() != ".txt"] or paths
+    kinds = {parts(path)[0].kind for path in data if path.suffix.lower() != ".zip"}
+    if len({BY_ENDING.get(kind) for kind in kinds}) > 1:
+        names = ", ".join(path.name for path in data)
+        raise PerenneError(f"{folder}: holds files of several kinds ({names:.200}); name those of the case")
+    return data
+
+
+def ahead(studied: Studied, now: datetime) -> str | None:
+    """What to say of times that are still to come; None if there are none."""
+    last = studied.cut.through
+    if last.start_time <= now.replace(tzinfo=None):
+        return None
+    return f"rows lie in {last}, which is still to come: is that when they were?"
 
 
 def _counts(path: Path) -> bool:
@@ -196,17 +228,28 @@ def _dvc(*arguments: str) -> int:
 
 
 def summary(case: str) -> str:
-    """One line: how good the model is on validation, what drift says, and what comes next."""
+    """One line: how good the model is on validation, and what drift says."""
     measured, drift = Evaluation.load(EVALUATION), DriftReport.load(DRIFT)
     contract = read_contract(case)
+    names = contract.task.metrics
     # How good a model is, most people read from a figure of which more is better.
-    name = next(name for name in contract.task.metrics if METRICS[name].goal.better == "higher")
-    said = _figure(NAMES.get(name, name), measured.validation.metrics[name])
+    shown = [next(name for name in names if METRICS[name].goal.better == "higher")]
+    several = contract.task.outcome == "class"
+    if several:  # with many classes, no figure alone says it
+        shown = [names[0], *shown]
+    said = ", ".join(
+        _figure(_named(name, several=several), measured.validation.metrics[name]) for name in shown
+    )
     folds = len(measured.folds)
     return (
-        f"{said}, validated on {folds} folds ({measured.validation.rows:,} rows); "
-        f"drift: {drift.advice.level}; next: perenne gate"
+        f"{said}, validated on {folds} folds ({measured.validation.rows:,} rows); drift: {drift.advice.level}"
     )
+
+
+def _named(metric: str, *, several: bool) -> str:
+    """What people call a metric; that of several classes is a mean over them."""
+    name = NAMES.get(metric, metric.replace("_", " "))
+    return f"macro {name}" if several and metric in NAMES else name
 
 
 def _figure(name: str, metric: MeasuredMetric) -> str:
@@ -231,5 +274,6 @@ def units_table(studied: Studied) -> str:
         + ((f"{one.events:,.0f}",) if one.events is not None else ())
         for one in studied.units
     ]
-    header = ["period", "batches", "rows", *["events"] * events]
+    column = "of the rarest class" if studied.cut.classes else "events"
+    header = ["period", "batches", "rows", *[column] * events]
     return tabulate(rows, header, tablefmt="plain", disable_numparse=True)

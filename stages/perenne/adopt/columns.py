@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.stats import rankdata
 
 from perenne.common.contract import Role, Type
 from perenne.stats.metrics import roc_auc
+
+Array = npt.NDArray[np.float64]
 
 MOST_VALUES = 30  # of a category that a contract lists
 MOST_LEVELS = 1000  # of a category; text beyond it
@@ -42,7 +48,12 @@ class Guess:
 
 
 def guessed(
-    frame: pd.DataFrame, types: Mapping[str, Type], *, time: str | None, target: str
+    frame: pd.DataFrame,
+    types: Mapping[str, Type],
+    *,
+    time: str | None,
+    target: str,
+    classes: tuple[str | int, ...] = (),
 ) -> dict[str, Guess]:
     """What the columns of a table are.
 
@@ -54,9 +65,12 @@ def guessed(
         The type of each column.
     time, target
         Known already; without a time the order of rows is all there is.
+    classes
+        Of the target, if there are several.
 
     """
     key = _identifier(frame, types, {time, target})
+    y = frame[target].astype("str").where(frame[target].notna()) if classes else frame[target]
     seen: dict[str, str] = {}
     found: dict[str, Guess] = {}
     for name, kind in types.items():
@@ -64,11 +78,11 @@ def guessed(
         if name == time:
             found[name] = Guess(kind, ("time",))
         elif name == target:
-            found[name] = _target(values, kind)
+            found[name] = replace(_target(values, kind), values=classes) if classes else _target(values, kind)
         elif name == key:
             found[name] = Guess(kind, ("entity",), missing=bool(values.isna().any()))
         else:
-            found[name] = _feature(frame, name, kind, time, target, seen)
+            found[name] = _feature(frame, name, kind, time, y, seen)
     if key is None and time is not None:
         found = _panel(found, frame, time)
     return _sliced(found, frame)
@@ -122,12 +136,15 @@ def stand_in(there: pd.Series, kind: Type) -> str:
     >>> stand_in(pd.Series([-999, 1, 2, 3, 4, -999]), "integer")
     'is -999 in 2 rows: does it stand for a missing value? read: {missing: [...]} says so'
     """
-    if kind not in ("integer", "number") or there.nunique() < 3:
+    if kind not in ("integer", "number") or there.empty:
         return ""
-    for value in (float(there.min()), float(there.max())):
-        others = there[there != value].abs()
-        count = len(there) - len(others)
-        if count > 1 and STAND_IN.fullmatch(f"{value:g}") and abs(value) > FAR * float(others.max()):
+    numbers = there.to_numpy(dtype=np.float64)
+    for value in (float(numbers.min()), float(numbers.max())):
+        if not STAND_IN.fullmatch(f"{value:g}"):
+            continue
+        others = np.abs(numbers[numbers != value])
+        count = len(numbers) - len(others)
+        if count > 1 and others.size and others.min() < others.max() and abs(value) > FAR * others.max():
             return (
                 f"is {value:g} in {count:,} rows: does it stand for a missing value? "
                 "read: {missing: [...]} says so"
@@ -136,7 +153,7 @@ def stand_in(there: pd.Series, kind: Type) -> str:
 
 
 def _feature(
-    frame: pd.DataFrame, name: str, kind: Type, time: str | None, target: str, seen: dict[str, str]
+    frame: pd.DataFrame, name: str, kind: Type, time: str | None, y: pd.Series, seen: dict[str, str]
 ) -> Guess:
     values = frame[name]
     missing = bool(values.isna().any())
@@ -157,18 +174,17 @@ def _feature(
             return ignored(f"{levels:,} texts in {len(there):,} rows", "text")
     if kind == "integer" and ID.search(name) and there.nunique() > 0.5 * len(there):
         return ignored("an identifier by its name and values")
-    content = str(pd.util.hash_pandas_object(values.astype("str"), index=False).sum())
-    if content in seen and values.astype("str").equals(frame[seen[content]].astype("str")):
-        return ignored(f"a copy of {seen[content]}")
-    seen.setdefault(content, name)
+    first = seen.setdefault(_content(values, kind), name)
+    if first != name:
+        return ignored(f"a copy of {first}")
     if kind == "datetime" and frame.attrs.get("in order"):
         return ignored("dates, and rows have no time to compare them with", "text")
     if kind == "datetime" and time is not None:
         later = float((there > frame.loc[there.index, time]).mean())
         if later > 0.001:
             return ignored(f"{later:.1%} of its dates come after {time}: not known then", "text")
-    knows = _knows(values, frame[target], kind)
-    notes = [f"knows {target} nearly by itself ({knows}): is it known before?"] if knows else []
+    knows = _knows(values, y, kind)
+    notes = [f"knows {y.name} nearly by itself ({knows}): is it known before?"] if knows else []
     notes += [odd] if (odd := stand_in(there, kind)) else []
     note = f"{name}: {'; '.join(notes)}" if notes else ""
     return Guess(
@@ -179,6 +195,13 @@ def _feature(
         missing=missing,
         note=note,
     )
+
+
+def _content(values: pd.Series, kind: Type) -> str:
+    """What says whether two columns hold the same: a digest of their numbers, or of their texts."""
+    if kind in ("integer", "number"):
+        return hashlib.sha256(values.to_numpy(dtype=np.float64, na_value=np.nan).tobytes()).hexdigest()
+    return hashlib.sha256("\0".join(values.astype("str").fillna("\1")).encode()).hexdigest()
 
 
 def _values(there: pd.Series) -> tuple[str, ...] | None:
@@ -201,8 +224,7 @@ def _range(there: pd.Series, kind: Type) -> tuple[float | str, float | str] | No
     if kind not in ("integer", "number"):
         return None
     low, high = float(there.min()), float(there.max())
-    counts = there.value_counts()
-    if kind == "integer" and len(counts) <= MOST_VALUES and not (counts == 1).any():
+    if kind == "integer" and len(counts := there.value_counts()) <= MOST_VALUES and not (counts == 1).any():
         return int(low), int(high)
     span = max(high - low, abs(high), abs(low)) * SPARE or 1.0
     step = 10.0 ** math.floor(math.log10(span))
@@ -218,26 +240,67 @@ def _range(there: pd.Series, kind: Type) -> tuple[float | str, float | str] | No
 
 
 def _knows(values: pd.Series, target: pd.Series, kind: Type) -> str:
-    """How well a column alone orders the rows by their target, if it is too well; else empty."""
-    both = pd.DataFrame({"x": values, "y": target}).dropna()
-    if len(both) < 50 or both["y"].nunique() < 2:
+    """How well a column alone tells the rows' targets, if it is too well; else empty.
+
+    Of classes, each two have to be told from each other (Hand & Till 2001): the least AUC of all pairs.
+    """
+    there = (values.notna() & target.notna()).to_numpy()
+    few = kind in ("category", "boolean")
+    if there.sum() < 50 or kind == "datetime" or (few and values[there].nunique() > 0.1 * there.sum()):
         return ""
-    y = pd.to_numeric(both["y"].astype("float64"))
-    if kind in ("category", "boolean"):
-        means = y.groupby(both["x"].astype("str")).transform("mean")
-        if both["x"].nunique() > 0.1 * len(both):
-            return ""
-        x = means
-    elif kind == "datetime":
-        return ""
+    x = pd.factorize(values[there])[0].astype(np.float64) if few else values[there].to_numpy(np.float64)
+    if pd.api.types.is_string_dtype(target):
+        y = pd.factorize(target[there], sort=True)[0].astype(np.float64)
     else:
-        x = pd.to_numeric(both["x"].astype("float64"))
-    if y.nunique() == 2:
-        auc = roc_auc((y == y.max()).astype("float64"), x)(np.ones(len(y)))
-        return f"AUC {max(auc, 1 - auc):.3f}" if max(auc, 1 - auc) >= KNOWS else ""
+        y = target[there].to_numpy(np.float64)
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        return ""
+    if len(classes) == 2 or pd.api.types.is_string_dtype(target):
+        auc = _separates(x, y, classes[np.argsort(-counts, kind="stable")], of_levels=few)
+        return f"AUC {auc:.3f}" if auc >= KNOWS else ""
+    x = _means(x, y) if few else x
     with np.errstate(invalid="ignore"):
-        rank = abs(float(np.corrcoef(x.rank(), y.rank())[0, 1])) if x.nunique() > 1 else 0.0
+        rank = abs(float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])) if x.min() < x.max() else 0.0
     return f"rank correlation {rank:.3f}" if rank >= KNOWS else ""
+
+
+def _separates(x: Array, y: Array, classes: Array, *, of_levels: bool) -> float:
+    """The least AUC of a column between two classes; of the first pairs alone, if it is not near one.
+
+    Parameters
+    ----------
+    x, y
+        Numbers, or the places of levels, and classes; shape (n,).
+    classes
+        The most frequent first.
+    of_levels
+        Whether `x` has levels: they are ordered by what they say of the two.
+
+    Examples
+    --------
+    >>> x, y = np.array([1.0, 1, 2, 2, 3, 3]), np.array([0.0, 0, 1, 1, 2, 2])
+    >>> [_separates(one, y, np.unique(y), of_levels=False) for one in (x, x // 2)]
+    [1.0, 0.5]
+
+    """
+    least = 1.0
+    for one, other in combinations(classes, 2):
+        of = (y == one) | (y == other)
+        event = (y[of] == max(one, other)).astype(np.float64)
+        ordered = _means(x[of], event) if of_levels else x[of]
+        auc = float(roc_auc(event, ordered)(np.ones(len(event))))
+        least = min(least, max(auc, 1 - auc))
+        if least < KNOWS:
+            break
+    return least
+
+
+def _means(levels: Array, y: Array) -> Array:
+    """The mean of each row's level, shape (n,)."""
+    places = levels.astype(np.intp)
+    means = np.bincount(places, weights=y) / np.maximum(np.bincount(places), 1)
+    return np.asarray(means[places])
 
 
 def _sliced(found: dict[str, Guess], frame: pd.DataFrame) -> dict[str, Guess]:

@@ -20,7 +20,12 @@ def adopt(
     target: Annotated[str | None, typer.Option(help="The column to predict. Default: the last.")] = None,
     time: Annotated[str | None, typer.Option(help="The column that says when a row was.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the case. Default: that of the file.")] = None,
-    task: Annotated[str | None, typer.Option(help="binary or regression. Default: by the target.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="What the target is: of two values, of several classes, or a number. Default: by it."
+        ),
+    ] = None,
     period: Annotated[
         str | None, typer.Option(help="Of a batch: hour, day, week, month, quarter or year.")
     ] = None,
@@ -32,6 +37,7 @@ def adopt(
         list[str] | None, typer.Option(help="How dates are written, such as %d/%m/%Y; may be repeated.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of text files, such as cp1252.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of Excel files. Default: the one with a table.")] = None,
     run: Annotated[bool, typer.Option("--run/--no-run", help="Run dvc repro as well.")] = True,
 ) -> None:
     """Make a case of some files: contract, params, and all that follows from them.
@@ -39,7 +45,7 @@ def adopt(
     What is guessed is said, and stands in data/cases/NAME/contract.yaml for you to correct.
     """
     from perenne.adopt import flow
-    from perenne.adopt.roles import Wishes
+    from perenne.adopt.wishes import Wishes
 
     given = Wishes(
         name=name,
@@ -51,5 +57,6 @@ def adopt(
         positive=positive,
         dates=tuple(dates or ()),
         encoding=encoding,
+        sheet=sheet,
     )
     flow.adopt(files, flow.checked(given), run=run)

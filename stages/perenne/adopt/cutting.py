@@ -20,12 +20,16 @@ EMPTY = 0.5  # of a late batch's labels are missing, beyond what is usual
 
 
 class Batching(NamedTuple):
-    """What a unit would give: how many batches, and the median of their rows and of the rarer class."""
+    """What a unit would give: how many batches, and the median of their rows and of the rarer class.
+
+    `span` is how many periods there are from the first batch to the last.
+    """
 
     unit: Unit
     batches: int
     rows: float
     events: float | None
+    span: int = 0
 
     @property
     def enough(self) -> bool:
@@ -37,7 +41,7 @@ class Cutting(NamedTuple):
     """How history is cut, in periods, and what that leaves.
 
     `learned` and `judged` are the rows with labels in window and holdout, `events` those of the rarer class
-    among the latter; None for a quantity.
+    among the latter; None for a quantity. Of several `classes`, `fewest` rows are learned from at least.
     """
 
     as_of: pd.Period
@@ -48,6 +52,68 @@ class Cutting(NamedTuple):
     learned: int
     judged: int
     events: int | None
+    classes: int = 0
+    fewest: int = 0
+
+    def parts(self, of: pd.Series, labelled: pd.Series) -> tuple[pd.Series, pd.Series]:
+        """Which rows are learned from, and which are judged on; shape (n,) each.
+
+        Parameters
+        ----------
+        of, labelled
+            The period of a row, and whether it has a label, shape (n,).
+
+        """
+        begins, ends = self.as_of - self.holdout, self.as_of - self.label_delay
+        return labelled & (of <= begins - self.label_delay), labelled & (of > begins) & (of <= ends)
+
+
+class Wanted(NamedTuple):
+    """What a history may be cut by.
+
+    The units that its rows allow, that which the user names, whose clocks count, and what errors call it.
+    """
+
+    among: tuple[Unit, ...]
+    unit: Unit | None
+    zone: str | None
+    name: str
+
+
+class History(NamedTuple):
+    """The units that were weighed, the one that was chosen, and how history is cut by it."""
+
+    units: list[Batching]
+    chosen: Batching
+    cut: Cutting
+
+
+def history(
+    times: pd.Series, y: pd.Series, rare: pd.Series | None, wanted: Wanted, *, several: bool = False
+) -> History:
+    """Choose a unit of time, and cut history by it.
+
+    Parameters
+    ----------
+    times, rare
+        As for `batchings`.
+    y
+        The target, shape (n,).
+    wanted
+        By what it may be cut.
+    several
+        Whether there are more than two classes: then `classes.cut` looks for each of them in the parts.
+
+    Raises
+    ------
+    PerenneError
+        If the history is too short.
+
+    """
+    units = [one for one in batchings(times, rare, wanted.zone) if one.unit in wanted.among]
+    one = chosen(units, wanted.unit, wanted.name)
+    cut = cutting(times, y.notna(), None if several else rare, one.unit, wanted.zone)
+    return History(units, one, cut)
 
 
 def batchings(times: pd.Series, rare: pd.Series | None, zone: str | None) -> list[Batching]:
@@ -68,7 +134,8 @@ def batchings(times: pd.Series, rare: pd.Series | None, zone: str | None) -> lis
         of = periods.of(times, unit, zone)
         rows = of.value_counts()
         events = None if rare is None else float(rare.groupby(of).sum().median())
-        found.append(Batching(unit, len(rows), float(rows.median()), events))
+        span = (rows.index.max() - rows.index.min()).n + 1
+        found.append(Batching(unit, len(rows), float(rows.median()), events, span))
     return found
 
 
@@ -101,6 +168,9 @@ def chosen(found: list[Batching], wished: Unit | None, name: str) -> Batching:
         lie = f"its times lie in {most.batches} {most.unit}{'s' * (most.batches != 1)}"
         shorter = "" if wished is None else ": a shorter period would do"
         raise PerenneError(f"{name}: {lie}; a history needs {LEAST} batches at least{shorter}")
+    # Rows of the first days of quarters are quarters, though there are as many hours.
+    gapless = {one.batches: one for one in whole if one.span == one.batches}
+    whole = [one for one in whole if gapless.get(one.batches, one) == one]
     many = [one for one in whole if one.batches >= LEAST_BATCHES]
     if many and many[-1].enough:
         return many[-1]
@@ -144,9 +214,8 @@ def cutting(
             f"at least {2 * delay + 2} would do"
         )
     as_of = last - new
-    judged = labelled & (of > as_of - holdout) & (of <= as_of - delay)
-    learned = labelled & (of <= as_of - holdout - delay)
-    events = None if rare is None else int((rare & judged).sum())
+    cut = Cutting(as_of, last, total - new - holdout, holdout, delay, 0, 0, None)
+    learned, judged = cut.parts(of, labelled)
     for part, what in ((learned, "learned from"), (judged, "judged on")):
         many, few = int(part.sum()), None if rare is None else int((rare & part).sum())
         if not many or few in (0, many):
@@ -157,8 +226,8 @@ def cutting(
                 f"of its {total:,} {unit}s those to be {what} have {has}; both need some of each: "
                 "give it more rows, or another --period"
             )
-    window = total - new - holdout
-    return Cutting(as_of, last, window, holdout, delay, int(learned.sum()), int(judged.sum()), events)
+    events = None if rare is None else int((rare & judged).sum())
+    return cut._replace(learned=int(learned.sum()), judged=int(judged.sum()), events=events)
 
 
 def _delay(share: pd.Series, last: pd.Period) -> int:
@@ -170,11 +239,15 @@ def _delay(share: pd.Series, last: pd.Period) -> int:
     return late
 
 
-def in_order(rows: int, events: int | None) -> int:
+def in_order(rows: int, events: int | None, *, several: bool = False) -> int:
     """How many rows without a time make a batch: a twentieth, and enough to tell something.
 
-    >>> in_order(569, 212), in_order(100_000, 20)
-    (29, 50000)
+    Of several classes the rarest has not to be in each batch, where that would leave too few of them.
+
+    >>> in_order(569, 212), in_order(100_000, 20), in_order(1000, 20, several=True)
+    (29, 50000, 200)
     """
     share = 1.0 if events is None else max(events, 1) / rows
-    return math.ceil(max(rows / ORDERED, ROWS, 0 if events is None else EVENTS / share))
+    wanted = 0 if events is None else EVENTS / share
+    most = rows / (LEAST + 1) if several else math.inf
+    return math.ceil(max(rows / ORDERED, ROWS, min(wanted, most)))

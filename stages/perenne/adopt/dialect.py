@@ -17,10 +17,22 @@ DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # lines that say what separates values
 AGREE = 0.9  # of them have as many values as the header
 MOST = 2**20  # bytes that say how they are encoded, if they are not UTF-8
-OTHERS = {b'[{"': "JSON", b'{"': "JSON", b"[\n": "JSON", b"<": "HTML or XML"}
-OTHERWISE = {"JSON": "give it the ending .json", "HTML or XML": "save it as CSV"}
+OTHERS = {
+    b'[{"': "JSON",
+    b'{"': "JSON",
+    b"[\n": "JSON",
+    b"<": "HTML or XML",
+    b"\x1f\x8b": "a packed file",
+    b"PK\x03\x04": "a packed file",
+}
+OTHERWISE = {
+    "JSON": "give it the ending .json",
+    "HTML or XML": "save it as CSV",
+    "a packed file": "unpack it, or give it the ending .gz or .zip",
+}
 MOST_ABOVE = 20  # lines above the names of the columns
 EXCELS = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)  # a first line that only Excel reads
+WHOLE_LINE = re.compile('"(?:[^"]|"")*"')
 WORD = re.compile(rb"[^\s;,|]+")
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # Encodings in use, the commonest first: of two that can read the bytes alike, the first is taken.
@@ -66,6 +78,16 @@ def sniffed(file: BufferedIOBase, name: str, encoding: str | None = None) -> Dia
         raise PerenneError(f"{name}: line 1 is {sample[0].strip()!r}, which only Excel reads; remove it")
     if "\x00" in sample[0]:
         raise PerenneError(f"{name}: is not a text file, and its ending says it is one; rename it")
+    longest = max(map(len, sample))
+    if longest > csv.field_size_limit():
+        raise PerenneError(
+            f"{name}: has a line of {longest:,} characters or more ({sample[0][:60]!r}); write a row a line"
+        )
+    if all(WHOLE_LINE.fullmatch(line) for line in sample) and any(d in sample[0] for d in DELIMITERS):
+        raise PerenneError(
+            f"{name}: each line is one value, in quotes as a whole ({sample[0][:60]!r}); remove the quotes "
+            "around the lines"
+        )
     quote = "'" if _quoted(sample, "'") > _quoted(sample, '"') else '"'
     delimiter = _delimiter(sample, quote)
     if delimiter is None:
@@ -87,8 +109,9 @@ def _encoding(head: bytes, rest: BufferedIOBase, name: str) -> str:
     marked = next((encoding for mark, encoding in MARKS.items() if head.startswith(mark)), None)
     if marked:
         return marked
-    if head[1:400:2].count(0) > len(head[1:400:2]) / 2:  # UTF-16 of mostly Latin letters, without its mark
-        return "utf-16-le"
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # of mostly Latin letters, without its mark
+        if (every := head[first:400:2]).count(0) > 3 / 4 * len(every):
+            return encoding
     if _is_utf8(head, rest):
         return "utf-8"
     # What is ASCII says nothing. Lists of names look unlike prose, so a second try is less particular.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import typer
 
 from perenne.adopt import adopt as steps
-from perenne.adopt.roles import Wishes
 from perenne.adopt.study import slug, study
+from perenne.adopt.wishes import Wishes
 from perenne.common import current, periods
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import CASES
@@ -92,6 +93,8 @@ def adopt(given: list[Path], wished: Wishes, *, run: bool) -> None:
             typer.echo(f"files are read so: {studied.read}")
         for note in studied.notes:
             typer.echo(note)
+        if (late := steps.ahead(studied, datetime.now(UTC))) is not None:
+            typer.echo(late)
         typer.echo(f"{steps.units_table(studied)}\n")
         if broken:
             typer.echo(f"rows that the contract sets aside:\n{steps.broken_table(broken)}\n")
@@ -100,4 +103,4 @@ def adopt(given: list[Path], wished: Wishes, *, run: bool) -> None:
     typer.echo(current.use(studied.name))
     if run:
         steps.repro()
-        typer.echo(steps.summary(studied.name))
+        typer.echo(f"{steps.summary(studied.name)}; next: perenne gate")

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from perenne.adopt import dialect
+from perenne.adopt import dialect, sheets
 from perenne.adopt.values import Found, Kind
+from perenne.adopt.wishes import Ask, Wishes
 from perenne.cases import reading
 from perenne.cases.files import NULLABLE
 from perenne.cases.reading.canonical import canonical
-from perenne.cases.reading.kinds import BY_ENDING, CSV
-from perenne.cases.reading.packed import DAMAGED, parts
+from perenne.cases.reading.kinds import BY_ENDING, CSV, EXCEL
+from perenne.cases.reading.packed import DAMAGED, Part, parts
 from perenne.cases.reading.plain import one_line
 from perenne.common.batches import typed
 from perenne.common.contract import RUN, Column
@@ -47,15 +48,17 @@ class Table(NamedTuple):
         return pd.api.types.is_string_dtype(self.frame[name])
 
 
-def table(paths: list[Path], encoding: str | None = None) -> Table:
+def table(paths: list[Path], wishes: Wishes, ask: Ask) -> Table:
     """Read files that are written in one way and have the same columns.
 
     Parameters
     ----------
     paths
         The files.
-    encoding
-        Of files that are text; None: it is found out.
+    wishes
+        What the user has said of how they are written.
+    ask
+        Called where several sheets of a workbook hold a table.
 
     Raises
     ------
@@ -68,11 +71,17 @@ def table(paths: list[Path], encoding: str | None = None) -> Table:
     if BY_ENDING.get(part.kind) is CSV:
         try:
             with part.open() as file:
-                read = Read(**dialect.sniffed(file, part.name, encoding)._asdict())
+                read = Read(**dialect.sniffed(file, part.name, wishes.encoding)._asdict())
         except DAMAGED as error:
             raise PerenneError(
                 f"{part.name}: {one_line(error)}; is it damaged, or of another kind?"
             ) from error
+    if BY_ENDING.get(part.kind) is EXCEL:
+        reading.header(paths[0], read)  # it says what is wrong with a file that is no workbook
+        sheet, above = sheets.of(part, wishes.sheet, ask)
+        read = Read(sheet=sheet, above=above)
+    elif wishes.sheet is not None:
+        raise PerenneError(f"--sheet {wishes.sheet}: {part.name} is no Excel file; leave it out")
     first = reading.header(paths[0], read)
     usable = [name for name in first if not _why_not(name)]
     if not usable:
@@ -80,13 +89,8 @@ def table(paths: list[Path], encoding: str | None = None) -> Table:
     tables: list[pa.Table] = []
     rows = []
     for path in paths:
-        here = reading.header(path, read)
-        if set(here) != set(first):
-            odd = min(set(here) ^ set(first))
-            raise PerenneError(
-                f"{path}: column {odd!r} is not in all files; {paths[0]} has {', '.join(first)}: all files "
-                "of a case need the same columns, separated in the same way"
-            )
+        for inner in parts(path):  # a zip may hold several files
+            _must_be_alike(inner, BY_ENDING[inner.kind].header(inner, read), part, first)
         own = list(reading.pieces(path, read, usable))
         rows.append(sum(map(len, own)))
         tables += own
@@ -100,6 +104,18 @@ def table(paths: list[Path], encoding: str | None = None) -> Table:
     # An index that pandas has noted in the file is a column like others.
     frame = whole.to_pandas(types_mapper=NULLABLE.get, ignore_metadata=True)
     return Table(frame, rows, read, left_out, f"column {last!r} {_why_not(last)}" if _why_not(last) else "")
+
+
+def _must_be_alike(part: Part, names: list[str], other: Part, first: list[str]) -> None:
+    """Refuse a file with other columns than the first: what it has more would be lost."""
+    if not names:
+        raise PerenneError(f"{part.name}: is empty; all files of a case need the same columns")
+    if set(names) != set(first):
+        odd = min(set(names) ^ set(first))
+        raise PerenneError(
+            f"{part.name}: column {odd!r} is not in all files; {other.name} has {', '.join(first)}: all "
+            "files of a case need the same columns, separated in the same way"
+        )
 
 
 def _alike(tables: list[pa.Table], names: list[str]) -> list[pa.Table]:

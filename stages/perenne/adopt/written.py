@@ -31,6 +31,8 @@ NUMBER = re.compile("[0-9]+")
 WIDE = 100  # features: with more, ranking them takes longer than all else
 LEAST_RUN = 5  # columns that are put together
 TINY, MOST_ROWS = 1000, 30_000  # rows up to which trees are few, and small
+MOST_FOLDS = 4
+PER_FOLD = 5  # rows of the rarest of several classes, so that some of them are before each fold
 Z = 2.5  # standard errors of a measurement that a tolerance has to leave room for
 
 
@@ -58,7 +60,8 @@ def contract(
         How the files are written, and whose clocks cut time.
 
     """
-    events = f", {unit.events:,.0f} of the rarer class" if unit.events is not None else ""
+    rarest = "rarest" if cut.classes else "rarer"
+    events = f", {unit.events:,.0f} of the {rarest} class" if unit.events is not None else ""
     lines = [
         f"# What a row of {name} is, as `perenne adopt` found it in {files}. Correct what is wrong.",
         "",
@@ -190,6 +193,11 @@ def params(name: str, task: Task, unit: Unit, cut: Cutting, features: int) -> st
     measured = cut.judged if cut.events is None else cut.events
     error = Z / math.sqrt(max(measured, 1))
     small = cut.learned < MOST_ROWS
+    # As many as there would be if all classes were as rare as the rarest: it needs leaves of its own.
+    even = cut.classes * cut.fewest or cut.learned
+    # Before the first fold comes a part as long as a fold, and each class is in it.
+    most_folds = max(2, cut.fewest // PER_FOLD - 1) if cut.classes else MOST_FOLDS
+    of = "rows" if cut.events is None else "rows of the rarest class" if cut.classes else "events"
     kind = "Classifier" if task.estimator == "classifier" else "Regressor"
     given = {
         "case": name,
@@ -203,11 +211,11 @@ def params(name: str, task: Task, unit: Unit, cut: Cutting, features: int) -> st
         "learning_rate": 0.05 if small else 0.1,
         "max_iter": 150 if TINY <= cut.learned < MOST_ROWS else 100,
         "max_leaf_nodes": 8 if small else 31,
-        "min_samples_leaf": int(min(100, max(10, cut.learned / 100))),
-        "folds": min(4, max(2, cut.window - 1)),
+        "min_samples_leaf": int(min(100, max(10, even / 100))),
+        "folds": min(MOST_FOLDS, most_folds, max(2, cut.window - 1)),
         "importance_rows": 5000 if features <= WIDE else 1000,
         "repeats": 3 if features <= WIDE else 1,
-        "measures": f"{measured:,} {'rows' if cut.events is None else 'events'} of the holdout",
+        "measures": f"{measured:,} {of} of the holdout",
         "calibration": _up(min(0.5, max(0.05, error))),
         "loss": _up(min(0.2, max(0.01, error / 5))),
         "ranking": _up(min(0.2, max(0.01, error / 5))),

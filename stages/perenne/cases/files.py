@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from perenne.cases.reading import KINDS, pieces
 from perenne.cases.reading.canonical import canonical
-from perenne.cases.reading.order import Order
+from perenne.cases.reading.order import Order, joined
 from perenne.cases.reading.plain import extended, replaced
 from perenne.cases.source import Batch, Source
 from perenne.common import periods
@@ -260,12 +260,19 @@ def _read(
     path: Path, contract: Contract, order: Order | None, only: list[str] | None = None
 ) -> Iterator[pa.Table]:
     """The contract's columns of a file or some of them, in pieces; whatever is wrong with it names it."""
-    columns = [name for name in contract.columns if order is None or name != contract.time]
-    asked = [name for name in only or columns if name in columns] or columns[:1]
+    parts = contract.read.time
+    made = order is not None or parts is not None
+    columns = [name for name in contract.columns if not made or name != contract.time]
+    least = list(parts.named.values()) if parts else columns[:1]
+    asked = [name for name in only or columns if name in columns] or least
     known = {name: column.categories for name, column in contract.columns.items()}
     if order:
         order.begin()
     for piece in pieces(path, contract.read, asked, needed=columns, known=known):
         for name in piece.column_names:
             piece = replaced(piece, name, canonical(piece[name], contract.columns[name], contract.read))
-        yield extended(piece, {contract.time: order.days(len(piece))}) if order else piece
+        if order:
+            piece = extended(piece, {contract.time: order.days(len(piece))})
+        elif parts:
+            piece = extended(piece, {contract.time: joined(piece, parts)})
+        yield piece

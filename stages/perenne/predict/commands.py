@@ -17,6 +17,7 @@ app = typer.Typer()
 
 @app.command()
 def predict(
+    context: typer.Context,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -56,6 +57,9 @@ def predict(
 
     if stage and version:
         raise PerenneError(f"--stage {stage} and --version {version}: use one of them")
+    source = context.get_parameter_source("log_url")
+    if not log and source is not None and source.name == "COMMANDLINE":  # not the environment
+        raise PerenneError("--log-url: says where to log, but nothing is logged without --log; add --log")
     name = case or current_case()
     most = section("validate", Validate).max_quarantined_share
     chosen = settings.load(host="127.0.0.1", log_url=log_url)  # nothing listens, so no address needs a token

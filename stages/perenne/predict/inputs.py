@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from perenne.cases.reading import header, pieces
 from perenne.cases.reading.canonical import canonical as plain
-from perenne.cases.reading.plain import replaced
+from perenne.cases.reading.order import joined
+from perenne.cases.reading.plain import extended, replaced
 from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import CLEAN
+from perenne.common.reading import Parts
 from perenne.serving.rows import has_dates, input_columns
 
 ROWS = 50_000  # at most in a piece
@@ -25,13 +27,15 @@ class InputFile(NamedTuple):
     """A file to score.
 
     `columns` are those of the contract that it has, in the contract's order. `zone` is that whose clocks its
-    times without an offset are read by. `sha256` is that of its bytes.
+    times without an offset are read by. `sha256` is that of its bytes. `parts` are the columns that the
+    contract's time is made of, where the file has them instead.
     """
 
     path: Path
     columns: list[str]
     zone: str | None
     sha256: str
+    parts: Parts | None = None
 
     def pieces(self, contract: Contract) -> Iterator[tuple[int, pa.Table]]:
         """Yield the rows as they arrived, in pieces of at most `ROWS`, with the number of the first, from 1.
@@ -45,7 +49,13 @@ class InputFile(NamedTuple):
         first = 1
         known = {name: column.categories for name, column in contract.columns.items()}
         must = needed(contract)
-        for table in pieces(self.path, contract.read, self.columns, needed=must, known=known):
+        made = {contract.time} if self.parts else set()
+        more = self.parts.named.values() if self.parts else ()
+        own = list(dict.fromkeys([*(name for name in self.columns if name not in made), *more]))
+        must = [name for name in must if name not in made]
+        for table in pieces(self.path, contract.read, own, needed=must, known=known):
+            if self.parts:
+                table = extended(table, {contract.time: joined(table, self.parts)}).select(self.columns)
             for start in range(0, len(table), ROWS):
                 yield first + start, table.slice(start, ROWS)
             first += len(table)
@@ -94,4 +104,8 @@ def _file(path: Path, contract: Contract, zone: str | None) -> InputFile:
     except OSError as error:
         raise PerenneError(f"{path}: {error.strerror}") from error
     names = {*header(path, contract.read)}
-    return InputFile(path, [name for name in input_columns(contract) if name in names], zone, sha256)
+    parts = contract.read.time
+    if parts and (contract.time in names or not names.issuperset(parts.named.values())):
+        parts = None
+    names |= {contract.time} if parts else set()
+    return InputFile(path, [name for name in input_columns(contract) if name in names], zone, sha256, parts)

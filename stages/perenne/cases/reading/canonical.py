@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from perenne.common import periods
 from perenne.common.batches import EXACT
 from perenne.common.contract import Column
-from perenne.common.reading import BRACKETS, EPOCHS, Read, with_weekday
+from perenne.common.reading import BRACKETS, DAYS, EPOCHS, Read, with_weekday
 
 BLANK = (
     "[\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{202F}\\x{205F}\\x{3000}]"  # of RE2, whose \\s is ASCII's
@@ -24,6 +24,7 @@ MINUS = "\\x{2212}"  # typographers' sign
 WHOLE = r"^-?[0-9]+(?:\.0+)?$"
 OF_DAY = re.compile(r"%[HIMSfp]")
 DIGITS = 18  # an integer of 64 bits holds as many
+DAY = 86_400  # seconds
 SECONDS = (-62_135_596_800, 253_402_300_800)  # of the years 1 to 9999, since 1970
 
 
@@ -112,7 +113,8 @@ def _times(values: pa.ChunkedArray, read: Read) -> pa.ChunkedArray:
     given = values
     if pa.types.is_floating(values.type):  # a gap makes floats of integers
         is_whole = pc.and_(pc.equal(pc.trunc(values), values), pc.less(pc.abs(values), float(EXACT)))
-        given = pc.if_else(is_whole, values, pa.scalar(None, values.type)).cast(pa.int64())
+        whole = pc.if_else(is_whole, values, pa.scalar(None, values.type)).cast(pa.int64())
+        given = pc.coalesce(whole.cast(pa.string()), values.cast(pa.string()))
     texts = given.cast(pa.string()).to_pandas().astype("str").str.strip()
     open_ = texts.notna() if _is_number(values.type) else texts.notna() & periods.times(texts).isna()
     found = pd.Series(None, index=texts.index, dtype="object")
@@ -120,7 +122,10 @@ def _times(values: pa.ChunkedArray, read: Read) -> pa.ChunkedArray:
         todo = texts[open_]
         if todo.empty:
             break
-        read_as = _since_1970(todo, EPOCHS[form]) if form in EPOCHS else _formatted(todo, form)
+        if form in DAYS:
+            read_as = _counted(todo, DAYS[form])
+        else:
+            read_as = _since_1970(todo, EPOCHS[form]) if form in EPOCHS else _formatted(todo, form)
         read_as = read_as.dropna()
         found[read_as.index] = read_as
         open_[read_as.index] = False
@@ -142,6 +147,15 @@ def _since_1970(texts: pd.Series, in_a_second: int) -> pd.Series:
     sane = (counts >= SECONDS[0] * in_a_second) & (counts < SECONDS[1] * in_a_second)
     unit = {1: "s", 1000: "ms"}[in_a_second]
     return _iso(counts[sane].astype(f"datetime64[{unit}]"), unit, index[sane]) + "+00:00"
+
+
+def _counted(texts: pd.Series, zero: float) -> pd.Series:
+    """The moments of days that are counted, as ISO 8601 writes them; `zero` is the number of 1970-01-01."""
+    numbers = pd.to_numeric(texts, errors="coerce").dropna()
+    seconds = ((numbers - zero) * DAY).round()
+    sane = seconds[seconds.between(*SECONDS)].astype("int64")
+    unit = "D" if (sane % DAY == 0).all() else "s"
+    return _iso(sane.to_numpy().astype("datetime64[s]"), unit, sane.index)
 
 
 def _formatted(texts: pd.Series, form: str) -> pd.Series:

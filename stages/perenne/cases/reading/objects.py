@@ -16,6 +16,7 @@ from perenne.common.reading import Read
 
 LINES = (".jsonl", ".ndjson")
 WANTED = 'must be a list of objects, such as [{"id": 1}], or an object of columns, such as {"id": [1]}'
+BY_LINE = "an object a line has the ending .jsonl; else it " + WANTED
 
 # A row of a JSON file: its keys are anybody's.
 Row = dict[str, Any]
@@ -70,7 +71,8 @@ def _read(part: Part, read: Read) -> Iterator[list[Row]]:
             else:
                 yield _rows(part, json.loads(encoded.whole(file, part.name, read), object_pairs_hook=_once))
     except json.JSONDecodeError as error:
-        raise PerenneError(f"{part.name}: line {error.lineno}: not JSON: {error.msg}; {WANTED}") from error
+        wanted = BY_LINE if error.msg == "Extra data" else WANTED
+        raise PerenneError(f"{part.name}: line {error.lineno}: not JSON: {error.msg}; {wanted}") from error
     except (ValueError, RecursionError, *DAMAGED) as error:
         raise PerenneError(f"{part.name}: {plain.one_line(error) or 'nested too deeply'}") from error
 

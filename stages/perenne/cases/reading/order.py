@@ -1,4 +1,4 @@
-"""Times for rows that have none: their order, or the file that they are in, stands for time."""
+"""Times for rows without a column of them: parts of a time in several, or the order of the rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from perenne.common.reading import Parts
 
 BEGINS = datetime(2000, 1, 1)  # the day of the first batch
 
@@ -44,3 +47,49 @@ class Order:
         self.rows += count
         moments = np.datetime64(BEGINS, "us") + number * np.timedelta64(86_400_000_000, "us")
         return pa.chunked_array([pa.array(moments, pa.timestamp("us"))])
+
+
+def joined(table: pa.Table, parts: Parts) -> pa.ChunkedArray:
+    """The times that several columns say together, as texts; missing where one of them is.
+
+    Parameters
+    ----------
+    table
+        Rows with the columns of the parts.
+    parts
+        Which column says what.
+
+    Examples
+    --------
+    >>> table = pa.table({"y": ["2021", "2021", None], "q": [2, 5, 1]})
+    >>> joined(table, Parts(year="y", quarter="q")).to_pylist()
+    ['2021-04-01', '2021-quarter 5', None]
+
+    """
+    columns = parts.named
+    rows = list(zip(*(_texts(table[name]) for name in columns.values()), strict=True))
+    said = {row: _said(dict(zip(columns, row, strict=True))) for row in set(rows)}
+    return pa.chunked_array([pa.array([said[row] for row in rows], pa.string())])
+
+
+def _texts(values: pa.ChunkedArray) -> list[str]:
+    """Whole numbers without decimals, as texts; empty where one is missing."""
+    trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    texts = pc.replace_substring_regex(trimmed, r"\.0+$", "").to_pylist()
+    return ["" if text is None else text for text in texts]
+
+
+def _said(parts: dict[str, str]) -> str | None:
+    """One time, as ISO 8601 writes it; where there is none, what its parts are."""
+    if not all(parts.values()):
+        return None
+    try:
+        numbers = {part: int(text) for part, text in parts.items()}
+        if "week" in numbers:
+            moment = datetime.fromisocalendar(numbers["year"], numbers["week"], 1)
+        else:
+            month = numbers.get("month", 3 * numbers.get("quarter", 1) - 2)
+            moment = datetime(numbers["year"], month, numbers.get("day", 1), numbers.get("hour", 0))
+    except (ValueError, OverflowError):
+        return "-".join(text if part == "year" else f"{part} {text}" for part, text in parts.items())
+    return f"{moment:%Y-%m-%d %H:%M}" if "hour" in numbers else f"{moment:%Y-%m-%d}"

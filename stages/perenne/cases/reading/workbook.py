@@ -1,9 +1,10 @@
-"""Excel: one sheet of a workbook, its first row the header."""
+"""Excel: one sheet of a workbook, its first row the header, or the first below `read.above` others."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 import pyarrow as pa
@@ -45,17 +46,34 @@ def pieces(part: Part, read: Read, columns: list[str] | None, needed: list[str])
     yield pa.table(made)
 
 
+def sheets(part: Part, rows: int) -> dict[str, pd.DataFrame]:
+    """The first cells of each sheet, by its name.
+
+    Raises
+    ------
+    PerenneError
+        If the file cannot be read.
+
+    """
+    with _opened(part) as book:
+        return {str(sheet): _cells(book, sheet, rows) for sheet in book.sheet_names}
+
+
 def _sheet(part: Part, read: Read, rows: int | None = None) -> pd.DataFrame:
-    """The cells of the sheet as Python's values, the first row among them."""
+    """The cells of the sheet as Python's values, from the row of names on."""
+    with _opened(part) as book:
+        sheet = read.sheet if read.sheet is not None else book.sheet_names[0]
+        if sheet not in book.sheet_names:
+            raise PerenneError(f"{part.name}: no sheet {sheet!r}; {hint(sheet, book.sheet_names)}")
+        return _cells(book, sheet, None if rows is None else read.above + rows).iloc[read.above :]
+
+
+@contextmanager
+def _opened(part: Part) -> Iterator[pd.ExcelFile]:
     try:
         with warnings.catch_warnings(), pd.ExcelFile(part.path, engine="openpyxl") as book:
             warnings.simplefilter("ignore")  # openpyxl's, of what a table does not need, such as styles
-            sheet = read.sheet if read.sheet is not None else book.sheet_names[0]
-            if sheet not in book.sheet_names:
-                raise PerenneError(f"{part.name}: no sheet {sheet!r}; {hint(sheet, book.sheet_names)}")
-            return book.parse(
-                sheet, header=None, dtype=object, nrows=rows, keep_default_na=False, na_values=[""]
-            )
+            yield book
     except ImportError as error:
         raise PerenneError(
             f"{part.name}: needs openpyxl, which is not installed; {extras.install('excel')}"
@@ -64,6 +82,13 @@ def _sheet(part: Part, read: Read, rows: int | None = None) -> pd.DataFrame:
         raise PerenneError(
             f"{part.name}: not a readable Excel file (truncated, or another format?): {plain.one_line(error)}"
         ) from error
+
+
+def _cells(book: pd.ExcelFile, sheet: str | int, rows: int | None) -> pd.DataFrame:
+    found: pd.DataFrame = book.parse(
+        sheet, header=None, dtype=object, nrows=rows, keep_default_na=False, na_values=[""]
+    )
+    return found
 
 
 def _names(cells: pd.DataFrame) -> list[str]:
