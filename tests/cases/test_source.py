@@ -18,6 +18,7 @@ from tests.test_pipeline import DAG
 from tests.tiny import PARAMS
 
 FLIGHTS = "data/cases/flights/params.yaml"
+PAYMENTS = "data/cases/payments/params.yaml"
 
 
 def section(text: str) -> Params:
@@ -41,9 +42,11 @@ def test_source_has_the_name_of_its_module(name: str) -> None:
     assert not found.simulated or {"start", "seed"} <= set(found.model_fields)
 
 
-@pytest.mark.parametrize(("case", "file"), [("retirement", "params.yaml"), ("flights", FLIGHTS)])
+@pytest.mark.parametrize(
+    ("case", "file"), [("retirement", "params.yaml"), ("flights", FLIGHTS), ("payments", PAYMENTS)]
+)
 def test_sources_of_the_cases_are_good(case: str, file: str) -> None:
-    """That of the current case is at the root, the other in its folder."""
+    """That of the current case is at the root, the others in their folders."""
     text = (ROOT / file).read_text(encoding="utf-8")
     assert source_of(section(text).ingest, case).source == case
 
