@@ -10,8 +10,7 @@ import pytest
 
 from perenne.new import template
 from perenne.new.template import Template
-from perenne.new.wheel import of_library
-from tests.conftest import once
+from tests.new import own
 from tests.project import Project
 
 Later = Callable[..., Path]
@@ -20,13 +19,7 @@ Later = Callable[..., Path]
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a wheel of the library as it is now. Shared."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        of_library(folder)
-
-    (found,) = once(tmp_path_factory, "wheel", make).glob("*.whl")
-    return found
+    return own.wheel(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

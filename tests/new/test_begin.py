@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_failure_leaves_nothing(here: Project, made: Template) -> None:
     here.write("bad.csv", "day,won\n" + "2024-01-01,1\n" * 50)
     case = Case([here.path / "bad.csv"], "`bad.csv`", "wonn", None)
     (here.path / "there").mkdir()
-    for name in ("churn", "there"):
+    for name in ("a/b/churn", "there"):
         with pytest.raises(PerenneError, match="wonn"):
             begin.create(here.path / name, made, case)
     assert sorted(path.name for path in here.path.iterdir()) == ["bad.csv", "there"]
@@ -81,6 +82,22 @@ def test_folder_that_is_not_empty_is_refused(here: Project) -> None:
     with pytest.raises(PerenneError, match=r"todo.txt: is a file"):
         begin.free(here.path / "notes" / "todo.txt")
     assert begin.free(here.path / "notes" / "new")
+
+
+@pytest.mark.parametrize("name", ["/proc/churn", "c" * 300])
+def test_folder_that_cannot_be_made_is_refused(here: Project, made: Template, name: str) -> None:
+    """In one line that names it."""
+    folder = here.path / name
+    with pytest.raises(PerenneError, match=rf"^{folder}: .*; use a folder that you can write to$"):
+        _ = begin.free(folder) and begin.create(folder, made, None)
+
+
+def test_folder_of_git_is_refused(here: Project) -> None:
+    """Nobody looks for a project there, and Git may remove it."""
+    here.run("git init -q outer && git init -q --bare bare.git")
+    for name in ("outer/.git/churn", "bare.git", "bare.git/churn"):
+        with pytest.raises(PerenneError, match=f"{name}: lies where Git keeps a repository; use a folder"):
+            begin.free(here.path / name)
 
 
 def test_folder_in_another_repository_is_refused(here: Project) -> None:
@@ -125,6 +142,7 @@ def test_only_what_is_missing_is_added(there: Project, made: Template) -> None:
     assert set(there.out("git diff --name-only HEAD^ HEAD").split()) == set(done.added)
     assert there.out("git status --porcelain") == " M README.md\nA  staged.txt\n?? Makefile\n"
     assert there.out("git symbolic-ref --short HEAD") == "trunk\n"
+    assert done.exposed == made.files[".gitignore"].decode().split()
 
 
 def test_template_is_beside_the_branch(
@@ -156,16 +174,56 @@ def test_project_is_not_begun_twice(mine: Project, made: Template) -> None:
         begin.add(mine.path, made, None)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "error"),
+    [
+        ("dvc.yaml", "stages: {prep: {cmd: date}}\n", r"dvc.yaml: is a pipeline of another shape; move it"),
+        ("params.yaml", "seed: 1\n", r"params.yaml: has no case, so it is not of Perenne; move it elsewhere"),
+        ("params.yaml", "- 1\n", r"params.yaml: has no case"),
+    ],
+)
+def test_pipeline_of_another_shape_is_refused(
+    there: Project, made: Template, file: str, text: str, error: str
+) -> None:
+    """A project needs these files for itself, and half a project is none."""
+    there.write(file, text)
+    before = there.out("git status --porcelain && git rev-parse HEAD")
+    with pytest.raises(PerenneError, match=error):
+        begin.add(there.path, made, None)
+    assert there.out("git status --porcelain && git rev-parse HEAD") == before
+
+
+def test_commit_on_no_branch_is_refused(there: Project, made: Template) -> None:
+    """It would be lost with the next `git switch`."""
+    there.run("git checkout -q --detach")
+    with pytest.raises(PerenneError, match=r"HEAD is on no branch, .*; git switch BRANCH first"):
+        begin.add(there.path, made, None)
+
+
+def test_gitignore_may_ignore_in_other_words(there: Project, made: Template) -> None:
+    """`.venv` or `.venv/` will do for `/.venv`."""
+    there.write(".gitignore", made.files[".gitignore"].decode().replace("/.venv", ".venv/"))
+    assert begin.add(there.path, made, None).exposed == []
+
+
 def test_failed_adoption_takes_back_what_was_added(there: Project, made: Template) -> None:
-    """The repository is as it was."""
+    """The repository is as it was, and no empty folder is left."""
+    folders = {path for path in there.path.iterdir() if path.is_dir()}
     there.write("bad.csv", "day,won\n" + "2024-01-01,1\n" * 50)
     before = there.out("git status --porcelain && git rev-parse HEAD")
     with pytest.raises(PerenneError, match="wonn"):
         begin.add(there.path, made, Case([there.path / "bad.csv"], "`bad.csv`", "wonn", None))
+    assert {path for path in there.path.iterdir() if path.is_dir()} == folders
     assert there.out("git status --porcelain && git rev-parse HEAD") == before
 
 
-def test_next_step_can_be_pasted(tmp_path: Path) -> None:
-    """Into a shell, whatever the folder's name."""
-    assert begin.next_step(Path("/my work"), has_case=True).endswith("next: cd '/my work' && make repro")
-    assert "perenne adopt FILES" in begin.next_step(tmp_path, has_case=False)
+def test_next_step_can_be_pasted() -> None:
+    """Into a shell, whatever the folder's name; a case that is left to its owner is committed first."""
+    step = partial(begin.next_step, Path("/my work"))
+    here = "next: cd '/my work' && "
+    assert step(case="visits", ran=True, own=True).endswith(f"{here}make test")
+    assert step(case="visits", ran=False, own=True).endswith(f"{here}make repro")
+    assert f"{here}perenne adopt FILES" in step(case=None, ran=True, own=True)
+    added = "git add data/cases data/incoming params.yaml dvc.lock && git commit -m"
+    assert step(case="visits", ran=True, own=False).endswith(f'{here}{added} "Adopt visits" && make test')
+    assert " dvc.lock" not in step(case="visits", ran=False, own=False)

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import date, timedelta
 from pathlib import Path
-from random import Random
 
 import pytest
 
+from tests.new.own import own, visits
 from tests.project import Project
-
-DAYS, ROWS = 240, 6  # of the visits: some eight months of 180
-
-
-def visits() -> str:
-    """Return a CSV in which larger visits win more often."""
-    random = Random(0)  # noqa: S311 -- made-up rows
-    lines = ["day,size,colour,won"]
-    for day in range(DAYS):
-        for _ in range(ROWS):
-            size, colour = round(random.uniform(0, 10), 1), random.choice(["red", "blue"])
-            won = int(random.random() < (0.8 if size > 5 else 0.2))
-            lines.append(f"{date(2024, 1, 1) + timedelta(day)},{size},{colour},{won}")
-    return "\n".join([*lines, ""])
 
 
 def own_tests(project: Project, *, status: int = 0) -> str:
@@ -41,14 +26,17 @@ def work(workplace: Project) -> Project:
 
 
 @pytest.mark.minutes
-def test_from_a_file_to_a_model_and_its_tests(work: Project, wheel: Path) -> None:
+def test_from_a_file_to_a_model_and_its_tests(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
     """One command: a project with its case reproduced and committed; its tests pass, and it is proven."""
-    said = work.out(f"perenne new 'my case' --wheel {wheel} --from visits.csv --target won --time day")
-    project = Project(work.path / "my case")
+    project = own(tmp_path_factory, tmp_path / "work")
+    said = Project(tmp_path / "work" / "desk").read("said.txt")
     assert re.findall(r"Running stage '(\w+)'", said) == [
         *("ingest", "validate", "split", "train", "refit", "evaluate", "drift")
     ]
-    assert said.endswith(f"next: cd '{project.path}' && make repro\n")
+    assert re.search(r"next: cd '/.*/my case' && make test\n$", said)
+    assert said.count("next: ") == 1
     assert project.out("git status --porcelain") == ""
     titles = project.out("git log --reverse --format=%s").splitlines()
     assert titles[0].startswith("Begin with the template of perenne ")
@@ -107,6 +95,7 @@ def test_repository_that_is_there_is_listed(workplace: Project, wheel: Path) -> 
     said = workplace.out(f"perenne new . --wheel {wheel}").splitlines()
     assert "left as it is: README.md" in said
     assert "added: dvc.yaml" in said
+    assert any(re.fullmatch(r"what the template has instead: git show [0-9a-f]{7}:FILE", one) for one in said)
     assert workplace.read("README.md") == "# Ours\n"
 
 
@@ -129,6 +118,14 @@ def test_repository_that_is_there_is_listed(workplace: Project, wheel: Path) -> 
             "visits.csv: not a wheel of perenne, such as perenne-1.2.3-py3",
         ),
         ("perenne new mine {wheel} --from visits.csv --target wonn", r"wonn.*did you mean 'won'"),
+        (
+            "perenne new mine {wheel} --from odd.csv --target won",
+            "--dates .*perenne new has no such option: leave out --from, and run perenne adopt in",
+        ),
+        (
+            "perenne new mine {wheel} --from visits.csv --target won --time size",
+            r"--time size: is no date or time, such as \d+\.\d; --dates says how",
+        ),
         ("{nobody} perenne new mine {wheel}", "Git does not know who you are: git config --global user.name"),
         ("perenne upgrade {wheel}", "work: not a Git repository; perenne new makes one"),
     ],
@@ -136,6 +133,8 @@ def test_repository_that_is_there_is_listed(workplace: Project, wheel: Path) -> 
 def test_wrong_use_ends_in_one_line(work: Project, wheel: Path, command: str, error: str) -> None:
     """It says what would do, and leaves nothing behind."""
     work.run("git init -q repo && mkdir full && touch full/file")
+    rows = [f"0{1 + i % 9}/0{1 + i % 8}/2024,{i},{i % 2}" for i in range(90)]  # the day or the month first?
+    work.write("odd.csv", "\n".join(["day,size,won", *rows, ""]))
     before = sorted(path.name for path in work.path.iterdir())
     nobody = (
         "git config --global user.useConfigOnly true && env -u GIT_AUTHOR_NAME -u GIT_AUTHOR_EMAIL "

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from perenne.common.errors import PerenneError
+from perenne.forge.github import WORKFLOWS
 from perenne.new import template
 from perenne.new.template import Answers, Template, filled
 from tests.new.conftest import Later
@@ -85,6 +86,15 @@ def test_workflows_call_what_a_project_has() -> None:
     workflows = "".join(text for name, text in everything.items() if name.startswith(".github"))
     assert "stages/perenne" not in workflows
     assert set(re.findall(r"run: make (\S+)", workflows)) == {"test", "venv"} <= targets
+
+
+def test_checks_that_the_loop_starts_are_there() -> None:
+    """They are started by the names of their files, which therefore are the same in every project."""
+    everything = texts()
+    for file, has_base in WORKFLOWS.values():
+        workflow = yaml.safe_load(everything[f".github/workflows/{file}"])
+        inputs = workflow[True]["workflow_dispatch"]  # `on` is a boolean of YAML
+        assert ("base" in (inputs or {}).get("inputs", {})) == has_base
 
 
 def test_tests_need_what_is_locked_here() -> None:

@@ -119,6 +119,13 @@ def test_changes_that_no_commit_holds_are_refused(project: Project, later: Later
     assert project.out("git status --porcelain") == "?? notes.txt\n"
 
 
+def test_merge_on_no_branch_is_refused(project: Project, later: Later) -> None:
+    """It would be lost with the next `git switch`."""
+    project.run("git checkout -q --detach")
+    with pytest.raises(PerenneError, match="HEAD is on no branch"):
+        upgrade.upgrade(template.of_wheel(later(LATER, **EDITS)))
+
+
 def test_untracked_file_is_not_overwritten(project: Project, later: Later) -> None:
     """Git refuses, and says in one line why."""
     wheel = later(LATER)

@@ -200,7 +200,11 @@ class Hub:
         }
         if os.environ.get(warm.VARIABLE):
             env |= warm.ONE_THREAD
-        return env | {"VENV": str(warm.environment(env))}
+        return env | {"VENV": str(self.venv(warm.environment(env)))}
+
+    def venv(self, environment: Path) -> Path:
+        """Return the `.venv` of a checkout, as the cache holds it."""
+        return environment
 
 
 def _told(log: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from perenne.adopt import adopt as steps
 from perenne.adopt import flow
-from perenne.adopt.roles import Wishes
+from perenne.adopt.wishes import Wishes
 from perenne.common.errors import PerenneError
 from perenne.common.params import read_params
+
+OPTION = re.compile(r"(?<!\S)--(\w+)")  # that an error asks for
 
 
 class Case(NamedTuple):
@@ -39,9 +42,24 @@ def case(given: list[Path], target: str | None, time: str | None) -> Case | None
 
 
 def adopt(case: Case) -> None:
-    """Make a case of the files, and its params those of the project; the pipeline is not run."""
+    """Make a case of the files, and its params those of the project; the pipeline is not run.
+
+    Raises
+    ------
+    PerenneError
+        If something cannot be read or told. What only an option of `perenne adopt` would tell, that can.
+
+    """
     wishes = flow.checked(Wishes(target=case.target, time=case.time))
-    flow.adopt(case.paths, wishes, run=False)
+    try:
+        flow.adopt(case.paths, wishes, run=False)
+    except PerenneError as error:
+        others = set(OPTION.findall(str(error))) - {"target", "time"}
+        if not others:
+            raise
+        raise PerenneError(
+            f"{error}; perenne new has no such option: leave out --from, and run perenne adopt in the project"
+        ) from None
 
 
 def reproduce() -> str:

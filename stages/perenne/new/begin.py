@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
-from contextlib import chdir
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from perenne.common import git
+from perenne.common import git, strict_yaml
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
-from perenne.common.names import PARAMS
+from perenne.common.names import CASES, DAG, INCOMING, LOCK, PARAMS
 from perenne.common.params import read_params
 from perenne.new import commits, template
 from perenne.new.adopted import Case, adopt
@@ -25,12 +25,22 @@ NO_CASE = (
 )
 
 
+IGNORED = ".gitignore"
+
+
 class Begun(NamedTuple):
-    """A project: which files of the template were added, and which were left, being there already."""
+    """A project: which files of the template were added, and which were left, being there already.
+
+    `generated` is the commit of the whole template; `exposed` is what the `.gitignore` that was left does not
+    ignore; `case` is the name of the one that was adopted.
+    """
 
     folder: Path
     added: list[str]
     left: list[str]
+    generated: str
+    exposed: list[str]
+    case: str | None
 
 
 def free(folder: Path) -> bool:
@@ -39,16 +49,18 @@ def free(folder: Path) -> bool:
     Raises
     ------
     PerenneError
-        If it is a file, not empty, or inside of another repository.
+        If it is a file, not empty, inside of another repository, or of Git's own folder.
 
     """
-    here = next(path for path in (folder, *folder.parents) if path.exists())
+    with _writing(folder):  # a name may be too long to be looked for
+        here = next(path for path in (folder, *folder.parents) if path.exists())
     if not here.is_dir():
         raise PerenneError(f"{here}: is a file; give a folder that is not there yet")
     with chdir(here):
-        top = (
-            git.git("rev-parse", "--show-toplevel") if git.succeeds("rev-parse", "--show-toplevel") else None
-        )
+        inside = git.succeeds("rev-parse", "--git-dir")
+        if inside and not git.succeeds("rev-parse", "--show-toplevel"):
+            raise PerenneError(f"{folder}: lies where Git keeps a repository; use a folder outside of it")
+        top = git.git("rev-parse", "--show-toplevel") if inside else None
     if top is None:
         if here == folder and any(folder.iterdir()):
             raise PerenneError(
@@ -73,8 +85,9 @@ def create(folder: Path, made: Template, case: Case | None) -> Begun:
         What to adopt; None: nothing yet.
 
     """
-    was_there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         with chdir(folder):
             commits.identity()
@@ -85,17 +98,19 @@ def create(folder: Path, made: Template, case: Case | None) -> Begun:
                 adopt(case)
                 files = template.filled(made, Answers(name=folder.name, about=about(case)))
                 _write(files)
-            git.git("update-ref", "HEAD", commits.commit(files, made.version))
+            generated = commits.commit(files, made.version)
+            git.git("update-ref", "HEAD", generated)
             git.git("reset", "--quiet")
             if case:
                 git.git("add", "--all")
                 git.git("commit", "--quiet", "--message", f"Adopt {read_params().case}")
     except BaseException:
         _empty(folder)
-        if not was_there:
-            folder.rmdir()
+        for path in missing:
+            path.rmdir()
         raise
-    return Begun(folder, sorted(files), [])
+    name = read_params(folder / PARAMS).case if case else None
+    return Begun(folder, sorted(files), [], generated, [], name)
 
 
 def add(folder: Path, made: Template, case: Case | None) -> Begun:
@@ -103,23 +118,35 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
 
     What the template generated is the second parent of this commit, for upgrades. A case that is adopted is
     left to its owner to commit.
+
+    Raises
+    ------
+    PerenneError
+        If it cannot be a project, or is one; then the repository is as it was.
+
     """
     with chdir(folder):
         commits.identity()
+        commits.branch()
         before = commits.newest()
         if before:
             raise PerenneError(
                 f"{folder}: has the template of perenne {before.version} already; perenne upgrade renews it"
             )
+        _must_be_ours()
         files = template.filled(made, Answers(name=folder.name, about=NO_CASE))
         missing = {path: content for path, content in files.items() if _missing(Path(path))}
-        _write(missing)
+        folders = [path for path in _folders(missing) if not path.exists()]
         try:
+            _write(missing)
             if case:
                 adopt(case)
         except BaseException:
             for path in missing:
                 Path(path).unlink(missing_ok=True)
+            for made_here in folders:
+                if made_here.is_dir() and not any(made_here.iterdir()):
+                    made_here.rmdir()
             raise
         generated = commits.commit(files, made.version)
         head = git.commit("HEAD") if git.succeeds("rev-parse", "--verify", "--quiet", "HEAD") else None
@@ -127,7 +154,10 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
         message = f"Add what the template of perenne {made.version} has\n"
         git.git("update-ref", "HEAD", commits.write(commits.tree(missing, onto=head), message, *parents))
         commits.stage(missing)
-    return Begun(folder, sorted(missing), sorted(files.keys() - missing.keys()))
+        left = sorted(files.keys() - missing.keys())
+        exposed = _exposed(files[IGNORED]) if IGNORED in left else []
+        name = read_params(PARAMS).case if case else None
+    return Begun(folder, sorted(missing), left, generated, exposed, name)
 
 
 def about(case: Case) -> str:
@@ -147,10 +177,66 @@ def keep_results() -> None:
     git.git("commit", "--quiet", "--message", f"Reproduce {read_params().case}")
 
 
-def next_step(folder: Path, *, has_case: bool) -> str:
-    """What to do with a project that was made."""
-    first = "make repro" if has_case else "perenne adopt FILES --target COLUMN --time COLUMN"
+def next_step(folder: Path, *, case: str | None, ran: bool, own: bool) -> str:
+    """What to do with a project that was made.
+
+    Parameters
+    ----------
+    folder
+        Of the project.
+    case
+        The name of the case that was adopted, if any.
+    ran
+        Whether the pipeline ran on it.
+    own
+        Whether the repository is the project's own: then all of it is committed.
+
+    """
+    first = "perenne adopt FILES --target COLUMN --time COLUMN"
+    if case:
+        first = "make test" if ran else "make repro"
+        if not own:
+            results = f" {LOCK}" if ran else ""
+            first = f'git add {CASES} {INCOMING} {PARAMS}{results} && git commit -m "Adopt {case}" && {first}'
     return f"{folder} is a project of yours; next: cd {shlex.quote(str(folder))} && {first}"
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one line why a file or folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise PerenneError(f"{path}: {error.strerror or error}; use a folder that you can write to") from None
+
+
+def _must_be_ours() -> None:
+    """Check that nothing in the current folder stands where a project has its pipeline or its params.
+
+    Raises
+    ------
+    PerenneError
+        If something does.
+
+    """
+    instead = "; move it elsewhere, or perenne new FOLDER makes a project beside this one"
+    if DAG.exists() and "python -m stages.train" not in DAG.read_text(encoding="utf-8", errors="replace"):
+        raise PerenneError(f"{DAG}: is a pipeline of another shape{instead}")
+    params = strict_yaml.load(PARAMS) if PARAMS.exists() else {"case": None}
+    if not (isinstance(params, dict) and "case" in params):
+        raise PerenneError(f"{PARAMS}: has no case, so it is not of Perenne{instead}")
+
+
+def _exposed(template: bytes) -> list[str]:
+    """What the template's `.gitignore` names, and that of the current folder does not."""
+    here = {line.strip("/") for line in Path(IGNORED).read_text(encoding="utf-8", errors="replace").split()}
+    return [line for line in template.decode().split() if line.strip("/") not in here]
+
+
+def _folders(names: Iterable[str]) -> list[Path]:
+    """The folders of files, the deepest first."""
+    found = {parent for name in names for parent in Path(name).parents}
+    return sorted(found - {Path()}, key=lambda path: len(path.parts), reverse=True)
 
 
 def _missing(path: Path) -> bool:
@@ -163,8 +249,9 @@ def _missing(path: Path) -> bool:
 def _write(files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def _empty(folder: Path) -> None:

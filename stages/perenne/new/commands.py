@@ -44,12 +44,16 @@ def new(
     for word, names in (("added", done.added), ("left as it is", done.left)):
         for name in names if not own else ():
             typer.echo(f"{word}: {name}")
+    if done.left:
+        typer.echo(f"what the template has instead: git show {done.generated[:7]}:FILE")
+    if done.exposed:
+        typer.echo(f".gitignore lacks what must not be committed: {' '.join(done.exposed)}")
     if case and run:
         with chdir(folder):
             typer.echo(adopted.reproduce())
             if own:
                 begin.keep_results()
-    typer.echo(begin.next_step(folder, has_case=case is not None))
+    typer.echo(begin.next_step(done.folder, case=done.case, ran=run, own=own))
 
 
 @app.command()

@@ -87,6 +87,19 @@ def newest() -> Generated | None:
     return None
 
 
+def branch() -> None:
+    """Check that HEAD is on a branch: a commit on none is easily lost.
+
+    Raises
+    ------
+    PerenneError
+        If it is not.
+
+    """
+    if not git.succeeds("symbolic-ref", "--quiet", "HEAD"):
+        raise PerenneError("HEAD is on no branch, where a commit is easily lost; git switch BRANCH first")
+
+
 def identity() -> None:
     """Check that Git knows who commits.
 

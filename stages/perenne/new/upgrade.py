@@ -21,12 +21,13 @@ def upgrade(made: Template) -> str:
     Raises
     ------
     PerenneError
-        If the working tree has changes, no template was ever committed here, the template is older, or its
-        changes and the owner's are in the same lines: then Git shows the conflicts.
+        If the working tree has changes, HEAD is on no branch, no template was ever committed here, the
+        template is older, or its changes and the owner's are in the same lines: then Git shows the conflicts.
 
     """
     _must_be_root()
     _must_be_clean()
+    commits.branch()
     commits.identity()
     before = commits.newest()
     if not before:
