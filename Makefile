@@ -28,8 +28,8 @@ test: $(DEV)    ## run the tests
 coverage: $(DEV) ## run the tests and print which share of the lines they run
 	$(PYTEST) --cov --cov-report term
 
-story: $(DEV)   ## play the whole story with the real tools: a law, a retraining, a swap, two endings
-	python -m pytest -q -s tests/story/the_story.py
+story: $(DEV)   ## play the whole stories with the real tools: a law, an attack by fraudsters, what is repaired and what not
+	python -m pytest -q -s tests/story/the_story.py tests/story/the_payments.py
 
 test-workflows: $(DEV)  ## run the workflows of .github on this machine (minutes)
 	python -m pytest tests/workflows -n auto --dist worksteal

@@ -60,7 +60,7 @@ def run(name: str) -> Run:
     frame = pd.DataFrame({n: batches.typed(frame[n], c) for n, c in rows_of.columns.items()})
     frame = batches.to_table(frame, batches.schema(rows_of)).to_pandas()  # as files are read
     by = by_period(frame, rows_of)
-    kind = "Classifier" if rows_of.task.classes else "Regressor"
+    kind = "Classifier" if rows_of.classes else "Regressor"
     spec = Train(estimator=f"sklearn.ensemble.HistGradientBoosting{kind}", params=PARAMS, seed=0)
     rows = pd.concat([each for period, each in by.items() if cut.part(period) == "train"], ignore_index=True)
     pipeline = train(rows, spec, rows_of)
