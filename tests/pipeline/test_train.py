@@ -16,7 +16,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.common.typed import parse
 from perenne.documents.card import load_model, save_model
-from perenne.pipeline.train import card, configured, imported, train
+from perenne.pipeline.estimators import configured, imported
+from perenne.pipeline.train import card, train
 
 HGB = "sklearn.ensemble.HistGradientBoostingClassifier"
 FOREST = "sklearn.ensemble.RandomForestClassifier"
