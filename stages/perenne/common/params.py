@@ -83,6 +83,7 @@ class Train(Model):
 
     """
 
+    # Estimators check what is theirs.
     estimator: str | dict[str, Any]
     params: dict[str, Any] = Field(default_factory=dict)
     seed: Seed

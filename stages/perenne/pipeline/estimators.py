@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -73,7 +73,7 @@ def outermost(spec: Train) -> Train:
 
 
 def configured(spec: Train, contract: Contract) -> BaseEstimator:
-    """The estimator that `train` in params.yaml names, with its parameters, and its seed wherever it takes one.
+    """The estimator that `train` in params.yaml names, with its parameters, and the seed in all its parts.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def takes_nan(estimator: BaseEstimator) -> bool:
 
 
 def imported(path: str, key: str = KEY) -> type[BaseEstimator]:
-    """The class at an import path of scikit-learn or of an extra; importing another module would run its code.
+    """The class at an import path of scikit-learn or of an extra: importing others would run their code.
 
     Raises
     ------
@@ -223,12 +223,24 @@ def _of_path(path: str, given: Mapping[str, Any], seed: int, key: str, params: s
                 raise PerenneError(f"{params}.{name}: unknown to {cls.__name__}; {hint(name, valid)}")
         lacking = [name for name, has_default in valid.items() if not has_default and name not in given]
         if lacking:
-            raise PerenneError(
-                f"{key}: {path} is made of other estimators; {params} lacks {', '.join(lacking)}, such as "
-                f"{{{lacking[0]}: {_like(lacking[0])}}}"
-            )
+            raise _lacks(path, lacking, key, params)
     values = {name: _value(name, value, seed, f"{params}.{name}") for name, value in given.items()}
-    return cls(**values)
+    estimator = cls(**values)
+    try:
+        get_tags(estimator)
+    except (TypeError, AttributeError, ValueError) as error:
+        lacking = [name for name in _valid(cls) if name in (*ONE, *SEVERAL) and name not in given]
+        if lacking:
+            raise _lacks(path, lacking, key, params) from error
+        raise PerenneError(f"{params}: {' '.join(str(error).split())}") from error
+    return estimator
+
+
+def _lacks(path: str, lacking: list[str], key: str, params: str) -> PerenneError:
+    return PerenneError(
+        f"{key}: {path} is made of other estimators; {params} lacks {', '.join(lacking)}, such as "
+        f"{{{lacking[0]}: {_like(lacking[0])}}}"
+    )
 
 
 def _valid(cls: type) -> dict[str, bool]:
@@ -262,9 +274,7 @@ def _named(value: Any, seed: int, key: str) -> list[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         return [(str(n), _part(part, seed, f"{key}.{n}")) for n, part in value.items()]
     if not isinstance(value, list) or not value:
-        raise PerenneError(
-            f"{key}: found {value!r:.200}, must be a mapping of names to estimators, or a list"
-        )
+        raise PerenneError(f"{key}: found {value!r:.200}, must be a list of estimators, or name: estimator")
     parts = [_part(part, seed, f"{key}[{number}]") for number, part in enumerate(value)]
     names = [part if isinstance(part, str) else type(part).__name__.lower() for part in parts]
     count, seen = Counter(names), Counter[str]()
@@ -344,7 +354,7 @@ def parts(estimator: BaseEstimator) -> Iterator[tuple[str, BaseEstimator]]:
 
 
 def _seeded(estimator: BaseEstimator, seed: int) -> None:
-    """Give the seed to all parts that take one, and to the libraries' what makes them fit alike everywhere."""
+    """Give the seed to all parts that take one, and the libraries what makes them fit alike everywhere."""
     for name, part in parts(estimator):
         boosting.settle(part, seed, f"{KEY}.{name}" if name else KEY)
     seeds = [n for n in estimator.get_params(deep=True) if n.split("__")[-1] == "random_state"]
@@ -364,8 +374,3 @@ def _suits(estimator: BaseEstimator, contract: Contract, name: str) -> None:
         raise PerenneError(f"{KEY}: {name}: {' '.join(str(error).split())}") from error
     if not able:
         raise PerenneError(f"{KEY}: a {task} task needs {task.needs}, not {name}")
-
-
-def names_of(expressions: Iterable[object]) -> set[str]:
-    """The code of the project that some expressions name."""
-    return set().union(*map(own_names, expressions))

@@ -252,9 +252,7 @@ def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescriptio
     """Describe the model for its card: estimator, parameters, training rows, target and features."""
     return ModelDescription(
         estimator=spec.estimator,
-        trusted=tuple(
-            sorted({*spec.trusted, *estimators.own_names(spec.estimator), *estimators.own_names(spec.params)})
-        ),
+        trusted=tuple(sorted({*spec.trusted, *estimators.own_names([spec.estimator, spec.params])})),
         params=spec.params,
         rows=len(rows),
         task=contract.task.name,

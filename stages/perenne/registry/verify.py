@@ -186,7 +186,7 @@ def undeclared(folder: Path, pipeline: Dag) -> list[str]:
 
 
 def _at(tree: object, key: str) -> object:
-    """What stands at a dotted key of params; None if nothing does. An estimator's path may be a key itself."""
+    """What stands at a dotted key of params, with the keys below it; None if nothing does."""
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
