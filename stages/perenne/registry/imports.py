@@ -121,6 +121,9 @@ def _texts(values: Iterable[object]) -> Iterator[str]:
             yield value
         elif isinstance(value, list | tuple):
             yield from _texts(value)
+        elif isinstance(value, dict):
+            yield from _texts(value.keys())
+            yield from _texts(value.values())
 
 
 def _tree(code: bytes) -> ast.Module | None:
