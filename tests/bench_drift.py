@@ -11,10 +11,10 @@ from scipy import stats
 from tqdm import tqdm
 
 from perenne.cases import flights, retirement
-from perenne.common import model, params, periods, strict_yaml
+from perenne.common import current, model, params, periods, strict_yaml
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
-from perenne.common.names import CASES, PREDICTION
+from perenne.common.names import PARAMS, PREDICTION
 from perenne.common.typed import parse
 from perenne.pipeline import drift, train
 from perenne.stats.metrics import roc_auc
@@ -25,8 +25,8 @@ CALM = 8  # quarters before it, in which nothing changes
 
 
 def case(name: str) -> tuple[params.Params, Contract]:
-    """Return a case's starting params and its contract."""
-    path = CASES / name / "params.yaml"
+    """Return a case's params, wherever they are, and its contract."""
+    path = PARAMS if current.current() == name else current.own(name)
     return parse(params.Params, strict_yaml.load(path), str(path)), read_contract(name)
 
 
