@@ -153,7 +153,7 @@ def dumps(pipeline: Pipeline) -> bytes:
     numbered here in order of appearance, under one date.
     """
     with zipfile.ZipFile(io.BytesIO(sio.dumps(pipeline))) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+        members = {name: _clean(archive.read(name)) for name in archive.namelist()}
     numbers: dict[str | int, int] = {}
     schema = _numbered(json.loads(members.pop("schema.json")), numbers)
     renamed = {_member(name, numbers): data for name, data in members.items()}
@@ -161,6 +161,22 @@ def dumps(pipeline: Pipeline) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in [("schema.json", json.dumps(schema, indent=2).encode()), *sorted(renamed.items())]:
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _clean(data: bytes) -> bytes:
+    """A member of the zip; of an array of records, such as a tree's nodes, without what lies between fields.
+
+    Those bytes are whatever the memory held before.
+    """
+    if not data.startswith(b"\x93NUMPY") or b"'descr': [" not in data[:64]:
+        return data
+    records = np.load(io.BytesIO(data), allow_pickle=False)
+    clean = np.zeros(records.shape, records.dtype)
+    for name in records.dtype.names:
+        clean[name] = records[name]
+    out = io.BytesIO()
+    np.save(out, clean)
     return out.getvalue()
 
 
@@ -210,7 +226,7 @@ def loads(data: bytes, name: str, trusted: Iterable[str] = ()) -> Pipeline:
         library that is not installed or code that the project does not have, or it does not hold a pipeline.
 
     """
-    own = own_types(trusted, name)
+    own = own_types(trusted, f"{name}: trusted")
     try:
         held = set(sio.get_untrusted_types(data=data))
     except Exception as error:  # a file that is not a model can fail in any way
@@ -236,8 +252,8 @@ def loads(data: bytes, name: str, trusted: Iterable[str] = ()) -> Pipeline:
     return pipeline
 
 
-def own_types(listed: object, name: str) -> frozenset[str]:
-    """What a list of types of the project's own code allows.
+def own_types(listed: object, key: str) -> frozenset[str]:
+    """What a list of types of the project's own code allows; an error calls its place `key`.
 
     No other can be listed: whoever could forge a card could have `os.system` trusted by it.
 
@@ -251,7 +267,7 @@ def own_types(listed: object, name: str) -> frozenset[str]:
     for one in names:
         if not project_code.is_named(one):
             raise PerenneError(
-                f"{name}: trusted: found {one!r}, must be a class or function of the project, such as "
+                f"{key}: found {one!r}, must be a class or function of the project, such as "
                 "stages.models.Mine"
             )
     return frozenset(map(str, names))
@@ -276,7 +292,7 @@ def save(pipeline: Pipeline, card: Mapping[str, object], path: Path = MODEL, bes
         If the file could not be loaded again; it says what in the model is the reason.
 
     """
-    trusted = own_types(card.get("trusted", ()), str(beside))
+    trusted = own_types(card.get("trusted", ()), f"{beside}: trusted")
     data = _checked(pipeline, trusted)
     trusted &= set(sio.get_untrusted_types(data=data))  # no more than the file holds
     loads(data, str(path), trusted)  # a model that cannot be loaded again must not be written
@@ -287,7 +303,7 @@ def save(pipeline: Pipeline, card: Mapping[str, object], path: Path = MODEL, bes
 
 def stored(pipeline: Pipeline, trusted: Iterable[str]) -> Pipeline:
     """The same model, stored and loaded; arguments and errors as for `save`."""
-    own = own_types(trusted, "params.yaml: train")
+    own = own_types(trusted, "params.yaml: train.trusted")
     return loads(_checked(pipeline, own), "the model", own)
 
 

@@ -248,6 +248,18 @@ def with_categories(estimator: BaseEstimator, categories: int, width: int) -> di
     return {}
 
 
+def spelled(estimator: BaseEstimator, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters about columns as a library writes them: XGBoost takes them as text."""
+    if library(type(estimator)) != "xgboost":
+        return dict(about)
+    written = dict(about)
+    if "monotone_constraints" in about:
+        written["monotone_constraints"] = f"({','.join(map(str, about['monotone_constraints']))})"
+    if "interaction_constraints" in about:
+        written["interaction_constraints"] = json.dumps(about["interaction_constraints"])
+    return written
+
+
 def forget(estimator: object) -> None:
     """Take out of a fitted model what it notes of its run: threads, dates, random names, time taken."""
     name = library(type(estimator)) if hasattr(estimator, "get_params") else None
@@ -285,5 +297,5 @@ def _forget_catboost(estimator: Any) -> None:
     for key in [key for key in notes.keys() if key not in KEPT]:  # noqa: SIM118 -- a proxy, not a dict
         del notes[key]
     notes["params"] = json.dumps(params, sort_keys=True)
-    estimator._init_params["thread_count"] = 1
+    estimator._init_params = dict(sorted({**estimator._init_params, "thread_count": 1}.items()))
     estimator._prediction_values_change = None  # computed from the trees, if anybody asks

@@ -21,6 +21,9 @@ OURS = {
     "categorical_features": "the categories of the contract are; take it out",
     "random_state": "it is train.seed; take it out",
 }
+# By which name an estimator of which library takes them.
+DIRECTED = ("monotonic_cst", "monotone_constraints")
+GROUPED = ("interaction_cst", "interaction_constraints")
 # A list in these has one value for each column of the encoder, which nobody can know beforehand.
 OF_COLUMNS = ("alpha", "metric_params", "min_categories", "precompute")
 
@@ -43,8 +46,10 @@ def check(spec: Train, contract: Contract) -> None:
                 f"{KEY}.{name}: found {value!r}, which has a value for each column of the encoded features; "
                 "use one for all of them"
             )
-    _monotonic(spec.params.get("monotonic_cst"), contract)
-    _interactions(spec.params.get("interaction_cst"), contract)
+    for name in DIRECTED:
+        _monotonic(spec.params.get(name), contract, f"{KEY}.{name}")
+    for name in GROUPED:
+        _interactions(spec.params.get(name), contract, f"{KEY}.{name}")
 
 
 def translated(
@@ -69,13 +74,15 @@ def translated(
     """
     places, width = _places(encoder)
     found: dict[str, list[int] | list[list[int]]] = {}
-    directions = _monotonic(spec.params.get("monotonic_cst"), contract)
-    if directions:
-        by_place = {places[name]: way for name, way in directions.items() if way and name in places}
-        found["monotonic_cst"] = [by_place.get(place, 0) for place in range(width)]
-    groups = _interactions(spec.params.get("interaction_cst"), contract)
-    if groups:
-        found["interaction_cst"] = [sorted(places[n] for n in group if n in places) for group in groups]
+    for key in DIRECTED:
+        directions = _monotonic(spec.params.get(key), contract, f"{KEY}.{key}")
+        if directions:
+            by_place = {places[name]: way for name, way in directions.items() if way and name in places}
+            found[key] = [by_place.get(place, 0) for place in range(width)]
+    for key in GROUPED:
+        groups = _interactions(spec.params.get(key), contract, f"{KEY}.{key}")
+        if groups:
+            found[key] = [sorted(places[n] for n in group if n in places) for group in groups]
     return found
 
 
@@ -92,9 +99,9 @@ def _places(encoder: ColumnTransformer) -> tuple[dict[str, int], int]:
     return places, width
 
 
-def _monotonic(given: Any, contract: Contract) -> dict[str, int]:
+def _monotonic(given: Any, contract: Contract, key: str) -> dict[str, int]:
     """The direction of each feature that has one."""
-    key, features = f"{KEY}.monotonic_cst", contract.features
+    features = contract.features
     if given is None:
         return {}
     if isinstance(given, list):
@@ -115,9 +122,8 @@ def _monotonic(given: Any, contract: Contract) -> dict[str, int]:
     return given
 
 
-def _interactions(given: Any, contract: Contract) -> list[list[str]]:
+def _interactions(given: Any, contract: Contract, key: str) -> list[list[str]]:
     """The groups of features that may interact; none for a word, which scikit-learn understands."""
-    key = f"{KEY}.interaction_cst"
     if given is None or isinstance(given, str):
         return []
     if not isinstance(given, list) or not all(isinstance(group, list) for group in given):

@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from perenne.common import extras, project_code
+from perenne.common import extras, model, project_code
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Train
@@ -36,7 +36,10 @@ EXAMPLE = "sklearn.ensemble.HistGradientBoostingClassifier"
 GRAMMAR = "an import path, {PATH: {param: value}} or {pipeline: [...]}"
 
 # Parameters that hold an estimator, and those that hold several with their names.
-ONE = ("base_estimator", "classifier", "estimator", "final_estimator", "regressor", "transformer")
+ONE = (
+    *("base_estimator", "classifier", "covariance_estimator", "estimator", "final_estimator", "regressor"),
+    "transformer",
+)
 SEVERAL = ("estimators", "steps", "transformer_list")
 WORDS = ("drop", "passthrough")  # that may stand for one of them
 # What no params can write, or whose bytes differ from fit to fit.
@@ -64,6 +67,8 @@ def outermost(spec: Train) -> Train:
     if isinstance(spec.estimator, str) or PIPELINE in spec.estimator:
         return spec
     path, given = _single(spec.estimator, KEY)
+    if not isinstance(given, dict):
+        raise PerenneError(f"{KEY}.{path}: found {given!r}, must be a mapping of its parameters")
     if given and spec.params:
         raise PerenneError(
             f"params.yaml: train.params: {path} has its parameters in train.estimator; write all of them in "
@@ -81,9 +86,11 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
         If it cannot be made of what is given: the message names the key, what is wrong and what would do.
 
     """
-    whole, spec = spec.estimator, outermost(spec)
-    key = "params.yaml: train.params" if isinstance(whole, str) or spec.estimator != whole else KEY
-    constraints.check(spec, contract)
+    model.own_types(spec.trusted, "params.yaml: train.trusted")
+    given, spec = spec.params, outermost(spec)
+    key = "params.yaml: train.params" if given == spec.params else f"{KEY}.{spec.estimator}"
+    if not names_own(spec.estimator):  # whose parameters are the project's affair
+        constraints.check(spec, contract)
     if isinstance(spec.estimator, str):
         estimator = _of_path(spec.estimator, spec.params, spec.seed, KEY, key)
     else:
@@ -145,6 +152,11 @@ def own_names(expression: object) -> set[str]:
     if isinstance(expression, list | tuple):
         return set().union(*map(own_names, expression))
     return {str(expression)} if project_code.is_named(expression) else set()
+
+
+def names_own(expression: object) -> bool:
+    """Whether an expression is code of the project, by its path."""
+    return project_code.is_named(expression)
 
 
 def takes_nan(estimator: BaseEstimator) -> bool:
@@ -369,7 +381,9 @@ def _suits(estimator: BaseEstimator, contract: Contract, name: str) -> None:
             "classifier": is_classifier(estimator),
             "regressor": is_regressor(estimator),
         }
-        able = kinds[task.estimator] and hasattr(estimator, task.method)
+        # A stack without a final estimator has scikit-learn's own, but only once it is fitted.
+        default = getattr(estimator, "final_estimator", estimator) is None
+        able = kinds[task.estimator] and hasattr(type(estimator) if default else estimator, task.method)
     except (TypeError, AttributeError, ValueError) as error:
         raise PerenneError(f"{KEY}: {name}: {' '.join(str(error).split())}") from error
     if not able:

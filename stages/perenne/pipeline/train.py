@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ from perenne.pipeline import boosting, constraints, estimators, recalibration
 
 Array = npt.NDArray[Any]
 
+# In messages of C++: a time and a file at the beginning, a file at the end.
+IN_SOURCE = re.compile(r"^(\[[0-9:]+\] )?\S+\.(cc|cpp|cu|h):\d+: | at \S+\.(cc|cpp|h), line \d+ \.$")
 ROWS_CHECKED = 1000  # that a stored model must score as before
 MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
@@ -68,12 +71,37 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
 def _fit(pipeline: Pipeline, encoded: Array, y: Array, spec: Train, contract: Contract) -> None:
     """Fit the estimator: only now it is known which column is which feature."""
     estimator = pipeline["model"]
-    estimator.set_params(**constraints.translated(estimators.outermost(spec), contract, pipeline["encode"]))
+    own = bool(estimators.own_names([spec.estimator, spec.params]))
+    outer = estimators.outermost(spec)
+    if not estimators.names_own(outer.estimator):
+        about = constraints.translated(outer, contract, pipeline["encode"])
+        estimator.set_params(**boosting.spelled(estimator, about))
     about = {}
     if boosting.takes_categories(estimator):
         categories = len(pipeline["encode"].transformers_[0][2])
         about = boosting.with_categories(estimator, categories, encoded.shape[1])
     estimator.fit(encoded, y, **about)
+    if own:
+        _check_answers(estimator, encoded, y, contract, estimators.shown(spec.estimator))
+
+
+def _check_answers(estimator: BaseEstimator, encoded: Array, y: Array, contract: Contract, name: str) -> None:
+    """Check that an estimator with code of the project in it answers as scikit-learn's do."""
+    key, task = f"params.yaml: train.estimator: {name}", contract.task
+    shape: tuple[int, ...] = (len(encoded),)
+    if task.estimator == "classifier":
+        expected = np.unique(y).tolist()
+        classes = np.asarray(getattr(estimator, "classes_", ())).tolist()
+        shape = (len(encoded), len(expected))
+        if classes != expected:
+            raise PerenneError(f"{key}: its classes_ are {classes}, must be {expected} in this order")
+    scores = np.asarray(getattr(estimator, task.method)(encoded))
+    if scores.shape != shape:
+        raise PerenneError(
+            f"{key}: {task.method} gives the shape {scores.shape} for {len(encoded)} rows, must be {shape}"
+        )
+    if not np.isfinite(scores).all():
+        raise PerenneError(f"{key}: {task.method} gives {scores[~np.isfinite(scores)][0]}, must be a number")
 
 
 def explained(error: Exception) -> PerenneError | None:
@@ -85,7 +113,7 @@ def explained(error: Exception) -> PerenneError | None:
         return project_code.failed(error, "params.yaml: train.estimator")
     top = type(error).__module__.split(".")[0].lstrip("_")
     if isinstance(error, ValueError | TypeError) or top in boosting.LIBRARIES:
-        return PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}")
+        return PerenneError(f"params.yaml: train.params: {said(error)}")
     return None
 
 
@@ -106,6 +134,16 @@ def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDA
                 "learns from rows of every class"
             )
     return rows[contract.target].to_numpy() if contract.task.outcome != "class" else y.astype(np.int64)
+
+
+def said(error: Exception) -> str:
+    r"""What an error says, in one line, without when and where in which library it was raised.
+
+    >>> said(ValueError("[15:43:05] /src/a.cc:10: value -4\nStack trace:\n  [bt] (0) 0x7f"))
+    'value -4'
+    """
+    text = " ".join(str(error).split("Stack trace:")[0].split())
+    return IN_SOURCE.sub("", text)
 
 
 class Made(NamedTuple):
