@@ -20,7 +20,9 @@ from perenne.stats.estimate import Estimate, Nearer
 
 FOLDER = Path("tune")
 HEAD = b'{"inputs": '
+DIGITS = 9  # of what is recorded and compared: the last ones depend on the width of the CPU's vectors
 Gain = Estimate | Nearer
+Numbers = tuple[float, float, int, float, float]  # of an estimate
 
 
 class Trial(Model):
@@ -48,7 +50,7 @@ class Trial(Model):
     settings: dict[str, object]
     value: Unrounded = None
     shortfall: Unrounded = None
-    gained: tuple[tuple[float, float, int, float, float], ...] = ()
+    gained: tuple[Numbers, ...] = ()
     failed: str = ""
 
     @property
@@ -56,6 +58,19 @@ class Trial(Model):
         """The estimate of how much better it is than the params as they stood."""
         each = [Estimate(*numbers) for numbers in self.gained]
         return None if not each else each[0] if len(each) == 1 else Nearer(*each)
+
+
+def numbers(gain: Gain) -> tuple[Numbers, ...]:
+    """Return an estimate as a trial records it."""
+    each = [*gain] if isinstance(gain, Nearer) else [gain]
+    return tuple(
+        (rounded(e.value), rounded(e.error), e.blocks, rounded(e.skewness), rounded(e.effect)) for e in each
+    )
+
+
+def rounded(value: float) -> float:
+    """Return a number as every machine has it."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 class Journal(NamedTuple):

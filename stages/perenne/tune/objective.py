@@ -21,12 +21,10 @@ from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.pipeline import evaluate, folds, train
 from perenne.review import pairing
-from perenne.stats.estimate import Nearer
 from perenne.stats.metrics import METRICS
-from perenne.tune.journal import Trial
+from perenne.tune.journal import Trial, numbers, rounded
 from perenne.tune.space import Settings, applied
 
-DIGITS = 9  # of what is recorded and compared: the last ones depend on the width of the CPU's vectors
 LONGEST = 200  # characters of a reason
 
 
@@ -92,20 +90,14 @@ class Objective:
         compared = pair.compared(self.metric)
         if not math.isfinite(compared.value):
             raise PerenneError(f"its {self.metric} is not defined")
-        gain = compared.gain
-        each = [*gain] if isinstance(gain, Nearer) else [gain]
-        known = number and not compared.too_few and all(math.isfinite(one.error) for one in each)
+        gained = numbers(compared.gain)
+        known = number and not compared.too_few and all(math.isfinite(error) for _, error, *_ in gained)
         return Trial(
             number=number,
             settings=settings,
             value=rounded(compared.value),
             shortfall=rounded(METRICS[self.metric].goal.shortfall(compared.value)),
-            gained=tuple(
-                (rounded(e.value), rounded(e.error), e.blocks, rounded(e.skewness), rounded(e.effect))
-                for e in each
-            )
-            if known
-            else (),
+            gained=gained if known else (),
         )
 
     def _validated(self, spec: Train) -> pd.DataFrame:
@@ -116,11 +108,6 @@ class Objective:
                 pipeline = train.made(self.rows, self.cut, spec, self.contract).pipeline
                 return folds.held(self.rows, self.cut, pipeline, spec, self.contract, self.count).rows
             return folds.validation(self.rows, spec, self.contract, self.count).rows
-
-
-def rounded(value: float) -> float:
-    """Return a number as every machine has it."""
-    return float(f"{value:.{DIGITS}g}")
 
 
 def _reason(text: str) -> str:
