@@ -17,8 +17,8 @@ tune: # what is searched
   trials: {TRIALS}
   seed: 3
   space:
+    train.params.class_weight: {{values: [null, balanced]}} # in another order than that of the alphabet
     train.params.C: {{low: 0.001, high: 100.0, log: true}}
-    train.params.class_weight: {{values: [null, balanced]}}
 """
 
 

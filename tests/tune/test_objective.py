@@ -9,7 +9,7 @@ import pytest
 from perenne.common import predicted
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
-from perenne.pipeline import folds
+from perenne.pipeline import folds, train
 from perenne.stats import metrics
 from perenne.tune.objective import Objective
 from perenne.tune.space import Settings, applied
@@ -63,6 +63,19 @@ def test_trial_has_the_metric_of_validation_and_a_paired_gain(
     assert trial.gain.value == pytest.approx(abs(trial.value - standing.value), rel=1e-6)
     assert trial.gain.bounds(0.025)[0] > 0
     assert standing.gain is None
+
+
+def test_recalibrated_model_is_measured_as_evaluate_measures_it() -> None:
+    """On the rows that correct its scores: settings change the older model below."""
+    cut = Cut(pd.Period("2021-08", "M"), window=4, holdout=0, label_delay=0, recalibrate=3, gap=1)
+    contract, data, better = classes.contract(), rows(), {"train.params.C": 1.0}
+    trial = Objective(data, contract, "log_loss", LINEAR, cut, 4).trial(1, dict(better))
+    spec = applied(LINEAR, dict(better)).spec
+    made = train.made(data, cut, spec, contract).pipeline
+    by_hand = folds.held(data, cut, made, spec, contract, 4).rows
+    loss = metrics.log_loss(predicted.outcomes(by_hand, contract), predicted.scores(by_hand, contract))
+    assert trial.value == pytest.approx(loss(np.ones(len(by_hand))), rel=1e-8)
+    assert len(by_hand) == 3 * 150
 
 
 def test_estimator_that_refuses_is_a_result() -> None:

@@ -147,7 +147,7 @@ WRONG = {
     ),
     "a seed in a whole": (
         "tune: {space: {train: {values: [{seed: 3}, {params: {C: 2}}]}}}",
-        "tune.space.train: found {'seed': 3}, must have estimator and params",
+        "tune.space.train: found {'seed': 3}, must have keys of train but seed",
     ),
     "below a single value": (
         "tune: {space: {train.params.C.more: {low: 1, high: 9}}}",

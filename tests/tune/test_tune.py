@@ -151,7 +151,7 @@ def test_search_does_not_begin_on_what_is_not_current(
 
 def test_settings_that_are_refused_count_and_the_search_goes_on(searchable: Project, enter: Enter) -> None:
     """With the reason in the table; if all are refused, that is one line. A small space ends early."""
-    searchable.edit("(?s)^    train.params.C: .*", "    train.params.C: {values: [0.0001, -1.0, 2.0]}\n")
+    searchable.edit("(?s)^    train.params.class.*", "    train.params.C: {values: [0.0001, -1.0, 2.0]}\n")
     searchable.commit("half of it is refused")
     enter(searchable)
     table = tune("--dry-run").output

@@ -217,11 +217,11 @@ def _changes(settings: Settings) -> dict[str, object]:
     for key, value in settings.items():
         if key != SEARCHED:
             changes[key] = value
-        elif isinstance(value, dict) and set(value) <= {"estimator", "params"}:
+        elif isinstance(value, dict) and "seed" not in value:
             changes |= {f"{SEARCHED}.{name}": one for name, one in value.items()}
         else:
             raise PerenneError(
-                f"{PARAMS}: tune.space.{SEARCHED}: found {value!r:.60}, must have estimator and params"
+                f"{PARAMS}: tune.space.{SEARCHED}: found {value!r:.60}, must have keys of {SEARCHED} but seed"
             )
     return changes
 
@@ -231,13 +231,13 @@ def present(tree: Mapping[str, object], space: Mapping[str, Dimension], contract
     from perenne.pipeline import train
 
     spec = parse(Train, json.loads(canonical(tree)), str(PARAMS), prefix=SEARCHED)
-    own = train.configured(spec, contract).get_params(deep=False)
+    own = train.build(spec, contract, [*contract.features])["model"].get_params(deep=False)
     return {key: _value(tree, key, own) for key in space}
 
 
 def _value(tree: Mapping[str, object], key: str, own: Mapping[str, object]) -> object:
     if key == SEARCHED:
-        return {name: tree[name] for name in ("estimator", "params")}
+        return {name: value for name, value in tree.items() if name != "seed"}
     place: object = tree
     for step in key.split(".")[1:]:
         if not isinstance(place, dict) or step not in place:
@@ -264,7 +264,7 @@ def checked(tree: Mapping[str, object], space: Mapping[str, Dimension], contract
     tried = [first | {key: choice} for key, one in space.items() for choice in one.choices] or [first]
     for settings in tried:
         try:
-            train.configured(applied(tree, settings).spec, contract)
+            train.build(applied(tree, settings).spec, contract, [*contract.features])
         except PerenneError as error:
             own = f"{PARAMS}: tune."
             reason = str(error).removeprefix(own if str(error).startswith(own) else f"{PARAMS}: ")
