@@ -8,6 +8,7 @@ verdicts were sealed. Fixed seeds, exact 95 % intervals. Everything together tak
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,11 @@ from perenne.gate import judge
 from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Improvement, Rules
-from perenne.stats import spending
+from perenne.stats import influence, paired, spending
 from perenne.stats.metrics import Array
+from perenne.tune import chosen
+from perenne.tune.journal import Trial, numbers
+from perenne.tune.search import Searched
 from tests.bench_bounds import share
 
 ROWS = 1_000  # of the holdout; validation has twice as many
@@ -32,6 +36,7 @@ CLOSE = 0.9  # the correlation of a perturbation with the model that it is made 
 PROBES = 6
 LOOKS = (20, 40)
 GOAL = "goal: <= .05"
+TRIED, TUNED = 50, 4_000  # settings of a search; searches
 Generator = np.random.Generator
 
 
@@ -125,7 +130,40 @@ def table() -> str:
             seeds = tqdm(range(300), name, leave=False)
             found = [climbed(seed, first, looks, apart) for seed in seeds]
             lines.append(row(f"{name}, {looks} looks", found))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", tuned()])
+
+
+def tuned() -> str:
+    """Return the table of what `perenne tune` lets through, whose settings are all as good as what stands."""
+    found = [searched(seed) for seed in tqdm(range(TUNED), "tune", leave=False)]
+    clear, passed, taken = zip(*found, strict=True)
+    rows = {
+        "is clearly better on validation, so that it is committed": clear,
+        f"is, and then passes the gate in one look ({GOAL})": passed,
+        f"is committed all the same (--take-best), and passes in one look ({GOAL})": taken,
+    }
+    lines = [f"perenne tune: of {TRIED} models as good as the champion, the best on validation"]
+    return "\n".join([*lines, *(f"{name:85}{share(column):>23}" for name, column in rows.items())])
+
+
+def searched(seed: int) -> tuple[bool, bool, bool]:
+    """Return whether the best of a search is clear; whether it is and passes the gate; whether it passes."""
+    rng = np.random.default_rng([9, seed])
+    holdout, validation = Holdout(rng), Sample.drawn(rng, 2 * ROWS)
+    here, there = NOISE * rng.normal(size=(TRIED, ROWS)), NOISE * rng.normal(size=(TRIED + 1, 2 * ROWS))
+    found = losses(validation, there).tolist()
+    best = int(np.argmin(found[1:]))
+    new, old = (influence.log_loss(validation.y, validation.scores(there[i])) for i in (best + 1, 0))
+    gain = paired.gain("log_loss", new, old, np.arange(2 * ROWS), 2 * ROWS)
+    trials = tuple(
+        Trial(
+            number=i, settings={}, value=loss, shortfall=loss, gained=numbers(gain) if i == best + 1 else ()
+        )
+        for i, loss in enumerate(found)
+    )
+    clear = chosen.best(Searched(trials, "log_loss", (), Path(), "")).clear
+    passes = holdout.passes(here[best])
+    return clear, clear and passes, passes
 
 
 def row(name: str, found: list[tuple[bool, bool]]) -> str:

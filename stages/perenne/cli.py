@@ -17,6 +17,7 @@ from perenne.release import commands as release
 from perenne.replay import commands as replay
 from perenne.review import commands as review
 from perenne.serving import commands as serving
+from perenne.tune import commands as tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +62,7 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-FOLDERS = (new, adopt, gate, review, release, registry, serving, predict, loop, replay, actions)
+FOLDERS = (new, adopt, tune, gate, review, release, registry, serving, predict, loop, replay, actions)
 for folder in FOLDERS:
     app.add_typer(folder.app)
 

@@ -6,7 +6,7 @@ import pytest
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
-from perenne.loop.edit import replaced
+from perenne.loop.edit import placed, replaced
 from tests.project import ROOT
 
 TEXT = """\
@@ -74,3 +74,58 @@ def test_value_that_would_be_read_as_another_is_refused() -> None:
     for value in ("12", "a # b", "[1"):
         with pytest.raises(PerenneError):
             replaced(TEXT, {"split.as_of": value}, "params.yaml")
+
+
+TRAIN = """\
+train: # of scikit-learn
+  estimator: sklearn.a # which
+  params: # its own
+    rate: 0.1 # slow
+    deep: {a: 1, b: [1, 2]} # nested
+
+  # what follows
+  seed: 0
+empty: {}
+last:
+  one: 1"""
+
+
+def test_value_of_any_kind_is_placed_and_all_else_stays() -> None:
+    """Numbers keep their type, texts are quoted where they must be, lists and mappings are replaced."""
+    values = {
+        "train.estimator": "sklearn.b",
+        "train.params.rate": 1e-05,
+        "train.params.deep.a": True,
+        "train.params.deep.b": [None, "yes: no", 0.5],
+    }
+    new = placed(TRAIN, values, "x")
+    assert new == TRAIN.replace("sklearn.a #", "sklearn.b #").replace("0.1 #", "1.0e-05 #").replace(
+        "{a: 1, b: [1, 2]}", "{a: true, b: [null, 'yes: no', 0.5]}"
+    )
+
+
+def test_keys_that_are_missing_are_added_at_the_end_of_their_section() -> None:
+    """On a line of their own, or in the same braces; sections that are missing as well."""
+    values = {"train.params.new": 2, "empty.key": "2013-05-17", "last.two": None, "train.params.deep.c.d": 1}
+    new = placed(TRAIN, values, "x")
+    assert "    deep: {a: 1, b: [1, 2], c: {d: 1}} # nested\n    new: 2\n\n  # what" in new
+    assert 'empty: {key: "2013-05-17"}\nlast:\n  one: 1\n  two: null' in new
+
+
+def test_whole_section_is_replaced_line_by_line() -> None:
+    """Its comments go with it, those around it stay."""
+    new = placed(TRAIN, {"train.params": {"C": 1.0, "tol": 1}}, "x")
+    assert "  params: # its own\n    C: 1.0\n    tol: 1 # nested\n\n  # what follows\n  seed: 0" in new
+    assert strict_yaml.loads(placed(TRAIN, {"train.params": {}}, "x"))["train"]["params"] == {}
+
+
+def test_integer_and_float_are_different_values() -> None:
+    """1 and 1.0 are equal in Python, and not to an estimator."""
+    assert placed("a: 1 # one\n", {"a": 1.0}, "x") == "a: 1.0 # one\n"
+    assert placed("a: 1 # one\n", {"a": 1}, "x") == "a: 1 # one\n"
+
+
+def test_key_below_a_single_value_cannot_be_placed() -> None:
+    """The value would be lost."""
+    with pytest.raises(PerenneError, match=r"^x: train\.seed: found a single value"):
+        placed(TRAIN, {"train.seed.more": 1}, "x")

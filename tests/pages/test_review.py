@@ -376,3 +376,10 @@ def test_hostile_names_of_classes_stay_text() -> None:
     text = page.page(of_classes(HOSTILE, "maize", "rye"))
     assert "<img" not in text
     assert "@everyone" not in text
+
+
+def test_page_says_how_many_settings_were_tried() -> None:
+    """Whoever reads the figures on validation must know that they are the best of many."""
+    text = page.page(made(tried=1200))
+    assert "> [!NOTE]\n> 1,200 settings were tried on validation (`perenne tune`)" in text
+    assert "perenne tune" not in page.page(made())

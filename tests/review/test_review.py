@@ -59,8 +59,10 @@ def test_better_model_can_be_merged(topic: Project, tmp_path: Path) -> None:
     The page is the same wherever it is made: it is written from the review alone.
     """
     rounds(topic, GOOD)
+    topic.commit("Tune: by a search\n\nTuned-Trials: 50")
     made = reviewed()
     assert (made.answer, made.lock, made.trust) == ("eligible", "as committed", "rerun")
+    assert made.tried == 50
     assert made.params == (ParamChange(key="train.params.max_iter", before="3", after=str(GOOD)),)
     assert not verdict(made).opened
     assert not verdict(made).metrics

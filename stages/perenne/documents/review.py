@@ -116,7 +116,8 @@ class Review(Document):
     `fork` is the last commit that `head` and `base` share: changes are those since then. `findings` say why
     the commit is not reproducible. `costs` are seconds and megabytes by stage, `costs_before` those of the
     fork. `data` is None where the batches cannot be listed. `gate` is None where no model was judged; `error`
-    says why it could not be. `validation` is None where `gate` is, or where the pipeline does not evaluate.
+    says why it could not be. `tried` is how many settings `perenne tune` tried, by the commits'
+    trailers. `validation` is None where `gate` is, or where the pipeline does not evaluate.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -138,6 +139,7 @@ class Review(Document):
     drift: DriftAdvice | None = None
     drift_before: DriftAdvice | None = None
     files: tuple[str, ...] = ()
+    tried: int = 0
     validation: ValidationReview | None = None
     gate: Verdict | None = None
     error: str | None = None

@@ -30,6 +30,10 @@ WARNINGS: list[tuple[str, str, Callable[[Review], bool]]] = [
         lambda review: review.lock == "stale",
     ),
 ]
+TRIED = (
+    "settings were tried on validation (`perenne tune`), and the best are in this change: validation "
+    "flatters it. The gate's holdout was not read for that."
+)
 
 
 class PagePart(NamedTuple):
@@ -59,6 +63,8 @@ def headline(review: Review) -> str:
 def warnings(review: Review) -> list[str]:
     """Return the alerts: what limits how far the page can be trusted, and what is wrong with the training."""
     alerts = [f"> [!{kind}]\n> {text}" for kind, text, applies in WARNINGS if applies(review)]
+    if review.tried:
+        alerts.append(f"> [!NOTE]\n> {review.tried:,} {TRIED}")
     if review.findings:
         lines = "\n".join(f"> - {plain(_cut(line))}" for line in review.findings[:MOST_ROWS])
         alerts.append(f"> [!CAUTION]\n{lines}")

@@ -35,6 +35,7 @@ from perenne.documents.review import (
 from perenne.review.sides import Side
 from perenne.stats import paired
 from perenne.stats.bootstrap import too_few
+from perenne.stats.estimate import Estimate, Nearer
 from perenne.stats.influence import INFLUENCE
 from perenne.stats.sharing import coded
 
@@ -42,6 +43,15 @@ Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
 ALPHA = 0.025  # of each bound: intervals of 95 %
+
+
+class Compared(NamedTuple):
+    """A metric of two models, how much better the first one's is, and why there is no interval, if so."""
+
+    value: float
+    theirs: float
+    gain: Estimate | Nearer
+    too_few: str
 
 
 class Pair(NamedTuple):
@@ -61,13 +71,18 @@ class Pair(NamedTuple):
 
     def metric(self, name: str, places: Places | slice = slice(None)) -> PairedMetric:
         """Return a metric of both models on some of the rows, and how much better the first one's is."""
+        value, theirs, gain, few = self.compared(name, places)
+        low, high = (None, None) if few else gain.bounds(ALPHA)
+        return PairedMetric(
+            value=value, theirs=theirs, gain=ReviewedFigure(value=gain.value, low=low, high=high)
+        )
+
+    def compared(self, name: str, places: Places | slice = slice(None)) -> Compared:
+        """Return what `metric` does, as an estimate whose bounds can be of any level."""
         new, old = (INFLUENCE[name](self.y[places], scores[places]) for scores in (self.mine, self.theirs))
         gain = paired.gain(name, new, old, self.codes[places], self.blocks, ordered=self.ordered)
         few = too_few(self.codes[places], self.y[places] if self.classes else None, metric=name)
-        low, high = (None, None) if few else gain.bounds(ALPHA)
-        return PairedMetric(
-            value=new.value, theirs=old.value, gain=ReviewedFigure(value=gain.value, low=low, high=high)
-        )
+        return Compared(new.value, old.value, gain, few)
 
     def each_class(self, contract: Contract) -> dict[str, Pair]:
         """Return each of several classes against the rest, by its name; none if there are not several."""

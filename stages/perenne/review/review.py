@@ -12,7 +12,7 @@ from perenne.documents.review import Review, ReviewAnswer, Trust
 from perenne.documents.verdict import Asker
 from perenne.pages import review as page
 from perenne.registry import costs, tags
-from perenne.review import rerun, settings, sides
+from perenne.review import rerun, settings, sides, tried
 from perenne.review.rerun import Rerun
 from perenne.review.sides import Side
 
@@ -162,6 +162,7 @@ def _described(commits: Commits, trust: Trust, run: Rerun, answer: ReviewAnswer)
         plots=sides.plots(new),
         drift=sides.drift(new),
         drift_before=sides.drift(old),
+        tried=tried.tried(commits.base, commits.head),
         files=tuple(git.git("diff", "--name-only", commits.fork, commits.head).splitlines()),
     )
 
