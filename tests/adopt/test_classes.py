@@ -168,9 +168,9 @@ def test_params_go_by_the_rarest_class(tmp_path: Path) -> None:
         (lambda: [f"field {i}" for i in range(N)], {}, "0 of which have 10 rows or more; a target has two"),
         (lambda: [f"w{i}" if i % 10 == 0 else "abc"[i % 3] for i in range(N)], {}, "10% of its rows are of"),
         (lambda: replaced(rye="900::3"), {}, "of the 100 rows of 'rye' (2024-09-30 to 2024-12-30) 0 are"),
-        (lambda: np.resize(CROPS, N), {"task": "binary"}, "no target of a binary task; of multiclass it is"),
-        (lambda: np.resize(CROPS, N), {"task": "regression"}, "3 values is no target of a regression task"),
-        (lambda: np.resize(CROPS, N), {"positive": "oats"}, "--positive oats: must be one of the two values"),
+        (lambda: np.resize(CROPS, N), {"task": "binary"}, "not a target of a binary task; --task multiclass"),
+        (lambda: np.resize(CROPS, N), {"task": "regression"}, "3 values is not a target of a regression"),
+        (lambda: np.resize(CROPS, N), {"positive": "oats"}, "--positive oats: is for a target of two values"),
         (lambda: np.repeat(CROPS, N // 3), {}, "of the 400 rows of 'barley' (2024-01-01 to 2024-05-01) 0"),
     ],
 )  # fmt: skip

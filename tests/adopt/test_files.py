@@ -117,6 +117,7 @@ def test_few_rows_without_a_time_are_set_aside(tmp_path: Path, content: str, row
 
 
 TITLE = "Sales of the year;;;;\n"
+MIXED = [f"{z:.2f}".replace(".", ",") if i % 2 else f"{z:.2f}" for i, z in enumerate(sizes()["z"])]
 NO_DATE = sizes().drop(columns="when")
 FEW = visits()[["size", "won"]][:60]
 WRONG: dict[str, tuple[object, dict[str, object], str]] = {
@@ -130,6 +131,19 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "one line": ("a," * 10**6, {}, "has a line of 1,048,576 characters or more ('a,a,"),
     "packed twice": (gzip.compress(text(sizes()).encode()) * 2, {}, "unpack it, or give it the"),
     "two marks": (sizes(z=[f"{z:.2f}".replace(".", ",") for z in sizes()["z"]]), {}, "those of x as"),
+    "two marks in a column": (sizes(z=MIXED), {}, "z: its numbers are written in two ways, as '"),
+    "two marks in the target": (sizes(y=MIXED), {}, "y: its numbers are written in two ways, as '"),
+    "mark of UTF-8 alone": (b"\xef\xbb\xbf", {}, "is empty; the first line must name the columns"),
+    "mark of UTF-16 alone": (b"\xff\xfe\n\0", {}, "is empty; the first line must name the columns"),
+    "ends of time": (
+        sizes(when=np.where(np.arange(N) % 10, DAYS.strftime("%Y-%m-%d"), "9999-12-31")),
+        {},
+        "from 2023-01 to 9999-12 have no rows: leave out rows whose time cannot be right",
+    ),
+    "one instant": (sizes(when="2024-01-01"), {}, "4 batches at least: give it a longer history"),
+    "no time at all": (sizes(when=None), {"time": "when"}, "--time when: has no value; name another column"),
+    "time is text": (sizes(), {"time": "kind"}, "is not a date or a time; --dates says how"),
+    "event of a quantity": (sizes(), {"positive": "1"}, "is for a target of two values, and y has"),
     "taken name": (sizes().rename(columns={"y": "prediction"}), {}, "the last column 'prediction' "),
     "taken target": (
         sizes().rename(columns={"y": "prediction"}),
@@ -149,13 +163,29 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("content", "wishes", "says"), WRONG.values(), ids=WRONG)
 def test_wrong_file_is_one_line_that_says_what_to_do(
-    tmp_path: Path, content: pd.DataFrame | str, wishes: dict[str, object], says: str
+    tmp_path: Path, content: pd.DataFrame | str | bytes, wishes: dict[str, object], says: str
 ) -> None:
     """Whatever is wrong with it."""
     with pytest.raises(PerenneError) as caught:
         studied(tmp_path / "a.csv", content, **wishes)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_target_that_most_rows_lack_is_said(tmp_path: Path) -> None:
+    """What is left may be enough; whoever has joined two tables wrongly sees it."""
+    y = sizes()["y"].where(np.arange(N) % 20 == 0)
+    said = studied(tmp_path / "a.csv", sizes(y=y)).notes
+    assert "y: has no value in 1,140 of 1,200 rows; nothing is learned from these" in said
+
+
+def test_cell_of_nul_is_a_missing_value(tmp_path: Path) -> None:
+    """Dumps of databases have them: neither a word, nor a reason to take numbers for words."""
+    nul = np.arange(N) % 5 == 0
+    frame = sizes(z=np.where(nul, "\0", sizes()["z"].astype(str)), kind=np.where(nul, "\0", sizes()["kind"]))
+    found = contract(studied(tmp_path / "a.csv", frame)).columns
+    assert (found["z"].type, found["z"].missing) == ("number", True)
+    assert (found["kind"].values, found["kind"].missing) == (("a", "b", "c"), True)
 
 
 def test_damaged_gzip_is_one_line(tmp_path: Path) -> None:
@@ -171,6 +201,7 @@ def test_damaged_gzip_is_one_line(tmp_path: Path) -> None:
     [
         (sizes().rename(columns={"y": "size"})[["x", "kind", "size", "when"]], {}, "size"),
         (sizes().rename(columns={"y": "Y "}).assign(last=1), {}, "Y "),
+        (sizes().rename(columns={"z": "Y"}), {}, "y"),
         (sizes().rename(columns={"y": NFD}), {"target": "départ"}, "départ"),
     ],
 )  # fmt: skip

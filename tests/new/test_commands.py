@@ -124,7 +124,7 @@ def test_repository_that_is_there_is_listed(workplace: Project, wheel: Path) -> 
         ),
         (
             "perenne new mine {wheel} --from visits.csv --target won --time size",
-            r"--time size: is no date or time, such as \d+\.\d; --dates says how",
+            r"--time size: \d+\.\d is not a date or a time; --dates says how",
         ),
         ("{nobody} perenne new mine {wheel}", "Git does not know who you are: git config --global user.name"),
         ("perenne upgrade {wheel}", "work: not a Git repository; perenne new makes one"),

@@ -166,8 +166,8 @@ def chosen(found: list[Batching], wished: Unit | None, name: str) -> Batching:
         # Years are also that many hours: the longest unit says it best.
         most = [found[0], *(one for one in found if 1 < one.batches == found[0].batches)][-1]
         lie = f"its times lie in {most.batches} {most.unit}{'s' * (most.batches != 1)}"
-        shorter = "" if wished is None else ": a shorter period would do"
-        raise PerenneError(f"{name}: {lie}; a history needs {LEAST} batches at least{shorter}")
+        remedy = "give it a longer history" if wished is None else "a shorter period would do"
+        raise PerenneError(f"{name}: {lie}; a history needs {LEAST} batches at least: {remedy}")
     # Rows of the first days of quarters are quarters, though there are as many hours.
     gapless = {one.batches: one for one in whole if one.span == one.batches}
     whole = [one for one in whole if gapless.get(one.batches, one) == one]
@@ -222,12 +222,23 @@ def cutting(
             has = f"{many:,} rows with a label" + (
                 f", {few:,} of them of the rarer class" if few is not None else ""
             )
+            gaps = total - of.nunique()
+            remedy = (
+                _gaps(first, last, gaps) if gaps > total / 2 else "give it more rows, or another --period"
+            )
             raise PerenneError(
-                f"of its {total:,} {unit}s those to be {what} have {has}; both need some of each: "
-                "give it more rows, or another --period"
+                f"of its {total:,} {unit}s those to be {what} have {has}; both need some of each: {remedy}"
             )
     events = None if rare is None else int((rare & judged).sum())
     return cut._replace(learned=int(learned.sum()), judged=int(judged.sum()), events=events)
+
+
+def _gaps(first: pd.Period, last: pd.Period, empty: int) -> str:
+    """What to do where most of a history has no rows."""
+    return (
+        f"{empty:,} from {first} to {last} have no rows: leave out rows whose time cannot be right, or "
+        "those before a long gap"
+    )
 
 
 def _delay(share: pd.Series, last: pd.Period) -> int:

@@ -66,14 +66,17 @@ def sniffed(file: BufferedIOBase, name: str, encoding: str | None = None) -> Dia
 
     """
     head = file.read(MOST)
+    empty = PerenneError(f"{name}: is empty; the first line must name the columns")
     if not head.strip():
-        raise PerenneError(f"{name}: is empty; the first line must name the columns")
+        raise empty
     other = next((kind for begins, kind in OTHERS.items() if head.lstrip().startswith(begins)), None)
     if other:
         raise PerenneError(f"{name}: holds {other} by its first bytes; {OTHERWISE[other]}")
     encoding = encoding or _encoding(head, file, name)
     lines = head.decode(encoding, errors="ignore").lstrip("\ufeff").splitlines()
     sample = list(islice((line for line in lines if line.strip()), SAMPLE))
+    if not sample:  # but for the mark of its encoding
+        raise empty
     if EXCELS.match(sample[0]):
         raise PerenneError(f"{name}: line 1 is {sample[0].strip()!r}, which only Excel reads; remove it")
     if "\x00" in sample[0]:

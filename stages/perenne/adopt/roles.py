@@ -71,7 +71,8 @@ def target_of(
     if table.last and not called:
         why = table.last.removesuffix("; left out")
         raise PerenneError(f"the last {why}; rename it, or --target names the column to predict")
-    target = called[0] if called else others[-1]
+    # Of `Y` and `y` the one that is written as most people do.
+    target = min(called, key=lambda name: name not in TARGETS) if called else others[-1]
     why = "by its name" if called else "as the last column" + " that is no time" * (target != table.names[-1])
     notes.append(f"target: {target}, {why}; --target names another")
     return target
@@ -130,6 +131,11 @@ def _in_words(column: pd.Series, found: Found, wishes: Wishes, notes: list[str])
     counts = values.distinct(column.astype("str")).drop(list(found.missing), errors="ignore")
     words = [str(word) for word in counts.index]
     if wishes.positive is not None:
+        if len(words) > 2:
+            raise PerenneError(
+                f"--positive {wishes.positive}: is for a target of two values, and {column.name} has "
+                f"{len(words):,}; leave it out, or --target names another column"
+            )
         if wishes.positive not in words or len(words) != 2:
             raise PerenneError(
                 f"--positive {wishes.positive}: must be one of the two values of the target; "
@@ -184,10 +190,10 @@ def task_of(y: pd.Series, found: Found, wished: str | None) -> Task:
         except ValueError as error:
             raise PerenneError(f"--task: {error}") from None
         if not _fits(task, found, levels):
-            fit = ", ".join(str(other) for other in TASKS.values() if _fits(other, found, levels))
+            fit = " or ".join(str(other) for other in TASKS.values() if _fits(other, found, levels))
             raise PerenneError(
-                f"{name}: a {found.kind} with {levels:,} values is no target of a {task} task; "
-                f"{f'of {fit} it is, or ' if fit else ''}--target names another column"
+                f"{name}: a {found.kind} with {levels:,} values is not a target of a {task} task; "
+                f"{f'--task {fit} takes it, or ' if fit else ''}--target names another column"
             )
     else:  # numbers are a quantity unless somebody says that they stand for classes
         fitting = [task for task in TASKS.values() if _fits(task, found, levels)]
@@ -200,6 +206,18 @@ def task_of(y: pd.Series, found: Found, wished: str | None) -> Task:
     if task.outcome == "quantity" and (largest := float(y.astype("float64").abs().max())) > LARGEST:
         raise PerenneError(f"{name}: {largest:g} is too large to be squared; write it in a larger unit")
     return task
+
+
+def unlabelled(y: pd.Series) -> list[str]:
+    """What to say of a target, shape (n,), that most rows lack; empty if they do not.
+
+    >>> unlabelled(pd.Series([1, None, None], name="won"))
+    ['won: has no value in 2 of 3 rows; nothing is learned from these']
+    """
+    without = int(y.isna().sum())
+    if without <= len(y) / 2:
+        return []
+    return [f"{y.name}: has no value in {without:,} of {len(y):,} rows; nothing is learned from these"]
 
 
 def other_task(y: pd.Series, found: Found, task: Task) -> str:

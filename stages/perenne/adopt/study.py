@@ -90,6 +90,7 @@ def study(paths: list[Path], wishes: Wishes, ask: Ask) -> Studied:
     roles.task_of(frame[target], found[target], wishes.task)  # the rows that are left have two values, too
     wanted = Wanted(("day",) if read.batch else get_args(Unit), wishes.period, wishes.zone, str(paths[0]))
     history, kept = cut(frame[time], frame[target], task, kept, wanted)
+    notes += roles.unlabelled(frame[target])
     said = roles.other_task(frame[target], found[target], task)
     if kept:
         notes += classes.notes(frame[target], task, kept, said)

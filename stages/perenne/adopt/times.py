@@ -169,8 +169,11 @@ def time_of(
     """
     if wishes.time is not None:
         if found[wishes.time].kind != "datetime":
+            some = frame[wishes.time].dropna()
+            if some.empty:
+                raise PerenneError(f"--time {wishes.time}: has no value; name another column")
             raise PerenneError(
-                f"--time {wishes.time}: is no date or time, such as {frame[wishes.time].dropna().iloc[0]}; "
+                f"--time {wishes.time}: {some.iloc[0]} is not a date or a time; "
                 "--dates says how it is written, as in --dates %d.%m.%Y"
             )
         return wishes.time

@@ -173,7 +173,10 @@ def _must_be_alike(
     """Refuse numbers that are written in two ways: a file has one decimal mark."""
     written = next((n for n, one in found.items() if one.kind == "number" and _has_mark(columns[n])), None)
     for name, counts in bare.items():
-        if name in found or written is None or dated(columns[name]).kind == "datetime":
+        if name in found or dated(columns[name]).kind == "datetime":
+            continue
+        _must_have_one_mark(name, counts)
+        if written is None:
             continue
         # Three digits behind a mark may be thousands or decimals; two or one are decimals.
         other = [
@@ -184,6 +187,18 @@ def _must_be_alike(
                 f"{name}: its numbers are written as {columns[name].index[0]!r}, but those of {written} as "
                 f"{columns[written].index[0]!r}; write the decimals of a file in one way"
             )
+
+
+def _must_have_one_mark(name: str, counts: pd.Series) -> None:
+    """Refuse a column that has decimal commas in some rows and decimal points in others."""
+    kept = counts.drop(list(_markers(counts, POINT.pattern)))
+    point, comma = (kept.index.str.fullmatch(Style(mark, "").pattern) for mark in ".,")
+    both = kept.index[point & ~comma], kept.index[comma & ~point]
+    if all(map(len, both)) and float(kept[point | comma].sum()) >= FITS * float(kept.sum()):
+        raise PerenneError(
+            f"{name}: its numbers are written in two ways, as {both[0][0]!r} and as {both[1][0]!r}; "
+            "write the decimals of a file in one way"
+        )
 
 
 def _has_mark(counts: pd.Series) -> bool:

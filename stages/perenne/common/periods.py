@@ -45,8 +45,8 @@ def parse(text: str, unit: Unit, name: str) -> pd.Period:
     """Read a period; `name` is what an error calls it.
 
     It is written as pandas writes it, or as in `2017 week 8`, `2021-Q3` and `2013-05-17T14`, or as a day in
-    one that is longer. Nothing shorter:
-    pandas reads `2021` and `2021-02` as the first quarter of 2021, a guess about which data a model may know.
+    one that is longer. Nothing shorter: pandas reads `2021` and `2021-02` as the first quarter of 2021, a
+    guess about which data a model may know.
 
     Raises
     ------

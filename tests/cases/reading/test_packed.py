@@ -23,7 +23,7 @@ def test_files_of_a_zip_are_read_in_order_of_their_names(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("members", "line"),
     [
-        ({}, "a.zip: holds no file"),
+        ({}, "a.zip: holds no file; pack the data again"),
         ({"a.csv": "x\n1\n", "b.json": "[]"}, "a.zip: holds files of several kinds (a.csv, b.json); must be"),
         ({"a.parquet": ""}, "a.zip/a.parquet: not a file this reads in a zip; use .csv, .tsv, .tab, .txt, ."),
         ({"a.csv": "x,y\n1,2\n", "b.csv": "x,z\n1,2\n"}, "a.zip/b.csv: no column 'y'; valid: x, z"),

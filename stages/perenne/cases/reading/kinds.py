@@ -16,7 +16,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.reading import Read
 
 # What stands for a missing value in files that have no other way to say so; not where a contract lists it.
-MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "None")
+# Dumps of databases write NUL bytes.
+MISSING = ("NA", "N/A", "NaN", "nan", "NULL", "null", "None", "\0")
 
 
 class Kind(NamedTuple):

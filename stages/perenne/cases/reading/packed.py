@@ -79,7 +79,7 @@ def parts(path: Path) -> list[Part]:
     except (*ZIPPED, OSError) as error:
         raise PerenneError(f"{path}: not a readable zip file (truncated?): {error}") from error
     if not members:
-        raise PerenneError(f"{path}: holds no file")
+        raise PerenneError(f"{path}: holds no file; pack the data again")
     if any(member.flag_bits & 1 for member in members):
         raise PerenneError(f"{path}: has a password; unpack it")
     found = [Part(path, f"{path}/{m.filename}", _kind(m.filename), m.filename) for m in members]
