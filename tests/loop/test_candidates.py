@@ -82,6 +82,19 @@ def test_champion_that_learned_after_the_change_is_not_recalibrated() -> None:
     assert [c.name for c in candidates(cut(BREAK + 12), BREAK, champion)] == ["since 2020Q4"]
 
 
+def test_more_of_the_world_that_a_young_model_began_with_is_a_remedy() -> None:
+    """Whatever the date of the last change: it has learned from little. A model of a long window has not."""
+    young = Cut(BREAK + 3, window=2, holdout=2, label_delay=1)
+    since = BREAK + 9
+    names = {later: [c.name for c in candidates(cut(BREAK + later), since, young)] for later in (10, 12)}
+    assert names[10] == ["the window"], "it is too early for a model of what came since"
+    assert names[12] == [f"recalibrated since {since}", f"since {since}", "the window"]
+    window = candidates(cut(BREAK + 12), since, young)[-1].cut
+    assert (window.first, window.learned) == (BREAK, BREAK + 8)
+    old = [c.name for c in candidates(cut(BREAK + 12), since, CHAMPION)]
+    assert old == names[12][:2], "twenty quarters of the old world do not help"
+
+
 def test_window_may_grow_beyond_its_length() -> None:
     """With all that came since the champion's own beginning, if no change was dated."""
     first, second = candidates(cut(BREAK + 8), None, CHAMPION)

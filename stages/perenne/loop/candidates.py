@@ -8,8 +8,9 @@ The repair ladder, cheapest first. If a change was dated:
 
 Then the window of params.yaml, and all that came since the champion's own beginning, if that is longer. Both
 contain data from before the change for a long time, so they are only offered if most of their training data
-are from after it: a new model of the old data does not help, and each look at a holdout uses up some of its
-alpha.
+are from after it, or if they have at least twice as many periods as the champion learned from: a new model of
+the same old data does not help, and each look at a holdout uses up some of its alpha. A champion that began
+with an earlier change has learned from little, and more of the same world helps it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from perenne.stats.influence import INFLUENCE
 from perenne.stats.sharing import coded
 
 MOST = 3  # candidates: four would be as one more look for each of them
+RICHER = 2  # times what the champion learned from: then more data of its own world are a remedy, too
 
 
 class Candidate(NamedTuple):
@@ -104,7 +106,8 @@ def _candidates(now: Cut, since: pd.Period | None, champion: Cut | None) -> Iter
         return
     last = whole.known - now.label_delay
     new = most if since is None else min((last - since).n + 1, most)
-    if most > now.label_delay and new > (most - now.label_delay) / 2:
+    richer = champion is not None and not champion.recalibrate and most >= RICHER * champion.window
+    if most > now.label_delay and (richer or new > (most - now.label_delay) / 2):
         yield Candidate(whole, "the window", now, oldest if short else None)
         if longest > now.window:
             everything = now._replace(window=longest)

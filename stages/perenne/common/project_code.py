@@ -1,0 +1,138 @@
+"""Code of the project: what params and contracts name as `stages.MODULE.NAME`.
+
+Its files lie beside the stages. DVC must see them: a file that a stage imports and `dvc.yaml` does not list
+could change without anything being run again, so the stage refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from perenne.common import strict_yaml
+from perenne.common.errors import PerenneError, hint
+from perenne.common.names import DAG
+
+FOLDER = "stages"
+LIBRARY = "perenne"  # where it is part of the project, it is not the project's own code
+NAMED = re.compile(rf"{FOLDER}(\.[A-Za-z_]\w*)+\.[A-Za-z_]\w*")
+
+
+def is_named(text: object) -> bool:
+    """Whether a value of params.yaml names code of the project.
+
+    >>> is_named("stages.models.Mine"), is_named("sklearn.svm.SVC"), is_named("stages.perenne.cli.main")
+    (True, False, False)
+    """
+    return (
+        isinstance(text, str)
+        and NAMED.fullmatch(text) is not None
+        and not text.startswith(f"{FOLDER}.{LIBRARY}.")
+    )
+
+
+def imported(path: str, key: str) -> Any:  # whatever the project has written
+    """The function or class at a path such as `stages.models.Mine`.
+
+    Parameters
+    ----------
+    path
+        A name for which `is_named` holds.
+    key
+        What an error calls its place, such as `params.yaml: train.estimator`.
+
+    Raises
+    ------
+    PerenneError
+        If there is no such file or name, or the file fails when it is imported: it names file and line.
+
+    """
+    module_name, _, attribute = path.rpartition(".")
+    file = Path(*module_name.split(".")).with_suffix(".py")
+    if not file.is_file():
+        raise PerenneError(f"{key}: {path!r}: there is no {file}; write the module, or correct the name")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # A command does not begin with the project on its path. Last: nothing there hides a package.
+        sys.path.append(here)
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # the project's code can fail in any way
+        raise failed(error, str(file)) from error
+    if not hasattr(module, attribute):
+        names = [
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", None) == module_name and not name.startswith("_")
+        ]
+        raise PerenneError(f"{key}: {path!r}: {file} has no {attribute}; {hint(attribute, names)}")
+    return getattr(module, attribute)
+
+
+def failed(error: BaseException, file: str) -> PerenneError:
+    """One line for an error in the project's code: the file and the line of it where it was, and what it was.
+
+    Parameters
+    ----------
+    error
+        As it was raised.
+    file
+        Where it is put if none of its frames is of the project.
+
+    """
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError) and error.filename:
+        return PerenneError(f"{_relative(error.filename)}:{error.lineno}: {said}")
+    frames = [
+        (_relative(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    own = [f"{name}:{line}" for name, line in frames if _is_own(name)]
+    return PerenneError(f"{own[-1] if own else file}: {said}")
+
+
+def files() -> list[str]:
+    """The files of the project's code that this process has imported, stages left out, sorted."""
+    names = (_relative(getattr(module, "__file__", None) or "") for module in list(sys.modules.values()))
+    started = _relative(getattr(sys.modules.get("__main__"), "__file__", None) or "")
+    return sorted({name for name in names if _is_own(name)} - {f"{FOLDER}/__init__.py", started})
+
+
+def check_deps(stage: str) -> None:
+    """Check that `dvc.yaml` lists every file of the project's code that the process of a stage has imported.
+
+    Parameters
+    ----------
+    stage
+        Its name in dvc.yaml.
+
+    Raises
+    ------
+    PerenneError
+        Names the file, the stage, and the line to add.
+
+    """
+    deps = strict_yaml.load(DAG)["stages"][stage].get("deps", [])
+    for name in files():
+        if not any(name == dep or name.startswith(f"{dep.rstrip('/')}/") for dep in deps):
+            raise PerenneError(
+                f"{DAG}: stages.{stage}.deps: lacks {name}, which the stage imports, so a change to it would "
+                f"rerun nothing; add `- {name}`"
+            )
+
+
+def _relative(name: str) -> str:
+    """A file's path from the project's folder; empty for a file outside of it."""
+    if not name:
+        return ""
+    try:
+        return str(Path(name).absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return ""
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(f"{FOLDER}/") and not name.startswith(f"{FOLDER}/{LIBRARY}/")
