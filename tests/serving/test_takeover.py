@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
+import socket
 import sqlite3
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import httpx
+import pytest
 
 from perenne.registry import golden
 from perenne.registry.rollback import rollback
 from tests.conftest import Enter
 from tests.project import Project
-from tests.serving.running import BEARER, Running, example, serving
+from tests.serving.running import BEARER, PATIENCE, Running, example, serving
 from tests.serving.versions import NAME, assign, register, sha256
 
 BETWEEN = 0.01  # seconds between two requests of a client: others need the processor too
+
+
+@pytest.fixture
+def here(company: Project, enter: Enter) -> Project:
+    """Return the released company as the current folder."""
+    enter(company)
+    return company
 
 
 def with_code(project: Project, text: str) -> None:
@@ -27,17 +43,42 @@ def with_code(project: Project, text: str) -> None:
     project.commit("code of its own")
 
 
-def released(version: str) -> None:
+def release(version: str, stage: str = "prod") -> None:
     """Release the last commit with the model that is there."""
     register(version, {"released": {"sha256": sha256()}, "golden": golden.record(NAME)})
-    assign(version)
+    assign(version, stage)
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until something is so."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, what
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(one) for one in text.split()]
+
+
+def serving_process(running: Running) -> int:
+    """Return the process that listens on behalf of the one that was started; with the tests' own commands."""
+    pid = running.process.pid
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().count(b"perenne.serving.heir"):
+        (pid,) = children(pid)
+    return pid
 
 
 class Clients:
     """Clients that send requests without a pause, each over one connection, and keep all answers."""
 
     def __init__(self, running: Running, row: dict[str, Any], number: int = 4) -> None:
-        self.port = running.client.base_url.port
+        self.port = running.client.base_url.port or 0
         self.body = json.dumps({"rows": [row]})
         self.answers: list[dict[str, Any]] = []
         self.failed: list[str] = []
@@ -45,7 +86,7 @@ class Clients:
         self.threads = [threading.Thread(target=self._send) for _ in range(number)]
 
     def _send(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Content-Type": "application/json", **BEARER}
         try:
             while not self.enough.is_set():
@@ -79,24 +120,104 @@ def logged(project: Project) -> Counter[tuple[str, str]]:
         return Counter(log.execute("select id, version from predictions where stage = 'prod'"))
 
 
-def test_takeover(company: Project, enter: Enter) -> None:
-    """Every request is answered."""
-    enter(company)
-    with serving(company) as running, Clients(running, example(running)) as clients:
-        with_code(company, "class Mine:\n    rate = 1\n")
-        released("v1.1.0")
-        assert running.reload().json() == {"version": "v1.1.0", "swapped": True}
-        assert running.predict(example(running))["model_version"] == "v1.1.0"
-        with_code(company, "class Mine:\n    rate = 2\n")
-        released("v1.2.0")
-        assert running.reload().json() == {"version": "v1.2.0", "swapped": True}
-        rollback(NAME, to="v1.0.0", reason="a test", push=False)
-        assert running.reload().json() == {"version": "v1.0.0", "swapped": True}
-        assert running.predict(example(running))["model_version"] == "v1.0.0"
+def test_takeover_under_load(here: Project) -> None:
+    """Every request is answered and logged once, by one of the versions, and after a swap by the new one."""
+    asked: list[dict[str, Any]] = []
+    with serving(here) as running:
+        row = example(running)
+
+        def swapped(version: str) -> None:
+            assert running.reload().json() == {"version": version, "swapped": True}
+            asked.append(running.predict(row))
+            assert asked[-1]["model_version"] == version
+
+        with Clients(running, row) as clients:
+            with_code(here, "class Mine:\n    rate = 1\n")
+            release("v1.1.0")
+            swapped("v1.1.0")
+            with_code(here, "class Mine:\n    rate = 2\n")
+            release("v1.2.0")
+            swapped("v1.2.0")
+            rollback(NAME, to="v1.1.0", reason="a test", push=False)
+            swapped("v1.1.0")
     assert clients.failed == []
-    assert {answer["model_version"] for answer in clients.answers} == {"v1.0.0", "v1.1.0", "v1.2.0"}
+    answers = [*clients.answers, *asked]
+    assert {answer["model_version"] for answer in answers} == {"v1.0.0", "v1.1.0", "v1.2.0"}
     answered = Counter(
-        (one["id"], answer["model_version"]) for answer in clients.answers for one in answer["predictions"]
+        (one["id"], answer["model_version"]) for answer in answers for one in answer["predictions"]
     )
-    assert not answered - logged(company)
-    assert len(answered) == sum(answered.values())
+    assert answered == logged(here)
+    assert running.process.returncode == -signal.SIGTERM
+
+
+def test_process_that_fails_changes_nothing(here: Project, tmp_path: Path) -> None:
+    """Code that raises, and a process that is killed before it is ready: one line, and the old one serves."""
+    hanging = (
+        f"import os, pathlib, time\npathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    with serving(here) as running:
+        row = example(running)
+        with_code(here, "rate = 1 / 0\n")
+        release("v1.1.0")
+        refused = running.reload()
+        assert (refused.status_code, refused.json()["detail"]) == (
+            409,
+            "retirement@v1.1.0: stages/mine.py:1: ZeroDivisionError: division by zero",
+        )
+        with_code(here, hanging)
+        release("v1.2.0")
+        answers: list[httpx.Response] = []
+        waiting = threading.Thread(target=lambda: answers.append(running.reload()))
+        waiting.start()
+        until((tmp_path / "pid").exists, "no process was started")
+        assert running.predict(row)["model_version"] == "v1.0.0"
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        waiting.join()
+        why = "retirement@v1.2.0: its process ended with signal SIGKILL"
+        assert answers[0].json() == {"detail": why}
+        assert running.get("/v1/model")["refused"] == why
+        assert running.predict(row)["model_version"] == "v1.0.0"
+        # A signal while a process is being started: what has begun is answered, and nobody is left.
+        (tmp_path / "pid").unlink()
+        with socket.create_connection(("127.0.0.1", running.client.base_url.port or 0)) as late:
+            body = json.dumps({"rows": [row]}).encode()
+            fields = {"Host": "x", "Content-Type": "application/json", "Content-Length": len(body), **BEARER}
+            head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            late.sendall(f"POST /v1/predict HTTP/1.1\r\n{head}\r\n".encode() + body[:9])
+            waiting = threading.Thread(target=lambda: answers.append(running.reload()))
+            waiting.start()
+            until((tmp_path / "pid").exists, "no process was started")
+            pid = int((tmp_path / "pid").read_text())
+            running.process.send_signal(signal.SIGTERM)
+            waiting.join()
+            assert answers[1].status_code == 409
+            late.sendall(body[9:])
+            assert late.recv(100).startswith(b"HTTP/1.1 200 OK")
+        running.process.wait(PATIENCE)
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the new process goes on")
+
+
+def test_start_with_code_of_its_own(here: Project) -> None:
+    """The released code is served whatever is in the working tree; a shadow cannot have other code.
+
+    The process that was started is only the parent, and ends with the one that serves.
+    """
+    with_code(here, "class Mine:\n    rate = 1\n")
+    release("v1.1.0")
+    with_code(here, "raise SystemExit('the working tree')\n")
+    release("v1.2.0", "shadow")
+    with serving(here) as running:
+        assert running.predict(example(running))["model_version"] == "v1.1.0"
+        code = running.get("/v1/model")["code"]
+        assert running.metric(f'perenne_model_code_info{{code="{code}"}}') == 1
+        until(lambda: 'what="v1.2.0"' in running.client.get("/metrics").text, "the shadow is not refused")
+        assert "it runs other code than retirement@v1.1.0" in running.client.get("/metrics").text
+        assign("v1.2.0")
+        answer = running.reload()
+        assert answer.status_code == 409, answer.text
+        assert answer.json()["detail"].startswith("retirement@v1.2.0: its process ended")
+        os.kill(serving_process(running), signal.SIGKILL)
+        _, stderr = running.process.communicate(timeout=PATIENCE)
+        assert running.process.returncode == 128 + signal.SIGKILL
+        assert "error: the process that serves ended with signal SIGKILL" in stderr.splitlines()

@@ -35,7 +35,7 @@ def run_by(folder: Path, commands: Iterable[str], values: Iterable[object] = ())
 
     """
     waiting = [path for command in commands for path in _started(folder, command)]
-    waiting += [path for text in _texts(values) if DOTTED.fullmatch(text) for path in _files(text)]
+    waiting += [path for text in texts(values) if DOTTED.fullmatch(text) for path in _files(text)]
 
     def read(name: str) -> bytes | None:
         return (folder / name).read_bytes() if (folder / name).is_file() else None
@@ -62,8 +62,8 @@ def named_by(values: Iterable[object], read: Callable[[str], bytes | None]) -> s
         Paths as `read` takes them.
 
     """
-    texts = [text for text in _texts(values) if DOTTED.fullmatch(text)]
-    return _followed([path for text in texts for path in _files(text)], read, lambda _: [])
+    named = [text for text in texts(values) if DOTTED.fullmatch(text)]
+    return _followed([path for text in named for path in _files(text)], read, lambda _: [])
 
 
 def _followed(
@@ -150,14 +150,15 @@ def _runs(tree: ast.Module) -> bool:
     return len(tree.body) > (ast.get_docstring(tree, clean=False) is not None)
 
 
-def _texts(values: Iterable[object]) -> Iterator[str]:
+def texts(values: Iterable[object]) -> Iterator[str]:
+    """All texts among some values, in lists and mappings of them too."""
     for value in values:
         if isinstance(value, str):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _texts(value)
+            yield from texts(value)
         elif isinstance(value, dict):
-            yield from _texts(value.values())
+            yield from texts(value.values())
 
 
 def _tree(code: bytes) -> ast.Module | None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from perenne.common import git, sections, strict_yaml
 from perenne.common.names import CASES, REQUIREMENTS
-from perenne.registry.imports import LIBRARY, named_by
+from perenne.common.project_code import is_named
+from perenne.registry.imports import LIBRARY, named_by, texts
 from perenne.registry.tags import Version
 from perenne.serving import lock_environment
 
@@ -43,11 +44,14 @@ class Code(NamedTuple):
         By path; empty for a version without code of its own.
     lock
         The id of the content of requirements.txt; empty if it does not count.
+    names
+        What the params and the contract name of those files.
 
     """
 
     files: tuple[CodeFile, ...] = ()
     lock: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -82,7 +86,8 @@ def code_of(name: str, version: Version) -> Code:
 
     files = tuple(CodeFile(path, blobs[path]) for path in sorted(named_by(values, read)))
     lock = blobs.get(str(REQUIREMENTS), "")
-    return Code(files, lock if lock and lock_environment.pins_library(_content(lock)) else "")
+    counts = lock and lock_environment.pins_library(_content(lock))
+    return Code(files, lock if counts else "", tuple(sorted(filter(is_named, texts(values)))))
 
 
 def export(code: Code) -> Path:

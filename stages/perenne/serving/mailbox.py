@@ -33,6 +33,7 @@ class Mailbox:
         self._lost = lost
         self._waiting: asyncio.Queue[Letter | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
+        self._reads = True
         self._loop.add_reader(channel.fileno(), self._read)
 
     async def next(self) -> Letter | None:
@@ -41,7 +42,9 @@ class Mailbox:
 
     def stop(self) -> None:
         """Read no more: what arrives from now on stays for whoever reads the channel next."""
-        self._loop.remove_reader(self.channel.fileno())
+        if self._reads:
+            self._reads = False
+            self._loop.remove_reader(self.channel.fileno())
 
     def _read(self) -> None:
         letters = self.channel.receive()

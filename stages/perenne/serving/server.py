@@ -19,6 +19,7 @@ import uvloop
 from uvicorn.server import HANDLED_SIGNALS
 
 from perenne.common.errors import PerenneError
+from perenne.common.names import CODE_FOLDER
 from perenne.serving import lock_environment, supervisor
 from perenne.serving.app import build
 from perenne.serving.channel import Letter
@@ -185,6 +186,7 @@ def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool)
     # Git gives up a transfer over HTTP that stands still, unless its user says otherwise.
     for variable, value in STANDS_STILL.items():
         os.environ.setdefault(variable, value)
+    os.environ[CODE_FOLDER] = os.devnull  # no code of the working tree runs here
     succession = Succession(Code(), lock_environment.here())
     service = Service(name, stage, settings, require_signed=require_signed, succession=succession)
     with Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from perenne.common import project_code
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
 from perenne.registry import golden
@@ -104,7 +105,7 @@ class Service:
         if self.prod.live is None:
             raise PerenneError(self.prod.refused.why if self.prod.refused else "nothing can be served")
         await self.shadow.check()
-        self._open(with_shadow=True)
+        self._open(shadow_first=False)
 
     async def inherit(self, hello: Hello, downloaded: Callable[[], None]) -> None:
         """As `start`, with the version that this process was started for, and no other.
@@ -122,18 +123,20 @@ class Service:
             If it cannot be served, or the log cannot be opened.
 
         """
+        for path in hello.code_names:  # one that fails must not do so at the first request that needs it
+            await in_thread(project_code.imported, path, hello.version)
         self.prod.names |= hello.names
         await self.prod.begin(hello.version, hello.refused, downloaded)
         self.prod.swaps, self.prod.refusals = hello.swaps, hello.refusals
-        self._open(with_shadow=False)  # nobody waits for it
+        self._open(shadow_first=True)
 
-    def _open(self, *, with_shadow: bool) -> None:
+    def _open(self, *, shadow_first: bool) -> None:
         live = self.live
         self.log = Log(self.settings.log_url, self.settings.log)
         self.metrics = ServiceMetrics(_score_buckets(live), self._readings, several(live.contract))
         self._shadowing = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, self._shadowing, self.metrics)
-        self._task = asyncio.get_running_loop().create_task(self._follow(with_shadow=with_shadow))
+        self._task = asyncio.get_running_loop().create_task(self._follow(shadow_first=shadow_first))
 
     async def stop(self) -> None:
         """Stop following, and commit what is still waiting."""
@@ -230,6 +233,7 @@ class Service:
             degraded=standing.degraded,
             shadow=self.shadow.live.version.version if self.shadow.live else None,
             refused=self.refused(),
+            code=self.succession.code.id or None,
         )
 
     async def _elsewhere(self, version: Version) -> bool:
@@ -249,6 +253,7 @@ class Service:
             settings=self.settings.model_dump(mode="json", exclude_defaults=True),
             files=[list(file) for file in code.files],
             lock=code.lock,
+            code_names=list(code.names),
             operator=self.succession.operator,
             names=prod.names,
             refused=None if prod.live else prod.refused,
@@ -269,8 +274,8 @@ class Service:
             f"process of {self.prod.stage}; compare them with perenne review"
         )
 
-    async def _follow(self, *, with_shadow: bool) -> None:
-        if not with_shadow:
+    async def _follow(self, *, shadow_first: bool) -> None:
+        if shadow_first:  # before that, it would delay what everybody waits for
             await self.shadow.check()
         while True:
             await asyncio.sleep(self.settings.poll_seconds)
@@ -280,6 +285,8 @@ class Service:
     def _readings(self) -> Iterator[Reading]:
         labels = {"version": self.live.version.version, "stage": self.prod.stage}
         yield Reading("model_info", "The version that is served", labels, 1)
+        if code := self.succession.code.id:
+            yield Reading("model_code_info", "The project's own code that it runs", {"code": code}, 1)
         degraded = self.prod.standing.degraded
         yield Reading(
             "model_degraded", "Whether monitoring found that the model has become worse", {}, degraded

@@ -44,6 +44,7 @@ class Hello(Model):
     settings: dict[str, Any]  # those of `ServeSettings` that are not the default: an older one knows fewer
     files: list[list[str]] = Field(default_factory=list)  # path and blob of each
     lock: str = ""
+    code_names: list[str] = Field(default_factory=list)
     operator: Environment
     names: dict[str, str] = Field(default_factory=dict)
     refused: Annotated[tuple[str, str], Field(strict=False)] | None = None
@@ -54,7 +55,8 @@ class Hello(Model):
     @property
     def code(self) -> Code:
         """The code that the process runs."""
-        return Code(tuple(CodeFile(path, blob) for path, blob in self.files), self.lock)
+        files = tuple(CodeFile(path, blob) for path, blob in self.files)
+        return Code(files, self.lock, tuple(self.code_names))
 
 
 class Link(Protocol):
@@ -211,7 +213,7 @@ class Succession:
             If it does not: this process keeps serving.
 
         """
-        path, env = list(place.path), {}
+        path, env = list(place.path), {CODE_FOLDER: os.devnull}  # nothing from the working tree
         if code.files:
             folder = str(await asyncio.to_thread(code_identity.export, code))
             path, env = [folder, *path], {CODE_FOLDER: folder}
