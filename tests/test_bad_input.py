@@ -155,8 +155,8 @@ BAD: dict[str, tuple[str, Spoil, str]] = {
     ),
     "estimator outside the namespace": (
         "train",
-        params("sklearn.linear_model", "xgboost.linear_model"),
-        "params.yaml: train.estimator: 'xgboost.linear_model.LogisticRegression' is not an estimator of",
+        params("sklearn.linear_model", "mischief.linear_model"),
+        "params.yaml: train.estimator: 'mischief.linear_model.LogisticRegression' is not an estimator of",
     ),
     "missing column": (
         "ingest",

@@ -207,6 +207,8 @@ def test_every_trusted_type_is_needed() -> None:
         needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted(name, given)[0])))
     # Ours: what a repair wraps around any of them.
     older = fitted("LogisticRegression")[0]
+    stacked = {"estimators": ["sklearn.linear_model.LogisticRegression"]}
+    needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted("StackingClassifier", stacked)[0])))
     repaired = Pipeline([("model", Recalibrated(older, "intercept"))])
     needed |= set(sio.get_untrusted_types(data=sio.dumps(repaired)))
     assert needed == set(model.TRUSTED)
@@ -344,7 +346,7 @@ def refusal(saved: Saved) -> str:
 def test_the_card_holds_what_was_said_and_the_sha256(saved: Saved) -> None:
     """And the file, loaded, is the model."""
     card = json.loads(saved.beside.read_text())
-    assert card == {"rows": 80, "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest()}
+    assert card == {"rows": 80, "trusted": [], "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest()}
     assert isinstance(saved.load(), Pipeline)
 
 

@@ -18,7 +18,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.common.typed import parse
 from perenne.pipeline import constraints
-from perenne.pipeline.train import configured, encoder, train
+from perenne.pipeline.estimators import configured
+from perenne.pipeline.train import encoder, train
 
 BOOSTED = "ensemble.HistGradientBoosting"
 TREES = (BOOSTED, "ensemble.RandomForest", "ensemble.ExtraTrees", "tree.DecisionTree", "tree.ExtraTree")

@@ -16,7 +16,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.common.typed import parse
 from perenne.documents.card import load_model, save_model
-from perenne.pipeline.train import card, configured, imported, train
+from perenne.pipeline.estimators import configured, imported
+from perenne.pipeline.train import card, train
 
 HGB = "sklearn.ensemble.HistGradientBoostingClassifier"
 FOREST = "sklearn.ensemble.RandomForestClassifier"
@@ -68,22 +69,25 @@ def fitted(estimator: str, frame: pd.DataFrame, contract: Contract) -> Pipeline:
     return train(frame, spec(estimator, **KINDS[estimator]), contract)
 
 
-WRITTEN = "write it like sklearn.ensemble.HistGradientBoostingClassifier"
+WRITTEN = (
+    "an estimator of scikit-learn, catboost, lightgbm, xgboost or the project; write it like "
+    "sklearn.ensemble.HistGradientBoostingClassifier, lightgbm.LGBMClassifier or stages.models.Mine"
+)
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("os.system", f"'os.system' is not an estimator of scikit-learn; {WRITTEN}"),
-        ("numpy.linalg.solve", f"'numpy.linalg.solve' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("os.system", f"'os.system' is not {WRITTEN}"),
+        ("numpy.linalg.solve", f"'numpy.linalg.solve' is not {WRITTEN}"),
         (
             "sklearnx.ensemble.Model",
-            f"'sklearnx.ensemble.Model' is not an estimator of scikit-learn; {WRITTEN}",
+            f"'sklearnx.ensemble.Model' is not {WRITTEN}",
         ),
-        ("sklearn", f"'sklearn' is not an estimator of scikit-learn; {WRITTEN}"),
-        ("sklearn.ensemble", f"'sklearn.ensemble' is not an estimator of scikit-learn; {WRITTEN}"),
-        ("LogisticRegression", f"'LogisticRegression' is not an estimator of scikit-learn; {WRITTEN}"),
-        ("", f"'' is not an estimator of scikit-learn; {WRITTEN}"),
+        ("sklearn", f"'sklearn' is not {WRITTEN}"),
+        ("sklearn.ensemble", f"'sklearn.ensemble' is not {WRITTEN}"),
+        ("LogisticRegression", f"'LogisticRegression' is not {WRITTEN}"),
+        ("", f"'' is not {WRITTEN}"),
         ("sklearn.esemble.Model", "'sklearn.esemble.Model': No module named 'sklearn.esemble'"),
         ("sklearn.os.system", "'sklearn.os.system': No module named 'sklearn.os'"),
         (
@@ -196,22 +200,24 @@ def test_a_param_may_give_a_classifier_its_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "lacks"),
     [
-        "ensemble.VotingClassifier",
-        "ensemble.StackingRegressor",
-        "multioutput.ClassifierChain",
-        "semi_supervised.SelfTrainingClassifier",
-        "pipeline.Pipeline",
-        "model_selection.GridSearchCV",
+        ("ensemble.VotingClassifier", "estimators"),
+        ("ensemble.StackingRegressor", "estimators"),
+        ("multioutput.ClassifierChain", "estimator"),
+        ("semi_supervised.SelfTrainingClassifier", "estimator"),
+        ("pipeline.Pipeline", "steps"),
     ],
 )
-def test_estimators_that_take_others_are_refused(name: str) -> None:
-    """YAML cannot say which others."""
+def test_estimators_that_take_others_say_which(name: str, lacks: str) -> None:
+    """The line shows how they are written."""
     with pytest.raises(PerenneError) as error:
         configured(spec(f"sklearn.{name}"), MIXED)
+    example = "sklearn.linear_model.LogisticRegression"
+    shown = f"{{linear: {example}}}" if lacks.endswith("s") else example
     assert str(error.value) == (
-        f"params.yaml: train.estimator: sklearn.{name} cannot stand alone: it takes other estimators"
+        f"params.yaml: train.estimator: sklearn.{name} is made of other estimators; "
+        f"params.yaml: train.params lacks {lacks}, such as {{{lacks}: {shown}}}"
     )
 
 
@@ -374,6 +380,7 @@ def test_the_card_tells_what_the_model_takes() -> None:
     description = card(rows(3, colour=["red", None, "blue"], y=[1, 1, 0]), spec(C=2), MIXED)
     assert description.to_json() == {
         "estimator": LOGISTIC,
+        "trusted": [],
         "params": {"C": 2},
         "rows": 3,
         "task": "binary",

@@ -1,7 +1,8 @@
 """The model: from rows to scores, and the file that holds it (skops, the same bytes on every machine).
 
 Loading runs no code of the file's choosing: its sha256 must be the one written beside it, and then only the
-types of `TRUSTED` are built. Both are needed: scikit-learn's trees trust the numbers they are given.
+types of `TRUSTED` and `BOOSTED` are built, and those of the project's own code that its card lists. All are
+needed: scikit-learn's trees trust the numbers they are given.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import pandas as pd
 import skops.io as sio
 from sklearn.pipeline import Pipeline
 
-from perenne.common import strict_json
+from perenne.common import extras, project_code, storable, strict_json
 from perenne.common.contract import Column, Contract
 from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
@@ -55,9 +57,29 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
     "sklearn.utils.validation.check_array",
     f"{Recalibrated.__module__}.{Recalibrated.__name__}",
 )
+
+# The same of the libraries that are extras: by the name of the extra, which is that of the package.
+BOOSTED = {
+    "catboost": ("catboost.core.CatBoostClassifier", "catboost.core.CatBoostRegressor"),
+    "lightgbm": (
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+    ),
+    "xgboost": (
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+        "xgboost.sklearn.XGBRFRegressor",
+        "xgboost.sklearn.XGBRegressor",
+    ),
+}
+KNOWN = frozenset(TRUSTED).union(*BOOSTED.values())
 
 
 def inputs(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -169,7 +191,7 @@ def _member(name: str, numbers: dict[str | int, int]) -> str:
     return f"{numbers.setdefault(name, len(numbers))}{Path(name).suffix}"
 
 
-def loads(data: bytes, name: str) -> Pipeline:
+def loads(data: bytes, name: str, trusted: Iterable[str] = ()) -> Pipeline:
     """The pipeline in a skops file.
 
     Parameters
@@ -178,24 +200,61 @@ def loads(data: bytes, name: str) -> Pipeline:
         The content of the file.
     name
         What an error calls it.
+    trusted
+        What the card says the file may hold of the project's own code; see `own_types`.
 
     Raises
     ------
     PerenneError
-        If this is not a model file, it holds types that are not trusted (the error names them), or it
-        does not hold a pipeline.
+        If this is not a model file, it holds types that are not trusted (the error names them), it needs a
+        library that is not installed or code that the project does not have, or it does not hold a pipeline.
 
     """
+    own = own_types(trusted, name)
     try:
-        strange = sorted(set(sio.get_untrusted_types(data=data)) - set(TRUSTED))
-        pipeline = None if strange else sio.loads(data, trusted=list(TRUSTED))
+        held = set(sio.get_untrusted_types(data=data))
     except Exception as error:  # a file that is not a model can fail in any way
         raise PerenneError(f"{name}: not a model file: {' '.join(str(error).split())}") from error
+    strange = sorted(held - KNOWN - own)
     if strange:
         raise PerenneError(f"{name}: holds types that are not trusted: {', '.join(strange)}")
+    for extra in BOOSTED:
+        if any(one.startswith(f"{extra}.") for one in held) and not find_spec(extra):
+            raise PerenneError(
+                f"{name}: holds a model of {extra}, which is not installed; {extras.install(extra)}"
+            )
+    for one in sorted(held & own):
+        project_code.defined(one, f"{name}: it holds")
+    try:
+        pipeline = sio.loads(data, trusted=sorted(KNOWN | own))
+    except Exception as error:  # as above; and the project's code may take part
+        if held & own:
+            raise project_code.failed(error, name) from error
+        raise PerenneError(f"{name}: not a model file: {' '.join(str(error).split())}") from error
     if not isinstance(pipeline, Pipeline):
         raise PerenneError(f"{name}: holds a {type(pipeline).__name__}, not a model")
     return pipeline
+
+
+def own_types(listed: object, name: str) -> frozenset[str]:
+    """What a list of types of the project's own code allows.
+
+    No other can be listed: whoever could forge a card could have `os.system` trusted by it.
+
+    Raises
+    ------
+    PerenneError
+        If this is not a list of names such as `stages.models.Mine`.
+
+    """
+    names = [*listed] if isinstance(listed, Iterable) and not isinstance(listed, str) else [listed]
+    for one in names:
+        if not project_code.is_named(one):
+            raise PerenneError(
+                f"{name}: trusted: found {one!r}, must be a class or function of the project, such as "
+                "stages.models.Mine"
+            )
+    return frozenset(map(str, names))
 
 
 def save(pipeline: Pipeline, card: Mapping[str, object], path: Path = MODEL, beside: Path = CARD) -> None:
@@ -206,21 +265,42 @@ def save(pipeline: Pipeline, card: Mapping[str, object], path: Path = MODEL, bes
     pipeline
         The fitted model.
     card
-        The rest of the card; `perenne.documents.card` defines it.
+        The rest of the card; `perenne.documents.card` defines it. Its `trusted` lists what the file may hold
+        of the project's own code.
     path, beside
         The model file and its card.
 
     Raises
     ------
     PerenneError
-        If the file could not be loaded again.
+        If the file could not be loaded again; it says what in the model is the reason.
 
     """
-    data = dumps(pipeline)
-    loads(data, str(path))  # a model that cannot be loaded again must not be written
+    trusted = own_types(card.get("trusted", ()), str(beside))
+    data = _checked(pipeline, trusted)
+    trusted &= set(sio.get_untrusted_types(data=data))  # no more than the file holds
+    loads(data, str(path), trusted)  # a model that cannot be loaded again must not be written
     with replacing(path) as temporary:
         temporary.write_bytes(data)
-    write_json(beside, {**card, "sha256": hashlib.sha256(data).hexdigest()})
+    write_json(beside, {**card, "trusted": sorted(trusted), "sha256": hashlib.sha256(data).hexdigest()})
+
+
+def stored(pipeline: Pipeline, trusted: Iterable[str]) -> Pipeline:
+    """The same model, stored and loaded; arguments and errors as for `save`."""
+    own = own_types(trusted, "params.yaml: train")
+    return loads(_checked(pipeline, own), "the model", own)
+
+
+def _checked(pipeline: Pipeline, trusted: frozenset[str]) -> bytes:
+    """The bytes of a model that can be stored; a `PerenneError` names what in it cannot."""
+    storable.check(pipeline, KNOWN | trusted)
+    try:
+        return dumps(pipeline)
+    except Exception as error:  # skops fails in any way
+        raise PerenneError(
+            f"the model cannot be stored: {' '.join(str(error).split())}; what it keeps must be "
+            f"{storable.KEPT}"
+        ) from error
 
 
 def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, object]]:
@@ -241,4 +321,4 @@ def load(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, dict[str, o
     expected = card.get("sha256") if isinstance(card, dict) else None
     if sha256 != expected:
         raise PerenneError(f"{path}: its sha256 is {sha256}, but {beside} says {expected}")
-    return loads(data, str(path)), card
+    return loads(data, str(path), card.get("trusted", ()) if isinstance(card, dict) else ()), card

@@ -17,6 +17,8 @@ Periods = Annotated[int, Field(gt=0, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as scikit-learn takes it
 Rows = Annotated[int, Field(gt=0, le=10**9)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# YAML has lists where Python has tuples, hence not strict.
+Trusted = Annotated[tuple[str, ...], Field(strict=False)]
 # Sections that no stage reads: the rooms that do have a model of each.
 Outside = Annotated[dict[str, Any], Field(default_factory=dict)]
 
@@ -65,11 +67,27 @@ class Split(Model):
 
 
 class Train(Model):
-    """Any scikit-learn estimator, by import path, with its own parameters."""
+    """An estimator with its own parameters.
 
-    estimator: str
-    params: dict[str, Any]  # the estimator's own: scikit-learn checks them
+    Parameters
+    ----------
+    estimator
+        An import path, or a mapping of one key; see `perenne.pipeline.estimators`.
+    params
+        The estimator's own.
+    seed
+        Of all its random choices.
+    trusted
+        What the model file may hold of the project's own code: names such as `stages.models.Mine`. What
+        `estimator` names need not be here.
+
+    """
+
+    # Estimators check what is theirs.
+    estimator: str | dict[str, Any]
+    params: dict[str, Any] = Field(default_factory=dict)
     seed: Seed
+    trusted: Trusted = ()
 
 
 class Tolerance(Model):

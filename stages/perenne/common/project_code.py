@@ -79,6 +79,22 @@ def imported(path: str, key: str) -> Any:  # whatever the project has written
     return getattr(module, attribute)
 
 
+def defined(path: str, key: str) -> Any:  # as `imported`
+    """As `imported`, but only what the module itself defines: what it has imported is not its own.
+
+    Raises
+    ------
+    PerenneError
+        As for `imported`, and for a name of another module.
+
+    """
+    value = imported(path, key)
+    home = f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', None)}"
+    if home != path:
+        raise PerenneError(f"{key} {path}: it is not defined there, it is {home}, which is not trusted")
+    return value
+
+
 def failed(error: BaseException, file: str) -> PerenneError:
     """One line for an error in the project's code: the file and the line of it where it was, and what it was.
 
@@ -98,6 +114,12 @@ def failed(error: BaseException, file: str) -> PerenneError:
     ]
     own = [f"{name}:{line}" for name, line in frames if _is_own(name)]
     return PerenneError(f"{own[-1] if own else file}: {said}")
+
+
+def is_of_project(error: BaseException) -> bool:
+    """Whether an error was raised in the project's code, or by what that called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(_is_own(_relative(frame.filename)) for frame in frames)
 
 
 def files() -> list[str]:

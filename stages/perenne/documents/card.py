@@ -17,6 +17,7 @@ from perenne.common import model
 from perenne.common.contract import Type
 from perenne.common.document import Rounded, UnnumberedDocument
 from perenne.common.names import CARD, MODEL
+from perenne.common.params import Trusted
 from perenne.common.typed import Model
 
 
@@ -47,10 +48,13 @@ class CardRecalibration(Model):
 class ModelDescription(UnnumberedDocument):
     """What the model was made of; `mean_target` is what the dummy predicts, one number a class if several.
 
+    `trusted` lists what the model file may hold of the project's own code.
+
     A model that has seen the holdout has neither `mean_target` nor `recalibration`: they tell of its labels.
     """
 
-    estimator: str
+    estimator: str | dict[str, Any]  # an expression, see `perenne.pipeline.estimators`
+    trusted: Trusted = ()
     params: dict[str, Any]  # the estimator's own: scikit-learn checks them
     rows: int
     task: str

@@ -85,7 +85,7 @@ def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loa
     for expected, source in ((recorded, f"{card_path} of {rev}"), (required, f"the tag of {name}")):
         if expected not in (None, actual):
             raise PerenneError(f"{path} of {rev}: its sha256 is {actual}, but {source} says {expected}")
-    pipeline = model.loads(data, f"{path} of {rev}")
+    pipeline = model.loads(data, f"{path} of {rev}", card.get("trusted", ()))
     return Loaded(name, pipeline, actual, contract_of(case, rev), len(data))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from perenne.common import batches, disk, params, periods, predicted
+from perenne.common import batches, disk, params, periods, predicted, project_code
 from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
@@ -276,6 +276,7 @@ def main() -> None:
     (pipeline, _), cut = load_model(), Cut.of(p.split, contract)
     rows = batches.read_parquet(TRAIN)
     held = folds.held(rows, cut, pipeline, p.train, contract, p.evaluate.folds)
+    project_code.check_deps("evaluate")
     window = cut.parted(rows, contract)[bool(cut.recalibrate)]  # the rows that its folds are of
     for line in described(held, cut, p.evaluate, contract):
         print(f"evaluate: {line}")

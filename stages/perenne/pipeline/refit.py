@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from shutil import copyfile
 
-from perenne.common import batches, disk, params
+from perenne.common import batches, disk, params, project_code
 from perenne.common.contract import read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -30,12 +30,13 @@ def main() -> None:
         _copy(CARD, RELEASED_CARD)
         return
     contract = read_contract(p.case)
+    rows = batches.read_parquet(REFIT)
     try:
-        made = train.made(
-            batches.read_parquet(REFIT), Cut.released(p.split, contract), p.train, contract, str(REFIT)
-        )
+        made = train.made(rows, Cut.released(p.split, contract), p.train, contract, str(REFIT))
     except PerenneError as error:
         raise PerenneError(f"{error}; with split.refit: false the proven model is released") from error
+    project_code.check_deps("refit")
+    train.check_stored(made.pipeline, made.card, rows, contract)
     save_model(made.pipeline, sealed(made.card), RELEASED, RELEASED_CARD)
 
 

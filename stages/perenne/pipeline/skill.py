@@ -19,6 +19,7 @@ from perenne.common import model, predicted
 from perenne.common.contract import Contract
 from perenne.common.names import FOLD
 from perenne.common.params import Evaluate, Train
+from perenne.pipeline.estimators import shown
 from perenne.pipeline.folds import PLACES, FoldModel, Validation
 from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE
@@ -171,4 +172,4 @@ def _fitted(fitted: FoldModel, learned: pd.DataFrame, contract: Contract) -> flo
 def _named(training: Train) -> str:
     """The estimator and its params, as params.yaml has them."""
     params = ", ".join(f"{name} {value}" for name, value in training.params.items())
-    return f"{training.estimator.rpartition('.')[2]}" + (f" with {params}" if params else "")
+    return f"{shown(training.estimator).rpartition('.')[2]}" + (f" with {params}" if params else "")

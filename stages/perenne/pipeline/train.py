@@ -1,32 +1,31 @@
-"""Train: a scikit-learn estimator, named by its import path, after the preprocessing for the contract."""
+"""Train: the estimator that params.yaml names, after the preprocessing for the contract."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, model, params, predicted
+from perenne.common import batches, model, params, predicted, project_code, storable
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
-from perenne.common.errors import PerenneError, hint
+from perenne.common.errors import PerenneError
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
-from perenne.common.task import Estimator
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
-from perenne.pipeline import constraints, recalibration
+from perenne.pipeline import boosting, constraints, estimators, recalibration
 
+Array = npt.NDArray[Any]
+
+ROWS_CHECKED = 1000  # that a stored model must score as before
 MOST_CATEGORIES = 254  # scikit-learn's histograms have 255 bins; above this, the rarest share one
 
 
@@ -57,13 +56,37 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
         # One BLAS thread: the number of threads changes the order of sums, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
             encoded = pipeline["encode"].fit_transform(X, y)
-            # Only now it is known which column is which feature.
-            about = constraints.translated(spec, contract, pipeline["encode"])
-            pipeline["model"].set_params(**about).fit(encoded, y)
-    except ValueError as error:
-        raise PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}") from error
-    forget_threads(pipeline["model"])
+            _fit(pipeline, encoded, y, spec, contract)
+    except PerenneError:
+        raise
+    except Exception as error:  # the project's code can fail in any way
+        raise explained(error) or error from error
+    forget_run(pipeline["model"])
     return pipeline
+
+
+def _fit(pipeline: Pipeline, encoded: Array, y: Array, spec: Train, contract: Contract) -> None:
+    """Fit the estimator: only now it is known which column is which feature."""
+    estimator = pipeline["model"]
+    estimator.set_params(**constraints.translated(estimators.outermost(spec), contract, pipeline["encode"]))
+    about = {}
+    if boosting.takes_categories(estimator):
+        categories = len(pipeline["encode"].transformers_[0][2])
+        about = boosting.with_categories(estimator, categories, encoded.shape[1])
+    estimator.fit(encoded, y, **about)
+
+
+def explained(error: Exception) -> PerenneError | None:
+    """An error of a fit or a prediction in one line; None if it is none of the user's.
+
+    It is put at the line of the project's code, if that took part, and at the params otherwise.
+    """
+    if project_code.is_of_project(error):
+        return project_code.failed(error, "params.yaml: train.estimator")
+    top = type(error).__module__.split(".")[0].lstrip("_")
+    if isinstance(error, ValueError | TypeError) or top in boosting.LIBRARIES:
+        return PerenneError(f"params.yaml: train.params: {' '.join(str(error).split())}")
+    return None
 
 
 def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDArray[np.generic]:
@@ -132,15 +155,16 @@ def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
     Raises
     ------
     PerenneError
-        As for `configured`.
+        As for `estimators.configured`.
 
     """
-    estimator = configured(spec, contract)
+    estimator = estimators.configured(spec, contract)
     categories = [name for name in names if contract.columns[name].type == "category"]
     numbers = [name for name in names if name not in categories]
-    native = "categorical_features" in estimator.get_params()
+    native = "categorical_features" in estimator.get_params(deep=False)
     if native:
         estimator.set_params(categorical_features=list(range(len(categories))))
+    native = native or boosting.takes_categories(estimator)
     return Pipeline(
         [("encode", encoder(categories, numbers, estimator, native=native)), ("model", estimator)]
     )
@@ -176,7 +200,7 @@ def encoder(
     )
     spread = OneHotEncoder(handle_unknown="ignore", max_categories=MOST_CATEGORIES, sparse_output=False)
     filled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    takes_nan = get_tags(estimator).input_tags.allow_nan
+    takes_nan = estimators.takes_nan(estimator)
     return ColumnTransformer(
         [
             ("categories", ordinal if native else spread, categories),
@@ -185,84 +209,50 @@ def encoder(
     )
 
 
-def configured(spec: Train, contract: Contract) -> BaseEstimator:
-    """The estimator that `train` in params.yaml names, with its parameters, and the seed if it takes one.
+def check_stored(
+    pipeline: Pipeline, description: ModelDescription, rows: pd.DataFrame, contract: Contract
+) -> None:
+    """Check that a model with code of the project in it scores alike after it was stored and loaded.
+
+    What the code keeps may be lost in the file, such as the content of a class that is derived from a list.
 
     Raises
     ------
     PerenneError
-        If it is not an estimator of scikit-learn, needs other estimators, lacks a parameter, has one that is
-        set here or says something of features that do not exist, or does not fit the task.
+        If a score differs, or the model cannot be stored.
 
     """
-    cls = imported(spec.estimator)
+    if not description.trusted:
+        return
+    again = model.stored(pipeline, description.trusted)
+    some = rows[:ROWS_CHECKED]
     try:
-        estimator = cls()
-        kinds: dict[Estimator, bool] = {
-            "classifier": is_classifier(estimator),
-            "regressor": is_regressor(estimator),
-        }
-    except (TypeError, AttributeError) as error:
+        before, after = (model.predict(each, some, contract) for each in (pipeline, again))
+    except Exception as error:  # the project's code can fail in any way
+        raise explained(error) or error from error
+    if before.tobytes() != after.tobytes():
         raise PerenneError(
-            f"params.yaml: train.estimator: {spec.estimator} cannot stand alone: it takes other estimators"
-        ) from error
-    valid = estimator.get_params(deep=False)
-    for name in spec.params:
-        if name not in valid:
-            raise PerenneError(
-                f"params.yaml: train.params.{name}: unknown to {cls.__name__}; {hint(name, valid)}"
-            )
-    constraints.check(spec, contract)
-    seed = {"random_state": spec.seed} if "random_state" in valid else {}
-    estimator.set_params(**seed | spec.params)
-    # Whether a classifier gives probabilities may depend on its parameters.
-    task = contract.task
-    if not (kinds[task.estimator] and hasattr(estimator, task.method)):
-        raise PerenneError(
-            f"params.yaml: train.estimator: a {task} task needs {task.needs}, not {spec.estimator}"
+            "train: the model scores otherwise after it is stored and loaded; what "
+            f"{', '.join(description.trusted)} keep must be {storable.KEPT}"
         )
-    return estimator
 
 
-def imported(path: str) -> type[BaseEstimator]:
-    """The class at an import path; only within scikit-learn, because importing a module runs its code.
-
-    Raises
-    ------
-    PerenneError
-        If the path is outside scikit-learn, cannot be imported, or is not an estimator.
-
-    """
-    name, _, attribute = path.rpartition(".")
-    if not name.startswith("sklearn."):
-        raise PerenneError(
-            f"params.yaml: train.estimator: {path!r} is not an estimator of scikit-learn; "
-            "write it like sklearn.ensemble.HistGradientBoostingClassifier"
-        )
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
-        raise PerenneError(f"params.yaml: train.estimator: {path!r}: {error}") from error
-    classes = [n for n, c in inspect.getmembers(module, inspect.isclass) if issubclass(c, BaseEstimator)]
-    if attribute not in classes:
-        raise PerenneError(
-            f"params.yaml: train.estimator: {path!r} is not an estimator; {hint(attribute, classes)}"
-        )
-    cls: type[BaseEstimator] = getattr(module, attribute)
-    return cls
-
-
-def forget_threads(estimator: BaseEstimator) -> None:
-    """Reset the number of threads that histogram boosting has stored: it depends on the machine."""
-    mapper = getattr(estimator, "_bin_mapper", None)
-    if mapper is not None:
-        mapper.n_threads = 1
+def forget_run(model: object) -> None:
+    """Take out of a fitted model what it notes of the machine and of its run."""
+    for _, part in storable.walk(model):
+        boosting.forget(part)
+        # Histogram boosting notes how many threads there were; others how many there may be.
+        if getattr(part, "_bin_mapper", None) is not None:
+            part._bin_mapper.n_threads = 1
+        if isinstance(part, BaseEstimator) and getattr(part, "n_jobs", None) not in (None, 1):
+            part.n_jobs = 1
 
 
 def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescription:
     """Describe the model for its card: estimator, parameters, training rows, target and features."""
     return ModelDescription(
         estimator=spec.estimator,
+        trusted=tuple(sorted({*spec.trusted, *estimators.own_names([spec.estimator, spec.params])})),
         params=spec.params,
         rows=len(rows),
         task=contract.task.name,
@@ -297,4 +287,7 @@ def main() -> None:
     p = params.load("train")
     contract = read_contract(p.case)
     rows = batches.read_parquet(TRAIN)
-    save_model(*made(rows, Cut.of(p.split, contract), p.train, contract))
+    pipeline, description = made(rows, Cut.of(p.split, contract), p.train, contract)
+    project_code.check_deps("train")
+    check_stored(pipeline, description, rows, contract)
+    save_model(pipeline, description)

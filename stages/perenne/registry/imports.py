@@ -158,6 +158,7 @@ def texts(values: Iterable[object]) -> Iterator[str]:
         elif isinstance(value, list | tuple):
             yield from texts(value)
         elif isinstance(value, dict):
+            yield from texts(value.keys())
             yield from texts(value.values())
 
 

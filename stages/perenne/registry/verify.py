@@ -172,11 +172,10 @@ def exempt(folder: Path, pipeline: Dag) -> list[str]:
 
 def undeclared(folder: Path, pipeline: Dag) -> list[str]:
     """Return the files that a stage runs and that are not among its deps: DVC would not see them change."""
-    params = locked.flat(strict_yaml.load(folder / PARAMS)) if (folder / PARAMS).exists() else {}
+    params = strict_yaml.load(folder / PARAMS) if (folder / PARAMS).exists() else {}
     findings: list[str] = []
     for name, stage in pipeline.stages.items():
-        keys = tuple(f"{key}." for key in stage.params.get(str(PARAMS), ()))
-        values = [value for key, value in params.items() if f"{key}.".startswith(keys)]
+        values = [_at(params, key) for key in stage.params.get(str(PARAMS), ())]
         known = stage.deps | pipeline.outs
         findings += [
             f"{DAG}: {name}: runs {path}, which is not among its deps; add it"
@@ -184,6 +183,13 @@ def undeclared(folder: Path, pipeline: Dag) -> list[str]:
             if not known & {path, *map(str, PurePath(path).parents)}
         ]
     return findings
+
+
+def _at(tree: object, key: str) -> object:
+    """What stands at a dotted key of params, with the keys below it; None if nothing does."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def other_data(folder: Path, commit: str) -> list[str]:

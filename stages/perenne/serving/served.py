@@ -80,7 +80,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         proof,
         actual,
         contract,
-        scorer(model.loads(data, str(path)), contract),
+        scorer(model.loads(data, str(path), card.trusted), contract),
         card.categories(),
     )
     _check_golden(served, (folder / GOLDEN).read_bytes())
