@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from perenne.registry import golden
+from perenne.registry import tags
 from perenne.registry.rollback import rollback
 from tests.conftest import Enter
 from tests.project import Project
@@ -26,6 +26,23 @@ from tests.serving.running import BEARER, PATIENCE, Running, example, serving
 from tests.serving.versions import NAME, assign, register, sha256
 
 BETWEEN = 0.01  # seconds between two requests of a client: others need the processor too
+
+
+def mine(rate: float) -> str:
+    """Return the text of a module whose model predicts one rate: it stands in the code and nowhere else."""
+    return f"""
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class Mine(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile([1 - {rate}, {rate}], (len(X), 1))
+"""
 
 
 @pytest.fixture
@@ -38,14 +55,19 @@ def here(company: Project, enter: Enter) -> Project:
 def with_code(project: Project, text: str) -> None:
     """Commit a module of the project's own that the params name."""
     if "stages.mine" not in project.read("params.yaml"):
-        project.edit(r"^    max_iter: ", "    note: stages.mine.Mine\n    max_iter: ")
+        project.edit(r"^  estimator: .*", "  estimator: stages.mine.Mine")
+        project.edit(r"(?s)^  params:.*?(?=^  \w)", "  params: {}\n")
     project.write("stages/mine.py", text)
     project.commit("code of its own")
 
 
-def release(version: str, stage: str = "prod") -> None:
-    """Release the last commit with the model that is there."""
-    register(version, {"released": {"sha256": sha256()}, "golden": golden.record(NAME)})
+def release(version: str, stage: str = "prod", rate: float | None = None) -> None:
+    """Release the last commit with the model that is there; `rate`: it predicts this for every row."""
+    known = tags.read(NAME).find("v1.0.0").proof
+    assert known
+    assert known.golden
+    scores = known.golden if rate is None else dict.fromkeys(known.golden, rate)
+    register(version, {"released": {"sha256": sha256()}, "golden": scores})
     assign(version, stage)
 
 
@@ -64,14 +86,6 @@ def children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(one) for one in text.split()]
-
-
-def serving_process(running: Running) -> int:
-    """Return the process that listens on behalf of the one that was started; with the tests' own commands."""
-    pid = running.process.pid
-    while not Path(f"/proc/{pid}/cmdline").read_bytes().count(b"perenne.serving.heir"):
-        (pid,) = children(pid)
-    return pid
 
 
 class Clients:
@@ -121,7 +135,11 @@ def logged(project: Project) -> Counter[tuple[str, str]]:
 
 
 def test_takeover_under_load(here: Project) -> None:
-    """Every request is answered and logged once, by one of the versions, and after a swap by the new one."""
+    """Every request is answered and logged once, by the code of one version, and after a swap by the new one.
+
+    The model file is the same in both versions: only the code differs.
+    """
+    rates = {"v1.1.0": 0.25, "v1.2.0": 0.75}
     asked: list[dict[str, Any]] = []
     with serving(here) as running:
         row = example(running)
@@ -132,17 +150,27 @@ def test_takeover_under_load(here: Project) -> None:
             assert asked[-1]["model_version"] == version
 
         with Clients(running, row) as clients:
-            with_code(here, "class Mine:\n    rate = 1\n")
-            release("v1.1.0")
+            with_code(here, mine(rates["v1.1.0"]))
+            for stage in ("train", "refit"):
+                here.edit(
+                    f"      - stages/{stage}.py",
+                    f"      - stages/{stage}.py\n      - stages/mine.py",
+                    "dvc.yaml",
+                )
+            here.repro("-s train refit")
+            here.commit("a model of its own")
+            release("v1.1.0", rate=rates["v1.1.0"])
             swapped("v1.1.0")
-            with_code(here, "class Mine:\n    rate = 2\n")
-            release("v1.2.0")
+            with_code(here, mine(rates["v1.2.0"]))
+            release("v1.2.0", rate=rates["v1.2.0"])
             swapped("v1.2.0")
-            rollback(NAME, to="v1.1.0", reason="a test", push=False)
+            rollback(NAME, to=None, reason="a test", push=False)
             swapped("v1.1.0")
     assert clients.failed == []
     answers = [*clients.answers, *asked]
-    assert {answer["model_version"] for answer in answers} == {"v1.0.0", "v1.1.0", "v1.2.0"}
+    assert {answer["model_version"] for answer in answers} == {"v1.0.0", *rates}
+    scored = {(answer["model_version"], one["score"]) for answer in answers for one in answer["predictions"]}
+    assert {(version, score) for version, score in scored if version in rates} == set(rates.items())
     answered = Counter(
         (one["id"], answer["model_version"]) for answer in answers for one in answer["predictions"]
     )
@@ -198,6 +226,7 @@ def test_process_that_fails_changes_nothing(here: Project, tmp_path: Path) -> No
         until(lambda: not Path(f"/proc/{pid}").exists(), "the new process goes on")
 
 
+@pytest.mark.usefixtures("cold")
 def test_start_with_code_of_its_own(here: Project) -> None:
     """The released code is served whatever is in the working tree; a shadow cannot have other code.
 
@@ -216,8 +245,10 @@ def test_start_with_code_of_its_own(here: Project) -> None:
         assign("v1.2.0")
         answer = running.reload()
         assert answer.status_code == 409, answer.text
-        assert answer.json()["detail"].startswith("retirement@v1.2.0: its process ended")
-        os.kill(serving_process(running), signal.SIGKILL)
+        assert answer.json()["detail"].startswith("retirement@v1.2.0: SystemExit: the working tree (")
+        assert b"perenne.serving.supervisor" in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+        (child,) = children(running.process.pid)
+        os.kill(child, signal.SIGKILL)
         _, stderr = running.process.communicate(timeout=PATIENCE)
         assert running.process.returncode == 128 + signal.SIGKILL
         assert "error: the process that serves ended with signal SIGKILL" in stderr.splitlines()

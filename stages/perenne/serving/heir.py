@@ -117,7 +117,7 @@ def main() -> None:
     try:
         with Runner(loop_factory=uvloop.new_event_loop) as runner:
             caught = runner.run(Heir(channel, listening).run())
-    except Exception as error:  # noqa: BLE001 -- the old process says it, and keeps serving
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- the old process says it, and keeps serving
         with suppress(OSError):
             channel.send("failed", why=_why(error))
         sys.exit(1)
