@@ -19,6 +19,7 @@ from perenne.common import git
 from perenne.common.errors import PerenneError
 from perenne.registry import golden, tags
 from perenne.registry.rollback import rollback
+from perenne.registry.tags import Version
 from perenne.serving import follower
 from perenne.serving.download import download
 from perenne.serving.follower import Follower
@@ -259,8 +260,13 @@ def test_remote_whose_packets_stop_is_named(
     enter(company)
     monkeypatch.setattr(follower, "FETCH_SECONDS", 0.5)
 
+    async def here_only(_: Version) -> bool:
+        return False
+
     async def work() -> None:
-        followed = Follower(NAME, "prod", needed=True, require_signed=False, like=lambda: None)
+        followed = Follower(
+            NAME, "prod", needed=True, require_signed=False, like=lambda: None, elsewhere=here_only
+        )
         for _ in range(2):
             await followed.check(again=True)
             assert followed.live

@@ -128,6 +128,14 @@ def show(rev: str, path: Path) -> bytes:
     return done.stdout
 
 
+def blob(identity: str) -> bytes:
+    """The content of a file by the id of its blob; a `PerenneError` if there is none."""
+    done = _run("cat-file", "blob", identity)
+    if done.returncode:
+        raise PerenneError(f"{identity}: no file with this id is here; git fetch may bring it")
+    return done.stdout
+
+
 def text(rev: str, path: Path) -> str:
     """As `show`, as text; a `PerenneError` if it is not UTF-8."""
     try:

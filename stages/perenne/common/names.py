@@ -10,6 +10,7 @@ DAG = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 REQUIREMENTS = Path("requirements.txt")
 CASES = Path("data/cases")
+CODE_FOLDER = "PERENNE_CODE_FOLDER"  # the variable that names where `stages` is, in a process of the service
 INCOMING = Path("data/incoming")
 
 # The batches: one Parquet file per period.

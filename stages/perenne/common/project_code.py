@@ -6,6 +6,7 @@ could change without anything being run again, so the stage refuses it.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -15,7 +16,7 @@ from typing import Any
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import DAG
+from perenne.common.names import CODE_FOLDER, DAG
 
 FOLDER = "stages"
 LIBRARY = "perenne"  # where it is part of the project, it is not the project's own code
@@ -33,6 +34,11 @@ def is_named(text: object) -> bool:
         and NAMED.fullmatch(text) is not None
         and not text.startswith(f"{FOLDER}.{LIBRARY}.")
     )
+
+
+def root() -> Path:
+    """The folder above `stages`: the current one, or, in the service, that of the version it serves."""
+    return Path(os.environ.get(CODE_FOLDER) or Path.cwd())
 
 
 def imported(path: str, key: str) -> Any:  # whatever the project has written
@@ -53,9 +59,9 @@ def imported(path: str, key: str) -> Any:  # whatever the project has written
     """
     module_name, _, attribute = path.rpartition(".")
     file = Path(*module_name.split(".")).with_suffix(".py")
-    if not file.is_file():
+    if not (root() / file).is_file():
         raise PerenneError(f"{key}: {path!r}: there is no {file}; write the module, or correct the name")
-    here = str(Path.cwd())
+    here = str(root())
     if here not in sys.path:
         # A command does not begin with the project on its path. Last: nothing there hides a package.
         sys.path.append(here)
@@ -151,7 +157,7 @@ def _relative(name: str) -> str:
     if not name:
         return ""
     try:
-        return str(Path(name).absolute().relative_to(Path.cwd()))
+        return str(Path(name).absolute().relative_to(root()))
     except ValueError:
         return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 LIBRARY = "stages/perenne"  # where the package `perenne` lies, if it is part of the project
@@ -35,23 +35,58 @@ def run_by(folder: Path, commands: Iterable[str], values: Iterable[object] = ())
 
     """
     waiting = [path for command in commands for path in _started(folder, command)]
-    waiting += [path for text in _texts(values) if DOTTED.fullmatch(text) for path in _files(text)]
+    waiting += [path for text in texts(values) if DOTTED.fullmatch(text) for path in _files(text)]
+
+    def read(name: str) -> bytes | None:
+        return (folder / name).read_bytes() if (folder / name).is_file() else None
+
+    def beside(name: str) -> list[str]:
+        return [str(path.relative_to(folder)) for path in (folder / name).parent.glob("*.py")]
+
+    return _followed(waiting, read, beside)
+
+
+def named_by(values: Iterable[object], read: Callable[[str], bytes | None]) -> set[str]:
+    """Return the files that dotted names among some values name, imported ones included, directly or not.
+
+    Parameters
+    ----------
+    values
+        Texts, or lists and mappings of them; all other values are passed over.
+    read
+        Returns a file by its path relative to the project's folder; None if it is not to be followed.
+
+    Returns
+    -------
+    set of str
+        Paths as `read` takes them.
+
+    """
+    named = [text for text in texts(values) if DOTTED.fullmatch(text)]
+    return _followed([path for text in named for path in _files(text)], read, lambda _: [])
+
+
+def _followed(
+    names: Iterable[str], read: Callable[[str], bytes | None], beside: Callable[[str], list[str]]
+) -> set[str]:
+    """Those of some files that `read` knows, with all that they import; `beside` lists a folder's modules."""
+    waiting = [*names]
     found: set[str] = set()
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in seen or not (folder / name).is_file():
+        if name in seen or (content := read(name)) is None:
             continue
         seen.add(name)
         if not name.endswith(".py"):
             found.add(name)
             continue
-        tree = _tree((folder / name).read_bytes())
+        tree = _tree(content)
         if not name.endswith("__init__.py") or tree is None or _runs(tree):
             found.add(name)
         waiting += [path for node in ast.walk(tree) for path in _of_node(node, name)] if tree else []
         if name == BY_NAME:
-            waiting += [str(path.relative_to(folder)) for path in (folder / name).parent.glob("*.py")]
+            waiting += beside(name)
     return found
 
 
@@ -115,15 +150,16 @@ def _runs(tree: ast.Module) -> bool:
     return len(tree.body) > (ast.get_docstring(tree, clean=False) is not None)
 
 
-def _texts(values: Iterable[object]) -> Iterator[str]:
+def texts(values: Iterable[object]) -> Iterator[str]:
+    """All texts among some values, in lists and mappings of them too."""
     for value in values:
         if isinstance(value, str):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _texts(value)
+            yield from texts(value)
         elif isinstance(value, dict):
-            yield from _texts(value.keys())
-            yield from _texts(value.values())
+            yield from texts(value.keys())
+            yield from texts(value.values())
 
 
 def _tree(code: bytes) -> ast.Module | None:

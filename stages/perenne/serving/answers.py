@@ -114,6 +114,7 @@ class ServedModel(_Response):
     degraded: bool = Field(description="true if monitoring found that the model has become worse")
     shadow: str | None = Field(description="the version that scores the same rows, but never answers")
     refused: str | None = Field(description="why the version in the registry is not the one that is served")
+    code: str | None = Field(None, description="names the project's own code that it runs; null without any")
 
 
 class Health(_Response):

@@ -171,10 +171,10 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         """A rejected version is tried again. The token is required, also on this machine."""
         if not service.settings.allowed:
             return detail(401, "this needs a token; set serve.token_sha256 or serve.tokens", bearer=True)
-        swapped = await service.reload()
+        after = await service.reload()
         if refused := service.refused():
             return detail(409, refused)
-        answer = answers.Reloaded(version=service.live.version.version, swapped=swapped)
+        answer = answers.Reloaded(version=after.version, swapped=after.swapped)
         return Response(to_json(answer), media_type=JSON)
 
     return predict

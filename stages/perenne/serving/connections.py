@@ -9,7 +9,8 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 import httptools
@@ -52,6 +53,7 @@ class Connections:
         self.most = most if files == resource.RLIM_INFINITY else min(most, max(files - RESERVED, FEWEST))
         self.seconds = seconds
         self._open: dict[LimitedProtocol, None] = {}  # in the order of their beginnings
+        self._give: Callable[[int], None] | None = None
         self._closed: Counter[str] = Counter(dict.fromkeys((TIMEOUT, SHED, TOO_LARGE, FULL, PIPELINE), 0))
 
     def protocol(self, *arguments: Any, **options: Any) -> LimitedProtocol:  # uvicorn's own
@@ -94,6 +96,39 @@ class Connections:
         now = time.monotonic()
         for protocol in [*self._open]:
             protocol.check(now)
+
+    def give_away(self, give: Callable[[int], None]) -> None:
+        """From now on give each connection to another process, as soon as its caller waits for no answer.
+
+        What its caller sends next stays with the system until that process reads it.
+
+        Parameters
+        ----------
+        give
+            Passes a socket's file descriptor on; it keeps none. An `OSError` leaves the connection here until
+            the next call of `give_idle`.
+
+        """
+        self._give = give
+        self.give_idle()
+
+    def give_idle(self) -> bool:
+        """Give those away that are idle; return whether none is left."""
+        for protocol in [*self._open]:
+            self.give_if_idle(protocol)
+        return not self._open
+
+    def keep(self) -> None:
+        """Give no more away."""
+        self._give = None
+
+    def give_if_idle(self, protocol: LimitedProtocol) -> None:
+        """Give one away if it is idle."""
+        if self._give and protocol.rest():
+            with suppress(OSError):  # too many are on their way
+                self._give(protocol.transport.get_extra_info("socket").fileno())
+                protocol.transport.abort()  # here: the other process has the connection
+                self._open.pop(protocol, None)
 
     def readings(self) -> Iterator[Reading]:
         """How many connections are open and may be, and how many were closed by a limit."""
@@ -157,6 +192,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.flow.protocol = self
         self._since = time.monotonic()
         self._connections.add(self)
+        self._connections.give_if_idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -264,6 +300,17 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._since is None and (self._part or self.cycle.response_complete):
             self._since = time.monotonic()
+        self._connections.give_if_idle(self)  # it reads no more
+        self.loop.call_soon(self._connections.give_if_idle, self)  # by then the answer is sent
+
+    def rest(self) -> bool:
+        """Whether nothing of a request has arrived, and all answers are sent; it reads nothing then."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering or self._part or self.pipeline or self._refused or self.transport.is_closing():
+            return False
+        self._unset_keepalive_if_required()
+        self.flow.pause_reading()
+        return not self.transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
         """The caller does not take its answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +66,8 @@ class Follower:
         Whether a version's tag needs a good signature.
     like
         Returns the version whose contract a new one must have; None: any contract is accepted.
+    elsewhere
+        Has a version served by another process if its code is not that of this one; returns whether it is.
 
     Attributes
     ----------
@@ -73,6 +75,10 @@ class Follower:
         The version that is served. It is replaced as a whole, between two requests.
     refused
         Why the version in the registry is not the one that is served.
+    successor
+        The version that another process serves from now on; None as long as this one serves.
+    names
+        The sha256 of the model of each version that was loaded: none must change.
 
     """
 
@@ -84,6 +90,7 @@ class Follower:
         needed: bool,
         require_signed: bool,
         like: Callable[[], Served | None],
+        elsewhere: Callable[[Version], Awaitable[bool]],
     ) -> None:
         self.name, self.stage = name, stage
         self.live: Served | None = None
@@ -94,9 +101,38 @@ class Follower:
         self._needed = needed
         self._require_signed = require_signed
         self._like = like
+        self._elsewhere = elsewhere
+        self.successor: Version | None = None
+        self.names: dict[str, str] = {}
         self._tried: tuple[Version, float] | None = None
-        self._names: dict[str, str] = {}
         self._one = asyncio.Lock()
+
+    async def begin(
+        self, number: str, refused: tuple[str, str] | None, downloaded: Callable[[], None]
+    ) -> None:
+        """Load one version, by the local tags, for a process that has to serve it.
+
+        Parameters
+        ----------
+        number
+            The version.
+        refused
+            Why another one is not served, if that is known, as `Refusal` has it.
+        downloaded
+            Called once its files are here.
+
+        Raises
+        ------
+        PerenneError
+            If it cannot be served.
+
+        """
+        registry = await in_thread(tags.read, self.name)
+        self._swap(await self._load(registry.find(number), downloaded), registry)
+        if refused:
+            self.refused = Refusal(*refused)
+            rejected = _version(registry, self.refused.subject)
+            self._tried = (rejected, asyncio.get_running_loop().time()) if rejected else None
 
     async def check(self, *, again: bool = False) -> None:
         """Read the remote once; failures are kept in `refused`, not raised.
@@ -116,8 +152,10 @@ class Follower:
                 self._refuse(self.stage, f"{type(error).__name__} while following")
 
     async def _follow(self, *, again: bool) -> None:
+        if self.successor:
+            return  # whoever serves now follows
         offline = await self._fetch()
-        registry = await _in_thread(tags.read, self.name)
+        registry = await in_thread(tags.read, self.name)
         wanted = registry.in_stage(self.stage) or _version(registry, self.stage)
         if wanted is None:
             self._handle_empty_stage()
@@ -130,25 +168,35 @@ class Follower:
         if not again and self._tried and self._tried[0] == wanted and now < self._tried[1] + RETRY_SECONDS:
             return
         self._tried = (wanted, now)
+        if offline:  # whoever serves instead has to say so
+            self.refused = Refusal(self.stage, offline)
         try:
-            candidate = await self._load(wanted)
+            await self._take(wanted, registry)
         except PerenneError as error:
             self._refuse(wanted.version, str(error))
             if self._needed and self.live is None and registry.in_stage(self.stage):
                 await self._fall_back(registry)
             return
-        self._swap(candidate, registry)
         if offline:
             self._refuse(self.stage, offline)
+
+    async def _take(self, version: Version, registry: Registry) -> None:
+        """Serve a version: here, or by another process."""
+        if self._require_signed:
+            await in_thread(signed, version.tag)
+        if await self._elsewhere(version):
+            self.swaps += self.live is not None
+            self.refused, self.successor = None, version
+            return
+        self._swap(await self._load(version), registry)
 
     async def _fall_back(self, registry: Registry) -> None:
         """After a restart nothing is served yet: serve the version before the rejected one."""
         why = self.refused
         try:
-            candidate = await self._load(before(registry, self.stage))
+            await self._take(before(registry, self.stage), registry)
         except PerenneError:  # `refused` keeps the reason why the newest one was rejected
             return
-        self._swap(candidate, registry)
         self.refused = why
 
     def _handle_empty_stage(self) -> None:
@@ -173,16 +221,17 @@ class Follower:
             return f"{why}; serving the version last known to be in {self.stage}"
         return None
 
-    async def _load(self, version: Version) -> Served:
+    async def _load(self, version: Version, downloaded: Callable[[], None] = lambda: None) -> Served:
         if self._require_signed:
-            await _in_thread(signed, version.tag)
+            await in_thread(signed, version.tag)
         with TemporaryDirectory(prefix="perenne-") as folder:
             await self._download(version, folder)
-            candidate = await _in_thread(served.load, self.name, version, Path(folder))
+            downloaded()
+            candidate = await in_thread(served.load, self.name, version, Path(folder))
         like = self._like()
         if like:
-            served.same_contract(like, candidate)
-        was = self._names.setdefault(version.version, candidate.sha256)
+            served.same_contract(like, candidate.contract, version.tag)
+        was = self.names.setdefault(version.version, candidate.sha256)
         if was != candidate.sha256:
             raise PerenneError(
                 f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]} and is now "
@@ -229,7 +278,7 @@ class Follower:
         self.refused = refusal
 
 
-async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Call a function in the thread, while the event loop answers requests."""
     return await asyncio.get_running_loop().run_in_executor(THREAD, function, *arguments)
 

@@ -87,19 +87,19 @@ def load(name: str, version: Version, folder: Path) -> Served:
     return served
 
 
-def same_contract(served: Served, candidate: Served) -> None:
-    """Check that a candidate takes the same requests as the served version.
+def same_contract(served: Served, contract: Contract, tag: str) -> None:
+    """Check that a version with a contract takes the same requests as the served version.
 
     Raises
     ------
     PerenneError
-        If it does not; names the differences.
+        If it does not; names the version by its tag, and the differences.
 
     """
-    changes = inputs(served.contract, candidate.contract)
+    changes = inputs(served.contract, contract)
     if changes:
         raise PerenneError(
-            f"{candidate.version.tag}: its contract differs: {'; '.join(changes)}; "
+            f"{tag}: its contract differs: {'; '.join(changes)}; "
             "change the callers first, then restart the service"
         )
 

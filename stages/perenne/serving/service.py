@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
+from perenne.common import project_code
 from perenne.common.errors import PerenneError
+from perenne.common.sections import contract_of
 from perenne.registry import golden
+from perenne.registry.tags import Version
+from perenne.serving import code_identity, served
 from perenne.serving.answers import Ready, ServedModel
 from perenne.serving.batcher import Batcher
 from perenne.serving.connections import Connections
-from perenne.serving.follower import Follower
+from perenne.serving.follower import Follower, in_thread
 from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.predictions import PredictResult, several
 from perenne.serving.prometheus import Reading, ServiceMetrics
@@ -19,9 +24,18 @@ from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
+from perenne.serving.succession import Hello, Succession
 
 BUCKETS = 20  # of the histogram of scores, if scores have limits
+SECONDS_FOR_SHADOW = 3.0  # to score what waits, once nobody waits for answers
 LATE_SECONDS = 5.0  # without a commit, after which the service is not ready
+
+
+class AfterReload(NamedTuple):
+    """The version that answers after the registry was read, and whether it was swapped in by that."""
+
+    version: str
+    swapped: bool
 
 
 class Service:
@@ -37,23 +51,47 @@ class Service:
         The section `serve` of params.yaml.
     require_signed
         Whether a version's tag needs a good signature.
+    succession
+        Gives the place of this process to another one, if a version has other code.
 
     """
 
-    def __init__(self, name: str, stage: str, settings: ServeSettings, *, require_signed: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        stage: str,
+        settings: ServeSettings,
+        *,
+        require_signed: bool,
+        succession: Succession,
+    ) -> None:
         self.name = name
         self.settings = settings
+        self.succession = succession
+        self._require_signed = require_signed
         self.prod = Follower(
-            name, stage, needed=True, require_signed=require_signed, like=lambda: self.prod.live
+            name,
+            stage,
+            needed=True,
+            require_signed=require_signed,
+            like=lambda: self.prod.live,
+            elsewhere=self._elsewhere,
         )
         self.shadow = Follower(
-            name, "shadow", needed=False, require_signed=require_signed, like=lambda: self.prod.live
+            name,
+            "shadow",
+            needed=False,
+            require_signed=require_signed,
+            like=lambda: self.prod.live,
+            elsewhere=self._refused_elsewhere,
         )
         self.connections = Connections(settings.max_connections, settings.request_seconds)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the version in the stage, open the log, and start to follow the stage.
+
+        If the version has other code than this process, another one serves it, and here nothing has started.
 
         Raises
         ------
@@ -62,15 +100,43 @@ class Service:
 
         """
         await self.prod.check()
+        if self.prod.successor:
+            return
         if self.prod.live is None:
             raise PerenneError(self.prod.refused.why if self.prod.refused else "nothing can be served")
         await self.shadow.check()
+        self._open(shadow_first=False)
+
+    async def inherit(self, hello: Hello, downloaded: Callable[[], None]) -> None:
+        """As `start`, with the version that this process was started for, and no other.
+
+        Parameters
+        ----------
+        hello
+            What the process before this one knows.
+        downloaded
+            Called once the version's files are here.
+
+        Raises
+        ------
+        PerenneError
+            If it cannot be served, or the log cannot be opened.
+
+        """
+        for path in hello.code_names:  # one that fails must not do so at the first request that needs it
+            await in_thread(project_code.imported, path, hello.version)
+        self.prod.names |= hello.names
+        await self.prod.begin(hello.version, hello.refused, downloaded)
+        self.prod.swaps, self.prod.refusals = hello.swaps, hello.refusals
+        self._open(shadow_first=True)
+
+    def _open(self, *, shadow_first: bool) -> None:
+        live = self.live
         self.log = Log(self.settings.log_url, self.settings.log)
-        live = self.prod.live
         self.metrics = ServiceMetrics(_score_buckets(live), self._readings, several(live.contract))
-        shadow = Shadow(lambda: self.shadow.live, self.log, self.metrics)
-        self._batcher = Batcher(lambda: self.live, self.log, shadow, self.metrics)
-        self._task = asyncio.get_running_loop().create_task(self._follow())
+        self._shadowing = Shadow(lambda: self.shadow.live, self.log, self.metrics)
+        self._batcher = Batcher(lambda: self.live, self.log, self._shadowing, self.metrics)
+        self._task = asyncio.get_running_loop().create_task(self._follow(shadow_first=shadow_first))
 
     async def stop(self) -> None:
         """Stop following, and commit what is still waiting."""
@@ -78,6 +144,7 @@ class Service:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+            await self._shadowing.finish(SECONDS_FOR_SHADOW)
             self.log.close()
 
     @property
@@ -124,12 +191,14 @@ class Service:
         self.metrics.labels.inc(len(labels))
         return await self.log.label(labels)
 
-    async def reload(self) -> bool:
-        """Read the registry now; return whether another version was swapped in."""
+    async def reload(self) -> AfterReload:
+        """Read the registry now; return what is served then."""
         before = self.prod.swaps
         await self.prod.check(again=True)
-        await self.shadow.check(again=True)
-        return self.prod.swaps > before
+        if not self.prod.successor:
+            await self.shadow.check(again=True)
+        now = self.prod.successor or self.live.version
+        return AfterReload(now.version, self.prod.swaps > before)
 
     def refused(self) -> str | None:
         """Why the version in the registry is not the one that is served; None if it is."""
@@ -164,9 +233,50 @@ class Service:
             degraded=standing.degraded,
             shadow=self.shadow.live.version.version if self.shadow.live else None,
             refused=self.refused(),
+            code=self.succession.code.id or None,
         )
 
-    async def _follow(self) -> None:
+    async def _elsewhere(self, version: Version) -> bool:
+        """Have a version served by a new process, if its code is not that of this process."""
+        code = await in_thread(code_identity.code_of, self.name, version)
+        place = await in_thread(self.succession.place_for, code, version)
+        if place is None:
+            return False
+        prod = self.prod
+        if prod.live:  # before a process is started in vain
+            served.same_contract(prod.live, contract_of(self.name, version.commit), version.tag)
+        hello = Hello(
+            name=self.name,
+            stage=prod.stage,
+            version=version.version,
+            require_signed=self._require_signed,
+            settings=self.settings.model_dump(mode="json", exclude_defaults=True),
+            files=[list(file) for file in code.files],
+            lock=code.lock,
+            code_names=list(code.names),
+            operator=self.succession.operator,
+            names=prod.names,
+            refused=None if prod.live else prod.refused,
+            swaps=prod.swaps + (prod.live is not None),
+            refusals=prod.refusals,
+            first=prod.live is None,
+        )
+        await self.succession.hand_over(hello, code, place, version.tag)
+        return True
+
+    async def _refused_elsewhere(self, version: Version) -> bool:
+        """Refuse a shadow whose code is not that of this process: both live in it."""
+        code = await in_thread(code_identity.code_of, self.name, version)
+        if await in_thread(self.succession.runs, code, version):
+            return False
+        raise PerenneError(
+            f"{version.tag}: it runs other code than {self.live.version.tag}, and a shadow lives in the "
+            f"process of {self.prod.stage}; compare them with perenne review"
+        )
+
+    async def _follow(self, *, shadow_first: bool) -> None:
+        if shadow_first:  # before that, it would delay what everybody waits for
+            await self.shadow.check()
         while True:
             await asyncio.sleep(self.settings.poll_seconds)
             await self.prod.check()
@@ -175,6 +285,8 @@ class Service:
     def _readings(self) -> Iterator[Reading]:
         labels = {"version": self.live.version.version, "stage": self.prod.stage}
         yield Reading("model_info", "The version that is served", labels, 1)
+        if code := self.succession.code.id:
+            yield Reading("model_code_info", "The project's own code that it runs", {"code": code}, 1)
         degraded = self.prod.standing.degraded
         yield Reading(
             "model_degraded", "Whether monitoring found that the model has become worse", {}, degraded

@@ -58,6 +58,11 @@ class Shadow:
         if self._work is None:
             self._work = asyncio.get_running_loop().create_task(self._run())
 
+    async def finish(self, seconds: float) -> None:
+        """Wait until all queued rows are scored, at most some seconds."""
+        if self._work:
+            await asyncio.wait([self._work], timeout=seconds)
+
     async def _run(self) -> None:
         try:
             while self._waiting:

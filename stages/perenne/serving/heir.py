@@ -1,0 +1,128 @@
+"""A process that serves a version with its own code: started beside the old one, told what to serve.
+
+python -m perenne.serving.heir CHANNEL SOCKET...    (file descriptors)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import traceback
+from asyncio import Runner
+from collections.abc import Sequence
+from contextlib import suppress
+
+import uvloop
+
+from perenne.common.errors import PerenneError
+from perenne.common.typed import parse
+from perenne.serving.channel import Channel, Letter
+from perenne.serving.mailbox import Mailbox
+from perenne.serving.server import Server, log_lines, raise_again
+from perenne.serving.service import Service
+from perenne.serving.settings import ServeSettings
+from perenne.serving.succession import Hello, Succession
+
+
+class Heir:
+    """The process.
+
+    Parameters
+    ----------
+    channel
+        To the process that has started it, and that it ends with.
+    listening
+        File descriptors of the sockets to listen on.
+
+    """
+
+    def __init__(self, channel: Channel, listening: Sequence[int]) -> None:
+        self._channel = channel
+        self._listening = listening
+        self._given: list[Letter] = []  # connections that came before there was a server
+        self._server: Server | None = None
+
+    async def run(self) -> Sequence[int]:
+        """Load the version, and serve it once the old process says so; return the signals that ended it."""
+        self._mailbox = Mailbox(self._channel, {"connection": self._take}, self._lost)
+        letter = await self._mailbox.next()
+        if letter is None or letter.kind != "hello":
+            return []
+        hello = parse(Hello, dict(letter.says), "the process before")
+        succession = Succession(hello.code, hello.operator, self._mailbox)
+        succession.listening = self._inherited
+        settings = parse(ServeSettings, hello.settings, "the settings of the process before")
+        service = Service(
+            hello.name,
+            hello.stage,
+            settings,
+            require_signed=hello.require_signed,
+            succession=succession,
+        )
+        try:
+            await service.inherit(hello, lambda: self._channel.send("downloaded"))
+            return await self._serve(service, announced=hello.first)
+        finally:
+            await service.stop()
+
+    async def _serve(self, service: Service, *, announced: bool) -> Sequence[int]:
+        self._server = server = Server(service, announced=announced)
+        server.config.load()
+        with server.capture_signals():
+            self._channel.send("ready")
+            while not server.should_exit:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.1):  # a signal wakes nobody
+                        if await self._mailbox.next() is not None:
+                            break
+            if not server.should_exit:
+                for letter in self._given:
+                    server.take(letter)
+                await server._serve([socket.socket(fileno=copy) for copy in self._copies()])
+        return server.caught
+
+    def _copies(self) -> list[int]:
+        return [os.dup(file) for file in self._listening]
+
+    async def _inherited(self) -> Sequence[int]:
+        return self._listening
+
+    def _take(self, letter: Letter) -> None:
+        if self._server:
+            self._server.take(letter)
+        else:
+            self._given.append(letter)
+
+    def _lost(self) -> None:
+        """The parent was killed: nobody would end this process."""
+        if self._server:
+            self._server.should_exit = True
+
+
+def _why(error: BaseException) -> str:
+    """An error in one line: one that says what to do says it, any other where it was raised."""
+    if isinstance(error, PerenneError):
+        return " ".join(str(error).split())
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return " ".join(f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})".split())
+
+
+def main() -> None:
+    """Run the command line."""
+    log_lines()
+    end, *listening = map(int, sys.argv[1:])
+    channel = Channel(socket.socket(fileno=end))
+    try:
+        with Runner(loop_factory=uvloop.new_event_loop) as runner:
+            caught = runner.run(Heir(channel, listening).run())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- the old process says it, and keeps serving
+        with suppress(OSError):
+            channel.send("failed", why=_why(error))
+        sys.exit(1)
+    raise_again(caught)
+
+
+if __name__ == "__main__":
+    main()
