@@ -143,7 +143,10 @@ def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None
 
     # A change of its code is a change of the recipe, so it must be better, not only fresher.
     made.edit("share \\* scores", "0.9 * share * scores", "stages/shrinking.py")
-    made.repro()
+    made.repro("refit")
     made.commit("shrink more")
+    # The released version is still scored by its own code.
+    made.run("perenne predict new.csv --out again.csv")
+    assert made.read("again.csv") == made.read("scores.csv")
     enter(made)
     assert change.between("tiny@v1.0.0", None, "tiny") == ("minor", ("stages/shrinking.py changed",))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,19 @@ from perenne.common.names import DAG
 FOLDER = "stages"
 LIBRARY = "perenne"  # where it is part of the project, it is not the project's own code
 NAMED = re.compile(rf"{FOLDER}(\.[A-Za-z_]\w*)+\.[A-Za-z_]\w*")
+
+
+_within: list[Path] = []  # where the project's code is, if not in the current folder
+
+
+@contextmanager
+def within(folder: Path) -> Iterator[None]:
+    """Within it, `imported` finds the project's code in another folder."""
+    _within.append(folder)
+    try:
+        yield
+    finally:
+        _within.pop()
 
 
 def is_named(text: object) -> bool:
@@ -53,9 +68,10 @@ def imported(path: str, key: str) -> Any:  # whatever the project has written
     """
     module_name, _, attribute = path.rpartition(".")
     file = Path(*module_name.split(".")).with_suffix(".py")
-    if not file.is_file():
+    folder = _within[-1] if _within else Path.cwd()
+    if not (folder / file).is_file():
         raise PerenneError(f"{key}: {path!r}: there is no {file}; write the module, or correct the name")
-    here = str(Path.cwd())
+    here = str(folder)
     if here not in sys.path:
         # A command does not begin with the project on its path. Last: nothing there hides a package.
         sys.path.append(here)
