@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -320,10 +320,11 @@ class Saved:
         """The pipeline, as the later stages load it."""
         return model.load(self.path, self.beside)[0]
 
-    def forge(self, data: bytes) -> None:
-        """Put other bytes in the file, and their sha256 on the card."""
+    def forge(self, data: bytes, trusted: list[Any] | None = None) -> None:
+        """Put other bytes in the file, and their sha256 and what is trusted on the card."""
         self.path.write_bytes(data)
-        self.beside.write_text(json.dumps({"sha256": hashlib.sha256(data).hexdigest()}))
+        listed = {} if trusted is None else {"trusted": trusted}
+        self.beside.write_text(json.dumps({"sha256": hashlib.sha256(data).hexdigest(), **listed}))
 
 
 @pytest.fixture
@@ -466,3 +467,130 @@ def test_a_model_that_could_not_be_loaded_is_not_written(tmp_path: Path) -> None
     with pytest.raises(PerenneError, match=r"holds types that are not trusted: posix\.system"):
         model.save(holding({"a": os.system}), {}, tmp_path / "model.skops", tmp_path / "model.json")
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = """
+from os import system
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Mine(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+"""
+
+
+@pytest.fixture
+def own(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Iterator[Saved]:
+    """A model file with a class of the project in it, in the project's folder."""
+    folder = saved.path.parent
+    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
+        monkeypatch.delitem(sys.modules, name)
+    (folder / "stages").mkdir()
+    (folder / "stages" / "__init__.py").write_text("")
+    (folder / "stages" / "models.py").write_text(OWN)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    mine = importlib.import_module("stages.models").Mine()
+    model.save(Pipeline([("model", mine)]), {"trusted": ["stages.models.Mine"]}, saved.path, saved.beside)
+    yield saved
+    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
+        del sys.modules[name]
+
+
+def test_a_type_of_the_project_is_trusted_if_the_card_lists_it(own: Saved) -> None:
+    """And only then."""
+    assert own.load().steps[0][1].__class__.__name__ == "Mine"
+    own.forge(own.path.read_bytes())  # a card without a list
+    assert refusal(own) == f"{own.path}: holds types that are not trusted: stages.models.Mine"
+
+
+def test_the_card_lists_no_more_than_the_file_holds(own: Saved) -> None:
+    """What is listed for nothing would be trusted for nothing."""
+    listed = {"trusted": ["stages.models.Mine", "stages.models.Other"]}
+    model.save(own.load(), listed, own.path, own.beside)
+    assert json.loads(own.beside.read_text())["trusted"] == ["stages.models.Mine"]
+
+
+@pytest.mark.parametrize(
+    ("value", "listed"),
+    [
+        (os.system, "posix.system"),
+        (functools.partial(eval, "1"), "builtins.eval"),
+        (subprocess.Popen, "subprocess.Popen"),
+        (Path, "pathlib.Path"),
+        (os.system, ["stages.models.Mine", "posix.system"]),
+        (os.system, "stages.perenne.common.git.git"),
+        (os.system, "stages..system"),
+        (os.system, 5),
+        (os.system, None),
+    ],
+)
+def test_a_forged_card_makes_nothing_trusted(own: Saved, value: Any, listed: Any) -> None:
+    """Its list may hold nothing but code of the project."""
+    data = sio.dumps(Pipeline([("model", FunctionTransformer(func=value))]))
+    own.forge(data, listed if isinstance(listed, list) else [listed])
+    shown = listed[-1] if isinstance(listed, list) else listed
+    assert refusal(own) == (
+        f"{own.path}: trusted: found {shown!r}, must be a class or function of the project, such as "
+        "stages.models.Mine"
+    )
+
+
+def test_what_a_module_of_the_project_imports_is_not_its_own(own: Saved) -> None:
+    """A file could name `os.system` by way of it."""
+    data = sio.dumps(Pipeline([("model", FunctionTransformer(func=os.system))]))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    schema = members["schema.json"].replace(b'"posix"', b'"stages.models"')
+    assert schema != members["schema.json"]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in (members | {"schema.json": schema}).items():
+            archive.writestr(name, content)
+    own.forge(out.getvalue(), ["stages.models.system"])
+    assert refusal(own) == (
+        f"{own.path}: it holds stages.models.system: it is not defined there, it is posix.system, which is "
+        "not trusted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "it holds: 'stages.models.Mine': stages/models.py has no Mine; there is none"),
+        ("x = 1 / 0\n", "stages/models.py:1: ZeroDivisionError: division by zero"),
+        (None, "it holds: 'stages.models.Mine': there is no stages/models.py; write the module, or correct"),
+    ],
+)
+def test_a_checkout_with_other_code_is_one_line(own: Saved, text: str | None, says: str) -> None:
+    """The class of the model is gone, or its module fails."""
+    module = own.path.parent / "stages" / "models.py"
+    module.unlink()
+    if text is not None:
+        module.write_text(text)
+    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path_importer_cache.clear()
+    assert says in refusal(own)
+
+
+@pytest.mark.parametrize("extra", sorted(model.BOOSTED))
+def test_a_model_of_a_library_that_is_missing_names_the_extra(
+    saved: Saved, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And how it is installed."""
+    path = {"catboost": "CatBoost", "lightgbm": "LGBM", "xgboost": "XGB"}[extra] + "Classifier"
+    spec = Train(estimator=f"{extra}.{path}", params={}, seed=0)
+    data = model.dumps(train(ROWS["binary"], spec, CONTRACTS["binary"]))
+    saved.forge(data)
+    held = set(sio.get_untrusted_types(data=data)) - set(model.TRUSTED)
+    assert held <= set(model.BOOSTED[extra])
+    monkeypatch.setattr(model, "find_spec", lambda _: None)
+    assert refusal(saved).startswith(
+        f"{saved.path}: holds a model of {extra}, which is not installed; make dev installs it"
+    )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import project_code
+from perenne.common import code_of, project_code
 from perenne.common.errors import PerenneError
+from tests.project import Project
 
 MINE = (
     "from stages.helpers import TWO\n\n\nclass Mine:\n    size = TWO\n\n\ndef broken():\n    return 1 / 0\n"
@@ -95,3 +96,19 @@ def test_dvc_must_see_what_a_stage_imports(folder: Path, deps: str, lacks: str |
     else:
         with pytest.raises(PerenneError, match=f"stages.train.deps: lacks {lacks}, .*add `- {lacks}`"):
             project_code.check_deps("train")
+
+
+def test_a_released_model_keeps_the_code_of_its_commit(folder: Path) -> None:
+    """Its class is that of the commit, that of the working tree is the one that is imported afterwards."""
+    project = Project(folder)
+    project.run("git init -q -b main")
+    project.commit("first")
+    (folder / "stages" / "mine.py").write_text(MINE.replace("size = TWO", "size = 3"))
+    now = project_code.imported("stages.mine.Mine", "here")
+    with code_of.commit("HEAD", ["stages.mine.Mine"]):
+        then = project_code.imported("stages.mine.Mine", "here")
+    assert (now.size, then.size) == (3, 2)
+    assert project_code.imported("stages.mine.Mine", "here") is now
+    assert [name for name in sys.path if "perenne-code" in name] == []
+    with code_of.commit("HEAD", []):  # a model without such code needs none
+        assert project_code.imported("stages.mine.Mine", "here") is now

@@ -148,10 +148,8 @@ def test_boosted_trees_of_other_libraries(
 def test_threads_leave_no_trace(task: str, path: str, given: dict[str, Any]) -> None:
     """Fitted on two threads or one, the file has the same bytes."""
     name = boosting.LIBRARIES[path.split(".")[0]].threads
-    files = [
-        model.dumps(train(rows(task, 2000), spec(path, **given, **threads), CONTRACTS[task]))
-        for threads in ({}, {name: 2}, {name: 1})
-    ]
+    sections = [Train(estimator=path, params=given | more, seed=0) for more in ({}, {name: 2}, {name: 1})]
+    files = [model.dumps(train(rows(task, 2000), section, CONTRACTS[task])) for section in sections]
     assert files[0] == files[1] == files[2]
 
 
@@ -198,8 +196,9 @@ def test_the_feature_that_is_named_is_constrained(path: str) -> None:
     frame, its = rows("regression", 1000), CONTRACTS["regression"]
     grid = frame[:1].loc[[0] * 21].reset_index(drop=True)
     grid["size, {in} m"] = np.linspace(0, 1, 21)
-    for given, falls in (({}, False), ({"monotone_constraints": {"size, {in} m": -1}}, True)):
-        fitted = train(frame, spec(f"{path}Regressor", **given), its)
+    for direction, falls in ((0, False), (-1, True)):
+        given = {"size, {in} m": direction}
+        fitted = train(frame, spec(f"{path}Regressor", monotone_constraints=given), its)
         assert (np.diff(model.predict(fitted, grid, its)) <= 1e-6).all() == falls
 
 

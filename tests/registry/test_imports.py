@@ -73,3 +73,5 @@ def test_params_may_name_a_module(folder: Path) -> None:
     """An estimator of one's own, say; and a list may name several."""
     assert run_by(folder, [], ["stages.models.Mine", "sklearn.linear_model.Ridge", 5]) == {"stages/models.py"}
     assert run_by(folder, [], [["stages.models"]]) == {"stages/models.py"}
+    pipeline = {"estimator": {"pipeline": [{"stages.models.Mine": {"depth": 1}}]}}
+    assert run_by(folder, [], [pipeline]) == {"stages/models.py"}

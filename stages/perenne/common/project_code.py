@@ -10,6 +10,8 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,18 @@ from perenne.common.names import CODE_FOLDER, DAG
 FOLDER = "stages"
 LIBRARY = "perenne"  # where it is part of the project, it is not the project's own code
 NAMED = re.compile(rf"{FOLDER}(\.[A-Za-z_]\w*)+\.[A-Za-z_]\w*")
+
+_within: list[Path] = []  # where the project's code is, if not in the current folder
+
+
+@contextmanager
+def within(folder: Path) -> Iterator[None]:
+    """Within it, `imported` finds the project's code in another folder."""
+    _within.append(folder)
+    try:
+        yield
+    finally:
+        _within.pop()
 
 
 def is_named(text: object) -> bool:
@@ -37,8 +51,8 @@ def is_named(text: object) -> bool:
 
 
 def root() -> Path:
-    """The folder above `stages`: the current one, or, in the service, that of the version it serves."""
-    return Path(os.environ.get(CODE_FOLDER) or Path.cwd())
+    """The folder above `stages`: the current one, that of `within`, or in the service that of its version."""
+    return _within[-1] if _within else Path(os.environ.get(CODE_FOLDER) or Path.cwd())
 
 
 def imported(path: str, key: str) -> Any:  # whatever the project has written

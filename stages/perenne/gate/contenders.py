@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, names, predicted, strict_json
+from perenne.common import code_of, model, names, predicted, strict_json
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -85,7 +85,9 @@ def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loa
     for expected, source in ((recorded, f"{card_path} of {rev}"), (required, f"the tag of {name}")):
         if expected not in (None, actual):
             raise PerenneError(f"{path} of {rev}: its sha256 is {actual}, but {source} says {expected}")
-    pipeline = model.loads(data, f"{path} of {rev}", card.get("trusted", ()))
+    trusted = card.get("trusted", ())
+    with code_of.commit(rev, trusted):
+        pipeline = model.loads(data, f"{path} of {rev}", trusted)
     return Loaded(name, pipeline, actual, contract_of(case, rev), len(data))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from pydantic import ValidationError
 
-from perenne.common import model, names
+from perenne.common import code_of, model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -75,12 +75,14 @@ def load(name: str, version: Version, folder: Path) -> Served:
         raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
     card = ModelCard.load(folder / names.CARD.name)
     contract = contract_of(name, version.commit)
+    with code_of.commit(version.commit, card.trusted):
+        pipeline = model.loads(data, str(path), card.trusted)
     served = Served(
         version,
         proof,
         actual,
         contract,
-        scorer(model.loads(data, str(path), card.trusted), contract),
+        scorer(pipeline, contract),
         card.categories(),
     )
     _check_golden(served, (folder / GOLDEN).read_bytes())

@@ -1,0 +1,124 @@
+"""A project with a model of its own, LightGBM inside: from its files to a proof of its bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from perenne.registry import change
+from tests import tiny
+from tests.conftest import Enter
+from tests.project import Project, clone
+
+MODELS = '''"""Models of the project."""
+
+import numpy as np
+from lightgbm import LGBMClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from stages.shrinking import towards_the_mean
+
+
+class Shrunk(ClassifierMixin, BaseEstimator):
+    """Boosted trees whose probabilities are pulled towards the mean."""
+
+    def __init__(self, share=0.9, rounds=40, random_state=None):
+        self.share, self.rounds, self.random_state = share, rounds, random_state
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.mean_ = float(np.mean(y))
+        trees = LGBMClassifier(
+            n_estimators=self.rounds, num_leaves=4, n_jobs=1, random_state=self.random_state, verbosity=-1
+        )
+        self.trees_ = trees.fit(X, y)
+        return self
+
+    def predict_proba(self, X):
+        score = towards_the_mean(self.trees_.predict_proba(X)[:, 1], self.mean_, self.share)
+        return np.column_stack([1 - score, score])
+
+    def predict(self, X):
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+'''
+SHRINKING = '''"""Pull scores towards their mean."""
+
+
+def towards_the_mean(scores, mean, share):
+    return share * scores + (1 - share) * mean
+'''
+STAGES = ("train", "refit", "evaluate", "drift")
+MONTHS = [f"2021-{month:02d}" for month in range(1, 9)]
+
+
+def visits(months: list[str], seed: int = 0, rows: int = 1000) -> pd.DataFrame:
+    """Visits of some months; larger ones win more often."""
+    rng = np.random.default_rng(seed)
+    n = rows * len(months)
+    size = rng.uniform(0, 100, n).round(1)
+    return pd.DataFrame(
+        {
+            "id": np.arange(n),
+            "seen": [f"{month}-{day % 28 + 1:02d}" for month in months for day in range(rows)],
+            "size": np.where(rng.random(n) < 0.05, np.nan, size),
+            "colour": rng.choice(["red", "blue"], n),
+            "adult": rng.choice([True, False], n),
+            "member": "2020-12-31",
+            "won": (rng.random(n) < np.where(size > 50, 0.9, 0.1)).astype(int),
+        }
+    )
+
+
+def project(to: Path) -> Project:
+    """Return a project with code of its own that no stage lists yet."""
+    made = clone(to)
+    sections = re.findall(
+        r"(?ms)^(?:gate|review|serve|loop|tolerance):.*?(?=^\S|\Z)", made.read("params.yaml")
+    )
+    own = (
+        tiny.PARAMS.replace("2021-04", MONTHS[-1]).replace("window: 2", "window: 6").replace("'*'", "'*.csv'")
+    )
+    own = own.replace("sklearn.linear_model.LogisticRegression", "stages.models.Shrunk")
+    own = own.replace("{C: 1.0}", "{share: 0.99}")
+    made.write("params.yaml", own + "".join(sections))
+    made.write("data/cases/tiny/contract.yaml", tiny.CONTRACT)
+    made.run("rm -rf data/incoming/* data/raw && mkdir -p data/incoming/tiny")
+    visits(MONTHS).to_csv(made.path / tiny.INPUT, index=False)
+    made.run(f"dvc add -q {tiny.INPUT}")
+    made.write("stages/models.py", MODELS)
+    made.write("stages/shrinking.py", SHRINKING)
+    return made
+
+
+def declare(made: Project, file: str) -> None:
+    """List a file in the stages that run the project's model, as the error says."""
+    for stage in STAGES:
+        made.edit(
+            rf"(^  {stage}:\n(?:.*\n)*?      - stages/{stage}\.py\n)", rf"\1      - {file}\n", "dvc.yaml"
+        )
+
+
+def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None:
+    """Its code is a dep, its runs are the same bytes, and a change of its code is one of the recipe."""
+    made = project(tmp_path / "work")
+    for file in ("stages/models.py", "stages/shrinking.py"):
+        said = made.run("dvc repro -q", status=None)
+        assert (
+            f"dvc.yaml: stages.train.deps: lacks {file}, which the stage imports" in said.stdout + said.stderr
+        )
+        assert not (made.path / "data/model/model.skops").exists()
+        declare(made, file)
+    made.repro()
+    made.commit("a model of our own")
+    assert json.loads(made.read("data/model/model.json"))["trusted"] == ["stages.models.Shrunk"]
+    assert "is proven: it makes dvc.lock byte for byte" in made.out("perenne verify")
+
+    # A change of its code is a change of the recipe, so it must be better, not only fresher.
+    made.edit("share \\* scores", "0.9 * share * scores", "stages/shrinking.py")
+    made.repro("refit")
+    enter(made)
+    assert change.between("HEAD", None, "tiny") == ("minor", ("stages/shrinking.py changed",))
