@@ -68,7 +68,7 @@ def _drawn(space: Mapping[str, Dimension], trials: Sequence[Trial], seed: int) -
     import optuna
 
     distributions = {key: _distribution(one) for key, one in space.items()}
-    # Without a group Optuna would draw each number by itself, blind to which go well together.
+    # By itself Optuna draws each value alone, and does not see which go well together.
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
     study = optuna.create_study(sampler=sampler)
     for trial in trials:
