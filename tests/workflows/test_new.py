@@ -69,7 +69,7 @@ def test_from_the_first_push_to_a_reviewed_change(hub: Own) -> None:
 def test_from_drift_to_a_release_and_back(hub: Own) -> None:
     """A retraining is offered and merged; a missing lock is committed; a version is taken back."""
     work = hub.work
-    work.run("perenne release --push")
+    work.run("perenne gate && perenne release --push")
     work.run("dvc push -q && git push -q")
     shutil.copytree(work.path / ".dvc/cache", work.path.parent / "caches/dvc-")
 
@@ -99,7 +99,7 @@ def test_from_drift_to_a_release_and_back(hub: Own) -> None:
     assert json.loads(clone.read("data/model/model.json"))["params"]["max_iter"] == 40
 
     branch = offered["head"]["ref"]
-    work.run(f"git checkout -q main && git merge -q origin/{branch}")
+    work.run(f"git checkout -q main && git reset -q --hard origin/main && git merge -q origin/{branch}")
     ended(hub.release(*hub.merge()))
     assert hub.read("releases")[-1]["tag"] == "visits@v1.0.1"
     by_hand = {"inputs": {"reason": "to see how"}, "ref": "refs/heads/main"}
