@@ -117,7 +117,7 @@ def test_year_and_month_of_two_columns_are_read_by_the_stages(project: Project, 
     [
         ("../no.csv", "../no.csv: no such file"),
         ("../a.doc", "../a.doc: not a file this reads; use .csv"),
-        ("../folder", "../folder: holds no file that is read"),
+        ("../folder", "../folder: holds no file that can be read"),
         ("../v.csv --name 'My Case'", "--name My Case: must be in small letters, digits and hyphens, such"),
         ("../v.csv --name retirement", "data/cases/retirement: is there already; --name gives"),
         ("../v.csv --period monthly", "--period monthly: did you mean 'month'?"),

@@ -133,6 +133,9 @@ WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "two marks": (sizes(z=[f"{z:.2f}".replace(".", ",") for z in sizes()["z"]]), {}, "those of x as"),
     "two marks in a column": (sizes(z=MIXED), {}, "z: its numbers are written in two ways, as '"),
     "two marks in the target": (sizes(y=MIXED), {}, "y: its numbers are written in two ways, as '"),
+    "no names": (text(sizes()).split("\n", 1)[1], {}, "its first line is data ('2023-01-01,"),
+    "\\r": (text(sizes()).replace("\n", "\r"), {}, "a line ends with \\r alone; end lines with \\n"),
+    "picture": (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(range(256)) * 9, {}, "is not a text file, and its"),
     "mark of UTF-8 alone": (b"\xef\xbb\xbf", {}, "is empty; the first line must name the columns"),
     "mark of UTF-16 alone": (b"\xff\xfe\n\0", {}, "is empty; the first line must name the columns"),
     "ends of time": (
@@ -225,6 +228,13 @@ def test_target_is_found_by_name_and_is_no_time(
 def test_texts_that_look_like_something_else(tmp_path: Path, values: list[object], kind: str) -> None:
     """They keep what they say."""
     assert contract(studied(tmp_path / "a.csv", sizes(kind=values))).columns["kind"].type == kind
+
+
+def test_name_that_is_too_long_is_left_out(tmp_path: Path) -> None:
+    """A contract could not be read with it."""
+    found = studied(tmp_path / "a.csv", sizes().rename(columns={"x": "x" * 5000}))
+    assert list(contract(found).columns) == ["when", "z", "kind", "y"]
+    assert any("has a name of 5,000 characters; left out" in note for note in found.notes)
 
 
 def test_name_of_a_run_is_left_out(tmp_path: Path) -> None:
@@ -419,13 +429,16 @@ def test_folder_with_files_of_several_kinds_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A link to nothing, one to itself, and a pipe, which would be waited for."""
+    """A link to nothing, one to itself, a name in two lines, and a pipe, which would be waited for."""
     for name, to in (("gone.csv", "nowhere.csv"), ("self.csv", "self.csv")):
         (tmp_path / name).symlink_to(tmp_path / to)
         with pytest.raises(PerenneError, match=r"\.csv: is a link to a file that is not there; name"):
             steps.listed([tmp_path / name])
+    (tmp_path / "two\nlines.csv").touch()
+    with pytest.raises(PerenneError, match=r"two\\nlines\.csv': its name cannot be printed; rename it"):
+        steps.listed([tmp_path / "two\nlines.csv"])
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(PerenneError, match=r"pipe\.csv: is no regular file; save what it holds"):
+    with pytest.raises(PerenneError, match=r"pipe\.csv: is not a regular file; save what it holds"):
         steps.listed([tmp_path / "pipe.csv"])
 
 

@@ -327,6 +327,19 @@ def test_columns_that_the_contract_does_not_name_are_ignored() -> None:
     assert len(bring()["2021-01"]) == 20
 
 
+def test_column_that_only_a_later_file_has_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is left out, as one is that all files have and the contract does not name; that one is known."""
+    for name, month, more in (("a", "2021-01", ["note"]), ("b", "2021-02", ["note", "discount"])):
+        lines = table(month).splitlines()
+        rows = [",".join([lines[0], *more]), *(",".join([line, *map(str, more)]) for line in lines[1:])]
+        write(f"{name}.csv", "\n".join(rows))
+    assert list(bring()) == ["2021-01", "2021-02"]
+    assert capsys.readouterr().err == (
+        "warning: data/incoming/tiny/b.csv: not in all files nor in the contract, so left out: column "
+        "'discount'\n"
+    )
+
+
 def test_header_alone_is_a_month_without_visits() -> None:
     """It adds nothing and breaks nothing, unless there is nothing else."""
     write("a.csv", HEADER)
@@ -364,7 +377,7 @@ LINES = GOOD.splitlines()
         ("a.csv", pa.table({"a": [1]}), "a.csv: holds .parquet by its first bytes; give it that ending"),
         ("a.csv", GZIPPED, "a.csv: holds .csv.gz by its first bytes; give it that ending"),
         ("a.parquet", pa.table({"id": [1]}), "a.parquet: no column 'seen'; valid: id"),
-        ("a.csv", GOOD.replace("\n", "\r"), "a.csv: its first line cannot be read: new-line character seen"),
+        ("a.csv", GOOD.replace("\n", "\r"), "a.csv: its first line cannot be read: a line ends with"),
         ("a.csv", GOOD.replace("size", "s" * 200_000), "a.csv: its first line cannot be read: field larger"),
         ("a.csv", GOOD.replace("size", "\x1b[31m\u2028"), r"a.csv: no column 'size'; valid: \x1b[31m\u2028"),
         ("a\n::error::.csv", GOOD, r"a\n::error::.csv'"),

@@ -89,7 +89,7 @@ def test_what_pandas_would_guess_is_refused(text: str, unit: Unit) -> None:
     with pytest.raises(PerenneError) as caught:
         periods.parse(text, unit, "params.yaml: split.as_of")
     assert str(caught.value) == (
-        f"params.yaml: split.as_of: {text!r} is not {periods.a(unit)}; write it like {periods.EXAMPLE[unit]}"
+        f"params.yaml: split.as_of: {text!r} is not {periods.a(unit)}; write it like {periods.PLAIN[unit]}"
     )
 
 

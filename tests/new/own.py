@@ -18,14 +18,14 @@ NAME = "my case"  # of its folder
 DAYS, ROWS = 240, 6  # of the visits: some eight months of 180
 
 
-def visits(first: int = 0, days: int = DAYS, rows: int = ROWS) -> str:
-    """Return a CSV in which larger visits win more often, from some day on."""
+def visits(first: int = 0, days: int = DAYS, rows: int = ROWS, larger: float = 0.8) -> str:
+    """Return a CSV in which visits of more than 5 win so often, and others the less; from some day on."""
     random = Random(first)  # noqa: S311 -- made-up rows
     lines = ["day,size,colour,won"]
     for day in range(first, first + days):
         for _ in range(rows):
             size, colour = round(random.uniform(0, 10), 1), random.choice(["red", "blue"])
-            won = int(random.random() < (0.8 if size > 5 else 0.2))
+            won = int(random.random() < (larger if size > 5 else 1 - larger))
             lines.append(f"{date(2024, 1, 1) + timedelta(day)},{size},{colour},{won}")
     return "\n".join([*lines, ""])
 

@@ -92,6 +92,12 @@ def test_folder_that_cannot_be_made_is_refused(here: Project, made: Template, na
         _ = begin.free(folder) and begin.create(folder, made, None)
 
 
+def test_folder_whose_name_cannot_be_printed_is_refused(here: Project) -> None:
+    """A line break would end up in its README."""
+    with pytest.raises(PerenneError, match=r"'.*/two\\nlines': cannot be printed; use a folder with another"):
+        begin.free(here.path / "two\nlines")
+
+
 def test_folder_of_git_is_refused(here: Project) -> None:
     """Nobody looks for a project there, and Git may remove it."""
     here.run("git init -q outer && git init -q --bare bare.git")

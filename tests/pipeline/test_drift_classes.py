@@ -123,7 +123,7 @@ def test_page_names_the_class(wrong: DriftReport) -> None:
     """In the reasons, the table of streams and the figures."""
     html = render(wrong)
     assert "<li>wheat: fewer than predicted: " in html
-    assert '<tr class="alarm"><th scope="row">wheat: less than predicted</th>' in html
+    assert '<tr class="alarm"><th scope="row">wheat: fewer than predicted</th>' in html
     assert '<th scope="row">rye: more than predicted</th>' in html
     assert '<th scope="row">wheat: observed</th>' in html
 

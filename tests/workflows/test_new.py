@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.new.own import own
+from tests.new.own import DAYS, own, visits
+from tests.project import Project
 from tests.workflows.hub import Hub
-from tests.workflows.scenes import comment, ended, reviewed
+from tests.workflows.scenes import comment, ended, reviewed, rounds
 
 LOCKS = "Makefile requirements.txt tests/requirements.txt"
 
@@ -61,3 +64,44 @@ def test_from_the_first_push_to_a_reviewed_change(hub: Own) -> None:
     assert "should not be merged" in review.log
     assert "should not be merged" in comment(hub, pull)
     assert hub.read("issues") == []
+
+
+def test_from_drift_to_a_release_and_back(hub: Own) -> None:
+    """A retraining is offered and merged; a missing lock is committed; a version is taken back."""
+    work = hub.work
+    work.run("perenne gate && perenne release --push")
+    work.run("dvc push -q && git push -q")
+    shutil.copytree(work.path / ".dvc/cache", work.path.parent / "caches/dvc-")
+
+    work.write("data/incoming/visits/later.csv", visits(DAYS, days=84, rows=30, larger=0.1))
+    work.run("dvc add -q data/incoming/visits/later.csv && dvc push -q")
+    work.commit("Twelve more weeks")
+    work.run("git push -q")
+    ended(hub.act("monitor", "schedule", {"schedule": "17 5 * * *"}, at="main"))
+    (offered,) = hub.read("pulls")
+    assert offered["head"]["ref"].startswith("retrain/visits-2024-11-")
+    assert {one["workflow"] for one in hub.read("dispatches")} == {"review.yml", "ci.yml"}
+
+    # Two people edit a number in the browser, where nothing runs the stages: one here, one in a fork.
+    rounds(work, 40, repro=False)
+    theirs = hub.open("theirs", owner="eve")
+    review = hub.review(theirs)
+    ended(hub.comment(theirs, review))
+    assert "The review has" in comment(hub, theirs)
+    assert hub.read("statuses") == []
+    ours = hub.open("ours")
+    ended(hub.comment(ours, review))
+    (status,) = hub.read("statuses")
+    clone = Project(work.path.parent / "clone")
+    work.run(f"git clone -q -b ours ../origin.git {clone.path}")
+    assert clone.out("git rev-parse HEAD").strip() == status["sha"] != ours.head
+    clone.run("dvc pull -q && dvc status -q")
+    assert json.loads(clone.read("data/model/model.json"))["params"]["max_iter"] == 40
+
+    branch = offered["head"]["ref"]
+    work.run(f"git checkout -q main && git reset -q --hard origin/main && git merge -q origin/{branch}")
+    ended(hub.release(*hub.merge()))
+    assert hub.read("releases")[-1]["tag"] == "visits@v1.0.1"
+    by_hand = {"inputs": {"reason": "to see how"}, "ref": "refs/heads/main"}
+    back = ended(hub.act("rollback", "workflow_dispatch", by_hand, at="main"))
+    assert "visits@v1.0.0 is in prod instead of v1.0.1" in back.log

@@ -52,7 +52,8 @@ def listed(given: list[Path]) -> list[Path]:
     Raises
     ------
     PerenneError
-        If one is not there, is not of a kind that is read, or two have the same name.
+        If one is not there, is not of a kind that is read, has a name that cannot be printed, or two have the
+        same name.
 
     """
     found: list[Path] = []
@@ -60,7 +61,7 @@ def listed(given: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file() and _counts(p))
             if not inside:
-                raise PerenneError(f"{path}: holds no file that is read; {', '.join(KINDS)} would be")
+                raise PerenneError(f"{path}: holds no file that can be read; put {', '.join(KINDS)} there")
             found += _of_one_kind(path, inside)
         elif path.is_symlink() and not path.exists():
             raise PerenneError(f"{path}: is a link to a file that is not there; name the file itself")
@@ -72,9 +73,12 @@ def listed(given: list[Path]) -> list[Path]:
         elif not path.name.lower().endswith(KINDS):
             raise PerenneError(f"{path}: not a file this reads; use {', '.join(KINDS)}")
         elif not path.is_file():
-            raise PerenneError(f"{path}: is no regular file; save what it holds, and name that file")
+            raise PerenneError(f"{path}: is not a regular file; save what it holds, and name that file")
         else:
             found.append(path)
+    odd = next((path for path in found if not path.name.isprintable()), None)
+    if odd:
+        raise PerenneError(f"{str(odd)!a}: its name cannot be printed; rename it")
     names = Counter(path.name for path in found)
     twice = next((name for name, count in names.items() if count > 1), None)
     if twice:

@@ -14,6 +14,7 @@ from charset_normalizer import from_bytes
 from perenne.common.errors import PerenneError
 
 DELIMITERS = (",", ";", "\t", "|")
+DATE = re.compile(r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}\b")
 SAMPLE = 200  # lines that say what separates values
 AGREE = 0.9  # of them have as many values as the header
 MOST = 2**20  # bytes that say how they are encoded, if they are not UTF-8
@@ -101,7 +102,7 @@ def sniffed(file: BufferedIOBase, name: str, encoding: str | None = None) -> Dia
             f"{name}: its first line names few of {len(header)} columns ({sample[0][:60]!r}); remove the "
             "lines above the one that names all"
         )
-    if all(_is_number(text) for text in header):
+    if _is_data(header, list(csv.reader(sample[1:], delimiter=delimiter, quotechar=quote))):
         raise PerenneError(
             f"{name}: its first line is data ({sample[0][:60]!r}); add a line that names the columns"
         )
@@ -117,12 +118,16 @@ def _encoding(head: bytes, rest: BufferedIOBase, name: str) -> str:
             return encoding
     if _is_utf8(head, rest):
         return "utf-8"
+    if b"\0" in head:  # a picture, a database, a PDF
+        raise PerenneError(f"{name}: is not a text file, and its ending says it is one; rename it")
     # What is ASCII says nothing. Lists of names look unlike prose, so a second try is less particular.
     words = b" ".join(word for word in WORD.findall(head) if not word.isascii()) or head
     tries = (from_bytes(words, cp_isolation=ENCODINGS, threshold=most).best() for most in (0.2, 0.8))
     best = next(filter(None, tries), None)
     if best is None:
-        raise PerenneError(f"{name}: its encoding cannot be told; --encoding names it, or save it as UTF-8")
+        raise PerenneError(
+            f"{name}: its encoding cannot be found out; --encoding names it, or save it as UTF-8"
+        )
     # Latin letters with accents are the same bytes in many of them.
     same = {best.encoding, *best.could_be_from_charset}
     return next((encoding for encoding in ENCODINGS if encoding in same), str(best.encoding))
@@ -181,6 +186,17 @@ def _why_none(lines: list[str], sample: list[str], quote: str) -> str:
     return (
         f"no column is separated from another in {sample[0][:60]!r}; separate values by a comma, "
         "a semicolon, a tab or |"
+    )
+
+
+def _is_data(first: list[str], rows: list[list[str]]) -> bool:
+    """Whether a first line is one of values: numbers, dates, and words that its columns have again."""
+    numbers = [_is_number(text) or bool(DATE.match(text.strip())) for text in first]
+    if all(numbers):
+        return True
+    again = [{row[place] for row in rows if place < len(row)} for place in range(len(first))]
+    return any(numbers) and all(
+        is_number or text in words for is_number, text, words in zip(numbers, first, again, strict=True)
     )
 
 

@@ -24,6 +24,8 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import HIDDEN, TAKEN
 from perenne.common.reading import Read
 
+LONGEST = 500  # characters of a name; a key of YAML has 1,024 at most
+
 
 class Table(NamedTuple):
     """All rows of some files, texts as texts, in the order of the files; `rows` is how many each file has.
@@ -98,7 +100,9 @@ def table(paths: list[Path], wishes: Wishes, ask: Ask) -> Table:
         raise PerenneError(f"{paths[0]}: has a header and no row")
     whole = pa.concat_tables(_alike(tables, usable), promote_options="default")
     left_out = [
-        f"column {name!r} {why}; left out" for name in dict.fromkeys(first) if (why := _why_not(name))
+        f"column {name[:LONGEST]!r} {why}; left out"
+        for name in dict.fromkeys(first)
+        if (why := _why_not(name))
     ]
     last = [name for name in first if name.strip()][-1]
     # An index that pandas has noted in the file is a column like others.
@@ -135,6 +139,8 @@ def _why_not(name: str) -> str:
         return "has no name"
     if name.startswith(HIDDEN):
         return f"begins with {HIDDEN}, as names of our own do"
+    if len(name) > LONGEST:
+        return f"has a name of {len(name):,} characters"
     if min(name) < " ":
         return "has a line break or a tab in its name"
     return f"has {run[0]} in its name, which stands for many columns" if (run := RUN.search(name)) else ""

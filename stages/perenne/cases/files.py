@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from perenne.cases.reading import KINDS, pieces
+from perenne.cases.reading import KINDS, pieces, unlike
 from perenne.cases.reading.canonical import canonical
 from perenne.cases.reading.order import Order, joined
 from perenne.cases.reading.plain import extended, replaced
@@ -62,6 +62,7 @@ class Files(Source):
         through = periods.parse(self.through, contract.period, "params.yaml: ingest.through")
         with TemporaryDirectory(prefix="perenne-") as spool:
             paths = _matching(self.incoming, self.glob)
+            _say_new(paths, contract)
             spooled = _spool(paths, contract, through, Path(spool))
             if not spooled:
                 raise PerenneError(
@@ -243,6 +244,14 @@ def _offsets(values: pa.ChunkedArray) -> Iterator[tuple[str, int, object]]:
     given = values.to_pandas()
     for row in texts[periods.times(given).notna()].drop_duplicates().index:
         yield str(texts[row]), int(row), given[row] if pa.types.is_string(kind) else str(given[row])
+
+
+def _say_new(paths: list[Path], contract: Contract) -> None:
+    """Say which columns have been added to some files only: nobody sees otherwise that they are left out."""
+    for path, names in unlike(paths, contract.read).items():
+        new = [repr(name) for name in names if name not in contract.columns]
+        if new:
+            _say(f"{path}: not in all files nor in the contract, so left out: column {', '.join(new)}")
 
 
 @cache

@@ -34,6 +34,9 @@ EXAMPLE: dict[Unit, str] = {
     "year": "2021",
 }
 
+# The same for people, who write no week so.
+PLAIN: dict[Unit, str] = EXAMPLE | {"week": "2013 week 20, or as a day in it"}
+
 # How people write periods beside that; a day stands for the week, month, quarter or year that it lies in.
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 WEEK = re.compile(r"([0-9]{4})(?:-W| ?[Ww]| week )([0-9]{1,2})")
@@ -66,7 +69,7 @@ def parse(text: str, unit: Unit, name: str) -> pd.Period:
     """
     period = _written(text, unit) or _exact(text, unit)
     if period is None:
-        raise PerenneError(f"{name}: {text!r} is not {a(unit)}; write it like {EXAMPLE[unit]}")
+        raise PerenneError(f"{name}: {text!r} is not {a(unit)}; write it like {PLAIN[unit]}")
     return period
 
 

@@ -49,9 +49,11 @@ def free(folder: Path) -> bool:
     Raises
     ------
     PerenneError
-        If it is a file, not empty, inside of another repository, or of Git's own folder.
+        If it is a file, not empty, inside of another repository or of Git's own folder, or not printable.
 
     """
+    if not str(folder).isprintable():
+        raise PerenneError(f"{str(folder)!a}: cannot be printed; use a folder with another name")
     with _writing(folder):  # a name may be too long to be looked for
         here = next(path for path in (folder, *folder.parents) if path.exists())
     if not here.is_dir():

@@ -61,6 +61,7 @@ METRIC_NAMES = {
     "bias": "Bias",
 }
 STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
+OF_CLASS = STREAM_NAMES | {"below": "fewer than predicted"}  # rows, which are counted
 FEW = "too few to tell"
 MOST_STREAMS = 60  # of a batch; two for each of several classes, and alarms in slices
 NBSP = "\N{NO-BREAK SPACE}"
@@ -151,7 +152,7 @@ def ranged(each: EstimatedMetric) -> str:
 
 
 def in_words(*parts: str | None) -> str:
-    """What something is about, then what it is: `soil=sand: wheat: less than predicted`."""
+    """What something is about, then what it is: `soil=sand: wheat: fewer than predicted`."""
     return ": ".join(part for part in parts if part)
 
 
@@ -178,7 +179,8 @@ def told(states: Sequence[StreamState]) -> Sequence[StreamState]:
 
 def stream_row(state: StreamState) -> dict[str, object]:
     """A stream as a row of its table."""
-    name = STREAM_NAMES.get(state.stream, state.stream)
+    names = STREAM_NAMES if state.of_class is None else OF_CLASS
+    name = names.get(state.stream, state.stream)
     said = {
         "stream": in_words(state.slice, state.of_class, name),
         "value": FEW if state.value is None else state.value,

@@ -63,7 +63,7 @@ class Wording:
             case "ranking":
                 return f"the AUC is {found:.2g} lower than the scores promise"
             case _:
-                return f"the loss is {100 * found:.2g} % of a dummy's above what the scores promise"
+                return f"the loss is {_percent(found)} of a dummy's above what the scores promise"
 
     def _regression(self, kind: StreamKind, sums: Sums, scale: ErrorScale) -> str:
         found = self.value(kind, kind.sign * sums.deviation)
@@ -73,7 +73,17 @@ class Wording:
                 size = abs(sums.deviation)
                 return f"{self.target} is {size * scale.unit:.3g} {way} than predicted ({size:.2g} sd)"
             case "tails":
-                few = f"the largest {100 * self.value(kind, 0.0):.2g} % on validation"
-                return f"{100 * found:.2g} % of the errors are as large as {few}"
+                few = f"the largest {_percent(self.value(kind, 0.0))} on validation"
+                return f"{_percent(found)} of the errors are as large as {few}"
             case _:
                 return f"errors are {found:.3g} times as large as on validation"
+
+
+def _percent(share: float) -> str:
+    """A share in two digits, or all of them: never `1.1e+02 %`.
+
+    >>> _percent(0.0234), _percent(0.5), _percent(1.123)
+    ('2.3 %', '50 %', '112 %')
+    """
+    percent = 100 * share
+    return f"{percent:.0f} %" if abs(percent) >= 99.5 else f"{percent:.2g} %"

@@ -84,8 +84,9 @@ def _begins(part: Part, read: Read) -> tuple[list[str], bool]:
             )  # blank lines are nothing, at the top too
             return names, any(line.strip() for line in lines)
     except csv.Error as error:
+        why = "a line ends with \\r alone" if "new-line" in str(error) else str(error)
         raise PerenneError(
-            f"{part.name}: its first line cannot be read: {error}; end lines with \\n"
+            f"{part.name}: its first line cannot be read: {why}; end lines with \\n"
         ) from error
     except DAMAGED as error:
         raise PerenneError(f"{part.name}: {plain.one_line(error)}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,20 @@ def header(path: Path, read: Read) -> list[str]:
     if not names:
         raise PerenneError(f"{part.name}: is empty; must hold the names of columns, and rows")
     return names
+
+
+def unlike(paths: Iterable[Path], read: Read) -> dict[Path, list[str]]:
+    """The names of columns that not all files have, by file; those of JSON and Excel are not looked for.
+
+    Their names are all over the file. What cannot be read here is said where its rows are read.
+    """
+    names = {}
+    for path in paths:
+        if path.suffix.lower() in BY_ENDING and BY_ENDING[path.suffix.lower()] in (CSV, COLUMNAR):
+            with suppress(PerenneError):
+                names[path] = set(header(path, read))
+    common = set.intersection(*names.values()) if names else set()
+    return {path: sorted(own - common) for path, own in names.items() if own - common}
 
 
 def pieces(
