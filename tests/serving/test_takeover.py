@@ -247,6 +247,7 @@ def test_start_with_code_of_its_own(here: Project) -> None:
         assert answer.status_code == 409, answer.text
         assert answer.json()["detail"].startswith("retirement@v1.2.0: SystemExit: the working tree (")
         assert b"perenne.serving.supervisor" in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+        until(lambda: len(children(running.process.pid)) == 1, "the process that failed goes on")
         (child,) = children(running.process.pid)
         os.kill(child, signal.SIGKILL)
         _, stderr = running.process.communicate(timeout=PATIENCE)

@@ -70,6 +70,7 @@ class Heir:
     async def _serve(self, service: Service, *, announced: bool) -> Sequence[int]:
         self._server = server = Server(service, announced=announced)
         server.config.load()
+        server.settle()
         with server.capture_signals():
             self._channel.send("ready")
             while not server.should_exit:

@@ -138,11 +138,8 @@ def unmet(lock: bytes, commit: str, environment: Environment) -> str | None:
             return f"{pin.name} {pin.version}, which is not installed"
         if version != pin.version:
             return f"{pin.name} {pin.version}, installed is {version}"
-        if (
-            pin.wheel
-            and pin.name == PERENNE
-            and environment.library not in ("", _of_wheel(commit, pin.wheel))
-        ):
+        library = environment.library if pin.name == PERENNE else ""
+        if pin.wheel and library and library != _of_wheel(commit, pin.wheel):
             return f"{pin.name} {pin.version} of another build"
     return None
 
@@ -219,7 +216,7 @@ def _run(command: list[str], folder: Path, what: str) -> None:
         raise PerenneError(f"{what}: not within {SECONDS_TO_MAKE:g} s") from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
-        raise PerenneError(f"{what}: {said[-300:] or f'exit status {done.returncode}'}")
+        raise PerenneError(f"{what}: {said[:400] or f'exit status {done.returncode}'}")
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class Server(uvicorn.Server):
         self._service = service
         self._announced = announced
         self._given: list[socket.socket] = []
+        self._settled = False
         self._tasks: set[asyncio.Task[object]] = set()
         service.succession.leave = self._leave
 
@@ -99,16 +100,24 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        # Objects loaded by now stay. A full garbage collection would delay requests by some 100 ms each
-        # time to search them. Versions that are swapped in later are collected as usual.
-        gc.collect()
-        gc.freeze()
+        self.settle()
         for given in self._given:
             self._adopt(given)
         if self._announced:
             host, port, *_ = self.servers[0].sockets[0].getsockname()
             where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             print(f"{self._service.live.version.tag} is served on {where}", flush=True)
+
+    def settle(self) -> None:
+        """Collect garbage once, and never search again what is loaded by now: it stays.
+
+        A full collection delays requests by some 100 ms. Versions that are swapped in later are collected as
+        usual. A process that takes over does it before anybody waits for it.
+        """
+        if not self._settled:
+            self._settled = True
+            gc.collect()
+            gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the open requests; if another process serves from now on, it gets all connections."""

@@ -83,7 +83,7 @@ class Supervisor:
         signals, woken = socket.socketpair()
         woken.setblocking(False)  # noqa: FBT003 -- as sockets have it
         signal.set_wakeup_fd(woken.fileno())
-        for known in SIGNALS:
+        for known in (*SIGNALS, signal.SIGCHLD):
             signal.signal(known, lambda *_: None)  # its number arrives at the other end
         self._waiting.register(signals, selectors.EVENT_READ)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -91,12 +91,24 @@ class Supervisor:
             for key, _ in self._waiting.select(0.1 if self._stopped_by else None):
                 if key.fileobj is signals:
                     for number in signals.recv(64):
-                        self._stop(number)
+                        if number != signal.SIGCHLD:
+                            self._stop(number)
+                    self._reap()
                 elif key.fileobj in self._waiting.get_map():  # it may have ended meanwhile
                     self._read(key.data)
             if self._stopped_by and (not self._leaving or time.monotonic() > self._until):
                 self._serving.signal(signal.SIGTERM)
                 self._until = float("inf")
+
+    def _reap(self) -> None:
+        """Let go of what the server has started before it became this, and in a container of any orphan."""
+        if sys.platform != "linux":
+            return
+        ours = {child.pid for child in (self._serving, *self._leaving, *([self._next] if self._next else ()))}
+        peek = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, peek)) and ended.si_pid not in ours:
+                os.waitpid(ended.si_pid, 0)
 
     def _stop(self, number: int) -> None:
         """End the service: those that give connections to the serving process first.
