@@ -11,10 +11,12 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, disk, params, periods, versions
-from perenne.common.contract import Column, Contract, read_contract
+from perenne.common import batches, disk, params, periods, project_code, versions
+from perenne.common.column import Column
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import BROKEN_RULES, CLEAN, QUARANTINE, RAW, VALIDATION
+from perenne.common.features import BatchFeatures
+from perenne.common.names import BROKEN_RULES, CLEAN, HISTORY, QUARANTINE, RAW, VALIDATION
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -59,7 +61,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     """
     raw = raw.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: _typed(raw[name], column, contract.zone) for name, column in contract.columns.items()}
+        {name: _typed(raw[name], column, contract.zone) for name, column in contract.raw.items()}
     )
     broken = broken_cells(raw, frame, _schema(period, contract, matured=matured))
     # The latest version makes the others outdated even if it is bad itself. Repeats come last, among good
@@ -149,7 +151,7 @@ def _schema(period: pd.Period, contract: Contract, *, matured: bool) -> pandera.
             nullable=column.missing or (name == contract.target and not matured),
             checks=_checks(column, period, contract.zone, is_time=name == contract.time),
         )
-        for name, column in contract.columns.items()
+        for name, column in contract.raw.items()
     }
     return pandera.DataFrameSchema(columns)
 
@@ -233,10 +235,14 @@ def _instead(rule: str, column: Column | None) -> str:
 def main() -> None:
     """Write `data/clean/`, `data/quarantine/` and the counts; nothing if a batch has too many bad rows.
 
+    The rows in `data/clean/` have the derived features too, each as known at the time of its row, and
+    `data/history.parquet` has what later rows need to know of each entity.
+
     Raises
     ------
     PerenneError
-        If a batch lacks a column, or too many of its rows break the contract.
+        If a batch lacks a column, too many of its rows break the contract, or a derived feature cannot be
+        made.
 
     """
     p = params.load("validate")
@@ -244,17 +250,21 @@ def main() -> None:
     files = batches.listed(RAW, contract)
     through = max(files)
     counts: dict[str, ValidationCounts] = {}
+    derived = BatchFeatures(contract)
     with disk.replacing(CLEAN) as clean, disk.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
             raw = batches.read_parquet(path, nullable=True)
-            absent = [name for name in contract.columns if name not in raw]
+            absent = [name for name in contract.raw if name not in raw]
             if absent:
                 raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
             checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
             problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:
                 raise PerenneError(problem)
-            batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))
+            kept = derived.add(checked.kept, period)
+            batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
             counts[str(period)] = checked.counts()
+        project_code.check_deps("validate")
+        batches.write_parquet(HISTORY, derived.store())
     ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)

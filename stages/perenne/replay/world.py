@@ -20,6 +20,7 @@ from perenne.cases.source import source_of
 from perenne.common import batches, disk, model, names, periods, predicted
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
+from perenne.common.features import BatchFeatures
 from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import folds, ingest, split, train, validate
@@ -61,8 +62,14 @@ class World:
             "pipeline/validate.py",
             "cases/*.py",
             "common/batches.py",
+            "common/column.py",
             "common/contract.py",
+            "common/derived.py",
+            "common/feature_code.py",
+            "common/features.py",
+            "common/past.py",
             "common/periods.py",
+            "common/column_values.py",
             "common/versions.py",
         )
         self.key = store.key("history", source, made_by)
@@ -86,6 +93,7 @@ class World:
                     path = Path(raw) / f"{periods.stem(period)}.parquet"
                     batches.write_parquet(path, ingest.table(frame, self.contract))
                 arrived = batches.listed(Path(raw), self.contract)
+                derived = BatchFeatures(self.contract)
                 for period, path in arrived.items():
                     # As in the stage: labels come after the last batch, not after `ingest.through`.
                     matured = period + self.contract.label_delay <= max(arrived)
@@ -94,7 +102,8 @@ class World:
                     most = plan.params.validation.max_quarantined_share
                     if problem := validate.too_many(checked, names.RAW / path.name, most):
                         raise PerenneError(problem)
-                    kept = batches.to_table(checked.kept, batches.schema(self.contract))
+                    rows = derived.add(checked.kept, period)
+                    kept = batches.to_table(rows, batches.schema(self.contract))
                     batches.write_parquet(folder / path.name, kept)
 
     @cached_property

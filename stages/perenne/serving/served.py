@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from perenne.common import model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.past import Past, stored
 from perenne.common.sections import contract_of
 from perenne.documents.card import ModelCard
 from perenne.documents.proof import Proof
 from perenne.registry import golden
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
+from perenne.serving.completion import RequestFeatures
 from perenne.serving.download import GOLDEN
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Scorer, scorer
@@ -27,7 +30,7 @@ class Served(NamedTuple):
     """A version with all that is needed to answer requests.
 
     `proof` is that of the version, which takes milliseconds to parse; `sha256` is that of the model file;
-    `known` has the categories of each column that occurred in training.
+    `known` has the categories of each column that occurred in training; `features` adds the derived ones.
     """
 
     version: Version
@@ -36,6 +39,7 @@ class Served(NamedTuple):
     contract: Contract
     scorer: Scorer
     known: dict[str, frozenset[str]]
+    features: RequestFeatures
 
     def unseen(self, row: InputRow) -> list[str]:
         """The columns of a row whose category did not occur in training."""
@@ -82,6 +86,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         contract,
         scorer(model.loads(data, str(path)), contract),
         card.categories(),
+        RequestFeatures(contract, _past(folder / names.HISTORY.name, contract)),
     )
     _check_golden(served, (folder / GOLDEN).read_bytes())
     return served
@@ -104,6 +109,11 @@ def same_contract(served: Served, candidate: Served) -> None:
         )
 
 
+def _past(path: Path, contract: Contract) -> Past | None:
+    """The store that `fetch` has brought along, if a feature looks back."""
+    return stored(pq.read_table(path), contract) if contract.remembered else None
+
+
 def _check_golden(served: Served, body: bytes) -> None:
     """Check that the golden rows, read and scored as a request is, have the released scores."""
     recorded = golden.recorded(served.version)
@@ -112,7 +122,8 @@ def _check_golden(served: Served, body: bytes) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error
-    scores = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
+    completed = served.features.complete(rows).rows
+    scores = served.scorer.score([served.scorer.encode(row) for row in completed]).tolist()
     if other := golden.first_other(recorded, scores):
         raise PerenneError(
             f"{served.version.tag}: golden row {other.row}: the score is {other.score!r} here, but "

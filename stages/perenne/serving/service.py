@@ -164,6 +164,7 @@ class Service:
             degraded=standing.degraded,
             shadow=self.shadow.live.version.version if self.shadow.live else None,
             refused=self.refused(),
+            history=live.features.through,
         )
 
     async def _follow(self) -> None:
