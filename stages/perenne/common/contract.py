@@ -95,8 +95,9 @@ class Contract(Model):
         """Add the derived features to the columns, once the roles that they need can be named."""
         targets = self.named("target")
         if self.derived and targets:
-            made = derived.columns(self.derived, self.raw, target=targets[0], entity=self.named("entity"))
-            self.__dict__["columns"] = {**self.raw, **made}  # the model is frozen for everybody else
+            delivered, entity = self.columns, self.named("entity")
+            made = derived.columns(self.derived, delivered, target=targets[0], entity=entity)
+            self.__dict__["columns"] = {**delivered, **made}  # the model is frozen for everybody else
         return self
 
     @model_validator(mode="after")
@@ -166,6 +167,23 @@ class Contract(Model):
     def raw(self) -> dict[str, Column]:
         """The columns that are delivered: all but the derived features."""
         return {name: column for name, column in self.columns.items() if name not in self.derived}
+
+    def made_of(self, name: str) -> object:
+        """All that a column's values depend on: equal for columns that are equal in every row.
+
+        Code of the project stands for itself by its name: whether it is the same code is another question.
+        """
+        spec = self.derived.get(name)
+        if spec is None:
+            return self.columns[name].type if name in self.columns else None
+        known = (self.zone, self.time, self.period, self.label_delay) if spec.past else self.zone
+        by = (spec.by or tuple(self.entity)) if spec.past else ()
+        return spec.recipe, known, by, [self.made_of(each) for each in spec.ingredients]
+
+    @cached_property
+    def coded(self) -> list[str]:
+        """The derived features that code of the project makes."""
+        return [name for name, spec in self.derived.items() if spec.code]
 
     @cached_property
     def features(self) -> list[str]:

@@ -148,6 +148,12 @@ class Derived(Model):
         return () if value is True else (value,) if isinstance(value, str) else value
 
     @property
+    def recipe(self) -> tuple[object, ...]:
+        """What of it decides about values: not how they are shown and sliced."""
+        keys = (*KINDS, "of", "rows", "within", "type")
+        return tuple(value for key in keys if (value := getattr(self, key)) is not None)
+
+    @property
     def span(self) -> int:
         """The time of `within` in microseconds; 0 if it cannot be read."""
         match = SPAN.fullmatch(self.within or "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ def made(name: str, columns: Columns, contract: Contract, *, check: bool) -> lis
     names = spec.ingredients or seen(contract)
     frame = pd.DataFrame({n: series(columns[n], contract.columns[n].type) for n in names})
     kind = contract.columns[name].type
-    file = str(Path(*spec.code.rpartition(".")[0].split(".")).with_suffix(".py"))
+    file = project_code.file_of(spec.code)
 
     def values(rows: pd.DataFrame) -> pd.Series:
         return _values(function, rows, name, kind, key, file)

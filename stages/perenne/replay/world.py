@@ -24,6 +24,7 @@ from perenne.common.features import BatchFeatures
 from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import folds, ingest, split, train, validate
+from perenne.registry import own_code
 from perenne.replay import batch_figures, store
 from perenne.replay.plan import Plan
 
@@ -72,7 +73,8 @@ class World:
             "common/column_values.py",
             "common/versions.py",
         )
-        self.key = store.key("history", source, made_by)
+        own = own_code.on_disk(self.contract) if self.contract.coded else {}
+        self.key = store.key("history", source, made_by, *([own] if own else []))
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()

@@ -17,7 +17,7 @@ from perenne.common.past import Past, stored
 from perenne.common.sections import contract_of
 from perenne.documents.card import ModelCard
 from perenne.documents.proof import Proof
-from perenne.registry import golden
+from perenne.registry import golden, own_code
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
 from perenne.serving.completion import RequestFeatures
@@ -67,8 +67,8 @@ def load(name: str, version: Version, folder: Path) -> Served:
     Raises
     ------
     PerenneError
-        If the model's sha256 is not the one in the tag, the model holds types that are not trusted, or it
-        does not reproduce the golden predictions.
+        If the model's sha256 is not the one in the tag, the model holds types that are not trusted, its
+        features are made by other code than the version's, or it does not reproduce the golden predictions.
 
     """
     path = folder / names.MODEL.name
@@ -79,6 +79,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
     card = ModelCard.load(folder / names.CARD.name)
     contract = contract_of(name, version.commit)
+    own_code.must_be_here(version, contract)
     served = Served(
         version,
         proof,
