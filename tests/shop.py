@@ -55,6 +55,7 @@ gate:
     floor: {min_gain: 0}
 serve:
   budget_ms: 10000
+  token_sha256: null # of the tests
 """
 MONTHS = tuple(str(month) for month in pd.period_range("2021-01", "2021-06", freq="M"))
 

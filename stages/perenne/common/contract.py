@@ -176,7 +176,8 @@ class Contract(Model):
         spec = self.derived.get(name)
         if spec is None:
             return self.columns[name].type if name in self.columns else None
-        known = (self.zone, self.time, self.period, self.label_delay) if spec.past else self.zone
+        matures = (self.period, self.label_delay) if self.target in spec.ingredients else ()
+        known = (self.zone, self.time, matures) if spec.past else self.zone
         by = (spec.by or tuple(self.entity)) if spec.past else ()
         return spec.recipe, known, by, [self.made_of(each) for each in spec.ingredients]
 
