@@ -11,12 +11,12 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, disk, params, periods, project_code, versions
+from perenne.common import batches, disk, params, periods, project_code, strict_yaml, versions
 from perenne.common.column import Column
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.features import BatchFeatures
-from perenne.common.names import BROKEN_RULES, CLEAN, HISTORY, QUARANTINE, RAW, VALIDATION
+from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -232,6 +232,12 @@ def _instead(rule: str, column: Column | None) -> str:
     return f", must be {accepted}" if accepted else ""
 
 
+def _lists_store() -> bool:
+    """Whether `dvc.yaml` has the store among the stage's outputs: those of older projects have not."""
+    outs = strict_yaml.load(DAG)["stages"]["validate"].get("outs", [])
+    return str(HISTORY) in [out if isinstance(out, str) else next(iter(out)) for out in outs]
+
+
 def main() -> None:
     """Write `data/clean/`, `data/quarantine/` and the counts; nothing if a batch has too many bad rows.
 
@@ -247,6 +253,11 @@ def main() -> None:
     """
     p = params.load("validate")
     contract = read_contract(p.case)
+    if contract.remembered and not _lists_store():
+        raise PerenneError(
+            f"{DAG}: stages.validate.outs: lacks {HISTORY}, which later rows' features need; "
+            f"add `- {HISTORY}`"
+        )
     files = batches.listed(RAW, contract)
     through = max(files)
     counts: dict[str, ValidationCounts] = {}
@@ -265,6 +276,8 @@ def main() -> None:
             batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
             counts[str(period)] = checked.counts()
-        project_code.check_deps("validate")
-        batches.write_parquet(HISTORY, derived.store())
+        if contract.coded:
+            project_code.check_deps("validate")
+        if contract.remembered or _lists_store():  # DVC wants each output, one that nobody reads as well
+            batches.write_parquet(HISTORY, derived.store())
     ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)
