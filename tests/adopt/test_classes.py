@@ -14,7 +14,7 @@ from perenne.adopt import columns
 from perenne.adopt.adopt import units_table
 from perenne.adopt.study import Studied
 from perenne.common import strict_yaml
-from perenne.common.contract import Type
+from perenne.common.column import Type
 from perenne.common.errors import PerenneError
 from perenne.common.params import Params
 from perenne.common.typed import parse

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from perenne.adopt.columns import Guess, guessed
-from perenne.common.contract import Type
+from perenne.common.column import Type
 
 N = 600
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from perenne.cases.reading.canonical import canonical
-from perenne.common.contract import Column
+from perenne.common.column import Column
 from perenne.common.errors import PerenneError
 from perenne.common.reading import Parts, Read
 from perenne.common.typed import parse

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from perenne.common import batches, disk
-from perenne.common.contract import Column, Type
+from perenne.common.column import Column, Type
 from perenne.common.errors import PerenneError
 from tests import tiny
 

@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from perenne.common import model, task
-from perenne.common.contract import Column, Contract
+from perenne.common.column import Column
+from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.pipeline import train

@@ -327,3 +327,19 @@ def test_batch_without_a_column_of_the_contract(raw: Path) -> None:
     batches.write_parquet(raw / "2021-01.parquet", pa.table({"id": [1]}))
     with pytest.raises(PerenneError, match=r"data/raw/2021-01\.parquet: no column 'seen'; valid: id"):
         stage.main()
+
+
+def test_store_must_be_an_output_where_features_look_back(raw: Path) -> None:
+    """A project's older `dvc.yaml` does not list it: one line says so, if a feature needs it."""
+    stage.main()
+    assert raw.exists()
+    assert not names.HISTORY.exists()
+    path = Path("data/cases/tiny/contract.yaml")
+    path.write_text(f"{tiny.CONTRACT}derived:\n  size before: {{lag: size}}\n", encoding="utf-8")
+    with pytest.raises(PerenneError, match=r"^dvc.yaml: stages.validate.outs: lacks data/history.parquet"):
+        stage.main()
+    listed = "stages: {validate: {params: [case, validate], outs: [data/history.parquet]}}"
+    Path("dvc.yaml").write_text(listed, encoding="utf-8")
+    stage.main()
+    assert pq.read_schema(names.HISTORY).metadata[b"through"] == b"2021-02"
+    assert pq.read_table("data/clean/2021-02.parquet")["size before"].null_count == 0

@@ -642,3 +642,21 @@ def test_training_row_counts_as_often_as_it_is_there(project: Project, part: str
     assert line == f"{part}: 2 row(s) are not among those of their periods in data/clean"
     pq.write_table(rows.slice(2), project.path / part)
     assert parts.mixed(project.path) == []
+
+
+def test_code_that_a_contract_names_must_be_a_dep(tmp_path: Path) -> None:
+    """The stage of the clean data imports it by name, which no import statement shows."""
+    made = tmp_path / "project"
+    (made / "stages").mkdir(parents=True)
+    (made / "stages/validate.py").write_text("")
+    (made / "stages/ours.py").write_text("import stages.more\n")
+    (made / "stages/more.py").write_text("")
+    contract = made / "data/cases/shop/contract.yaml"
+    contract.parent.mkdir(parents=True)
+    contract.write_text("derived:\n  mine: {code: stages.ours.make}\n  other: {lag: pay}\n")
+    deps = frozenset({"stages/validate.py", "data/cases/shop/contract.yaml", "stages/more.py"})
+    stage = dag.StageOfDag(("python -m stages.validate",), deps, {}, frozenset({"data/clean"}))
+    line = "dvc.yaml: validate: runs stages/ours.py, which is not among its deps; add it"
+    assert verify.undeclared(made, dag.Dag({"validate": stage}, [])) == [line]
+    other = stage._replace(outs=frozenset({"data/split"}))
+    assert verify.undeclared(made, dag.Dag({"validate": other}, [])) == []

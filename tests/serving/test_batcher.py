@@ -17,6 +17,7 @@ from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow
 from perenne.serving.batcher import Batcher, Busy
+from perenne.serving.completion import RequestFeatures
 from perenne.serving.forest import Array
 from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
 from perenne.serving.predictions import PredictResult, RowScores, as_json, scored
@@ -74,7 +75,15 @@ def served(scorer: Sizes, version: str = "v1.0.0") -> Served:
     contract: Contract = tiny.contract()
     tag: Any = None
     named = Version("tiny", version, "", tag, "", "", None, signed=False, tag=f"tiny@{version}")
-    return Served(named, Proof(), "", contract, scorer, {"colour": frozenset(["red", "blue"])})
+    return Served(
+        named,
+        Proof(),
+        "",
+        contract,
+        scorer,
+        {"colour": frozenset(["red", "blue"])},
+        RequestFeatures(contract),
+    )
 
 
 class Desk:

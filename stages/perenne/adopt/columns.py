@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from perenne.common.contract import Role, Type
+from perenne.common.column import Role, Type
 from perenne.stats.metrics import roc_auc
 
 Array = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from perenne.adopt.classes import FEWEST, listed
 from perenne.adopt.table import Table, kind
 from perenne.adopt.values import Found
 from perenne.adopt.wishes import Ask, Wishes, plain
-from perenne.common.contract import WHOLE
+from perenne.common.column import WHOLE
 from perenne.common.errors import PerenneError, hint
 from perenne.common.reading import Parts, Read
 from perenne.common.task import TASKS, Task, named

@@ -19,7 +19,8 @@ from perenne.cases.reading.kinds import BY_ENDING, CSV, EXCEL
 from perenne.cases.reading.packed import DAMAGED, Part, parts
 from perenne.cases.reading.plain import one_line
 from perenne.common.batches import typed
-from perenne.common.contract import RUN, Column
+from perenne.common.column import Column
+from perenne.common.contract import RUN
 from perenne.common.errors import PerenneError
 from perenne.common.names import HIDDEN, TAKEN
 from perenne.common.reading import Read

@@ -103,12 +103,12 @@ def _spool(
 def _joined(files: list[Path], contract: Contract) -> pa.Table:
     """The pieces of a period in one order. Columns whose types differ from file to file meet as text."""
     tables = [pq.read_table(file, partitioning=None) for file in files]
-    for name in contract.columns:
+    for name in contract.raw:
         kinds = {t.schema.field(name).type for t in tables} - {pa.null()}
         if len(kinds) > 1:
             tables = [replaced(t, name, t[name].cast(pa.string())) for t in tables]
     key = [contract.time, *contract.entity]
-    order = [*key, *(name for name in contract.columns if name not in key)]
+    order = [*key, *(name for name in contract.raw if name not in key)]
     whole = pa.concat_tables(tables, promote_options="default")
     numbers = {name: str(n) for n, name in enumerate(whole.column_names)}  # a name with a dot is a path there
     by_number = whole.rename_columns(numbers).sort_by([(numbers[name], "ascending") for name in order])
@@ -209,7 +209,7 @@ class Clocks:
 
     def __init__(self, contract: Contract) -> None:
         self.zone = contract.zone
-        self.columns = [name for name, column in contract.columns.items() if column.type == "datetime"]
+        self.columns = [name for name, column in contract.raw.items() if column.type == "datetime"]
         self.seen: dict[str, tuple[str, str]] = {}
 
     def check(self, piece: pa.Table, path: Path, first: int) -> None:
@@ -271,10 +271,10 @@ def _read(
     """The contract's columns of a file or some of them, in pieces; whatever is wrong with it names it."""
     parts = contract.read.time
     made = order is not None or parts is not None
-    columns = [name for name in contract.columns if not made or name != contract.time]
+    columns = [name for name in contract.raw if not made or name != contract.time]
     least = list(parts.named.values()) if parts else columns[:1]
     asked = [name for name in only or columns if name in columns] or least
-    known = {name: column.categories for name, column in contract.columns.items()}
+    known = {name: column.categories for name, column in contract.raw.items()}
     if order:
         order.begin()
     for piece in pieces(path, contract.read, asked, needed=columns, known=known):

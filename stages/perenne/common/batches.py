@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perenne.common import periods
-from perenne.common.contract import Column, Contract, spelling
+from perenne.common.column import Column, spelling
+from perenne.common.contract import Contract
 from perenne.common.disk import replacing
 from perenne.common.errors import PerenneError
 

@@ -23,7 +23,8 @@ import skops.io as sio
 from sklearn.pipeline import Pipeline
 
 from perenne.common import extras, project_code, storable, strict_json
-from perenne.common.contract import Column, Contract
+from perenne.common.column import Column
+from perenne.common.contract import Contract
 from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.names import CARD, MODEL

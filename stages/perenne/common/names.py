@@ -18,6 +18,8 @@ RAW = Path("data/raw")
 CLEAN = Path("data/clean")
 QUARANTINE = Path("data/quarantine")
 
+HISTORY = Path("data/history.parquet")  # the last rows of each entity, for features that look back
+
 # What the model learns from and is judged on.
 TRAIN = Path("data/split/train.parquet")
 HOLDOUT = Path("data/split/holdout.parquet")

@@ -55,6 +55,15 @@ def root() -> Path:
     return _within[-1] if _within else Path(os.environ.get(CODE_FOLDER) or Path.cwd())
 
 
+def file_of(path: str) -> str:
+    """The file that a name such as `stages.models.Mine` is in.
+
+    >>> file_of("stages.models.Mine")
+    'stages/models.py'
+    """
+    return str(Path(*path.split(".")[:-1]).with_suffix(".py"))
+
+
 def imported(path: str, key: str) -> Any:  # whatever the project has written
     """The function or class at a path such as `stages.models.Mine`.
 
@@ -72,7 +81,7 @@ def imported(path: str, key: str) -> Any:  # whatever the project has written
 
     """
     module_name, _, attribute = path.rpartition(".")
-    file = Path(*module_name.split(".")).with_suffix(".py")
+    file = Path(file_of(path))
     if not (root() / file).is_file():
         raise PerenneError(f"{key}: {path!r}: there is no {file}; write the module, or correct the name")
     here = str(root())

@@ -58,7 +58,7 @@ def repeats(rows: pd.DataFrame, contract: Contract) -> pd.Series:
     same = same.iloc[same[target].isna().to_numpy().argsort(kind="stable")]
     group = _group(same, contract)
     label = same[target].where(same[target].notna(), same[target].groupby(group).transform("first"))
-    again = same.assign(**{target: label}).duplicated(list(contract.columns))
+    again = same.assign(**{target: label}).duplicated(list(contract.raw))
     alone = (~again).groupby(group).transform("sum").eq(1)
     why = pd.Series(REPEATED, index=same.index, dtype="str").where(alone, CONTRADICTION)
     return why[again | ~alone].sort_index()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sklearn.pipeline import Pipeline
 
 from perenne.common import model
-from perenne.common.contract import Type
+from perenne.common.column import Type
 from perenne.common.document import Rounded, UnnumberedDocument
 from perenne.common.names import CARD, MODEL
 from perenne.common.params import Trusted

@@ -16,18 +16,22 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
 from perenne.gate.evidence import Contender
-from perenne.registry import storage
+from perenne.registry import own_code, storage
 from perenne.registry.tags import TaggedModel
 
 
 class Loaded(NamedTuple):
-    """A model with what is needed to score rows; `sha256` and `size` (bytes) are those of its file."""
+    """A model with what is needed to score rows; `sha256` and `size` (bytes) are those of its file.
+
+    `commit` is where it is from; None: the working tree.
+    """
 
     name: str
     pipeline: Pipeline
     sha256: str
     contract: Contract
     size: int
+    commit: str | None = None
 
 
 def here(contract: Contract, path: Path = names.MODEL, name: str = "the challenger") -> Loaded:
@@ -88,7 +92,7 @@ def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loa
     trusted = card.get("trusted", ())
     with code_of.commit(rev, trusted):
         pipeline = model.loads(data, f"{path} of {rev}", trusted)
-    return Loaded(name, pipeline, actual, contract_of(case, rev), len(data))
+    return Loaded(name, pipeline, actual, contract_of(case, rev), len(data), rev)
 
 
 def contender(loaded: Loaded, rows: pd.DataFrame, contract: Contract) -> Contender:
@@ -171,6 +175,26 @@ def must_fit(loaded: Loaded, contract: Contract) -> None:
             f"contract: columns.{contract.target}: found the classes {now}, but {loaded.name} knows {was}: "
             "they cannot be compared; make a new case for other classes"
         )
+    must_have_features(loaded, contract)
+
+
+def must_have_features(loaded: Loaded, contract: Contract) -> None:
+    """Check that rows of a contract have all features of a model, made as those that it has learned from.
+
+    Parameters
+    ----------
+    loaded
+        The model, with its own contract.
+    contract
+        That of the rows, in the working tree.
+
+    Raises
+    ------
+    PerenneError
+        If a feature of the model is missing, of another type, or made in another way.
+
+    """
+    old = loaded.contract
     for name in old.features:
         now = contract.columns[name].type if name in contract.columns else "none"
         if now != old.columns[name].type:
@@ -178,3 +202,18 @@ def must_fit(loaded: Loaded, contract: Contract) -> None:
                 f"contract: columns.{name}: found {now}, but {loaded.name} is scored with a "
                 f"{old.columns[name].type}; keep it, with the role ignored, until the next release"
             )
+        if old.made_of(name) != contract.made_of(name):
+            raise PerenneError(
+                f"contract: derived.{name}: is not made as in {loaded.name}, which has learned from other "
+                f"values; give the new one another name, and keep the old one, with the role ignored, until "
+                "the next release"
+            )
+    if loaded.commit and set(old.coded) & set(old.features):
+        then, today = own_code.files(loaded.commit), own_code.files()
+        for file in sorted(then):
+            if then[file] != today.get(file):
+                raise PerenneError(
+                    f"{file}: is not as in {loaded.name}, whose features it makes; put the new code into "
+                    "another file and feature, and keep the old ones, with the role ignored, until the next "
+                    "release"
+                )

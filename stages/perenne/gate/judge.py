@@ -10,7 +10,8 @@ import pandas as pd
 
 from perenne.common import predicted
 from perenne.common.block import Block, labels_of, ordered
-from perenne.common.contract import Column, Contract
+from perenne.common.column import Column
+from perenne.common.contract import Contract
 from perenne.common.predicted import Mean
 from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer

@@ -120,7 +120,10 @@ def _bytes(outcomes: npt.NDArray[np.generic]) -> bytes:
 
 def view(md5: str, contract: Contract) -> str:
     """Return the hash of what a look shows to the rules: the file of the rows, and how they are read."""
-    return _sha256(_json([md5, contract.model_dump(mode="json", exclude={"read"})]))
+    content = contract.model_dump(mode="json", exclude={"read"})
+    if not contract.derived:  # so that looks of earlier versions, which had none, are known again
+        del content["derived"]
+    return _sha256(_json([md5, content]))
 
 
 def look(

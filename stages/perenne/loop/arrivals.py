@@ -5,7 +5,7 @@ Nothing is written into the project: batches are stored in a temporary folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from perenne.cases.source import source_of
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.features import BatchFeatures
 from perenne.common.params import Params
 from perenne.pipeline import ingest, validate
 
@@ -25,15 +26,19 @@ WHERE = "params.yaml: ingest.through"
 
 
 class ArrivedBatches(NamedTuple):
-    """The raw batches, one file per period; `through` is the last period."""
+    """The raw batches, one file per period; `through` is the last period.
+
+    `derived` has the batches with their derived features that were asked for, and is added to.
+    """
 
     files: dict[pd.Period, Path]
     through: pd.Period
     contract: Contract
     most_quarantined: float
+    derived: DerivedBatches
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
-        """The rows of a batch that fit the contract, in its types.
+        """The rows of a batch that fit the contract, in its types, with its derived features.
 
         Raises
         ------
@@ -41,6 +46,11 @@ class ArrivedBatches(NamedTuple):
             If the period's file cannot be read, or too many of its rows do not fit.
 
         """
+        if not self.contract.remembered:
+            return self._typed(BatchFeatures(self.contract).add(self._checked(period), period))
+        return self.derived.of(period, self.files, self._checked)
+
+    def _checked(self, period: pd.Period) -> pd.DataFrame:
         path = self.files[period]
         raw = batches.read_parquet(path, nullable=True)
         matured = period + self.contract.label_delay <= self.through
@@ -48,9 +58,45 @@ class ArrivedBatches(NamedTuple):
         problem = validate.too_many(checked, names.RAW / path.name, self.most_quarantined)
         if problem:
             raise PerenneError(problem)
-        # Converted as the stages do when they write and read: the types must be the same here.
-        kept: pd.DataFrame = batches.to_table(checked.kept, batches.schema(self.contract)).to_pandas()
+        return checked.kept
+
+    def _typed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Converted as the stages do when they write and read: the types must be the same here."""
+        kept: pd.DataFrame = batches.to_table(rows, batches.schema(self.contract)).to_pandas()
         return kept
+
+
+class DerivedBatches:
+    """Batches whose features look back: made in order, whichever is asked for first, and kept in a folder."""
+
+    def __init__(self, contract: Contract, folder: Path) -> None:
+        self._features = BatchFeatures(contract)
+        self._schema = batches.schema(contract)
+        self._folder = folder
+        self._made: dict[pd.Period, Path] = {}
+
+    def of(
+        self, period: pd.Period, known: Iterable[pd.Period], checked: Callable[[pd.Period], pd.DataFrame]
+    ) -> pd.DataFrame:
+        """The rows of a period, which need those of all before it.
+
+        Parameters
+        ----------
+        period
+            One of those known.
+        known
+            All periods.
+        checked
+            Returns the rows of a period that fit the contract.
+
+        """
+        for earlier in sorted(known):
+            if earlier <= period and earlier not in self._made:
+                path = self._folder / f"{periods.stem(earlier)}.derived"
+                rows = self._features.add(checked(earlier), earlier)
+                batches.write_parquet(path, batches.to_table(rows, self._schema))
+                self._made[earlier] = path
+        return batches.read_parquet(self._made[period])
 
 
 @contextmanager
@@ -78,7 +124,8 @@ def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arriv
             path = Path(folder) / f"{periods.stem(period)}.parquet"
             batches.write_parquet(path, ingest.table(frame, contract))
         raw = batches.listed(Path(folder), contract)
-        yield ArrivedBatches(raw, max(raw), contract, p.validation.max_quarantined_share)
+        derived = DerivedBatches(contract, Path(folder))
+        yield ArrivedBatches(raw, max(raw), contract, p.validation.max_quarantined_share, derived)
 
 
 def newest(p: Params, contract: Contract, requested: str | None, now: datetime) -> pd.Period:

@@ -27,7 +27,7 @@ from perenne.documents.decision import (
     SliceSums,
 )
 from perenne.documents.drift import DriftBatch
-from perenne.gate import judge
+from perenne.gate import contenders, judge
 from perenne.loop import arrivals, champion, history, settings
 from perenne.loop.arrivals import ArrivedBatches
 from perenne.loop.candidates import Candidate, candidates
@@ -65,6 +65,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
         tags.fetch()
         notes.fetch()
     current = champion.current(p.case)
+    contenders.must_have_features(current.loaded, contract)
     with arrivals.arrived(p, contract, arrivals.newest(p, contract, through, now)) as arrived:
         watched = ChampionHistory(current, arrived)
         # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.

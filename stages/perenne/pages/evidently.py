@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from perenne.common import batches, predicted
-from perenne.common.contract import Column, Contract, Type
+from perenne.common.column import Column, Type
+from perenne.common.contract import Contract
 from perenne.documents.drift import DriftBatch, DriftReport
 from perenne.pages.drift import listed
 from perenne.pages.engine import Comparison, Shown, ShownVerdict, asked

@@ -241,7 +241,7 @@ def cuts(rows: pd.DataFrame, contract: Contract, count: int) -> Cuts:
 
     Examples
     --------
-    >>> from perenne.common.contract import Column
+    >>> from perenne.common.column import Column
     >>> roles = {"t": ("datetime", "time"), "x": ("number", "feature"), "y": ("number", "target")}
     >>> columns = {name: Column(type=type, role=(role,)) for name, (type, role) in roles.items()}
     >>> contract = Contract(row="a", task="regression", period="month", label_delay=1, columns=columns)

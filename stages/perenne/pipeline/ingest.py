@@ -41,12 +41,12 @@ def ingest(source: Source, contract: Contract) -> Iterator[Batch]:
     periods.parse(source.through, contract.period, "params.yaml: ingest.through")
     period = None
     for period, frame in source.batches(contract):
-        missing = [name for name in contract.columns if name not in frame]
+        missing = [name for name in contract.raw if name not in frame]
         if missing:
             raise PerenneError(
                 f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
             )
-        rows = frame[list(contract.columns)].sort_values([contract.time, *contract.entity], kind="stable")
+        rows = frame[list(contract.raw)].sort_values([contract.time, *contract.entity], kind="stable")
         _must_agree(rows, contract, f"{source.source}, {period}")
         yield period, rows.reset_index(drop=True)
     if period is None:
@@ -62,7 +62,7 @@ def _must_agree(rows: pd.DataFrame, contract: Contract, name: str) -> None:
     if not contract.entity or not twice.any():
         return
     same, places = rows[twice].reset_index(drop=True), rows.index[twice]
-    typed = _typed(same, contract, list(contract.columns))
+    typed = _typed(same, contract, list(contract.raw))
     why = versions.repeats(typed[~versions.outdated(typed, contract)], contract)
     against = typed.loc[why.index[why == versions.CONTRADICTION]]
     if against.empty:
@@ -79,14 +79,14 @@ def _must_agree(rows: pd.DataFrame, contract: Contract, name: str) -> None:
 
 def _difference(rows: pd.DataFrame, contract: Contract) -> tuple[str, list[int]]:
     """A column and two rows that differ in it. A missing label is not a difference."""
-    columns = {n: rows[n].dropna() if n == contract.target else rows[n] for n in contract.columns}
+    columns = {n: rows[n].dropna() if n == contract.target else rows[n] for n in contract.raw}
     distinct = {name: values.drop_duplicates().index for name, values in columns.items()}
     return next((name, list(index[:2])) for name, index in distinct.items() if len(index) > 1)
 
 
 def _typed(rows: pd.DataFrame, contract: Contract, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
-        {name: batches.typed(rows[name], contract.columns[name], contract.zone) for name in names}
+        {name: batches.typed(rows[name], contract.raw[name], contract.zone) for name in names}
     )
 
 
@@ -112,13 +112,13 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
     The contract's columns, in its order.
 
     """
-    read = _typed(frame, contract, list(contract.columns))
-    lost = (read.isna() & frame[list(contract.columns)].notna()).any()
+    read = _typed(frame, contract, list(contract.raw))
+    lost = (read.isna() & frame[list(contract.raw)].notna()).any()
     fitting, other = list(read.columns[~lost]), list(read.columns[lost])
     converted = batches.to_table(read[fitting], batches.schema(contract, fitting))
     columns = {name: converted[name] for name in fitting}
     columns |= {name: batches.to_table(frame[[name]])[name] for name in other}
-    return pa.table({name: columns[name] for name in contract.columns})
+    return pa.table({name: columns[name] for name in contract.raw})
 
 
 def main() -> None:

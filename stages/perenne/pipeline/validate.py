@@ -11,10 +11,12 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
-from perenne.common import batches, disk, params, periods, versions
-from perenne.common.contract import Column, Contract, read_contract
+from perenne.common import batches, disk, params, periods, project_code, strict_yaml, versions
+from perenne.common.column import Column
+from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import BROKEN_RULES, CLEAN, QUARANTINE, RAW, VALIDATION
+from perenne.common.features import BatchFeatures
+from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -59,7 +61,7 @@ def validate(raw: pd.DataFrame, period: pd.Period, contract: Contract, *, mature
     """
     raw = raw.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: _typed(raw[name], column, contract.zone) for name, column in contract.columns.items()}
+        {name: _typed(raw[name], column, contract.zone) for name, column in contract.raw.items()}
     )
     broken = broken_cells(raw, frame, _schema(period, contract, matured=matured))
     # The latest version makes the others outdated even if it is bad itself. Repeats come last, among good
@@ -149,7 +151,7 @@ def _schema(period: pd.Period, contract: Contract, *, matured: bool) -> pandera.
             nullable=column.missing or (name == contract.target and not matured),
             checks=_checks(column, period, contract.zone, is_time=name == contract.time),
         )
-        for name, column in contract.columns.items()
+        for name, column in contract.raw.items()
     }
     return pandera.DataFrameSchema(columns)
 
@@ -230,31 +232,52 @@ def _instead(rule: str, column: Column | None) -> str:
     return f", must be {accepted}" if accepted else ""
 
 
+def _lists_store() -> bool:
+    """Whether `dvc.yaml` has the store among the stage's outputs: those of older projects have not."""
+    outs = strict_yaml.load(DAG)["stages"]["validate"].get("outs", [])
+    return str(HISTORY) in [out if isinstance(out, str) else next(iter(out)) for out in outs]
+
+
 def main() -> None:
     """Write `data/clean/`, `data/quarantine/` and the counts; nothing if a batch has too many bad rows.
+
+    The rows in `data/clean/` have the derived features too, each as known at the time of its row, and
+    `data/history.parquet` has what later rows need to know of each entity.
 
     Raises
     ------
     PerenneError
-        If a batch lacks a column, or too many of its rows break the contract.
+        If a batch lacks a column, too many of its rows break the contract, or a derived feature cannot be
+        made.
 
     """
     p = params.load("validate")
     contract = read_contract(p.case)
+    if contract.remembered and not _lists_store():
+        raise PerenneError(
+            f"{DAG}: stages.validate.outs: lacks {HISTORY}, which later rows' features need; "
+            f"add `- {HISTORY}`"
+        )
     files = batches.listed(RAW, contract)
     through = max(files)
     counts: dict[str, ValidationCounts] = {}
+    derived = BatchFeatures(contract)
     with disk.replacing(CLEAN) as clean, disk.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
             raw = batches.read_parquet(path, nullable=True)
-            absent = [name for name in contract.columns if name not in raw]
+            absent = [name for name in contract.raw if name not in raw]
             if absent:
                 raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
             checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
             problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:
                 raise PerenneError(problem)
-            batches.write_parquet(clean / path.name, batches.to_table(checked.kept, batches.schema(contract)))
+            kept = derived.add(checked.kept, period)
+            batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
             counts[str(period)] = checked.counts()
+        if contract.coded:
+            project_code.check_deps("validate")
+        if contract.remembered or _lists_store():  # DVC wants each output, one that nobody reads as well
+            batches.write_parquet(HISTORY, derived.store())
     ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)

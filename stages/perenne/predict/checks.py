@@ -6,7 +6,8 @@ import pandas as pd
 import pandera.pandas as pandera
 
 from perenne.common import batches
-from perenne.common.contract import Column, Contract
+from perenne.common.column import Column
+from perenne.common.contract import Contract
 from perenne.pipeline.validate import broken_cells
 from perenne.predict.inputs import needed
 from perenne.serving.rows import MAX_TEXT

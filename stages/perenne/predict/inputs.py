@@ -18,7 +18,7 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import CLEAN
 from perenne.common.reading import Parts
-from perenne.serving.rows import has_dates, input_columns
+from perenne.serving.rows import input_columns
 
 ROWS = 50_000  # at most in a piece
 
@@ -62,9 +62,9 @@ class InputFile(NamedTuple):
 
 
 def needed(contract: Contract) -> list[str]:
-    """The columns that a file must have: features and entity, and the time if a feature is a date."""
-    names = {*contract.features, *contract.entity, *([contract.time] if has_dates(contract) else [])}
-    return [name for name in contract.columns if name in names]
+    """The columns that a file must have: what a row must have to be predicted, and its entity."""
+    names = {*contract.required, *contract.entity}
+    return [name for name in contract.raw if name in names]
 
 
 def canonical(table: pa.Table, contract: Contract) -> pa.Table:

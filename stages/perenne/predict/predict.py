@@ -1,6 +1,7 @@
 """Score files with a released version: what the service would answer, in pieces of many rows.
 
-Each row is scored or set aside, and memory holds one piece of rows, however long a file is.
+Each row is scored or set aside, and memory holds one piece of rows, however long a file is. If features look
+back, it also holds what they need of all rows: files are then read twice.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from perenne.common.sections import contract_of
 from perenne.pipeline.validate import rules_by_row
 from perenne.predict import outputs
 from perenne.predict.checks import checked
+from perenne.predict.file_features import FileFeatures
 from perenne.predict.inputs import InputFile, canonical, given
 from perenne.predict.outputs import AT, FILE, ID, ROW, UNSEEN, VERSION, own, score_columns
 from perenne.registry import tags
@@ -159,6 +161,7 @@ class _Run:
         self.threshold, self.at, self.log = threshold, at, log
         self.rows = self.scored = self.aside = self.unseen = self.logged = 0
         self.rules: Counter[str] = Counter()
+        self.features = FileFeatures(contract, model.features.past)
 
     def run(self, files: Sequence[InputFile], out: Path) -> PredictSummary:
         present = {name for file in files for name in file.columns}
@@ -168,6 +171,10 @@ class _Run:
         with ExitStack() as stack:
             writers = stack.enter_context(outputs.opened(out, self.schema, self.beside))
             bar = stack.enter_context(tqdm(desc="predict", unit="row", disable=None))
+            if self.contract.remembered:
+                for file in files:
+                    for _, _, good, _ in self._checked(file):
+                        self.features.add(good)
             for file in files:
                 for scores, rejected in self._pieces(file):
                     writers.scores.write_table(scores)
@@ -184,19 +191,23 @@ class _Run:
 
     def _pieces(self, file: InputFile) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Yield the scores of each piece of a file, and its rows that were set aside."""
-        for first, table in file.pieces(self.contract):
+        for first, table, good, broken in self._checked(file):
             self.rows += len(table)
-            raw = canonical(table, self.contract).to_pandas(types_mapper=NULLABLE.get)
-            frame, broken = checked(raw, self.contract, file.zone)
             self.rules.update(broken["column"] + ": " + broken["rule"])
             rules = rules_by_row(broken)
-            good = frame.drop(index=rules.index)
             yield self._scored(good, file, first), self._rejected(table, rules, file, first)
+
+    def _checked(self, file: InputFile) -> Iterator[tuple[int, pa.Table, pd.DataFrame, pd.DataFrame]]:
+        """Yield of each piece the number of its first row, its rows, the good ones typed, and what breaks."""
+        for first, table in file.pieces(self.contract):
+            raw = canonical(table, self.contract).to_pandas(types_mapper=NULLABLE.get)
+            frame, broken = checked(raw, self.contract, file.zone)
+            yield first, table, frame.drop(index=rules_by_row(broken).index), broken
 
     def _scored(self, rows: pd.DataFrame, file: InputFile, first: int) -> pa.Table:
         if rows.empty:
             return self.schema.empty_table()
-        version = self.model.version
+        rows, version = self.features.complete(rows), self.model.version
         ids = _ids(version.tag, file, rows.index + first)
         scores = self.model.scorer.score_frame(rows)
         unseen = _unseen(self.model.unseen_in(rows), len(rows))

@@ -113,9 +113,10 @@ def inputs(old: Contract, new: Contract) -> list[str]:
 
 
 def _features(contract: Contract) -> dict[str, str]:
-    """The values that each feature may have."""
+    """The values that each column may have that callers must send: features, and what they are made of."""
     allowed: dict[str, str] = {}
-    for name in contract.features:
+    asked = contract.required if contract.derived else contract.features
+    for name in asked:
         column = contract.columns[name]
         limits = column.range or column.values or ""
         allowed[name] = (

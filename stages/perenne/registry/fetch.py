@@ -1,4 +1,4 @@
-"""Fetch: the released model of a version, checked against its tag."""
+"""Fetch: the released model of a version, checked against its tag, and what it must know of entities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from perenne.common import git, strict_json
 from perenne.common.errors import PerenneError
-from perenne.common.names import CARD, MODEL
+from perenne.common.names import CARD, HISTORY, MODEL
+from perenne.common.sections import contract_of
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
 
@@ -59,10 +60,17 @@ def write(version: Version, out: Path, *, require_signed: bool) -> str:
             raise PerenneError(
                 f"{released.path} of {version.tag}: its sha256 is {actual}, but {by} says {expected}"
             )
+    files = {MODEL.name: data, CARD.name: card, **_history(version)}
     out.mkdir(parents=True, exist_ok=True)
-    for path, content in ((out / MODEL.name, data), (out / CARD.name, card)):
-        _replace(path, content)
+    for file, content in files.items():
+        _replace(out / file, content)
     return f"{version.tag} is in {out / MODEL.name}, sha256 {actual}"
+
+
+def _history(version: Version) -> dict[str, bytes]:
+    """The store of the version by its name; nothing if no feature of it looks back."""
+    contract = contract_of(version.name, version.commit)
+    return {HISTORY.name: storage.obtain(version.commit, HISTORY)} if contract.remembered else {}
 
 
 def signed(tag: str) -> None:

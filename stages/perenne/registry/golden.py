@@ -103,7 +103,9 @@ def _equal(score: Score, released: Score) -> bool:
 
 
 def rows(version: Version, contract: Contract) -> list[dict[str, object]]:
-    """Return the rows of a version's golden predictions in JSON's types: time and features, none missing.
+    """Return the rows of a version's golden predictions in JSON's types: what a request must have.
+
+    Features that are made of earlier rows are among it: those rows are elsewhere, and the tag names none.
 
     Returns
     -------
@@ -123,9 +125,10 @@ def rows(version: Version, contract: Contract) -> list[dict[str, object]]:
     holdout = pq.read_table(BytesIO(storage.obtain(version.commit, HOLDOUT)))
     if max(positions) >= len(holdout):
         raise PerenneError(f"{version.tag}: golden.{max(positions)}: the holdout has {len(holdout)} rows")
+    asked = list(dict.fromkeys([contract.time, *contract.required, *contract.remembered]))
     return [
         {name: _plain(value, contract) for name, value in row.items() if value is not None}
-        for row in holdout.select([contract.time, *contract.features]).take(positions).to_pylist()
+        for row in holdout.select(asked).take(positions).to_pylist()
     ]
 
 

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from perenne.common import git, locked, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.common.locked import LockedStage
-from perenne.common.names import CARD, DAG, LOCK, MODEL, PARAMS, REFIT, RELEASED, TRAIN
+from perenne.common.names import CARD, CLEAN, DAG, LOCK, MODEL, PARAMS, REFIT, RELEASED, TRAIN
 from perenne.common.status import Status
 from perenne.registry import costs, dag, imports, outside_deps
 from perenne.registry.dag import Dag, StageOfDag
@@ -176,6 +176,8 @@ def undeclared(folder: Path, pipeline: Dag) -> list[str]:
     findings: list[str] = []
     for name, stage in pipeline.stages.items():
         values = [_at(params, key) for key in stage.params.get(str(PARAMS), ())]
+        if str(CLEAN) in stage.outs:  # it makes the features that contracts declare
+            values += _named_code(folder, stage.deps)
         known = stage.deps | pipeline.outs
         findings += [
             f"{DAG}: {name}: runs {path}, which is not among its deps; add it"
@@ -190,6 +192,13 @@ def _at(tree: object, key: str) -> object:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
+
+
+def _named_code(folder: Path, deps: Iterable[str]) -> list[object]:
+    """The code that the contracts among some deps name."""
+    contracts = [folder / dep for dep in deps if PurePath(dep).match(CONTRACT) and (folder / dep).is_file()]
+    declared = [(strict_yaml.load(path) or {}).get("derived") or {} for path in contracts]
+    return [spec.get("code") for each in declared for spec in each.values() if isinstance(spec, dict)]
 
 
 def other_data(folder: Path, commit: str) -> list[str]:

@@ -20,9 +20,11 @@ from perenne.cases.source import source_of
 from perenne.common import batches, disk, model, names, periods, predicted
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
+from perenne.common.features import BatchFeatures
 from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import folds, ingest, split, train, validate
+from perenne.registry import own_code
 from perenne.replay import batch_figures, store
 from perenne.replay.plan import Plan
 
@@ -61,11 +63,18 @@ class World:
             "pipeline/validate.py",
             "cases/*.py",
             "common/batches.py",
+            "common/column.py",
             "common/contract.py",
+            "common/derived.py",
+            "common/feature_code.py",
+            "common/features.py",
+            "common/past.py",
             "common/periods.py",
+            "common/column_values.py",
             "common/versions.py",
         )
-        self.key = store.key("history", source, made_by)
+        own = own_code.on_disk(self.contract) if self.contract.coded else {}
+        self.key = store.key("history", source, made_by, *([own] if own else []))
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
@@ -86,6 +95,7 @@ class World:
                     path = Path(raw) / f"{periods.stem(period)}.parquet"
                     batches.write_parquet(path, ingest.table(frame, self.contract))
                 arrived = batches.listed(Path(raw), self.contract)
+                derived = BatchFeatures(self.contract)
                 for period, path in arrived.items():
                     # As in the stage: labels come after the last batch, not after `ingest.through`.
                     matured = period + self.contract.label_delay <= max(arrived)
@@ -94,7 +104,8 @@ class World:
                     most = plan.params.validation.max_quarantined_share
                     if problem := validate.too_many(checked, names.RAW / path.name, most):
                         raise PerenneError(problem)
-                    kept = batches.to_table(checked.kept, batches.schema(self.contract))
+                    rows = derived.add(checked.kept, period)
+                    kept = batches.to_table(rows, batches.schema(self.contract))
                     batches.write_parquet(folder / path.name, kept)
 
     @cached_property

@@ -21,6 +21,10 @@ class _Response(BaseModel):
 
 ID = "needed to report the outcome later"
 UNSEEN = "columns whose category training has not seen"
+NEWEST = (
+    "if features look back: the time of the newest earlier row that was known, null if none was; "
+    "the older it is, the less the features say"
+)
 
 
 class Prediction(_Response):
@@ -34,6 +38,7 @@ class Prediction(_Response):
         None, alias="class", description="if the target has classes: 1 from the threshold on"
     )
     unseen: list[str] | None = Field(None, description=UNSEEN)
+    history: str | None = Field(None, description=NEWEST)
 
 
 class Predictions(_Response):
@@ -67,6 +72,7 @@ def predictions(classes: tuple[Class, ...]) -> type[BaseModel]:
         score=(float, Field(description="its probability")),
         scores=(scores, Field(description="the probability of each class")),
         unseen=(list[str] | None, Field(None, description=UNSEEN)),
+        history=(str | None, Field(None, description=NEWEST)),
     )
     return create_model(
         "Predictions",
@@ -115,6 +121,9 @@ class ServedModel(_Response):
     shadow: str | None = Field(description="the version that scores the same rows, but never answers")
     refused: str | None = Field(description="why the version in the registry is not the one that is served")
     code: str | None = Field(None, description="names the project's own code that it runs; null without any")
+    history: str | None = Field(
+        None, description="the last period whose rows it knows, if features look back"
+    )
 
 
 class Health(_Response):

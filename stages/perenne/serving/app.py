@@ -19,7 +19,7 @@ from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
 from perenne.serving.predictions import as_json, several
 from perenne.serving.problems import JSON, RequestError, body, detail, problems
-from perenne.serving.rows import PredictAdapter, input_columns
+from perenne.serving.rows import PredictAdapter, request_keys
 from perenne.serving.service import Service
 from perenne.serving.settings import TokenRole
 
@@ -124,7 +124,7 @@ def with_errors(route: Route) -> Route:
 
 def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
     """Add the routes that take data; return that of predictions."""
-    columns, max_bytes = list(input_columns(service.live.contract)), service.settings.max_body
+    columns, max_bytes = request_keys(service.live.contract), service.settings.max_body
 
     @app.post(
         PREDICT,

@@ -120,7 +120,8 @@ class Batcher:
     async def _score(self, batch: list[Waiting]) -> tuple[list[PredictResult], list[Entry]]:
         served = self._live()
         encode = served.scorer.encode
-        encoded = [encode(row) for waiting in batch for row in waiting.rows]
+        rows, newest = served.features.complete([row for waiting in batch for row in waiting.rows])
+        encoded = [encode(row) for row in rows]
         if served.scorer.quick:
             array = served.scorer.score(encoded)
         else:
@@ -137,11 +138,13 @@ class Batcher:
         results, entries, start = [], [], 0
         for waiting in batch:
             ids, end = [new_id() for _ in waiting.rows], start + len(waiting.rows)
-            own, unseen = scores[start:end], [served.unseen(row) for row in waiting.rows]
-            results.append(PredictResult(version, ids, own, unseen, distributions[start:end]))
+            own, unseen = scores[start:end], [served.unseen(row) for row in rows[start:end]]
+            results.append(
+                PredictResult(version, ids, own, unseen, distributions[start:end], newest[start:end])
+            )
             entries += [
                 Entry(name, now, PROD, version, features(row), score, next(texts))
-                for name, row, score in zip(ids, waiting.rows, own, strict=True)
+                for name, row, score in zip(ids, rows[start:end], own, strict=True)
             ]
             start = end
         return results, entries

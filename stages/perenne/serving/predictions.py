@@ -73,7 +73,8 @@ class PredictResult(NamedTuple):
     """The version that scored a request, and for each row in order its id, score and unseen columns.
 
     A column is unseen if the row's category in it did not occur in training. With several classes a score is
-    the probability of the predicted one, and `distributions` has all of them.
+    the probability of the predicted one, and `distributions` has all of them. `newest` is the time of the
+    newest earlier row that was known, if features look back.
     """
 
     version: str
@@ -81,6 +82,7 @@ class PredictResult(NamedTuple):
     scores: list[float]
     unseen: list[list[str]]
     distributions: Sequence[Distribution] = ()
+    newest: Sequence[str | None] = ()
 
 
 # A dict, not a model: this is written for every row. `answers.predictions` describes it in /docs.
@@ -92,6 +94,7 @@ PredictionJSON = TypedDict(
         "class": NotRequired[Class],
         "scores": NotRequired[dict[str, float]],
         "unseen": NotRequired[list[str]],
+        "history": NotRequired[str | None],
     },
 )
 
@@ -123,6 +126,8 @@ def as_json(result: PredictResult, threshold: float | None) -> bytes:
     for prediction, unseen in zip(predictions, result.unseen, strict=True):
         if unseen:
             prediction["unseen"] = unseen
+    for prediction, last in zip(predictions, result.newest, strict=False):  # empty if no feature looks back
+        prediction["history"] = last
     return to_json({"model_version": result.version, "predictions": predictions})
 
 

@@ -167,7 +167,9 @@ def _line(problem: FieldProblem) -> str:
 def _problem(error: ErrorDetails, columns: Iterable[str]) -> FieldProblem:
     """The place and the reason. At the top of the body there is no row, and its key is the field."""
     loc = error["loc"]
-    _, row, field, *_ = (*loc, None, None, None) if len(loc) > 1 else (None, None, *loc, None)
+    _, row, field, *within = (*loc, None, None, None) if len(loc) > 1 else (None, None, *loc, None)
+    if isinstance(field, str) and isinstance(within[0], int):  # of an earlier row that came with the row
+        field = ".".join(map(str, [field, within[0], *within[1:2]] if within[1] else [field, within[0]]))
     return FieldProblem(
         row=row if isinstance(row, int) else None,
         field=_short(field) if isinstance(field, str) else None,

@@ -22,7 +22,10 @@ from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import TypedDict
 
-from perenne.common.contract import Column, Contract, Type, spelling
+from perenne.common.column import Column, Type, spelling
+from perenne.common.contract import Contract
+from perenne.common.derived import HISTORY, Derived
+from perenne.common.features import needed
 
 # The contract decides which keys a row has and what its values are: int, float, bool, str, datetime or None.
 InputRow = dict[str, Any]
@@ -34,6 +37,7 @@ DICT: TypeForm = TypedDict  # called with fields that only the contract knows
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 MAX_ERRORS = 20_000  # more take seconds to list
 MAX_TEXT = 200  # characters of a category: the log also keeps categories that training has not seen
+MAX_HISTORY = 1_000  # earlier rows that are sent with a row
 EXACT = 2.0**53  # a float holds every integer below it
 
 
@@ -196,6 +200,8 @@ def _request(contract: Contract, max_rows: int, *, whole: bool) -> TypeAdapter[P
     columns = {
         name: _field(name, column, contract, whole=whole) for name, column in input_columns(contract).items()
     }
+    if contract.remembered:
+        columns[HISTORY] = _history(contract, whole=whole)
     about = contract.row[0].upper() + contract.row[1:] + "."
     row = typed_dict("Row", columns, about, example(contract))
     rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made here
@@ -238,31 +244,67 @@ def target_type(contract: Contract) -> TypeForm:
 
 
 def input_columns(contract: Contract) -> dict[str, Column]:
-    """The columns that a row may have: all but the target and the ignored ones."""
+    """The columns that a row may have: all but the target and the ignored ones.
+
+    Of the derived features those that are made of earlier rows: who knows their values may send them. All
+    others are made of the row.
+    """
+    given = [*contract.raw, *contract.remembered]
     return {
-        n: column for n, column in contract.columns.items() if not {"target", "ignored"} & set(column.role)
+        name: contract.columns[name]
+        for name in given
+        if name not in contract.raw or not {"target", "ignored"} & set(contract.columns[name].role)
     }
+
+
+def request_keys(contract: Contract) -> list[str]:
+    """The keys that a row of a request may have."""
+    return [*input_columns(contract), *([HISTORY] if contract.remembered else [])]
+
+
+def _history(contract: Contract, *, whole: bool) -> TypeForm:
+    """Earlier rows of the entity: a time, and what the features are made of; the target if it is known."""
+    fields: dict[str, TypeForm] = {}
+    for name in needed(contract):
+        column = contract.columns[name]
+        kind = target_type(contract) if name == contract.target else _type(column, contract.zone, whole=whole)
+        fields[name] = Required[kind] if name == contract.time else NotRequired[kind | None]
+    row = typed_dict("EarlierRow", fields, "An earlier row of the same entity.")
+    about = (
+        "earlier rows of the same entity, in any order; those that are not earlier do not count. "
+        "Default: those that the version knows"
+    )
+    many = Annotated[list[row], Field(max_length=MAX_HISTORY, description=about)]  # type: ignore[valid-type]  # made here
+    return NotRequired[many]
 
 
 def _field(name: str, column: Column, contract: Contract, *, whole: bool) -> TypeForm:
     """The type of a column. Features are required unless the contract allows them to be missing.
 
-    Other columns are optional. They are not scored but logged, because a batch that is exported from the log
-    needs its entities and slices. The time is required if a feature is a date, which counts from it.
+    So is what features are made of, and the time if a feature depends on it. Other columns are optional. They
+    are not scored but logged, because a batch that is exported from the log needs its entities and slices.
     """
     unit = f"in {column.unit}" if column.unit else ""
-    about = "; ".join(filter(None, [column.about, unit, _purpose(name, column, contract)]))
+    about = "; ".join(filter(None, [column.about, unit, _purpose(name, contract)]))
     kind: TypeForm = Annotated[_type(column, contract.zone, whole=whole), Field(description=about)]
-    needed = "feature" in column.role or (name == contract.time and has_dates(contract))
-    if needed and not column.missing:
+    if name in contract.required and not column.missing:
         return Required[kind]
     return NotRequired[Annotated[kind | None, Field(description=about)]]
 
 
-def _purpose(name: str, column: Column, contract: Contract) -> str:
+def _purpose(name: str, contract: Contract) -> str:
     if name == contract.time:
         return "the row's time; default: the time of the request"
-    return "" if "feature" in column.role else "logged, not used to predict"
+    if name in contract.remembered:
+        return "default: by the earlier rows of the entity"
+    if name in contract.required or any(name in (s.by or contract.entity) for s in _looking(contract)):
+        return ""
+    return "logged, not used to predict"
+
+
+def _looking(contract: Contract) -> list[Derived]:
+    """The features that are made of earlier rows."""
+    return [contract.derived[name] for name in contract.remembered]
 
 
 def _type(column: Column, zone: str | None, *, whole: bool) -> TypeForm:
@@ -279,18 +321,9 @@ def _type(column: Column, zone: str | None, *, whole: bool) -> TypeForm:
     return Annotated[kind, Whole] if whole and column.type == "integer" else kind
 
 
-def has_dates(contract: Contract) -> bool:
-    """Whether a feature is a date, which is counted from the row's time."""
-    return any(contract.columns[name].type == "datetime" for name in contract.features)
-
-
 def example(contract: Contract) -> InputRow:
     """A row that the contract allows, with values as JSON has them."""
-    return {
-        name: _example(column)
-        for name, column in contract.columns.items()
-        if "feature" in column.role or (name == contract.time and has_dates(contract))
-    }
+    return {name: _example(contract.columns[name]) for name in contract.required}
 
 
 def _example(column: Column) -> str | int | float | bool:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from perenne.common import code_of, model, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.past import Past, stored
 from perenne.common.sections import contract_of
 from perenne.documents.card import ModelCard
 from perenne.documents.proof import Proof
-from perenne.registry import golden
+from perenne.registry import golden, own_code
 from perenne.registry.change import inputs
 from perenne.registry.tags import Version
+from perenne.serving.completion import RequestFeatures
 from perenne.serving.download import GOLDEN
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Scorer, scorer
@@ -27,7 +30,7 @@ class Served(NamedTuple):
     """A version with all that is needed to answer requests.
 
     `proof` is that of the version, which takes milliseconds to parse; `sha256` is that of the model file;
-    `known` has the categories of each column that occurred in training.
+    `known` has the categories of each column that occurred in training; `features` adds the derived ones.
     """
 
     version: Version
@@ -36,6 +39,7 @@ class Served(NamedTuple):
     contract: Contract
     scorer: Scorer
     known: dict[str, frozenset[str]]
+    features: RequestFeatures
 
     def unseen(self, row: InputRow) -> list[str]:
         """The columns of a row whose category did not occur in training."""
@@ -63,8 +67,8 @@ def load(name: str, version: Version, folder: Path) -> Served:
     Raises
     ------
     PerenneError
-        If the model's sha256 is not the one in the tag, the model holds types that are not trusted, or it
-        does not reproduce the golden predictions.
+        If the model's sha256 is not the one in the tag, the model holds types that are not trusted, its
+        features are made by other code than the version's, or it does not reproduce the golden predictions.
 
     """
     path = folder / names.MODEL.name
@@ -75,6 +79,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         raise PerenneError(f"{path}: its sha256 is {actual}, but its tag {version.tag} says {released}")
     card = ModelCard.load(folder / names.CARD.name)
     contract = contract_of(name, version.commit)
+    own_code.must_be_here(version, contract)
     with code_of.commit(version.commit, card.trusted):
         pipeline = model.loads(data, str(path), card.trusted)
     served = Served(
@@ -84,6 +89,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
         contract,
         scorer(pipeline, contract),
         card.categories(),
+        RequestFeatures(contract, _past(folder / names.HISTORY.name, contract)),
     )
     _check_golden(served, (folder / GOLDEN).read_bytes())
     return served
@@ -106,6 +112,11 @@ def same_contract(served: Served, contract: Contract, tag: str) -> None:
         )
 
 
+def _past(path: Path, contract: Contract) -> Past | None:
+    """The store that `fetch` has brought along, if a feature looks back."""
+    return stored(pq.read_table(path), contract) if contract.remembered else None
+
+
 def _check_golden(served: Served, body: bytes) -> None:
     """Check that the golden rows, read and scored as a request is, have the released scores."""
     recorded = golden.recorded(served.version)
@@ -114,7 +125,8 @@ def _check_golden(served: Served, body: bytes) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PerenneError(f"{served.version.tag}: golden row: {first['loc']}: {first['msg']}") from error
-    scores = served.scorer.score([served.scorer.encode(row) for row in rows]).tolist()
+    completed = served.features.complete(rows).rows
+    scores = served.scorer.score([served.scorer.encode(row) for row in completed]).tolist()
     if other := golden.first_other(recorded, scores):
         raise PerenneError(
             f"{served.version.tag}: golden row {other.row}: the score is {other.score!r} here, but "

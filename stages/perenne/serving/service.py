@@ -234,6 +234,7 @@ class Service:
             shadow=self.shadow.live.version.version if self.shadow.live else None,
             refused=self.refused(),
             code=self.succession.code.id or None,
+            history=live.features.through,
         )
 
     async def _elsewhere(self, version: Version) -> bool:

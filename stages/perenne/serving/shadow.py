@@ -94,4 +94,5 @@ class Shadow:
 
 
 def _scored(served: Served, rows: Sequence[InputRow]) -> RowScores:
-    return scored(served.scorer.score([served.scorer.encode(row) for row in rows]), served.contract)
+    completed = served.features.complete(rows).rows
+    return scored(served.scorer.score([served.scorer.encode(row) for row in completed]), served.contract)

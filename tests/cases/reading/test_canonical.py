@@ -14,7 +14,8 @@ import pytest
 from perenne.cases.files import Files
 from perenne.cases.reading.canonical import canonical
 from perenne.common import batches, names, strict_yaml
-from perenne.common.contract import Column, Contract
+from perenne.common.column import Column
+from perenne.common.contract import Contract
 from perenne.common.reading import Read
 from perenne.common.typed import parse
 from perenne.pipeline import ingest, validate

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from perenne.common import periods
 from perenne.common.batches import EXACT
-from perenne.common.contract import Column
+from perenne.common.column import Column
 from perenne.common.reading import BRACKETS, DAYS, EPOCHS, Read, with_weekday
 
 BLANK = (

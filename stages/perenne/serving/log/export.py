@@ -92,7 +92,7 @@ def export(database: Database, contract: Contract, out: Path, through: pd.Period
 
 def _written(rows: pd.DataFrame, contract: Contract) -> pa.Table:
     """The contract's columns; moments say that they are in UTC, else they would be taken for local times."""
-    table = batches.to_table(rows[list(contract.columns)], batches.schema(contract))
+    table = batches.to_table(rows[list(contract.raw)], batches.schema(contract, list(contract.raw)))
     if contract.zone is None:
         return table
     moments = [
@@ -130,21 +130,21 @@ def _spool(
 
 def _schema(contract: Contract) -> pa.Schema:
     marks = pa.schema([(LABELLED, pa.bool_()), (AT, pa.timestamp("us"))])
-    return pa.unify_schemas([batches.schema(contract), marks])
+    return pa.unify_schemas([batches.schema(contract, list(contract.raw)), marks])
 
 
 def _frame(some: tuple[Logged, ...], contract: Contract, name: str) -> pd.DataFrame:
     rows = list(_rows(some, contract, name))
-    raw = pd.DataFrame(rows, columns=[*contract.columns, LABELLED, AT], dtype="object")
+    raw = pd.DataFrame(rows, columns=[*contract.raw, LABELLED, AT], dtype="object")
     # The service logs moments in UTC if the contract names a zone, else what the clock showed.
     zone = "UTC" if contract.zone else None
-    typed = {column: batches.typed(raw[column], spec, zone) for column, spec in contract.columns.items()}
+    typed = {column: batches.typed(raw[column], spec, zone) for column, spec in contract.raw.items()}
     marks = {LABELLED: raw[LABELLED].astype(bool), AT: raw[AT].astype("datetime64[us]")}
     return pd.DataFrame(typed | marks)
 
 
 def _rows(some: tuple[Logged, ...], contract: Contract, name: str) -> Iterator[InputRow]:
-    needed = {column for column in contract.features if not contract.columns[column].missing}
+    needed = {name for name in contract.required if not contract.raw[name].missing} - {contract.time}
     for entry, label in some:
         row: InputRow = json.loads(entry.features)
         absent = sorted(needed - row.keys())
@@ -169,5 +169,5 @@ def _once(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     if contract.entity:
         last = rows.sort_values([LABELLED, AT], kind="stable")
         rows = last[~(last.duplicated(key, keep="last") & last[key].notna().all(axis=1))]
-    order = [*key, *(name for name in contract.columns if name not in key), AT]
+    order = [*key, *(name for name in contract.raw if name not in key), AT]
     return rows.sort_values(order, kind="stable")
