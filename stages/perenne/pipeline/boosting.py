@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 
 from perenne.common.errors import PerenneError, hint
 
-Params = Mapping[str, Any]  # an estimator's own
+OwnParams = Mapping[str, Any]  # an estimator's own
 OURS = "is set by Perenne: "
 SEED = f"{OURS}it is train.seed; take it out"
 CATEGORIES = f"{OURS}the categories of the contract are; take it out"
@@ -38,7 +38,7 @@ class Library(NamedTuple):
 
     seed: str
     threads: str
-    settings: Params
+    settings: OwnParams
     refused: Mapping[str, Refused]
 
 
@@ -128,7 +128,7 @@ def library(cls: type) -> str | None:
     return next((top for top in tops if top in LIBRARIES), None)
 
 
-def check(cls: type, given: Params, key: str) -> None:
+def check(cls: type, given: OwnParams, key: str) -> None:
     """Check the parameters of an estimator of one of the libraries.
 
     Parameters
@@ -248,7 +248,7 @@ def with_categories(estimator: BaseEstimator, categories: int, width: int) -> di
     return {}
 
 
-def spelled(estimator: BaseEstimator, about: Mapping[str, Any]) -> dict[str, Any]:
+def spelled(estimator: BaseEstimator, about: OwnParams) -> dict[str, Any]:
     """Parameters about columns as a library writes them: XGBoost takes them as text."""
     if library(type(estimator)) != "xgboost":
         return dict(about)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,6 +29,7 @@ from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Train
 from perenne.common.task import Estimator
 from perenne.pipeline import boosting, constraints
+from perenne.pipeline.boosting import OwnParams
 
 KEY = "params.yaml: train.estimator"
 PIPELINE = "pipeline"  # the word that stands for steps
@@ -216,7 +217,7 @@ def _single(expression: object, key: str) -> tuple[str, Any]:
     return path, {} if given is None else given
 
 
-def _of_path(path: str, given: Mapping[str, Any], seed: int, key: str, params: str) -> BaseEstimator:
+def _of_path(path: str, given: OwnParams, seed: int, key: str, params: str) -> BaseEstimator:
     """The estimator at a path with parameters, whose place an error calls `params`."""
     if project_code.is_named(path):
         return _own(path, given, seed, key, params)
@@ -301,7 +302,7 @@ def _part(part: Any, seed: int, key: str) -> Any:
     return part if part in WORDS else made(part, seed, key)
 
 
-def _own(path: str, given: Mapping[str, Any], seed: int, key: str, params: str) -> BaseEstimator:
+def _own(path: str, given: OwnParams, seed: int, key: str, params: str) -> BaseEstimator:
     """The estimator that a class or function of the project makes."""
     maker = project_code.imported(path, key)
     file = f"{path.rpartition('.')[0].replace('.', '/')}.py"
@@ -345,7 +346,7 @@ def _checked(estimator: Any, path: str, key: str, file: str) -> BaseEstimator:
         raise PerenneError(f"{key}: {path}: {file}: {' '.join(str(error).split())}") from error
 
 
-def _set_inner(estimator: BaseEstimator, given: Mapping[str, Any]) -> None:
+def _set_inner(estimator: BaseEstimator, given: OwnParams) -> None:
     """Set parameters of a pipeline's steps, by names such as `ridge__alpha`."""
     valid = estimator.get_params(deep=True)
     for name in given:

@@ -93,7 +93,7 @@ class RequestFeatures:
             completed.append(own)
         return CompletedRows(completed, newest)
 
-    def _columns(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
+    def _columns(self, rows: Sequence[Mapping[str, object]]) -> Columns:
         return {name: [_plain(row.get(name)) for row in rows] for name in self._needed}
 
     def _looked(self, row: InputRow, columns: Columns) -> tuple[dict[str, Any], int | None]:
