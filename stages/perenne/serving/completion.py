@@ -106,7 +106,7 @@ class RequestFeatures:
         assert past  # noqa: S101 -- as above
         known = past.known(period.ordinal)
         sent = self._sent(row[HISTORY]) if HISTORY in row else None
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {}  # of any type that a column may have
         last: int | None = None
         for number, group in enumerate(past.groups):
             key = next(group.keys(columns))
