@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
     `major`: callers must send other rows, or the answer means something else. `minor`: code, environment,
     estimator or hyperparameters. `patch`: the same recipe on other data. The recipe is the same where a build
-    with it gives the same bytes, whatever else is written in the library's code. Code of the project's own must
+    with it gives the same bytes, whatever else is written in the library's code. The project's own code must
     be the same too: a model file only names it.
     """
 
