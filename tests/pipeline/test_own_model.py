@@ -1,7 +1,8 @@
-"""A project with a model of its own, LightGBM inside: from its files to a proof of its bytes."""
+"""A project with a model of its own, LightGBM inside: from its files to a release and to its scores."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from perenne.registry import change
 from tests import tiny
 from tests.conftest import Enter
 from tests.project import Project, clone
+from tests.serving.running import serving
 
 MODELS = '''"""Models of the project."""
 
@@ -55,7 +57,7 @@ STAGES = ("train", "refit", "evaluate", "drift")
 MONTHS = [f"2021-{month:02d}" for month in range(1, 9)]
 
 
-def visits(months: list[str], seed: int = 0, rows: int = 1000) -> pd.DataFrame:
+def visits(months: list[str], seed: int = 0, rows: int = 400) -> pd.DataFrame:
     """Visits of some months; larger ones win more often."""
     rng = np.random.default_rng(seed)
     n = rows * len(months)
@@ -85,6 +87,7 @@ def project(to: Path) -> Project:
     own = own.replace("sklearn.linear_model.LogisticRegression", "stages.models.Shrunk")
     own = own.replace("{C: 1.0}", "{share: 0.99}")
     made.write("params.yaml", own + "".join(sections))
+    made.edit("calibration: 0.05", "calibration: 0.3")  # of few rows
     made.write("data/cases/tiny/contract.yaml", tiny.CONTRACT)
     made.run("rm -rf data/incoming/* data/raw && mkdir -p data/incoming/tiny")
     visits(MONTHS).to_csv(made.path / tiny.INPUT, index=False)
@@ -92,6 +95,12 @@ def project(to: Path) -> Project:
     made.write("stages/models.py", MODELS)
     made.write("stages/shrinking.py", SHRINKING)
     return made
+
+
+def scores(made: Project, file: str) -> list[float]:
+    """Return the scores in a file that `perenne predict` wrote, to the last bit."""
+    found: list[float] = pd.read_csv(made.path / file, float_precision="round_trip")["score"].tolist()
+    return found
 
 
 def declare(made: Project, file: str) -> None:
@@ -103,7 +112,7 @@ def declare(made: Project, file: str) -> None:
 
 
 def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None:
-    """Its code is a dep, its runs are the same bytes, and a change of its code is one of the recipe."""
+    """Its code is a dep, its runs are the same bytes, and gate, release, batch and service take its model."""
     made = project(tmp_path / "work")
     for file in ("stages/models.py", "stages/shrinking.py"):
         said = made.run("dvc repro -q", status=None)
@@ -116,9 +125,35 @@ def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None
     made.commit("a model of our own")
     assert json.loads(made.read("data/model/model.json"))["trusted"] == ["stages.models.Shrunk"]
     assert "is proven: it makes dvc.lock byte for byte" in made.out("perenne verify")
+    assert "eligible: all rules pass" in made.out("perenne gate")
+    assert "released tiny@v1.0.0, tiny#prod#1" in made.out("perenne release")
+
+    new = visits(["2021-09"], seed=1, rows=40).drop(columns="won")
+    new.to_csv(made.path / "new.csv", index=False)
+    made.run("perenne predict new.csv --out scores.csv")
+    batch = scores(made, "scores.csv")
+    assert len(set(batch)) > 5
+    rows = json.loads(new.to_json(orient="records"))
+    with serving(made) as running:
+        together = [one["score"] for one in running.predict(*rows)["predictions"]]
+        alone = [running.predict(row)["predictions"][0]["score"] for row in rows[:5]]
+    assert together == batch
+    assert alone == batch[:5]
+    made.run("git checkout -q -- params.yaml")
+
+    # Its bytes are lost, and made again from the tag.
+    released = made.path / "data/model/released.skops"
+    md5 = hashlib.md5(released.read_bytes()).hexdigest()  # noqa: S324 -- as DVC names it
+    released.unlink()
+    (made.path / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}").unlink()
+    made.run("perenne restore tiny@v1.0.0")
 
     # A change of its code is a change of the recipe, so it must be better, not only fresher.
     made.edit("share \\* scores", "0.9 * share * scores", "stages/shrinking.py")
     made.repro("refit")
+    made.commit("shrink more")
+    # The released version is still scored by its own code.
+    made.run("perenne predict new.csv --out again.csv")
+    assert scores(made, "again.csv") == batch
     enter(made)
-    assert change.between("HEAD", None, "tiny") == ("minor", ("stages/shrinking.py changed",))
+    assert change.between("tiny@v1.0.0", None, "tiny") == ("minor", ("stages/shrinking.py changed",))

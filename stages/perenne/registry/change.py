@@ -11,6 +11,7 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.locked import Locked
 from perenne.common.names import INCOMING, LOCK, MODEL
+from perenne.common.project_code import FOLDER, LIBRARY
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import ChangeKind
 
@@ -26,7 +27,8 @@ class Change(NamedTuple):
 
     `major`: callers must send other rows, or the answer means something else. `minor`: code, environment,
     estimator or hyperparameters. `patch`: the same recipe on other data. The recipe is the same where a build
-    with it gives the same bytes, whatever else is written in the code.
+    with it gives the same bytes, whatever else is written in the library's code. The project's own code must
+    be the same too: a model file only names it.
     """
 
     kind: ChangeKind
@@ -61,7 +63,7 @@ def between(old: str, new: str | None, case: str, *, branch: str = "HEAD") -> Ch
     contract = tuple(inputs(contract_of(case, old), contract_of(case, new)))
     of_data = _of_data(before, after)
     model = _model(before)
-    same = model is not None and model == _model(after)
+    same = model is not None and model == _model(after) and _own(before) == _own(after)
     recipe = () if same else tuple(_recipe(locked.load(same_model(old, branch)), after, of_data))
     data = tuple(_params(before, after, lambda key: key.startswith(of_data)))
     kind: ChangeKind = "major" if contract else "minor" if recipe else "patch"
@@ -74,14 +76,18 @@ def same_model(old: str, branch: str) -> str:
     Its recipe made the same bytes, so it is the same recipe, even if a comment in the code differs. Only the
     first parents count: what was merged was proven as it was merged, and no commit within it.
     """
-    model = _model(locked.load(old))
+    of_old = locked.load(old)
+    model, own = _model(of_old), _own(of_old)
     if model is None:
         return old
     listed = git.git("rev-list", "--first-parent", "--end-of-options", f"{old}..{branch}", "--", str(LOCK))
     for commit in listed.split():
         try:
             # Most locks need not be parsed, which takes a tenth of a second.
-            if model.encode() in git.show(commit, LOCK) and _model(locked.load(commit)) == model:
+            if model.encode() not in git.show(commit, LOCK):
+                continue
+            lock = locked.load(commit)
+            if _model(lock) == model and _own(lock) == own:
                 return commit
         except PerenneError:  # a lock that was removed, or that nobody can read
             continue
@@ -92,6 +98,17 @@ def _model(lock: Locked) -> str | None:
     """The MD5 of the model; None if no stage of the lock makes it."""
     made = (stage.outs.get(str(MODEL)) for stage in lock.stages.values())
     return next((file.md5 for file in made if file and file.md5), None)
+
+
+def _own(lock: Locked) -> dict[str, object]:
+    """The project's own code behind the model, stages left out.
+
+    The model file names it and does not hold it: with other code the same bytes may give other scores.
+    """
+    stages = {f"{FOLDER}/{name}.py" for name in ("__init__", *lock.stages)}
+    code = {path: md5 for path, md5 in _code(lock).items() if path.startswith(f"{FOLDER}/")}
+    library = f"{FOLDER}/{LIBRARY}/"
+    return {path: md5 for path, md5 in code.items() if path not in stages and not path.startswith(library)}
 
 
 def inputs(old: Contract, new: Contract) -> list[str]:
