@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -154,6 +157,18 @@ def test_concurrent_opening(url: str) -> None:
     script = f"from perenne.serving.log.database import Database; Database({url!r})"
     running = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) for _ in range(4)]
     assert [process.wait() for process in running] == [0] * 4
+
+
+def test_opening_waits_for_another_that_opens(tmp_path: Path) -> None:
+    """SQLite itself does not wait for a writer of a file that is still to be turned to WAL."""
+    file = tmp_path / "new.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(Database, f"sqlite:///{file}")
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.5)
+        other.execute("COMMIT")
+        opening.result().close()
 
 
 def test_classes_are_read_as_written(database: Database) -> None:

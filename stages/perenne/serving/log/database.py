@@ -365,8 +365,21 @@ def _limit_statements(connection: PromptConnection, _: object) -> None:
 
 def _durable(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # `_begin` starts transactions, not Python
+    until = time.monotonic() + WAIT
     for pragma in PRAGMAS:
+        while not _set(connection, pragma, until):
+            time.sleep(0.01)
+
+
+def _set(connection: sqlite3.Connection, pragma: str, until: float) -> bool:
+    """Set a pragma; False if another process is turning the same file to WAL: SQLite does not wait for it."""
+    try:
         connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            raise
+        return False
+    return True
 
 
 def _begin(connection: Connection) -> None:
