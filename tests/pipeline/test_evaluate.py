@@ -29,6 +29,7 @@ from perenne.pipeline.headline import timeline
 from perenne.pipeline.importance import importance
 from perenne.pipeline.plots import by_slice, reliability, residuals, roc
 from perenne.pipeline.train import card, train
+from tests.project import ROOT
 
 SPEC = Evaluate(resamples=200, confidence=0.9, bins=5, importance_rows=500, importance_repeats=3, seed=0)
 
@@ -544,8 +545,9 @@ def test_a_validation_of_one_row_is_measured_as_far_as_it_goes() -> None:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the stage writes in an empty folder."""
+    """What the stage writes in a folder that has nothing but the pipeline."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
     split = Split(as_of="2021Q4", window=11, holdout=1)
     read = SimpleNamespace(case="people", evaluate=SPEC, split=split, train=spec)
