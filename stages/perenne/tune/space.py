@@ -57,7 +57,7 @@ class Dimension(Model):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ValueError(f"{name}: found {value!r:.60}, must be a number")
-        low, high, step = (float(value) for value in (self.low, self.high, self.step or 0))  # type: ignore[arg-type]
+        low, high, step = (float(value) for value in (self.low, self.high, self.step or 0))  # type: ignore[arg-type]  # as above
         if not low < high:
             raise ValueError(f"low: found {self.low!r}, must be below high, which is {self.high!r}")
         if not isinstance(self.log, bool):
