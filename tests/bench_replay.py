@@ -22,6 +22,7 @@ from tests.project import Project, clone
 
 CALM = 8  # quarters before the law
 SOON = 2  # quarters after a release
+SETTLED = 3  # the quarter after the law by which a model is to be right
 TRIED = 4  # histories, for the grid
 JOBS = 2
 
@@ -44,9 +45,28 @@ print(json.dumps([len(done.steps), time.perf_counter() - start, peak]))
 """
 
 
-def fresh() -> str:
-    """Return the same for twenty companies that no param was chosen by."""
-    return companies(range(20, 40))
+def fresh(seeds: Sequence[int] = range(20, 40), jobs: int = JOBS) -> str:
+    """Return what ours costs beside the oracle on companies that no param was chosen by."""
+    plans = {seed: plan.load("retirement", seed) for seed in seeds}
+    walks = run.walks("retirement", list(plans), ["ours", policies.ORACLE], jobs)
+    ours, least = ([w for w in walks if w.policy == name] for name in ("ours", policies.ORACLE))
+    cost = [np.array([costs.costs(w, plans[w.seed]).cost for w in each]) for each in (ours, least)]
+    calm = sum(not early(w, plans[w.seed]) for w in ours)
+    kept = [np.array([share_right(w, plans[w.seed]) for w in each]) for each in (ours, least)]
+    retrained = [sum(event.kind in TRAINED for event in w.events) for w in ours]
+    return "\n".join(
+        [
+            f"retirement, {len(seeds)} histories from {seeds[0]} on",
+            f"cost of ours / the oracle's   {interval(cost[0] / cost[1])}, "
+            f"most {max(cost[0] / cost[1]):.3f}   (goal: 1.03 or less)",
+            f"observed / expected in {costs.RIGHT[0]} to {costs.RIGHT[1]} from the {SETTLED}rd quarter after "
+            f"the law   ours {interval(kept[0])}, the oracle {interval(kept[1])}   (goal: 90 % or more)",
+            f"no retraining in {CALM} quarters before the law   {share(calm, len(seeds))}   "
+            "(goal: 95 % or more)",
+            f"retrainings   {interval(retrained)}",
+            f"first release   {released(ours)}",
+        ]
+    )
 
 
 def companies(seeds: Sequence[int] = range(20)) -> str:
@@ -142,6 +162,12 @@ def early(walk: Walk, known: Plan) -> bool:
     law = known.breaks[0] + known.contract.label_delay
     calm = {str(law - quarter) for quarter in range(1, CALM + 1)}
     return any(event.kind in TRAINED and event.at in calm for event in walk.events)
+
+
+def share_right(walk: Walk, known: Plan) -> float:
+    """Return in which share of the quarters from the third after the law the model was right in the large."""
+    settled = str(known.breaks[0] + SETTLED)
+    return float(np.mean([costs.right(step) for step in walk.steps if step.period >= settled]))
 
 
 def soon(walk: Walk) -> bool:
