@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from perenne.common import batches, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
-from perenne.common.past import stored
+from perenne.common.past import Group, Past, stored
+from perenne.predict.file_features import FileFeatures
 from tests import shop
 
 # Every kind of feature that looks back, of every type, by whole entities and by a part of them.
@@ -53,6 +55,7 @@ derived:
   won lately: {sum: won, within: 70 days, by: customer}
   change: {difference: [pay, last]}
 """
+DECLARED = EVERY[EVERY.index("derived:") :]
 CONTRACT = shop.contract(text=EVERY)
 MONTHS = pd.period_range("2021-01", "2021-06", freq="M")
 
@@ -228,11 +231,30 @@ def test_store_has_all_that_later_rows_need(seed: int) -> None:
     assert again.store().equals(store, check_metadata=True)
 
 
+@pytest.mark.parametrize("name", CONTRACT.remembered)
+def test_what_is_dropped_is_needed_by_no_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by itself, dropping rows after each batch: as if all were kept, and by the store as well."""
+    wanted = {name, *(set(CONTRACT.derived[name].ingredients) & set(CONTRACT.derived))}
+    lines = [line for line in DECLARED.splitlines() if line.strip().split(":")[0] in wanted]
+    columns = EVERY.removesuffix(DECLARED).replace("role: source", "role: feature")
+    alone = shop.contract(text=f"{columns}derived:\n" + "\n".join(lines))
+    months, schema = stream(11, per_month=20), batches.schema(alone)
+    with monkeypatch.context() as patched:
+        patched.setattr(Group, "prune", lambda *_: None)
+        expected = derived(months, alone)
+    monkeypatch.setattr(Past, "closed", partialmethod(Past.closed, last=True))
+    features = BatchFeatures(alone)
+    for month, rows in months.items():
+        assert batches.to_table(features.add(rows, month), schema).equals(expected[month])
+        store = stored(features.past.table(month), alone)
+        assert batches.to_table(FileFeatures(alone, store).complete(rows), schema).equals(expected[month])
+
+
 def test_memory_holds_the_last_rows_alone() -> None:
     """However long a history is: an entity's rows are dropped once no later row can need them."""
     features = BatchFeatures(CONTRACT)
     held = []
-    for number, month in enumerate(pd.period_range("2000-01", periods=24, freq="M")):
+    for number, month in enumerate(pd.period_range("2000-01", periods=48, freq="M")):
         rows = stream(0)[MONTHS[0]]
         rows = rows.assign(
             at=month.start_time + (rows["at"] - MONTHS[0].start_time),
@@ -240,7 +262,7 @@ def test_memory_holds_the_last_rows_alone() -> None:
         ).astype({"at": "datetime64[us]", "order": "str"})
         features.add(rows, month)
         held.append(sum(len(past) for group in features.past.groups for past in group.entities.values()))
-    assert max(held[12:]) <= max(held[:12])
+    assert max(held[24:]) <= max(held[:24])
 
 
 WRONG = {

@@ -312,4 +312,5 @@ def moments(rows: pd.DataFrame, contract: Contract) -> tuple[list[int], list[int
 
 
 def _microseconds(moment: pd.Timestamp) -> int:
-    return int(moment.as_unit("us").value)
+    # Not `value`: that is in nanoseconds, whatever the unit.
+    return (moment - pd.Timestamp(0)) // pd.Timedelta(1, "us")
