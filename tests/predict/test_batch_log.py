@@ -14,7 +14,7 @@ from perenne.predict.batch_log import BatchLog
 from perenne.predict.checks import checked
 from perenne.serving.log.database import Database
 from tests import tiny
-from tests.serving.log.conftest import postgres, sqlite, url
+from tests.serving.conftest import postgres, sqlite, url
 
 __all__ = ["postgres", "sqlite", "url"]
 

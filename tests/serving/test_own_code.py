@@ -90,7 +90,7 @@ def same_everywhere(made: Project, running: Running, rows: pd.DataFrame, version
 
 
 @pytest.mark.minutes
-def test_two_versions_of_own_code(tmp_path: Path) -> None:
+def test_two_versions_of_own_code(tmp_path: Path, shared: str) -> None:
     """Run twice it is the same bytes; a second version is reviewed, released and swapped in under load."""
     ada = project(tmp_path)
     rows = arrived(ada)
@@ -99,7 +99,7 @@ def test_two_versions_of_own_code(tmp_path: Path) -> None:
     assert f"{shop.NAME}: eligible: all rules pass" in ada.out("perenne gate --push")
     assert "released shop@v1.0.0" in ada.out("perenne release --push")
 
-    with serving(ada) as running:
+    with serving(ada, "--log-url", shared) as running:
         old = same_everywhere(ada, running, rows, "v1.0.0")
         one = sent(rows[:1])[0]
         with Clients(running, one) as clients:
@@ -131,5 +131,5 @@ def test_two_versions_of_own_code(tmp_path: Path) -> None:
         }
         assert by_version == {"v1.0.0": {old[0]}, "v1.1.0": {new[0]}}
     answered = Counter((p["id"], a["model_version"]) for a in clients.answers for p in a["predictions"])
-    assert answered <= logged(ada)
-    assert set(logged(ada).values()) == {1}
+    assert answered <= logged(shared)
+    assert set(logged(shared).values()) == {1}

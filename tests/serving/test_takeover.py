@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
 from perenne.registry import tags
 from perenne.registry.rollback import rollback
@@ -128,10 +128,14 @@ class Clients:
             thread.join()
 
 
-def logged(project: Project) -> Counter[tuple[str, str]]:
-    """Return the ids and versions of predictions in the log, counted."""
-    with sqlite3.connect(project.path.parent / "log.sqlite") as log:
-        return Counter(log.execute("select id, version from predictions where stage = 'prod'"))
+def logged(url: str) -> Counter[tuple[str, str]]:
+    """Return the ids and versions of predictions in a log, counted."""
+    engine = create_engine(url)
+    with engine.connect() as log:
+        found = log.execute(text("select id, version from predictions where stage = 'prod'"))
+        counted = Counter((str(id_), str(version)) for id_, version in found)
+    engine.dispose()
+    return counted
 
 
 def test_takeover_under_load(here: Project) -> None:
@@ -174,7 +178,7 @@ def test_takeover_under_load(here: Project) -> None:
     answered = Counter(
         (one["id"], answer["model_version"]) for answer in answers for one in answer["predictions"]
     )
-    assert answered == logged(here)
+    assert answered == logged(f"sqlite:///{here.path.parent}/log.sqlite")
     assert running.process.returncode == -signal.SIGTERM
 
 
