@@ -80,7 +80,7 @@ def test_models_learn_what_was_known_when_their_part_began(
         assert set(rows["won"][fold.learned]) == {0, 1}
         if cut.between == "block":
             continue
-        began = periods.of(rows["seen"], cut.between)[fold.predicted].min().start_time  # type: ignore[arg-type]
+        began = periods.of(rows["seen"], cut.between)[fold.predicted].min().start_time  # type: ignore[arg-type] # a mask of the rows
         of = periods.of(rows["seen"], rules.period)[fold.learned]
         assert rows["seen"][fold.learned].max() < began
         if cut.between == rules.period:

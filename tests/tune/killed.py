@@ -28,7 +28,7 @@ def half(last: int) -> None:
             os.truncate(self.path, self.path.stat().st_size - 9)
             die()
 
-    Journal.append = append  # type: ignore[method-assign]
+    Journal.append = append  # type: ignore[method-assign] # to be killed in it
 
 
 def before_commit() -> None:
@@ -38,7 +38,7 @@ def before_commit() -> None:
     def run(*arguments: str, **options: object) -> str:
         if arguments[0] == "commit":
             die()
-        return whole(*arguments, **options)  # type: ignore[arg-type]
+        return whole(*arguments, **options)  # type: ignore[arg-type] # as they came
 
     git.git = run
 

@@ -89,7 +89,7 @@ def test_without_optuna_one_line_says_how_to_install_it(monkeypatch: pytest.Monk
     def missing(name: str, *rest: object) -> object:
         if name == "optuna":
             raise ModuleNotFoundError("No module named 'optuna'", name="optuna")
-        return real(name, *rest)  # type: ignore[arg-type]
+        return real(name, *rest)  # type: ignore[arg-type] # as they came
 
     monkeypatch.delitem(sys.modules, "optuna", raising=False)
     monkeypatch.setattr(builtins, "__import__", missing)

@@ -172,7 +172,7 @@ def valid_names(cls: type) -> Collection[str]:
         name
         for base in cls.__mro__
         if "__init__" in vars(base)
-        for name, parameter in inspect.signature(base.__init__).parameters.items()  # type: ignore[misc]
+        for name, parameter in inspect.signature(base.__init__).parameters.items()  # type: ignore[misc] # of a class
         if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }
 
