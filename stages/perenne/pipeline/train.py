@@ -62,7 +62,7 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
             _fit(pipeline, encoded, y, spec, contract)
     except PerenneError:
         raise
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise explained(error) or error from error
     forget_run(pipeline["model"])
     return pipeline
@@ -104,7 +104,7 @@ def _check_answers(estimator: BaseEstimator, encoded: Array, y: Array, contract:
         raise PerenneError(f"{key}: {task.method} gives {scores[~np.isfinite(scores)][0]}, must be a number")
 
 
-def explained(error: Exception) -> PerenneError | None:
+def explained(error: BaseException) -> PerenneError | None:
     """An error of a fit or a prediction in one line; None if it is none of the user's.
 
     It is put at the line of the project's code, if that took part, and at the params otherwise.
@@ -266,7 +266,7 @@ def check_stored(
     some = rows[:ROWS_CHECKED]
     try:
         before, after = (model.predict(each, some, contract) for each in (pipeline, again))
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise explained(error) or error from error
     if before.tobytes() != after.tobytes():
         raise PerenneError(
