@@ -312,4 +312,4 @@ def moments(rows: pd.DataFrame, contract: Contract) -> tuple[list[int], list[int
 
 
 def _microseconds(moment: pd.Timestamp) -> int:
-    return int(moment.as_unit("us").value)
+    return int(moment.as_unit("us").asm8.astype("int64"))  # `value` counts nanoseconds, whatever the unit
