@@ -90,6 +90,7 @@ WRONG = {
     "return rows['pay'].tolist()": "returns a list, must be a Series or a DataFrame",
     "return rows": "returns no column 'mine'; valid: colour, hours",
     "return rows['colour']": "returns values of dtype str, must be numbers; convert them, or",
+    "return rows['pay'] + 1j": "returns values of dtype complex128, must be numbers",
     "return rows['returned']": "stages/ours.py:4: KeyError: 'returned'",
     "return 1 / 0": "stages/ours.py:4: ZeroDivisionError: division by zero",
 }

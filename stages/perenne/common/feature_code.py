@@ -101,6 +101,8 @@ def _wrong(text: str) -> CodeFailed:
 def _typed(found: pd.Series, kind: Type) -> pd.Series:
     if kind == "category" and not all(isinstance(value, str) for value in found.dropna().unique()):
         raise TypeError
+    if pd.api.types.is_complex_dtype(found):
+        raise TypeError
     if kind in ("integer", "number") and not (
         pd.api.types.is_numeric_dtype(found) or pd.api.types.is_bool_dtype(found)
     ):

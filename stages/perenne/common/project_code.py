@@ -217,7 +217,7 @@ def is_of_project(error: BaseException) -> bool:
 
 def files() -> list[str]:
     """The files of the project's code that this process has imported, stages left out, sorted."""
-    names = (_relative(getattr(module, "__file__", None) or "") for module in list(sys.modules.values()))
+    names = _imported()
     started = _relative(getattr(sys.modules.get("__main__"), "__file__", None) or "")
     return sorted({name for name in names if _is_own(name)} - {f"{FOLDER}/__init__.py", started})
 
@@ -233,15 +233,37 @@ def check_deps(stage: str) -> None:
     Raises
     ------
     PerenneError
-        Names the file, the stage, and the line to add.
+        Names the file, the stage, and the line to add; or a file that no version would bring along, as it
+        is outside of `stages/` or a link to elsewhere.
 
     """
+    _check_places(stage)
     deps = strict_yaml.load(DAG)["stages"][stage].get("deps", [])
     for name in files():
         if not any(name == dep or name.startswith(f"{dep.rstrip('/')}/") for dep in deps):
             raise PerenneError(
                 f"{DAG}: stages.{stage}.deps: lacks {name}, which the stage imports, so a change to it would "
                 f"rerun nothing; add `- {name}`"
+            )
+
+
+def _imported() -> set[str]:
+    """The files in the project's folder that this process has imported."""
+    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    return {name for name in map(_relative, files) if name}
+
+
+def _check_places(stage: str) -> None:
+    """Check that all that was imported from the project's folder is a file in `stages/`."""
+    here = root().resolve()
+    for name in sorted(_imported()):
+        if _is_own(name) and (here / name).resolve() != here / name:
+            raise PerenneError(f"{name}: is a link, and a version holds files alone; put the file in its place")
+        ours = not any((here / name).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
+        if ours and not name.startswith(f"{FOLDER}/"):
+            raise PerenneError(
+                f"{name}: stage {stage} imports it, but only code in {FOLDER}/ belongs to a version; "
+                f"move it there, and import it as {FOLDER}.{Path(name).stem}"
             )
 
 

@@ -234,7 +234,7 @@ def _instead(rule: str, column: Column | None) -> str:
 
 
 def at_row(error: CodeFailed, path: Path, rows: pd.Index) -> PerenneError:
-    """The same error, beginning with the file, and the row if it is of one.
+    """The same error, beginning with the file and the row if it is of one.
 
     Parameters
     ----------
@@ -246,8 +246,7 @@ def at_row(error: CodeFailed, path: Path, rows: pd.Index) -> PerenneError:
         The numbers of the rows that the code was given.
 
     """
-    place = "" if error.row is None else f"row {rows[error.row]}: "
-    return PerenneError(f"{path}: {place}{error}")
+    return error if error.row is None else PerenneError(f"{path}: row {rows[error.row]}: {error}")
 
 
 def _lists_store() -> bool:
