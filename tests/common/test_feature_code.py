@@ -13,7 +13,7 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.serving.completion import RequestFeatures
 from tests import shop
 
@@ -124,7 +124,7 @@ def test_error_names_the_row(code: Path, body: str) -> None:
     code.write_text(f"\n\ndef make(rows):\n    {body}\n    return rows['pay']\n", encoding="utf-8")
     row, said = ROWS[body]
     rows = [{"pay": pay} for pay in (1.0, 2.0, 7.0, 3.0, 7.0)]
-    with pytest.raises(CodeFailed) as error:
+    with pytest.raises(CodeError) as error:
         RequestFeatures(contract("mine: {code: stages.ours.make, of: [pay, hours]}")).complete(rows)
     assert error.value.row == row
     assert said in str(error.value)

@@ -10,7 +10,7 @@ import pytest
 
 from perenne.common import code_of, project_code
 from perenne.common.errors import PerenneError
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from tests.project import Project
 
 MINE = (
@@ -106,7 +106,7 @@ def test_code_must_lie_where_a_version_has_it(folder: Path) -> None:
     (folder / "stages" / "mine.py").write_text(MINE.replace("stages.helpers", "beside_stages"))
     project_code.imported("stages.mine.Mine", "here")
     try:
-        with pytest.raises(PerenneError, match=r"^beside_stages.py: stage train imports it, but only code in"):
+        with pytest.raises(PerenneError, match=r"^beside_stages.py: stage train imports it, but only"):
             project_code.check_deps("train")
     finally:
         del sys.modules["beside_stages"]
@@ -120,7 +120,7 @@ def test_code_must_lie_where_a_version_has_it(folder: Path) -> None:
 def test_exit_of_the_projects_code_is_an_error(folder: Path) -> None:
     """It must end neither a stage as if all were well nor the service."""
     (folder / "stages" / "mine.py").write_text("raise SystemExit(0)\n")
-    with pytest.raises(CodeFailed, match=r"^stages/mine.py:1: SystemExit: 0$"):
+    with pytest.raises(CodeError, match=r"^stages/mine.py:1: SystemExit: 0$"):
         project_code.imported("stages.mine.Mine", "here")
 
 

@@ -156,14 +156,15 @@ def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None
     with serving(made) as running:
         together = [one["score"] for one in running.predict(*rows)["predictions"]]
         alone = [running.predict(row)["predictions"][0]["score"] for row in rows[:5]]
-        said = fails(running, rows[0])
-    assert said == [
+        errors = fails(running, rows[0])
+    assert errors == [
         "ERROR POST /v1/predict: row 1: SystemExit at stages/models.py:27",
         "ERROR POST /v1/predict: row 1: the model: predict_proba does not give a number for each row",
     ]
     assert together == batch
     assert alone == batch[:5]
-    new.assign(member=["2020-12-31"] * 38 + ["1000-01-01", "2020-12-31"]).to_csv(made.path / "bad.csv", index=False)
+    bad = new.assign(member=["2020-12-31"] * 38 + ["1000-01-01", "2020-12-31"])
+    bad.to_csv(made.path / "bad.csv", index=False)
     failed = made.run("perenne predict bad.csv --out bad.scores.csv", status=1)
     assert failed.stderr == "error: bad.csv: row 39: stages/models.py:27: SystemExit: a secret\n"
     assert not (made.path / "bad.scores.csv").exists()

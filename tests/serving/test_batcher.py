@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow
@@ -187,7 +187,7 @@ class Picky(Sizes):
 
 
 @pytest.mark.parametrize("quick", [True, False])
-@pytest.mark.parametrize(("size", "raised"), [(-1.0, ValueError), (-2.0, CodeFailed)])
+@pytest.mark.parametrize(("size", "raised"), [(-1.0, ValueError), (-2.0, CodeError)])
 def test_request_does_not_fail_for_what_another_one_sent(
     size: float,
     raised: type[Exception],

@@ -80,13 +80,13 @@ def _numbers(values: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values):
         return numbers
     known = numbers.notna().to_numpy()
-    texts = values[known]
+    texts, exact = values[known], numbers.to_numpy(copy=True)
     try:
-        numbers[known] = pa.array(texts, pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        exact[known] = pa.array(texts, pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # not only texts, or with blanks around: one by one
-        pairs = zip(texts.tolist(), numbers[known].tolist(), strict=True)
-        numbers[known] = [_nearest(text, near) for text, near in pairs]
-    return numbers
+        pairs = zip(texts.tolist(), exact[known].tolist(), strict=True)
+        exact[known] = [_nearest(text, near) for text, near in pairs]
+    return pd.Series(exact, index=values.index, name=values.name)
 
 
 def _nearest(value: object, near: float) -> float:

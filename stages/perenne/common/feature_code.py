@@ -13,7 +13,7 @@ from perenne.common.column import Type
 from perenne.common.column_values import Columns, plain, series
 from perenne.common.contract import Contract
 from perenne.common.errors import hint
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 
 ALONE = 20  # rows that are also computed one by one
 SEED = 0
@@ -40,7 +40,7 @@ def made(name: str, columns: Columns, contract: Contract, *, check: bool) -> lis
 
     Raises
     ------
-    CodeFailed
+    CodeError
         If the code fails, returns something else than a value for each row, or a row's value depends on
         other rows. It has the row, if it is of one.
 
@@ -93,9 +93,9 @@ def _values(
         ) from error
 
 
-def _wrong(text: str) -> CodeFailed:
+def _wrong(text: str) -> CodeError:
     """No value of a row is in these texts."""
-    return CodeFailed(text, text)
+    return CodeError(text, text)
 
 
 def _typed(found: pd.Series, kind: Type) -> pd.Series:

@@ -34,7 +34,7 @@ _within: list[Path] = []  # where the project's code is, if not in the current f
 _been: list[Path] = []  # all folders that it was in: what was loaded there still runs
 
 
-class CodeFailed(PerenneError):
+class CodeError(PerenneError):
     """The project's code failed, or returned what it must not, for some rows.
 
     Parameters
@@ -150,7 +150,7 @@ def defined(path: str, key: str) -> Any:  # as `imported`
 
 
 def of_rows(call: Callable[[pd.DataFrame], T], rows: pd.DataFrame) -> T:
-    """What a call returns for rows; its `CodeFailed` is raised with the row that it fails for.
+    """What a call returns for rows; its `CodeError` is raised with the row that it fails for.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def of_rows(call: Callable[[pd.DataFrame], T], rows: pd.DataFrame) -> T:
     """
     try:
         return call(rows)
-    except CodeFailed as error:
+    except CodeError as error:
         error.row = _first_failing(call, rows)
         raise
 
@@ -173,7 +173,7 @@ def _first_failing(call: Callable[[pd.DataFrame], object], rows: pd.DataFrame) -
     def fails(start: int, end: int) -> bool:
         try:
             call(rows.iloc[start:end])
-        except CodeFailed:
+        except CodeError:
             return True
         return False
 
@@ -186,7 +186,7 @@ def _first_failing(call: Callable[[pd.DataFrame], object], rows: pd.DataFrame) -
     return start if fails(start, end) and not (start == 0 and fails(len(rows) - 1, len(rows))) else None
 
 
-def failed(error: BaseException, file: str) -> CodeFailed:
+def failed(error: BaseException, file: str) -> CodeError:
     """One line for an error in the project's code: the file and the line of it where it was, and what it was.
 
     Parameters
@@ -200,13 +200,13 @@ def failed(error: BaseException, file: str) -> CodeFailed:
     said = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{_relative(error.filename)}:{error.lineno}"
-        return CodeFailed(f"{place}: {said}", f"{type(error).__name__} at {place}")
+        return CodeError(f"{place}: {said}", f"{type(error).__name__} at {place}")
     frames = [
         (_relative(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
     ]
     own = [f"{name}:{line}" for name, line in frames if _is_own(name)]
     place = own[-1] if own else file
-    return CodeFailed(f"{place}: {said}", f"{type(error).__name__} at {place}")
+    return CodeError(f"{place}: {said}", f"{type(error).__name__} at {place}")
 
 
 def is_of_project(error: BaseException) -> bool:
@@ -258,7 +258,9 @@ def _check_places(stage: str) -> None:
     here = root().resolve()
     for name in sorted(_imported()):
         if _is_own(name) and (here / name).resolve() != here / name:
-            raise PerenneError(f"{name}: is a link, and a version holds files alone; put the file in its place")
+            raise PerenneError(
+                f"{name}: is a link, and a version holds files alone; put the file in its place"
+            )
         ours = not any((here / name).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
         if ours and not name.startswith(f"{FOLDER}/"):
             raise PerenneError(

@@ -136,7 +136,7 @@ def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDA
     return rows[contract.target].to_numpy() if contract.task.outcome != "class" else y.astype(np.int64)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     r"""What an error says, in one line, without when and where in which library it was raised.
 
     >>> said(ValueError("[15:43:05] /src/a.cc:10: value -4\nStack trace:\n  [bt] (0) 0x7f"))

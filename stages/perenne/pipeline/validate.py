@@ -17,7 +17,7 @@ from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.features import BatchFeatures
 from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -233,7 +233,7 @@ def _instead(rule: str, column: Column | None) -> str:
     return f", must be {accepted}" if accepted else ""
 
 
-def at_row(error: CodeFailed, path: Path, rows: pd.Index) -> PerenneError:
+def at_row(error: CodeError, path: Path, rows: pd.Index) -> PerenneError:
     """The same error, beginning with the file and the row if it is of one.
 
     Parameters
@@ -291,7 +291,7 @@ def main() -> None:
                 raise PerenneError(problem)
             try:
                 kept = derived.add(checked.kept, period)
-            except CodeFailed as error:
+            except CodeError as error:
                 raise at_row(error, path, checked.kept.index) from error
             batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))

@@ -8,7 +8,7 @@ from perenne.common.column_values import Columns
 from perenne.common.contract import Contract
 from perenne.common.features import columns_of, early, with_features
 from perenne.common.past import Past, moments
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 
 
 class FileFeatures:
@@ -38,7 +38,7 @@ class FileFeatures:
         new = timed[[through is None or period > through.ordinal for period in of]]
         try:
             columns = early(columns_of(new, self.contract), self.contract)
-        except CodeFailed as error:
+        except CodeError as error:
             error.row = None if error.row is None else rows.index.tolist().index(new.index[error.row])
             raise
         self.past.add(columns, *moments(new, self.contract))

@@ -25,7 +25,7 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import BROKEN_RULES
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.common.sections import contract_of
 from perenne.pipeline.validate import at_row, rules_by_row
 from perenne.predict import outputs
@@ -264,7 +264,7 @@ def _rows_named(file: InputFile, numbers: pd.Index) -> Iterator[None]:
     """Within it, an error of the project's code names the file and the row."""
     try:
         yield
-    except CodeFailed as error:
+    except CodeError as error:
         raise at_row(error, file.path, numbers) from error
 
 

@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.serving import answers
 from perenne.serving.batcher import Busy
 from perenne.serving.guard import Guard, Route, roles_of
@@ -109,7 +109,7 @@ def with_errors(route: Route) -> Route:
     -------
     Route
         It answers a `RequestError` with the status of the error, `Busy` and `LogUnavailable` with 503, and
-        `CodeFailed` with 500: then the log has the place in the code, and the caller the row.
+        `CodeError` with 500: then the log has the place in the code, and the caller the row.
 
     """
 
@@ -123,7 +123,7 @@ def with_errors(route: Route) -> Route:
             return detail(503, "too many rows are waiting; try again")
         except LogUnavailable:
             return detail(503, "the log could not be written, so there is no answer; try again")
-        except CodeFailed as error:  # its message may hold a caller's data
+        except CodeError as error:  # its message may hold a caller's data
             place = "" if error.row is None else f"row {error.row}: "
             logger.error("%s %s: %s%s", request.method, request.url.path, place, error.brief)  # noqa: TRY400
             return detail(500, f"{place}code of this version fails; the service's own log has the place")

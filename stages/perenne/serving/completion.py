@@ -17,7 +17,7 @@ from perenne.common.contract import Contract
 from perenne.common.derived import HISTORY
 from perenne.common.features import complete, early, needed
 from perenne.common.past import Past, PastRow
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.serving.rows import InputRow
 
 EPOCH = datetime(1970, 1, 1)
@@ -66,7 +66,7 @@ class RequestFeatures:
 
         Raises
         ------
-        CodeFailed
+        CodeError
             If code of the project fails; it has the row.
 
         """
@@ -79,7 +79,7 @@ class RequestFeatures:
             for place, row in enumerate(rows):
                 try:
                     values, last = self._looked(row, {n: [of[place]] for n, of in columns.items()})
-                except CodeFailed as error:
+                except CodeError as error:
                     error.row = place  # not that of the row's history
                     raise
                 newest.append(self._text(last))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -99,25 +98,13 @@ class Frames(NamedTuple):
 
         Raises
         ------
-        CodeFailed
+        CodeError
             If code of the project fails, or does not give a number for each row; it has the row.
 
         """
         return project_code.of_rows(self._scores, rows)
 
     def _scores(self, rows: pd.DataFrame) -> Array:
-        try:
-            scores = self._predicted(rows)
-        except project_code.FAILURES as error:
-            if project_code.is_of_project(error):
-                raise project_code.failed(error, "the model") from error
-            raise
-        if len(scores) != len(rows) or not np.isfinite(scores).all():
-            text = f"the model: {self.contract.task.method} does not give a number for each row"
-            raise project_code.CodeFailed(text, text)
-        return scores
-
-    def _predicted(self, rows: pd.DataFrame) -> Array:
         if len(rows) > 1 or self.contract.task.outcome != "class":
             return model.predict(self.pipeline, rows, self.contract)
         # Boosting adds the classes of a single row in another order, see `forest.softmax`: so there are two.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from perenne.common import project_code
-from perenne.common.project_code import CodeFailed
+from perenne.common.project_code import CodeError
 from perenne.serving.guard import raised_at
 from perenne.serving.log import Entry, Log, LogUnavailable
 from perenne.serving.predictions import RowScores, scored
@@ -99,9 +99,8 @@ class Shadow:
         else:
             self._metrics.shadow_rows.inc(len(rows))
 
-
     def _failed(self, served: Served, error: BaseException) -> None:
-        brief = error.brief if isinstance(error, CodeFailed) else raised_at(error)
+        brief = error.brief if isinstance(error, CodeError) else raised_at(error)
         line = f"shadow {served.version.tag}: {brief}"
         if line not in self._failures:
             self._failures.add(line)

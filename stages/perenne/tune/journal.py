@@ -120,7 +120,8 @@ def opened(case: str, inputs: Mapping[str, str], name: str) -> Iterator[Journal]
             ignore.write_text("*\n", encoding="utf-8")  # of whatever project: a record is of one machine
         opened_file = path.open("ab+")
     except OSError as error:
-        raise PerenneError(f"{error.filename}: {error.strerror}; the record of a search lies there") from error
+        where = f"{error.filename}: {error.strerror}"
+        raise PerenneError(f"{where}; the record of a search lies there") from error
     with opened_file as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
