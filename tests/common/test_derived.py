@@ -269,6 +269,8 @@ WRONG = {
     "weekly: {part: weekday, of: pay}": "derived.weekly: part: 'pay' is a number, must be a datetime",
     "x: {part: decade, of: ordered}": "derived.x.part: found 'decade', must be 'hour'",
     "x: {part: weekday}": "derived.x: of: missing; name the datetime column",
+    "x: {part: weekday, of: [ordered, ordered]}": "derived.x: of: found ['ordered', 'ordered']; name the",
+    "x: {count: false, rows: 2}": "derived.x.count: found False, must be true, or a column whose",
     "x: {ratio: [pay, hour]}": "derived.x: ratio: 'hour' is not a column; did you mean 'hours'?",
     "x: {ratio: [pay, colour]}": "derived.x: ratio: 'colour' is a category, must be integer or number",
     "x: {ratio: pay}": "derived.x.ratio: found 'pay', must be a list such as [a, b]",

@@ -13,6 +13,7 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
+from perenne.common.project_code import CodeError
 from perenne.serving.completion import RequestFeatures
 from tests import shop
 
@@ -89,6 +90,7 @@ WRONG = {
     "return rows['pay'].tolist()": "returns a list, must be a Series or a DataFrame",
     "return rows": "returns no column 'mine'; valid: colour, hours",
     "return rows['colour']": "returns values of dtype str, must be numbers; convert them, or",
+    "return rows['pay'] + 1j": "returns values of dtype complex128, must be numbers",
     "return rows['returned']": "stages/ours.py:4: KeyError: 'returned'",
     "return 1 / 0": "stages/ours.py:4: ZeroDivisionError: division by zero",
 }
@@ -104,6 +106,31 @@ def test_wrong_code_is_one_line(code: Path, body: str) -> None:
         )
     assert WRONG[body] in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+ROWS = {  # what fails, and the row that the error is of
+    "if (rows['pay'] == 7).any(): raise ValueError('a\\nb')": (2, "stages/ours.py:4: ValueError: a b"),
+    "if (rows['pay'] == 7).any(): raise SystemExit(0)": (2, "stages/ours.py:4: SystemExit: 0"),
+    "if (rows['pay'] == 7).any(): return rows['pay'].astype(str)": (2, "must be numbers; convert them"),
+    "if (rows['pay'] == 1).any(): return 5": (0, "returns a int, must be a Series"),
+    "raise ValueError('always')": (None, "stages/ours.py:4: ValueError: always"),
+    "if len(rows) > 2: raise ValueError('many')": (None, "stages/ours.py:4: ValueError: many"),
+}
+
+
+@pytest.mark.parametrize("body", ROWS)
+def test_error_names_the_row(code: Path, body: str) -> None:
+    """If the code fails for a row and not for any; the brief text has nothing of a row in it."""
+    code.write_text(f"\n\ndef make(rows):\n    {body}\n    return rows['pay']\n", encoding="utf-8")
+    row, said = ROWS[body]
+    rows = [{"pay": pay} for pay in (1.0, 2.0, 7.0, 3.0, 7.0)]
+    with pytest.raises(CodeError) as error:
+        RequestFeatures(contract("mine: {code: stages.ours.make, of: [pay, hours]}")).complete(rows)
+    assert error.value.row == row
+    assert said in str(error.value)
+    place, _, rest = said.partition(": ")
+    brief = f"{rest.split(':')[0]} at {place}" if place.startswith("stages/") else str(error.value)
+    assert error.value.brief == brief
 
 
 def test_missing_code_is_one_line(code: Path) -> None:

@@ -6,6 +6,7 @@ import importlib
 import io
 import itertools
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -27,9 +28,11 @@ from perenne.common import model
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
+from perenne.common.project_code import CodeError
 from perenne.common.recalibrated import Recalibrated
 from perenne.common.typed import parse
 from perenne.pipeline.train import train
+from tests import tiny
 
 
 def contract(task: str) -> Contract:
@@ -594,3 +597,23 @@ def test_a_model_of_a_library_that_is_missing_names_the_extra(
     assert refusal(saved).startswith(
         f"{saved.path}: holds a model of {extra}, which is not installed; make dev installs it"
     )
+
+
+class Odd:
+    """A model that answers in its own way."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def predict_proba(self, X: pd.DataFrame) -> object:
+        """Return the answer."""
+        assert len(X)
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [[[0.5, math.nan]] * 3, [[0.5, math.inf]] * 3, [[0.5, 0.5]] * 2])
+def test_what_is_no_number_for_each_row_is_one_line(answer: object) -> None:
+    """Neither a stage nor the service goes on with it."""
+    odd: Any = Odd(answer)
+    with pytest.raises(CodeError, match=r"^the model: predict_proba does not give a number for each row$"):
+        model.score(odd, pd.DataFrame({"a": [1, 2, 3]}), tiny.contract())

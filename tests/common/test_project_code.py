@@ -10,6 +10,7 @@ import pytest
 
 from perenne.common import code_of, project_code
 from perenne.common.errors import PerenneError
+from perenne.common.project_code import CodeError
 from tests.project import Project
 
 MINE = (
@@ -98,6 +99,31 @@ def test_dvc_must_see_what_a_stage_imports(folder: Path, deps: str, lacks: str |
             project_code.check_deps("train")
 
 
+def test_code_must_lie_where_a_version_has_it(folder: Path) -> None:
+    """In `stages/`, as a file: a released version has neither a link's other end nor what is beside it."""
+    (folder / "dvc.yaml").write_text(DAG.format(deps="stages"))
+    (folder / "beside_stages.py").write_text("TWO = 2\n")
+    (folder / "stages" / "mine.py").write_text(MINE.replace("stages.helpers", "beside_stages"))
+    project_code.imported("stages.mine.Mine", "here")
+    try:
+        with pytest.raises(PerenneError, match=r"^beside_stages.py: stage train imports it, but only"):
+            project_code.check_deps("train")
+    finally:
+        del sys.modules["beside_stages"]
+    project_code.check_deps("train")
+    (folder / "stages" / "mine.py").rename(folder / "elsewhere")
+    (folder / "stages" / "mine.py").symlink_to(folder / "elsewhere")
+    with pytest.raises(PerenneError, match=r"^stages/mine.py: is a link, and a version holds files alone"):
+        project_code.check_deps("train")
+
+
+def test_exit_of_the_projects_code_is_an_error(folder: Path) -> None:
+    """It must end neither a stage as if all were well nor the service."""
+    (folder / "stages" / "mine.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(CodeError, match=r"^stages/mine.py:1: SystemExit: 0$"):
+        project_code.imported("stages.mine.Mine", "here")
+
+
 def test_a_released_model_keeps_the_code_of_its_commit(folder: Path) -> None:
     """Its class is that of the commit, that of the working tree is the one that is imported afterwards."""
     project = Project(folder)
@@ -107,7 +133,11 @@ def test_a_released_model_keeps_the_code_of_its_commit(folder: Path) -> None:
     now = project_code.imported("stages.mine.Mine", "here")
     with code_of.commit("HEAD", ["stages.mine.Mine"]):
         then = project_code.imported("stages.mine.Mine", "here")
+        broken = project_code.imported("stages.mine.broken", "here")
     assert (now.size, then.size) == (3, 2)
+    with pytest.raises(ZeroDivisionError) as raised:
+        broken()
+    assert str(project_code.failed(raised.value, "x")).startswith("stages/mine.py:9: "), "of its own folder"
     assert project_code.imported("stages.mine.Mine", "here") is now
     assert [name for name in sys.path if "perenne-code" in name] == []
     with code_of.commit("HEAD", []):  # a model without such code needs none

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from perenne.registry import change
 from tests import tiny
 from tests.conftest import Enter
 from tests.project import Project, clone
-from tests.serving.running import serving
+from tests.serving.running import Running, serving
 
 MODELS = '''"""Models of the project."""
 
@@ -41,6 +42,10 @@ class Shrunk(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
+        if X.max() > 3000:
+            raise SystemExit("a secret")
+        if X.max() > 300:
+            return np.full((len(X), 2), np.nan)
         score = towards_the_mean(self.trees_.predict_proba(X)[:, 1], self.mean_, self.share)
         return np.column_stack([1 - score, score])
 
@@ -103,6 +108,20 @@ def scores(made: Project, file: str) -> list[float]:
     return found
 
 
+def fails(running: Running, row: dict[str, Any]) -> list[str]:
+    """Send rows for which the code fails, beside a good one; return what the service logs of it."""
+    for member in ("1000-01-01", "1900-01-01"):
+        bad = running.predict(row, row | {"member": member}, status=500)
+        assert bad == {"detail": "row 1: code of this version fails; the service's own log has the place"}
+        running.predict(row)
+    assert running.process.poll() is None
+    running.process.terminate()
+    _, log = running.process.communicate(timeout=30)
+    assert "secret" not in log
+    assert "Traceback" not in log
+    return [line.split(maxsplit=2)[2] for line in log.splitlines() if " ERROR " in line]
+
+
 def declare(made: Project, file: str) -> None:
     """List a file in the stages that run the project's model, as the error says."""
     for stage in STAGES:
@@ -137,8 +156,19 @@ def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None
     with serving(made) as running:
         together = [one["score"] for one in running.predict(*rows)["predictions"]]
         alone = [running.predict(row)["predictions"][0]["score"] for row in rows[:5]]
+        errors = fails(running, rows[0])
+    assert errors == [
+        "ERROR POST /v1/predict: row 1: SystemExit at stages/models.py:27",
+        "ERROR POST /v1/predict: row 1: the model: predict_proba does not give a number for each row",
+    ]
     assert together == batch
     assert alone == batch[:5]
+    bad = new.assign(member=["2020-12-31"] * 38 + ["1000-01-01", "2020-12-31"])
+    bad.to_csv(made.path / "bad.csv", index=False)
+    failed = made.run("perenne predict bad.csv --out bad.scores.csv", status=1)
+    assert failed.stderr == "error: bad.csv: row 39: stages/models.py:27: SystemExit: a secret\n"
+    assert not (made.path / "bad.scores.csv").exists()
+    (made.path / "bad.csv").unlink()
     made.run("git checkout -q -- params.yaml")
 
     # Its bytes are lost, and made again from the tag.

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
+from perenne.common.project_code import CodeError
 from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow
@@ -171,6 +172,59 @@ async def test_uncommitted_prediction_is_not_returned() -> None:
     assert [type(error) for error in errors] == [LogUnavailable, LogUnavailable]
     desk.log.broken = False
     assert (await desk.predict(3)).scores == [3]
+
+
+class Picky(Sizes):
+    """Fails for a row of size -1, and ends its process for one of size -2."""
+
+    def score(self, encoded: Sequence[float]) -> Array:
+        """Return the sizes, if it likes them."""
+        if -1 in encoded:
+            raise ValueError("no such size")
+        if -2 in encoded:
+            raise SystemExit(3)
+        return super().score(encoded)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(("size", "raised"), [(-1.0, ValueError), (-2.0, CodeError)])
+def test_request_does_not_fail_for_what_another_one_sent(
+    size: float,
+    raised: type[Exception],
+    quick: bool,  # noqa: FBT001 -- pytest gives it
+) -> None:
+    """Those that waited beside it are scored without it, each by itself, and once."""
+
+    async def together() -> None:
+        desk = Desk()
+        desk.live = served(Picky(quick=quick))
+        asking = (desk.predict(1), desk.predict(2, size), desk.predict(3))
+        first, bad, last = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(bad, raised)
+        assert isinstance(first, PredictResult)
+        assert isinstance(last, PredictResult)
+        assert (first.scores, last.scores) == ([1], [3])
+        assert [len(group) for group in desk.log.groups] == [1, 1]
+        assert (await desk.predict(4)).scores == [4]
+
+    asyncio.run(together())
+
+
+def test_failing_shadow_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Its rows are counted, the answers go on, and the log has a line for the first of such failures."""
+
+    async def shaded() -> str:
+        desk = Desk(shade=Picky())
+        for size in (1, -1, -1, 2):
+            assert (await desk.predict(size)).scores == [size]
+        await desk.shadow.finish(5)
+        return desk.metrics.text().decode()
+
+    text = asyncio.run(shaded())
+    assert "perenne_shadow_failed_rows_total 2.0" in text
+    assert "perenne_shadow_rows_total 2.0" in text
+    (record,) = caplog.records
+    assert record.getMessage().startswith("shadow tiny@v2.0.0: ValueError at test_batcher.py:")
 
 
 @running

@@ -97,6 +97,29 @@ def test_earlier_rows_of_a_request_give_the_pipelines_features(seed: int) -> Non
     ]
 
 
+TWO = """\
+  an hour: {ratio: [pay, hours]}
+  mine: {mean: pay, rows: 3}
+  of colour: {mean: pay, rows: 3, by: colour}
+"""
+
+
+def test_earlier_row_counts_for_the_entity_that_it_names() -> None:
+    """Where features name entities in two ways, as in the store; one that names none is the row's own."""
+    text = shop.CONTRACT[: shop.CONTRACT.index("derived:")] + "derived:\n" + TWO
+    contract = shop.contract(text=text)
+    history = [
+        {"ordered": "2021-06-01", "customer": 1, "colour": "blue", "pay": 100.0},
+        {"ordered": "2021-06-02", "customer": 2, "colour": "red", "pay": 4.0},
+        {"ordered": "2021-06-03", "customer": 1, "colour": "red", "pay": 50.0},
+        {"ordered": "2021-06-04", "pay": 6.0},
+    ]
+    row = {"customer": 1, "ordered": "2021-07-05", "pay": 1.0, "hours": 1, "colour": "red"}
+    request = PredictAdapter(contract, 1).validate_json(json.dumps({"rows": [row | {"history": history}]}))
+    (found,) = RequestFeatures(contract).complete(request["rows"]).rows
+    assert (found["mine"], found["of colour"]) == (52.0, 20.0)
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("pieces", [1, 5])
 def test_file_gives_the_pipelines_features(seed: int, pieces: int) -> None:

@@ -85,6 +85,17 @@ def test_only_one_process_is_at_a_search() -> None:
         pass
 
 
+@pytest.mark.parametrize("at", ["tune", "tune/rain-ffffffffffff.jsonl"])
+def test_record_that_cannot_be_written_is_one_line(at: str) -> None:
+    """As a file lies where its folder must, or a folder where it must."""
+    if "/" in at:
+        Path(at).mkdir(parents=True)
+    else:
+        Path(at).touch()
+    with pytest.raises(PerenneError, match=f"^{at}: .*; the record of a search lies there$"):
+        read()
+
+
 def test_changed_inputs_are_named() -> None:
     """Beside the latest record of the same case; nothing is said where there is none, or it is unreadable."""
     now = {"code": "1", "data": "2"}

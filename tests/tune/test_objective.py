@@ -93,6 +93,17 @@ def test_estimator_that_refuses_is_a_result() -> None:
         assert (failed.value, failed.shortfall, failed.gain) == (None, None, None)
 
 
+def test_code_that_exits_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial fails by it, and the search goes on."""
+    objective = Objective(rows(), classes.contract(), "log_loss", LINEAR, CUT, 4)
+
+    def leave(*_: object) -> None:
+        raise SystemExit(0)
+
+    monkeypatch.setattr(folds, "validation", leave)
+    assert objective.trial(1, {"train.params.C": 1.0}).failed == "SystemExit: 0"
+
+
 def test_too_few_blocks_give_no_interval() -> None:
     """Then nothing is clearly better, whatever the means are."""
     few = rows().groupby("seen").head(1).head(9)

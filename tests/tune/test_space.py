@@ -87,7 +87,19 @@ WRONG = {
     ),
     "infinite": (
         f"tune: {{space: {{{KEY}: {{low: 1, high: .inf}}}}}}",
-        f"tune.space.{KEY}: high: found inf, must be a number",
+        f"tune.space.{KEY}: high: found inf, must be a number of at most 1e+300",
+    ),
+    "no number": (
+        f"tune: {{space: {{{KEY}: {{low: .nan, high: 1}}}}}}",
+        f"tune.space.{KEY}: low: found nan, must be a number",
+    ),
+    "too far apart": (
+        f"tune: {{space: {{{KEY}: {{low: -1.0e+308, high: 1.0e+308}}}}}}",
+        f"tune.space.{KEY}: low: found -1e+308, must be a number of at most 1e+300",
+    ),
+    "step too short": (
+        f"tune: {{space: {{{KEY}: {{low: 0.0, high: 2.0, step: 1.0e-300}}}}}}",
+        f"tune.space.{KEY}: step: found 1e-300, makes more than 1,000,000 steps; leave it out",
     ),
     "step too long": (
         f"tune: {{space: {{{KEY}: {{low: 1, high: 2, step: 5}}}}}}",

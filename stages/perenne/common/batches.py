@@ -62,7 +62,7 @@ def typed(values: pd.Series, column: Column, zone: str | None = None) -> pd.Seri
         case "integer":
             return _integers(values)
         case "number":
-            numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+            numbers = _numbers(values)
             return numbers.where(numbers.abs() < math.inf)
         case "boolean":
             if pd.api.types.is_bool_dtype(values):
@@ -72,6 +72,28 @@ def typed(values: pd.Series, column: Column, zone: str | None = None) -> pd.Seri
             return periods.times(values, zone)
         case _:
             return _texts(values)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Floats: of digits the nearest one, as a request's are, where pandas may take the one beside it."""
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers
+    known = numbers.notna().to_numpy()
+    texts, exact = values[known], numbers.to_numpy(copy=True)
+    try:
+        exact[known] = pa.array(texts, pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # not only texts, or with blanks around: one by one
+        pairs = zip(texts.tolist(), exact[known].tolist(), strict=True)
+        exact[known] = [_nearest(text, near) for text, near in pairs]
+    return pd.Series(exact, index=values.index, name=values.name)
+
+
+def _nearest(value: object, near: float) -> float:
+    try:
+        return float(value) if isinstance(value, str) else near
+    except ValueError:
+        return near
 
 
 def _booleans(values: pd.Series, column: Column) -> pd.Series:

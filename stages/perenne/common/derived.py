@@ -62,6 +62,12 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _counted(value: object) -> object:
+    if value is not True and not isinstance(value, str):
+        raise ValueError(f"found {value!r}, must be true, or a column whose values are counted")
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
 Pair = Annotated[tuple[str, str], Field(strict=False)]
 
@@ -83,7 +89,7 @@ class Derived(Model):
     sum: str | None = None
     min: str | None = None
     max: str | None = None
-    count: Literal[True] | str | None = None
+    count: Annotated[Literal[True] | str, BeforeValidator(_counted)] | None = None
     code: str | None = None
     of: Names | None = None
     rows: int | None = None
@@ -105,7 +111,8 @@ class Derived(Model):
                 goes = [kind for kind, keys in BESIDE.items() if key in keys]
                 raise ValueError(f"{key} does not go with {self.kind}; it goes with {', '.join(goes)}")
         if self.kind == "part" and len(self.of or ()) != 1:
-            raise ValueError("of: missing; name the datetime column, as in {part: weekday, of: ordered}")
+            found = f"found {[*self.of]}" if self.of else "missing"
+            raise ValueError(f"of: {found}; name the datetime column, as in {{part: weekday, of: ordered}}")
         if wrong := set(self.role) - {"feature", "slice", "ignored"}:
             raise ValueError(f"role: found {min(wrong)!r}, must be feature, slice or ignored")
         if self.code is not None and not is_named(self.code):

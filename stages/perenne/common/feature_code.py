@@ -12,7 +12,8 @@ from perenne.common import project_code
 from perenne.common.column import Type
 from perenne.common.column_values import Columns, plain, series
 from perenne.common.contract import Contract
-from perenne.common.errors import PerenneError, hint
+from perenne.common.errors import hint
+from perenne.common.project_code import CodeError
 
 ALONE = 20  # rows that are also computed one by one
 SEED = 0
@@ -39,9 +40,9 @@ def made(name: str, columns: Columns, contract: Contract, *, check: bool) -> lis
 
     Raises
     ------
-    PerenneError
+    CodeError
         If the code fails, returns something else than a value for each row, or a row's value depends on
-        other rows.
+        other rows. It has the row, if it is of one.
 
     """
     spec = contract.derived[name]
@@ -58,7 +59,7 @@ def made(name: str, columns: Columns, contract: Contract, *, check: bool) -> lis
 
     if frame.empty:
         return []
-    whole = values(frame)
+    whole = project_code.of_rows(values, frame)
     if check:
         _check(whole, frame, values, key)
     return plain(whole, kind)
@@ -70,30 +71,37 @@ def _values(
     """One call, checked."""
     try:
         found = function(rows.copy())
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise project_code.failed(error, file) from error
     if isinstance(found, pd.DataFrame):
         if name not in found:
-            raise PerenneError(f"{key}: returns no column {name!r}; {hint(name, found.columns)}")
+            raise _wrong(f"{key}: returns no column {name!r}; {hint(name, found.columns)}")
         found = found[name]
     if not isinstance(found, pd.Series):
-        raise PerenneError(f"{key}: returns a {type(found).__name__}, must be a Series or a DataFrame")
+        raise _wrong(f"{key}: returns a {type(found).__name__}, must be a Series or a DataFrame")
     if not found.index.equals(rows.index):
-        raise PerenneError(
+        raise _wrong(
             f"{key}: returns {len(found)} values for {len(rows)} rows or another index; "
             "keep the index of its rows"
         )
     try:
         return _typed(found, kind)
     except (ValueError, TypeError) as error:
-        raise PerenneError(
+        raise _wrong(
             f"{key}: returns values of dtype {found.dtype}, must be {kind}s; convert them, "
             "or declare their type, as in type: category"
         ) from error
 
 
+def _wrong(text: str) -> CodeError:
+    """No value of a row is in these texts."""
+    return CodeError(text, text)
+
+
 def _typed(found: pd.Series, kind: Type) -> pd.Series:
     if kind == "category" and not all(isinstance(value, str) for value in found.dropna().unique()):
+        raise TypeError
+    if pd.api.types.is_complex_dtype(found):
         raise TypeError
     if kind in ("integer", "number") and not (
         pd.api.types.is_numeric_dtype(found) or pd.api.types.is_bool_dtype(found)
@@ -108,7 +116,7 @@ def _check(
 ) -> None:
     """Check that a value depends on its own row alone."""
     if not values(frame).equals(whole):
-        raise PerenneError(f"{key}: gives the same rows other values each time; seed what is random in it")
+        raise _wrong(f"{key}: gives the same rows other values each time; seed what is random in it")
     order = np.random.default_rng(SEED).permutation(len(frame))
     half = len(order) // 2
     parts = [order[:half], order[half:], *(order[row : row + 1] for row in range(ALONE))]
@@ -116,7 +124,7 @@ def _check(
         # Numbered anew: a row's place in its batch is no value of the row.
         rows = frame.iloc[part].reset_index(drop=True)
         if len(part) and not values(rows).equals(whole.iloc[part].reset_index(drop=True)):
-            raise PerenneError(
+            raise _wrong(
                 f"{key}: the value of a row depends on other rows; it must be made of the row alone "
                 "(means, ranks and counts of a batch are not known when one row is predicted)"
             )

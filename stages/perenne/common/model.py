@@ -142,8 +142,24 @@ def predict(pipeline: Pipeline, frame: pd.DataFrame, contract: Contract) -> npt.
 
 
 def score(pipeline: Pipeline, X: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Score what `inputs` made: see `predict`."""
-    raw = np.asarray(getattr(pipeline, contract.task.method)(X), dtype=np.float64)
+    """Score what `inputs` made: see `predict`.
+
+    Raises
+    ------
+    CodeError
+        If code of the project fails, or the model does not give a number for each row.
+
+    """
+    method = contract.task.method
+    try:
+        raw = np.asarray(getattr(pipeline, method)(X), dtype=np.float64)
+    except project_code.FAILURES as error:
+        if project_code.is_of_project(error):
+            raise project_code.failed(error, "the model") from error
+        raise
+    if len(raw) != len(X) or not np.isfinite(raw).all():
+        text = f"the model: {method} does not give a number for each row"
+        raise project_code.CodeError(text, text)
     return raw[:, 1] if contract.task.outcome == "event" else raw
 
 

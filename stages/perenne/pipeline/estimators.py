@@ -327,7 +327,7 @@ def _own(path: str, given: OwnParams, seed: int, key: str, params: str) -> BaseE
         estimator = maker(**seeds, **values)
     except PerenneError:
         raise
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise project_code.failed(error, file) from error
     return _checked(estimator, path, key, file)
 

@@ -62,7 +62,7 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
             _fit(pipeline, encoded, y, spec, contract)
     except PerenneError:
         raise
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise explained(error) or error from error
     forget_run(pipeline["model"])
     return pipeline
@@ -104,7 +104,7 @@ def _check_answers(estimator: BaseEstimator, encoded: Array, y: Array, contract:
         raise PerenneError(f"{key}: {task.method} gives {scores[~np.isfinite(scores)][0]}, must be a number")
 
 
-def explained(error: Exception) -> PerenneError | None:
+def explained(error: BaseException) -> PerenneError | None:
     """An error of a fit or a prediction in one line; None if it is none of the user's.
 
     It is put at the line of the project's code, if that took part, and at the params otherwise.
@@ -136,7 +136,7 @@ def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDA
     return rows[contract.target].to_numpy() if contract.task.outcome != "class" else y.astype(np.int64)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     r"""What an error says, in one line, without when and where in which library it was raised.
 
     >>> said(ValueError("[15:43:05] /src/a.cc:10: value -4\nStack trace:\n  [bt] (0) 0x7f"))
@@ -266,7 +266,7 @@ def check_stored(
     some = rows[:ROWS_CHECKED]
     try:
         before, after = (model.predict(each, some, contract) for each in (pipeline, again))
-    except Exception as error:  # the project's code can fail in any way
+    except project_code.FAILURES as error:
         raise explained(error) or error from error
     if before.tobytes() != after.tobytes():
         raise PerenneError(

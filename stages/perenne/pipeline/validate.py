@@ -17,6 +17,7 @@ from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.features import BatchFeatures
 from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
+from perenne.common.project_code import CodeError
 from perenne.documents.validation import ValidationCounts, ValidationReport
 
 
@@ -232,6 +233,22 @@ def _instead(rule: str, column: Column | None) -> str:
     return f", must be {accepted}" if accepted else ""
 
 
+def at_row(error: CodeError, path: Path, rows: pd.Index) -> PerenneError:
+    """The same error, beginning with the file and the row if it is of one.
+
+    Parameters
+    ----------
+    error
+        Of the project's code.
+    path
+        The file.
+    rows
+        The numbers of the rows that the code was given.
+
+    """
+    return error if error.row is None else PerenneError(f"{path}: row {rows[error.row]}: {error}")
+
+
 def _lists_store() -> bool:
     """Whether `dvc.yaml` has the store among the stage's outputs: those of older projects have not."""
     outs = strict_yaml.load(DAG)["stages"]["validate"].get("outs", [])
@@ -272,7 +289,10 @@ def main() -> None:
             problem = too_many(checked, path, p.validation.max_quarantined_share)
             if problem:
                 raise PerenneError(problem)
-            kept = derived.add(checked.kept, period)
+            try:
+                kept = derived.add(checked.kept, period)
+            except CodeError as error:
+                raise at_row(error, path, checked.kept.index) from error
             batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
             batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
             counts[str(period)] = checked.counts()

@@ -8,6 +8,7 @@ from perenne.common.column_values import Columns
 from perenne.common.contract import Contract
 from perenne.common.features import columns_of, early, with_features
 from perenne.common.past import Past, moments
+from perenne.common.project_code import CodeError
 
 
 class FileFeatures:
@@ -31,12 +32,16 @@ class FileFeatures:
 
     def add(self, rows: pd.DataFrame) -> None:
         """Let later rows know of these; those that the store has, or that have no time, are left out."""
-        rows = rows[rows[self.contract.time].notna()]
-        _, of = moments(rows, self.contract)
+        timed = rows[rows[self.contract.time].notna()]
+        _, of = moments(timed, self.contract)
         through = self.past.through
-        new = [through is None or period > through.ordinal for period in of]
-        columns = early(columns_of(rows[new], self.contract), self.contract)
-        self.past.add(columns, *moments(rows[new], self.contract))
+        new = timed[[through is None or period > through.ordinal for period in of]]
+        try:
+            columns = early(columns_of(new, self.contract), self.contract)
+        except CodeError as error:
+            error.row = None if error.row is None else rows.index.tolist().index(new.index[error.row])
+            raise
+        self.past.add(columns, *moments(new, self.contract))
 
     def complete(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with all their features; what a file has of those that look back is left.

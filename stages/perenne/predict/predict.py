@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,9 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import BROKEN_RULES
+from perenne.common.project_code import CodeError
 from perenne.common.sections import contract_of
-from perenne.pipeline.validate import rules_by_row
+from perenne.pipeline.validate import at_row, rules_by_row
 from perenne.predict import outputs
 from perenne.predict.checks import checked
 from perenne.predict.file_features import FileFeatures
@@ -173,8 +174,9 @@ class _Run:
             bar = stack.enter_context(tqdm(desc="predict", unit="row", disable=None))
             if self.contract.remembered:
                 for file in files:
-                    for _, _, good, _ in self._checked(file):
-                        self.features.add(good)
+                    for first, _, good, _ in self._checked(file):
+                        with _rows_named(file, good.index + first):
+                            self.features.add(good)
             for file in files:
                 for scores, rejected in self._pieces(file):
                     writers.scores.write_table(scores)
@@ -207,9 +209,11 @@ class _Run:
     def _scored(self, rows: pd.DataFrame, file: InputFile, first: int) -> pa.Table:
         if rows.empty:
             return self.schema.empty_table()
-        rows, version = self.features.complete(rows), self.model.version
-        ids = _ids(version.tag, file, rows.index + first)
-        scores = self.model.scorer.score_frame(rows)
+        version, numbers = self.model.version, rows.index + first
+        with _rows_named(file, numbers):
+            rows = self.features.complete(rows)
+            scores = self.model.scorer.score_frame(rows)
+        ids = _ids(version.tag, file, numbers)
         unseen = _unseen(self.model.unseen_in(rows), len(rows))
         self.unseen += sum(text is not None for text in unseen)
         if self.log is not None:
@@ -253,6 +257,15 @@ def _unseen(marks: Mapping[str, pd.Series], n: int) -> list[str | None]:
         for row in np.flatnonzero(mark):
             texts[row] = f"{texts[row]}; {name}" if texts[row] else name
     return texts
+
+
+@contextmanager
+def _rows_named(file: InputFile, numbers: pd.Index) -> Iterator[None]:
+    """Within it, an error of the project's code names the file and the row."""
+    try:
+        yield
+    except CodeError as error:
+        raise at_row(error, file.path, numbers) from error
 
 
 def _ids(tag: str, file: InputFile, rows: pd.Index) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from perenne.common.project_code import CodeError
 from perenne.serving import answers
 from perenne.serving.batcher import Busy
 from perenne.serving.guard import Guard, Route, roles_of
@@ -33,6 +35,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' own
 DOCS = {"defaultModelsExpandDepth": 0, "defaultModelExpandDepth": 4, "validatorUrl": None}
 OWN = {"content-security-policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:"}
 
+logger = logging.getLogger("perenne.serve")
 Responses = dict[int | str, dict[str, Any]]  # fragments of OpenAPI, in FastAPI's own type
 RESPONSES: Responses = {
     400: {"model": answers.Detail, "description": "The body is not JSON"},
@@ -48,6 +51,7 @@ RESPONSES: Responses = {
         "model": answers.Problems,
         "description": "Does not match the contract: the row, the field and why",
     },
+    500: {"model": answers.Detail, "description": "Code of the version's model or features fails"},
     503: {"model": answers.Detail, "description": "The log cannot commit, or too many rows wait; try again"},
 }
 
@@ -104,7 +108,8 @@ def with_errors(route: Route) -> Route:
     Returns
     -------
     Route
-        It answers a `RequestError` with the status of the error, and `Busy` and `LogUnavailable` with 503.
+        It answers a `RequestError` with the status of the error, `Busy` and `LogUnavailable` with 503, and
+        `CodeError` with 500: then the log has the place in the code, and the caller the row.
 
     """
 
@@ -118,6 +123,10 @@ def with_errors(route: Route) -> Route:
             return detail(503, "too many rows are waiting; try again")
         except LogUnavailable:
             return detail(503, "the log could not be written, so there is no answer; try again")
+        except CodeError as error:  # its message may hold a caller's data
+            place = "" if error.row is None else f"row {error.row}: "
+            logger.error("%s %s: %s%s", request.method, request.url.path, place, error.brief)  # noqa: TRY400
+            return detail(500, f"{place}code of this version fails; the service's own log has the place")
 
     return answered
 
@@ -130,7 +139,7 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         PREDICT,
         summary="Score rows",
         tags=[CLIENTS],
-        responses=responses(400, 403, 413, 415, 422, 503),
+        responses=responses(400, 403, 413, 415, 422, 500, 503),
         response_model=answers.predictions(several(service.live.contract)),
         response_description="One prediction per row, in the order of the rows",
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
+from perenne.common import project_code
 from perenne.common.names import PROD
 from perenne.serving.log import Entry, Log
 from perenne.serving.predictions import PredictResult, scored
@@ -105,11 +106,17 @@ class Batcher:
     async def _answer(self, batch: list[Waiting]) -> None:
         try:
             results, entries = await self._score(batch)
+        except project_code.FAILURES as error:
+            if len(batch) > 1:  # a request must not fail for what another one sent
+                for waiting in batch:
+                    await self._answer([waiting])
+            else:
+                _fail(batch, error)
+            return
+        try:
             await self._log.append(entries)
         except Exception as error:  # noqa: BLE001 -- each request raises it to its caller
-            for waiting in batch:
-                if not waiting.result.done():
-                    waiting.result.set_exception(error)
+            _fail(batch, error)
             return
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.result.done():  # its caller may have disconnected
@@ -148,6 +155,14 @@ class Batcher:
             ]
             start = end
         return results, entries
+
+
+def _fail(batch: Sequence[Waiting], error: BaseException) -> None:
+    """Let requests raise an error; `sys.exit` in the project's code ends a request, not the service."""
+    raised = error if isinstance(error, Exception) else project_code.failed(error, "the model")
+    for waiting in batch:
+        if not waiting.result.done():
+            waiting.result.set_exception(raised)
 
 
 def new_id() -> str:

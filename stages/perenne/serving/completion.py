@@ -17,6 +17,7 @@ from perenne.common.contract import Contract
 from perenne.common.derived import HISTORY
 from perenne.common.features import complete, early, needed
 from perenne.common.past import Past, PastRow
+from perenne.common.project_code import CodeError
 from perenne.serving.rows import InputRow
 
 EPOCH = datetime(1970, 1, 1)
@@ -65,8 +66,8 @@ class RequestFeatures:
 
         Raises
         ------
-        PerenneError
-            If code of the project fails.
+        CodeError
+            If code of the project fails; it has the row.
 
         """
         if not self.contract.derived:
@@ -76,7 +77,11 @@ class RequestFeatures:
         def look(columns: Columns) -> Columns:
             found: Columns = {name: [] for name in self.contract.remembered}
             for place, row in enumerate(rows):
-                values, last = self._looked(row, {n: [of[place]] for n, of in columns.items()})
+                try:
+                    values, last = self._looked(row, {n: [of[place]] for n, of in columns.items()})
+                except CodeError as error:
+                    error.row = place  # not that of the row's history
+                    raise
                 newest.append(self._text(last))
                 for name, known in found.items():
                     known.append(_plain(row[name]) if name in row else values.get(name))
@@ -105,7 +110,7 @@ class RequestFeatures:
         past = self._empty if HISTORY in row else self.past
         assert past  # noqa: S101 -- as above
         known = past.known(period.ordinal)
-        sent = self._sent(row[HISTORY]) if HISTORY in row else None
+        sent = self._sent(row[HISTORY], columns) if HISTORY in row else None
         values: dict[str, Any] = {}  # of any type that a column may have
         last: int | None = None
         for number, group in enumerate(past.groups):
@@ -124,12 +129,18 @@ class RequestFeatures:
         through = self.past.through if self.past else None
         return through is not None and period >= through
 
-    def _sent(self, history: Sequence[Mapping[str, Any]]) -> list[list[PastRow]]:
-        """The earlier rows of a request, for each group."""
+    def _sent(self, history: Sequence[Mapping[str, Any]], row: Columns) -> list[list[PastRow]]:
+        """The earlier rows that were sent with a row, for each group; not those that name another entity."""
         columns = early(self._columns(history), self.contract)
         times: list[int] = columns[self.contract.time]
-        of = [self._period(row[self.contract.time]).ordinal for row in history]
-        return [group.ordered(columns, times, of) for group in self._empty.groups]
+        of = [self._period(earlier[self.contract.time]).ordinal for earlier in history]
+        found = []
+        for group in self._empty.groups:
+            named = [(columns[name], row[name][0]) for name in group.by if row[name][0] is not None]
+            mine = [n for n in range(len(of)) if all(values[n] in (None, own) for values, own in named)]
+            some: Columns = {name: [columns[name][n] for n in mine] for name in self._empty.needs}
+            found.append(group.ordered(some, [times[n] for n in mine], [of[n] for n in mine]))
+        return found
 
     def _period(self, at: datetime) -> pd.Period:
         return periods.current(at, self.contract.period, self.contract.zone)

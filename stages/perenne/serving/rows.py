@@ -271,7 +271,8 @@ def _history(contract: Contract, *, whole: bool) -> TypeForm:
         fields[name] = Required[kind] if name == contract.time else NotRequired[kind | None]
     row = typed_dict("EarlierRow", fields, "An earlier row of the same entity.")
     about = (
-        "earlier rows of the same entity, in any order; those that are not earlier do not count. "
+        "earlier rows of the same entity, in any order; those that are not earlier, or name another entity, "
+        "do not count. "
         "Default: those that the version knows"
     )
     many = Annotated[list[row], Field(max_length=MAX_HISTORY, description=about)]  # type: ignore[valid-type]  # made here

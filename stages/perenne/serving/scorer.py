@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model
+from perenne.common import model, project_code
 from perenne.common.contract import Contract
 from perenne.common.recalibrated import Recalibrated
 from perenne.serving import forest
@@ -94,7 +94,17 @@ class Frames(NamedTuple):
         return self.score_frame(frame(encoded, names, self.contract))
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
-        """Score typed rows: see `Scorer`."""
+        """Score typed rows: see `Scorer`.
+
+        Raises
+        ------
+        CodeError
+            If code of the project fails, or does not give a number for each row; it has the row.
+
+        """
+        return project_code.of_rows(self._scores, rows)
+
+    def _scores(self, rows: pd.DataFrame) -> Array:
         if len(rows) > 1 or self.contract.task.outcome != "class":
             return model.predict(self.pipeline, rows, self.contract)
         # Boosting adds the classes of a single row in another order, see `forest.softmax`: so there are two.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from perenne.common import project_code
+from perenne.common.project_code import CodeError
+from perenne.serving.guard import raised_at
 from perenne.serving.log import Entry, Log, LogUnavailable
 from perenne.serving.predictions import RowScores, scored
 from perenne.serving.prometheus import ServiceMetrics
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 
+logger = logging.getLogger("perenne.serve")
 MAX_WAITING = 2_000  # rows; further rows are dropped and counted
 
 
@@ -35,6 +40,7 @@ class Shadow:
         self._metrics = metrics
         self._waiting: deque[tuple[Sequence[Entry], Sequence[InputRow]]] = deque()
         self._rows = 0
+        self._failures: set[str] = set()  # that were logged: each once, not for each request
         self._work: asyncio.Task[None] | None = None
 
     def offer(self, entries: Sequence[Entry], rows: Sequence[InputRow]) -> None:
@@ -87,10 +93,18 @@ class Shadow:
             )
         except LogUnavailable:
             self._metrics.shadow_dropped.inc(len(rows))
-        except Exception:  # noqa: BLE001 -- a failing shadow must not affect answers
+        except project_code.FAILURES as error:  # a failing shadow must not affect answers
+            self._failed(served, error)
             self._metrics.shadow_failed.inc(len(rows))
         else:
             self._metrics.shadow_rows.inc(len(rows))
+
+    def _failed(self, served: Served, error: BaseException) -> None:
+        brief = error.brief if isinstance(error, CodeError) else raised_at(error)
+        line = f"shadow {served.version.tag}: {brief}"
+        if line not in self._failures:
+            self._failures.add(line)
+            logger.warning("%s; perenne_shadow_failed_rows_total counts them", line)
 
 
 def _scored(served: Served, rows: Sequence[InputRow]) -> RowScores:

@@ -109,15 +109,20 @@ def opened(case: str, inputs: Mapping[str, str], name: str) -> Iterator[Journal]
     Raises
     ------
     PerenneError
-        If another process has it open.
+        If another process has it open, or it cannot be written.
 
     """
-    FOLDER.mkdir(exist_ok=True)
-    ignore = FOLDER / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")  # of whatever project: a record is of one machine
     path = FOLDER / f"{case}-{name[:12]}.jsonl"
-    with path.open("ab+") as file:
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        ignore = FOLDER / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")  # of whatever project: a record is of one machine
+        opened_file = path.open("ab+")
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}"
+        raise PerenneError(f"{where}; the record of a search lies there") from error
+    with opened_file as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

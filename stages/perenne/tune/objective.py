@@ -12,7 +12,7 @@ from typing import Self
 
 import pandas as pd
 
-from perenne.common import batches, sections
+from perenne.common import batches, project_code, sections
 from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
@@ -80,7 +80,7 @@ class Objective:
             return self._measured(number, settings, rows)
         except PerenneError as error:
             return Trial(number=number, settings=settings, failed=_reason(str(error)))
-        except Exception as error:  # whatever somebody's estimator raises  # noqa: BLE001
+        except project_code.FAILURES as error:  # whatever somebody's estimator raises
             return Trial(number=number, settings=settings, failed=_reason(f"{type(error).__name__}: {error}"))
 
     def _measured(self, number: int, settings: Settings, rows: pd.DataFrame) -> Trial:

@@ -21,6 +21,8 @@ Kind = Literal["integer", "number", "choice"]
 
 SEARCHED = "train"  # the one section whose keys may be searched
 DIGITS = 3  # of a proposed number: a fourth is within the noise of any validation, and nobody reads it
+LARGEST = 1e300  # of a number: the distance of two is one as well
+STEPS = 1_000_000  # of a grid
 EXACT = 12  # digits of a number on a grid: 0.1 + 2 * 0.1 is 0.3
 OTHER_YARDSTICK = ("split", "evaluate", "validate", "ingest", "case")
 
@@ -55,8 +57,10 @@ class Dimension(Model):
             raise ValueError(f"{missing}: missing")
         for name in ("low", "high", *(["step"] if self.step is not None else [])):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
                 raise ValueError(f"{name}: found {value!r:.60}, must be a number")
+            if abs(value) > LARGEST:
+                raise ValueError(f"{name}: found {value!r:.60}, must be a number of at most {LARGEST}")
         low, high, step = (float(value) for value in (self.low, self.high, self.step or 0))  # type: ignore[arg-type]  # as above
         if not low < high:
             raise ValueError(f"low: found {self.low!r}, must be below high, which is {self.high!r}")
@@ -69,6 +73,8 @@ class Dimension(Model):
                 raise ValueError("step: a grid has no orders of magnitude; leave out step or log")
             if not 0 < step <= high - low:
                 raise ValueError(f"step: found {self.step!r}, must be above 0 and at most high - low")
+            if (high - low) / step > STEPS:
+                raise ValueError(f"step: found {self.step!r}, makes more than {STEPS:,} steps; leave it out")
 
     def _choices(self) -> None:
         for name in ("step", "log"):
