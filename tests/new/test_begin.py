@@ -233,3 +233,20 @@ def test_next_step_can_be_pasted() -> None:
     added = "git add data/cases data/incoming params.yaml dvc.lock && git commit -m"
     assert step(case="visits", ran=True, own=False).endswith(f'{here}{added} "Adopt visits" && make test')
     assert " dvc.lock" not in step(case="visits", ran=False, own=False)
+
+
+def test_next_step_commits_what_dvc_has_ignored(here: Project) -> None:
+    """In a `.gitignore` of its owner, too: a release refuses a tree with changes."""
+    here.run("git init -q && dvc init -q")
+    here.write("data/.gitignore", "/mine\n")
+    here.write("src/.gitignore", "/mine\n")
+    here.commit("ours")
+    assert begin.ignoring() == []
+    here.write("src/.gitignore", "/ours\n")
+    for name in ("data/big.csv", "data/model/big.bin", "data/incoming/visits/visits.csv"):
+        here.write(name, "")
+        here.run(f"dvc add -q {name}")
+    changed = begin.ignoring()
+    assert changed == ["data/.gitignore", "data/incoming/visits/.gitignore", "data/model/.gitignore"]
+    step = begin.next_step(here.path, case="visits", ran=True, own=False, ignoring=changed)
+    assert " dvc.lock data/.gitignore data/model/.gitignore && git commit" in step

@@ -53,7 +53,9 @@ def new(
             typer.echo(adopted.reproduce())
             if own:
                 begin.keep_results()
-    typer.echo(begin.next_step(done.folder, case=done.case, ran=run, own=own))
+    with chdir(folder):
+        ignoring = begin.ignoring()
+    typer.echo(begin.next_step(folder, case=done.case, ran=run, own=own, ignoring=ignoring))
 
 
 @app.command()
