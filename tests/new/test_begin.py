@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from perenne.adopt import adopt
 from perenne.common.errors import PerenneError
 from perenne.new import begin, commits
 from perenne.new.adopted import Case
 from perenne.new.template import Template
 from tests.conftest import Enter
+from tests.new.own import visits
 from tests.project import Project
 
 
@@ -221,6 +224,23 @@ def test_failed_adoption_takes_back_what_was_added(there: Project, made: Templat
         begin.add(there.path, made, Case([there.path / "bad.csv"], "`bad.csv`", "wonn", None))
     assert {path for path in there.path.iterdir() if path.is_dir()} == folders
     assert there.out("git status --porcelain && git rev-parse HEAD") == before
+
+
+def test_interrupted_adoption_takes_back_what_was_added(
+    there: Project, made: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While DVC takes the file, too, when there are params for it to read."""
+
+    def interrupt(*_: str) -> Never:
+        assert Path("params.yaml").exists()
+        raise KeyboardInterrupt
+
+    there.write("visits.csv", visits(days=60))
+    before = there.out("git status --porcelain --ignored && git rev-parse HEAD")
+    monkeypatch.setattr(adopt, "_dvc", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        begin.add(there.path, made, Case([there.path / "visits.csv"], "`visits.csv`", "won", "day"))
+    assert there.out("git status --porcelain --ignored && git rev-parse HEAD") == before
 
 
 def test_next_step_can_be_pasted() -> None:

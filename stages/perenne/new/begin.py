@@ -139,6 +139,12 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
         files = template.filled(made, Answers(name=folder.name, about=NO_CASE))
         missing = {path: content for path, content in files.items() if _missing(Path(path))}
         folders = [path for path in _folders(missing) if not path.exists()]
+        # All that can fail in Git is done before a file is written.
+        generated = commits.commit(files, made.version)
+        head = git.commit("HEAD") if git.succeeds("rev-parse", "--verify", "--quiet", "HEAD") else None
+        parents = [head, generated] if head else [generated]
+        message = f"Add what the template of perenne {made.version} has\n"
+        done = commits.write(commits.tree(missing, onto=head), message, *parents)
         try:
             _write(missing)
             if case:
@@ -150,11 +156,7 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
                 if made_here.is_dir() and not any(made_here.iterdir()):
                     made_here.rmdir()
             raise
-        generated = commits.commit(files, made.version)
-        head = git.commit("HEAD") if git.succeeds("rev-parse", "--verify", "--quiet", "HEAD") else None
-        parents = [head, generated] if head else [generated]
-        message = f"Add what the template of perenne {made.version} has\n"
-        git.git("update-ref", "HEAD", commits.write(commits.tree(missing, onto=head), message, *parents))
+        git.git("update-ref", "HEAD", done)
         commits.stage(missing)
         left = sorted(files.keys() - missing.keys())
         exposed = _exposed(files[IGNORED]) if IGNORED in left else []
