@@ -58,7 +58,11 @@ def test_from_a_file_to_a_model_and_its_tests(
 
 
 def test_interrupted_run_says_how_to_go_on(
-    work: Project, wheel: Path, enter: Enter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    work: Project,
+    wheel: Path,
+    enter: Enter,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The project is whole and committed by then: only its results are missing."""
 
@@ -161,10 +165,8 @@ def test_wrong_use_ends_in_one_line(work: Project, wheel: Path, command: str, er
         "git config --global user.useConfigOnly true && env -u GIT_AUTHOR_NAME -u GIT_AUTHOR_EMAIL "
         "-u GIT_COMMITTER_NAME -u GIT_COMMITTER_EMAIL"
     )
-    failed = work.run(
-        command.format(wheel=f"--wheel {wheel}", nobody=nobody, gitless=Path(shutil.which("perenne") or "").parent),
-        status=1,
-    )
+    gitless = Path(shutil.which("perenne") or "").parent
+    failed = work.run(command.format(wheel=f"--wheel {wheel}", nobody=nobody, gitless=gitless), status=1)
     lines = failed.stderr.splitlines()
     assert len(lines) == 1, failed.stderr
     assert re.search(f"^error: .*{error}", lines[0]), lines[0]

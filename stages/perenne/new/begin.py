@@ -182,7 +182,7 @@ def keep_results() -> None:
 
 
 def ignoring() -> list[str]:
-    """The `.gitignore` files under `data/` that no commit holds as they are: DVC writes there what it makes."""
+    """The `.gitignore` files under `data/` that are not committed: DVC writes there what it makes."""
     under = f":(glob)data/**/{IGNORED}"
     options = ("--modified", "--others", "--exclude-standard", "-z")
     return sorted(filter(None, git.git("ls-files", *options, "--", under).split("\0")))

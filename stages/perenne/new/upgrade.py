@@ -23,8 +23,9 @@ def upgrade(made: Template) -> str:
     Raises
     ------
     PerenneError
-        If the working tree has changes, a merge is not finished, HEAD is on no branch, no template was ever committed here, the
-        template is older, or its changes and the owner's are in the same lines: then Git shows the conflicts.
+        If a merge is not finished, the working tree has changes, HEAD is on no branch, no template was ever
+        committed here, the template is older, or its changes and the owner's are in the same lines: then Git
+        shows the conflicts.
 
     """
     _must_be_root()
