@@ -55,6 +55,13 @@ def test_a_missing_file_is_told() -> None:
         git.show("main", Path("params.yaml"))
 
 
+def test_machine_without_git_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, whichever command needs it first."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PerenneError, match=r"^git: there is no such command on PATH; install Git$"):
+        git.succeeds("rev-parse", "--git-dir")
+
+
 @pytest.mark.usefixtures("repository")
 def test_gits_own_words_are_kept() -> None:
     """A failing command says what Git says, in one line."""

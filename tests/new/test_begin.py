@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from perenne.adopt import adopt
 from perenne.common.errors import PerenneError
 from perenne.new import begin, commits
 from perenne.new.adopted import Case
 from perenne.new.template import Template
 from tests.conftest import Enter
+from tests.new.own import visits
 from tests.project import Project
 
 
@@ -223,6 +226,23 @@ def test_failed_adoption_takes_back_what_was_added(there: Project, made: Templat
     assert there.out("git status --porcelain && git rev-parse HEAD") == before
 
 
+def test_interrupted_adoption_takes_back_what_was_added(
+    there: Project, made: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While DVC takes the file, too, when there are params for it to read."""
+
+    def interrupt(*_: str) -> Never:
+        assert Path("params.yaml").exists()
+        raise KeyboardInterrupt
+
+    there.write("visits.csv", visits(days=60))
+    before = there.out("git status --porcelain --ignored && git rev-parse HEAD")
+    monkeypatch.setattr(adopt, "_dvc", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        begin.add(there.path, made, Case([there.path / "visits.csv"], "`visits.csv`", "won", "day"))
+    assert there.out("git status --porcelain --ignored && git rev-parse HEAD") == before
+
+
 def test_next_step_can_be_pasted() -> None:
     """Into a shell, whatever the folder's name; a case that is left to its owner is committed first."""
     step = partial(begin.next_step, Path("/my work"))
@@ -233,3 +253,20 @@ def test_next_step_can_be_pasted() -> None:
     added = "git add data/cases data/incoming params.yaml dvc.lock && git commit -m"
     assert step(case="visits", ran=True, own=False).endswith(f'{here}{added} "Adopt visits" && make test')
     assert " dvc.lock" not in step(case="visits", ran=False, own=False)
+
+
+def test_next_step_commits_what_dvc_has_ignored(here: Project) -> None:
+    """In a `.gitignore` of its owner, too: a release refuses a tree with changes."""
+    here.run("git init -q && dvc init -q")
+    here.write("data/.gitignore", "/mine\n")
+    here.write("src/.gitignore", "/mine\n")
+    here.commit("ours")
+    assert begin.ignoring() == []
+    here.write("src/.gitignore", "/ours\n")
+    for name in ("data/big.csv", "data/model/big.bin", "data/incoming/visits/visits.csv"):
+        here.write(name, "")
+        here.run(f"dvc add -q {name}")
+    changed = begin.ignoring()
+    assert changed == ["data/.gitignore", "data/incoming/visits/.gitignore", "data/model/.gitignore"]
+    step = begin.next_step(here.path, case="visits", ran=True, own=False, ignoring=changed)
+    assert " dvc.lock data/.gitignore data/model/.gitignore && git commit" in step

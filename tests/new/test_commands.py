@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from perenne.new import adopted, commands
+from tests.conftest import Enter
 from tests.new.own import own, visits
 from tests.project import Project
 
@@ -51,6 +55,26 @@ def test_from_a_file_to_a_model_and_its_tests(
     project.edit("learning_rate: .*", "learning_rate: 0.2")
     project.edit("cmd: python -m stages.train", "cmd: python -m stages.drift", "dvc.yaml")
     assert "2 failed, 2 passed" in own_tests(project, status=1)
+
+
+def test_interrupted_run_says_how_to_go_on(
+    work: Project,
+    wheel: Path,
+    enter: Enter,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The project is whole and committed by then: only its results are missing."""
+
+    def interrupt() -> Never:
+        raise KeyboardInterrupt
+
+    enter(work)
+    monkeypatch.setattr(adopted, "reproduce", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        commands.new(Path("mine"), files=[Path("visits.csv")], target="won", time="day", wheel=wheel)
+    assert capsys.readouterr().out.endswith(f"next: cd {work.path}/mine && make repro\n")
+    assert Project(work.path / "mine").out("git status --porcelain") == ""
 
 
 @pytest.mark.minutes
@@ -126,6 +150,7 @@ def test_repository_that_is_there_is_listed(workplace: Project, wheel: Path) -> 
             "perenne new mine {wheel} --from visits.csv --target won --time size",
             r"--time size: \d+\.\d is not a date or a time; --dates says how",
         ),
+        ("PATH={gitless} perenne new mine {wheel}", "git: there is no such command on PATH; install Git"),
         ("{nobody} perenne new mine {wheel}", "Git does not know who you are: git config --global user.name"),
         ("perenne upgrade {wheel}", "work: not a Git repository; perenne new makes one"),
     ],
@@ -140,7 +165,8 @@ def test_wrong_use_ends_in_one_line(work: Project, wheel: Path, command: str, er
         "git config --global user.useConfigOnly true && env -u GIT_AUTHOR_NAME -u GIT_AUTHOR_EMAIL "
         "-u GIT_COMMITTER_NAME -u GIT_COMMITTER_EMAIL"
     )
-    failed = work.run(command.format(wheel=f"--wheel {wheel}", nobody=nobody), status=1)
+    gitless = Path(shutil.which("perenne") or "").parent
+    failed = work.run(command.format(wheel=f"--wheel {wheel}", nobody=nobody, gitless=gitless), status=1)
     lines = failed.stderr.splitlines()
     assert len(lines) == 1, failed.stderr
     assert re.search(f"^error: .*{error}", lines[0]), lines[0]

@@ -86,6 +86,11 @@ def test_edit_in_the_same_place_is_a_conflict(project: Project, later: Later) ->
     assert re.search(
         r"<<<<<<< HEAD\n.*list all\n=======\n.*print this list\n>>>>>>> ", project.read("Makefile")
     )
+    again = project.run(f"perenne upgrade --wheel {wheel}", status=1)
+    assert again.stderr == (
+        "error: a merge is not finished: edit what is in conflict, git add it, and git merge --continue; "
+        "or go back by git merge --abort\n"
+    )
     project.run("git merge --abort")
     assert "list all" in project.read("Makefile")
     assert project.out("git status --porcelain") == ""
@@ -117,6 +122,19 @@ def test_changes_that_no_commit_holds_are_refused(project: Project, later: Later
     project.write("notes.txt", "")
     assert "merged" in upgrade.upgrade(made)
     assert project.out("git status --porcelain") == "?? notes.txt\n"
+
+
+def test_answers_that_were_removed_are_named(project: Project, later: Later) -> None:
+    """With the command that brings them back."""
+    project.run("git rm -q .perenne/answers.yaml")
+    project.commit("removed")
+    made = template.of_wheel(later(LATER, **EDITS))
+    with pytest.raises(PerenneError, match=r"no such file; (git checkout \w+ -- \S+) brings it") as raised:
+        upgrade.upgrade(made)
+    (command,) = re.findall("git checkout .*yaml", str(raised.value))
+    project.run(command)
+    project.commit("brought back")
+    assert "merged" in upgrade.upgrade(made)
 
 
 def test_merge_on_no_branch_is_refused(project: Project, later: Later) -> None:

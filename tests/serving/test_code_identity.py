@@ -147,6 +147,7 @@ def test_version_runs_here_if_code_and_packages_are_the_same(
 ) -> None:
     """Otherwise in a new process: of this environment, of the operator's, or of one that has to be made."""
     monkeypatch.setattr(lock_environment, "here", lambda: HERE)
+    monkeypatch.setattr(lock_environment, "intact", lambda _: True)
     plain = code(requirements_txt=LOCK)
     operator = HERE.model_copy(update={"versions": HERE.versions | {"numpy": "2.3.0"}})
     place = Succession(plain, operator)
@@ -156,6 +157,38 @@ def test_version_runs_here_if_code_and_packages_are_the_same(
     old = code(requirements_txt=LOCK.replace("2.4.0", "2.3.0"))
     assert place.place_for(old, version()) == operator
     assert Succession(Code(old.files), HERE).place_for(Code(old.files), version()) is None
+
+
+def test_environment_that_was_changed_is_not_used(
+    code: Callable[..., Code], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither this process's own nor the operator's, such as `.venv` after a `make repro`: one is made."""
+    fresh = HERE.model_copy(update={"python": "fresh"})
+    monkeypatch.setattr(lock_environment, "here", lambda: HERE)
+    monkeypatch.setattr(lock_environment, "intact", lambda _: False)
+    monkeypatch.setattr(lock_environment, "made", lambda *_: fresh)
+    plain = code(requirements_txt=LOCK)
+    operator = HERE.model_copy(update={"versions": HERE.versions | {"numpy": "2.3.0"}})
+    place = Succession(plain, operator)
+    assert place.place_for(plain, version()) is None
+    assert place.place_for(code(stages__deeper_py="x = 3\n"), version()) == fresh
+    assert place.place_for(code(requirements_txt=LOCK.replace("2.4.0", "2.3.0")), version()) == fresh
+
+
+def test_environment_is_looked_into_again(tmp_path: Path) -> None:
+    """By its own interpreter: another version of a package, or no interpreter, is a change."""
+    metadata = tmp_path / "leaf-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: leaf\nVersion: 1.0\n")
+    found = subprocess.check_output(
+        [sys.executable, "-P", "-s", "-c", lock_environment.LOOK], env={"PYTHONPATH": str(tmp_path)}
+    )
+    now = Environment.model_validate_json(found)
+    assert (now.versions["leaf"], now.path) == ("1.0", [str(tmp_path)])
+    assert lock_environment.intact(now)
+    metadata.write_text("Metadata-Version: 2.1\nName: leaf\nVersion: 1.1\n")
+    assert not lock_environment.intact(now)
+    assert not lock_environment.intact(now.model_copy(update={"python": str(tmp_path / "python")}))
 
 
 def test_environment_of_a_lock_is_made_once(here: Project, tmp_path: Path) -> None:

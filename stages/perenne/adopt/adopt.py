@@ -216,11 +216,13 @@ def keep(case: str) -> None:
     paths = sorted(str(p) for p in (INCOMING / case).iterdir() if not p.name.startswith("."))
     # DVC reads dvc.yaml even to add a file, and that asks for the case: a new project has no params yet.
     first = not PARAMS.exists()
-    if first:
-        shutil.copyfile(CASES / case / PARAMS, PARAMS)
-    failed = _dvc("add", "--quiet", *paths)
-    if first:
-        PARAMS.unlink()
+    try:
+        if first:
+            shutil.copyfile(CASES / case / PARAMS, PARAMS)
+        failed = _dvc("add", "--quiet", *paths)
+    finally:  # after Ctrl-C, too: it would name a case that is taken back
+        if first:
+            PARAMS.unlink(missing_ok=True)
     if failed:
         raise PerenneError(f"dvc add {paths[0]} failed, as said above")
 

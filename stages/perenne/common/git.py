@@ -179,13 +179,16 @@ def _run(
     # of asking for a password.
     own = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"} | dict(env or {})
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
-        command(*arguments),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        check=False,
-        env=kept | own,
-    )
+    try:
+        return subprocess.run(  # noqa: S603 -- no shell; arguments are passed as they are
+            command(*arguments),
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            check=False,
+            env=kept | own,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise PerenneError("git: there is no such command on PATH; install Git") from error
 
 
 def _reason(stderr: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -139,6 +139,12 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
         files = template.filled(made, Answers(name=folder.name, about=NO_CASE))
         missing = {path: content for path, content in files.items() if _missing(Path(path))}
         folders = [path for path in _folders(missing) if not path.exists()]
+        # All that can fail in Git is done before a file is written.
+        generated = commits.commit(files, made.version)
+        head = git.commit("HEAD") if git.succeeds("rev-parse", "--verify", "--quiet", "HEAD") else None
+        parents = [head, generated] if head else [generated]
+        message = f"Add what the template of perenne {made.version} has\n"
+        done = commits.write(commits.tree(missing, onto=head), message, *parents)
         try:
             _write(missing)
             if case:
@@ -150,11 +156,7 @@ def add(folder: Path, made: Template, case: Case | None) -> Begun:
                 if made_here.is_dir() and not any(made_here.iterdir()):
                     made_here.rmdir()
             raise
-        generated = commits.commit(files, made.version)
-        head = git.commit("HEAD") if git.succeeds("rev-parse", "--verify", "--quiet", "HEAD") else None
-        parents = [head, generated] if head else [generated]
-        message = f"Add what the template of perenne {made.version} has\n"
-        git.git("update-ref", "HEAD", commits.write(commits.tree(missing, onto=head), message, *parents))
+        git.git("update-ref", "HEAD", done)
         commits.stage(missing)
         left = sorted(files.keys() - missing.keys())
         exposed = _exposed(files[IGNORED]) if IGNORED in left else []
@@ -179,7 +181,14 @@ def keep_results() -> None:
     git.git("commit", "--quiet", "--message", f"Reproduce {read_params().case}")
 
 
-def next_step(folder: Path, *, case: str | None, ran: bool, own: bool) -> str:
+def ignoring() -> list[str]:
+    """The `.gitignore` files under `data/` that are not committed: DVC writes there what it makes."""
+    under = f":(glob)data/**/{IGNORED}"
+    options = ("--modified", "--others", "--exclude-standard", "-z")
+    return sorted(filter(None, git.git("ls-files", *options, "--", under).split("\0")))
+
+
+def next_step(folder: Path, *, case: str | None, ran: bool, own: bool, ignoring: Sequence[str] = ()) -> str:
     """What to do with a project that was made.
 
     Parameters
@@ -192,14 +201,18 @@ def next_step(folder: Path, *, case: str | None, ran: bool, own: bool) -> str:
         Whether the pipeline ran on it.
     own
         Whether the repository is the project's own: then all of it is committed.
+    ignoring
+        Files that DVC has changed on the way, see `ignoring`.
 
     """
     first = "perenne adopt FILES --target COLUMN --time COLUMN"
     if case:
         first = "make test" if ran else "make repro"
         if not own:
-            results = f" {LOCK}" if ran else ""
-            first = f'git add {CASES} {INCOMING} {PARAMS}{results} && git commit -m "Adopt {case}" && {first}'
+            within = (f"{CASES}/", f"{INCOMING}/")
+            changed = [str(LOCK)] * ran + [path for path in ignoring if not path.startswith(within)]
+            files = shlex.join([str(CASES), str(INCOMING), str(PARAMS), *changed])
+            first = f'git add {files} && git commit -m "Adopt {case}" && {first}'
     return f"{folder} is a project of yours; next: cd {shlex.quote(str(folder))} && {first}"
 
 

@@ -48,12 +48,22 @@ def new(
         typer.echo(f"what the template has instead: git show {done.generated[:7]}:FILE")
     if done.exposed:
         typer.echo(f".gitignore lacks what must not be committed: {' '.join(done.exposed)}")
-    if case and run:
+
+    def say_next(*, ran: bool) -> None:
         with chdir(folder):
-            typer.echo(adopted.reproduce())
-            if own:
-                begin.keep_results()
-    typer.echo(begin.next_step(done.folder, case=done.case, ran=run, own=own))
+            ignoring = begin.ignoring()
+        typer.echo(begin.next_step(folder, case=done.case, ran=ran, own=own, ignoring=ignoring))
+
+    if case and run:
+        try:
+            with chdir(folder):
+                typer.echo(adopted.reproduce())
+                if own:
+                    begin.keep_results()
+        except BaseException:  # such as Ctrl-C: the project is whole, only its results are missing
+            say_next(ran=False)
+            raise
+    say_next(ran=run)
 
 
 @app.command()

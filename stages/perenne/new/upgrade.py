@@ -14,6 +14,8 @@ from perenne.common.typed import parse
 from perenne.new import commits, template
 from perenne.new.template import ANSWERS, Answers, Template
 
+HALF_DONE = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
+
 
 def upgrade(made: Template) -> str:
     """Merge what a template generates into the project in the current folder, and say what was done.
@@ -21,11 +23,13 @@ def upgrade(made: Template) -> str:
     Raises
     ------
     PerenneError
-        If the working tree has changes, HEAD is on no branch, no template was ever committed here, the
-        template is older, or its changes and the owner's are in the same lines: then Git shows the conflicts.
+        If a merge is not finished, the working tree has changes, HEAD is on no branch, no template was ever
+        committed here, the template is older, or its changes and the owner's are in the same lines: then Git
+        shows the conflicts.
 
     """
     _must_be_root()
+    _must_be_finished()
     _must_be_clean()
     commits.branch()
     commits.identity()
@@ -35,6 +39,9 @@ def upgrade(made: Template) -> str:
             "no commit in the history of HEAD is what a template generated; in a shallow clone, "
             "git fetch --unshallow; else perenne new . begins with the template of today"
         )
+    if not ANSWERS.exists():
+        back = f"git checkout {before.commit[:12]} -- {ANSWERS}"
+        raise PerenneError(f"{ANSWERS}: no such file; {back} brings it back")
     answers = parse(Answers, strict_yaml.load(ANSWERS), str(ANSWERS))
     files = template.filled(made, answers)
     if commits.tree(files) == before.tree:
@@ -56,6 +63,16 @@ def _must_be_root() -> None:
     if below:
         top = git.git("rev-parse", "--show-toplevel")
         raise PerenneError(f"{Path.cwd()}: not the root of the repository; run this in {top}")
+
+
+def _must_be_finished() -> None:
+    """Check that Git is not in the middle of something: its conflicts are neither to commit nor to stash."""
+    for head, word in HALF_DONE.items():
+        if git.succeeds("rev-parse", "--verify", "--quiet", head):
+            raise PerenneError(
+                f"a {word} is not finished: edit what is in conflict, git add it, and git {word} --continue; "
+                f"or go back by git {word} --abort"
+            )
 
 
 def _must_be_clean() -> None:

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import hashlib
 import io
+import logging
 import os
 import re
 import shutil
@@ -31,7 +32,11 @@ from perenne.registry import variables
 PERENNE = "perenne"
 WHEEL = re.compile(r"(?P<path>\S*?(?P<name>[A-Za-z0-9_.]+)-(?P<version>[^-/\s]+)-[^/\s]+\.whl)(\[[^\]]*\])?")
 SECONDS_TO_MAKE = 1_800.0
+SECONDS_TO_LOOK = 60.0
 MADE = "made"  # the file that is written last
+LOOK = "from perenne.serving import lock_environment as here; print(here.here().model_dump_json())"
+
+logger = logging.getLogger("perenne.serve")
 
 
 class Pin(NamedTuple):
@@ -144,6 +149,26 @@ def unmet(lock: bytes, commit: str, environment: Environment) -> str | None:
     return None
 
 
+def intact(environment: Environment) -> bool:
+    """Whether an environment still has what it had when it was looked into.
+
+    Where a service runs in `.venv` of a working tree, the next `make repro` there may install other packages.
+    """
+    env = variables.stages() | {CODE_FOLDER: os.devnull, "PYTHONPATH": os.pathsep.join(environment.path)}
+    try:
+        done = subprocess.run(  # noqa: S603 -- no shell
+            [environment.python, "-P", "-s", "-c", LOOK],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=SECONDS_TO_LOOK,
+        )
+        return environment.same(Environment.model_validate_json(done.stdout))
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # it is gone, or of another library
+        return False
+
+
 def made(lock: bytes, commit: str, tag: str) -> Environment:
     """The environment of a lock, which is made unless it is there. It is kept, and counts once it is whole.
 
@@ -168,6 +193,7 @@ def made(lock: bytes, commit: str, tag: str) -> Environment:
     python = place / "venv" / "bin" / "python"
     with _alone(place):
         if not (place / MADE).exists():
+            logger.info("%s: making an environment from its %s", tag, REQUIREMENTS)
             shutil.rmtree(place, ignore_errors=True)
             wheels = {pin.wheel: git.show(commit, Path(pin.wheel)) for pin in pinned if pin.wheel}
             for name, content in {str(REQUIREMENTS): lock, **wheels}.items():

@@ -190,8 +190,10 @@ class Succession:
         """
         if self.runs(code, version):
             return None
-        made = lock_environment.made
-        return self._environment(code, version) or made(git.blob(code.lock), version.commit, version.tag)
+        known = self._environment(code, version)
+        if known and (not code.lock or lock_environment.intact(known)):
+            return known
+        return lock_environment.made(git.blob(code.lock), version.commit, version.tag)
 
     def _environment(self, code: Code, version: Version) -> Environment | None:
         """The environment that has what a version's lock pins: this one, the operator's, or None."""
