@@ -346,6 +346,20 @@ class Fixed:
         return np.tile(self.chances, (len(X), 1)).astype(np.float64)
 
 
+class Broken(Fixed):
+    """A model that gives no number where it rained so much."""
+
+    def __init__(self, at: Array, *chances: float) -> None:
+        super().__init__(*chances)
+        self.at = at
+
+    def predict_proba(self, X: pd.DataFrame) -> Array:
+        """Return them, shape (rows, classes)."""
+        chances = super().predict_proba(X)
+        chances[np.isin(X["rain"], self.at)] = np.nan
+        return chances
+
+
 def loaded(model: Any, contract: Any = CROPS) -> Loaded:
     """Return a model as it was loaded."""
     return Loaded("v1.0.0 in prod", model, "0" * 64, contract, 1)
@@ -370,8 +384,12 @@ def test_model_of_other_classes_is_another_model() -> None:
     )
 
 
-def test_score_that_is_not_a_number_is_refused() -> None:
-    """It names the row, counted from 0."""
+@pytest.mark.parametrize(("broken", "where"), [([2], "row 2: "), ([0, 1, 2, 3, 4], "")])
+def test_score_that_is_not_a_number_is_refused(broken: list[int], where: str) -> None:
+    """It names the row, counted from 0, if it is not all of them."""
     rows = classes.fields("2021-01", 1, 5)
-    with pytest.raises(PerenneError, match=r"v1\.0\.0 in prod: scores row 0 nan, must be a number"):
-        contenders.scores(loaded(Fixed(0.5, np.nan, 0.5)), rows)
+    at = rows["rain"].iloc[broken].to_numpy()
+    said = f"v1.0.0 in prod: {where}the model: predict_proba does not give a number for each row"
+    with pytest.raises(PerenneError) as caught:
+        contenders.scores(loaded(Broken(at, 0.5, 0.3, 0.2)), rows)
+    assert str(caught.value) == said

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import code_of, model, names, predicted, strict_json
+from perenne.common import code_of, model, names, predicted, project_code, strict_json
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -133,15 +133,15 @@ def scores(loaded: Loaded, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     Raises
     ------
     PerenneError
-        If a score is NaN or infinite; names the position of its row, counted from 0.
+        If code of the project fails, or the model does not give a number for each row; names the model, and
+        the row, counted from 0, unless it fails for all.
 
     """
-    scored = model.predict(loaded.pipeline, rows, loaded.contract)
-    wrong = np.argwhere(~np.isfinite(scored))
-    if len(wrong):
-        row = int(wrong[0, 0])
-        raise PerenneError(f"{loaded.name}: scores row {row} {scored[tuple(wrong[0])]}, must be a number")
-    return scored
+    try:
+        return project_code.of_rows(lambda some: model.predict(loaded.pipeline, some, loaded.contract), rows)
+    except project_code.CodeError as error:
+        row = "" if error.row is None else f"row {error.row}: "
+        raise PerenneError(f"{loaded.name}: {row}{error}") from error
 
 
 def must_fit(loaded: Loaded, contract: Contract) -> None:
