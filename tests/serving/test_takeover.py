@@ -249,7 +249,7 @@ def test_start_with_code_of_its_own(here: Project) -> None:
         assign("v1.2.0")
         answer = running.reload()
         assert answer.status_code == 409, answer.text
-        assert answer.json()["detail"].startswith("retirement@v1.2.0: SystemExit: the working tree (")
+        assert answer.json()["detail"] == "retirement@v1.2.0: stages/mine.py:1: SystemExit: the working tree"
         assert b"perenne.serving.supervisor" in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
         until(lambda: len(children(running.process.pid)) == 1, "the process that failed goes on")
         (child,) = children(running.process.pid)
