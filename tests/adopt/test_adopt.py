@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -112,6 +114,29 @@ def test_year_and_month_of_two_columns_are_read_by_the_stages(project: Project, 
     assert re.search(r"^time: type +1 +1 +2024-month 13$", said, re.MULTILINE), said
 
 
+def test_what_dvc_has_imported_is_adopted_in_its_place(project: Project, tmp_path: Path) -> None:
+    """A query's answer stays that of the query: its folder names the case, and `dvc update` asks again."""
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as shop:
+        visits()[:1000].to_sql("visits", shop, index=False)
+    project.run(
+        f"mkdir data/incoming/shop && dvc config --local db.shop.url sqlite:///{tmp_path}/shop.sqlite"
+    )
+    query = "dvc import-db -q --conn shop --sql 'select * from visits' -o data/incoming/shop/visits.csv"
+    project.run(query)
+    failed = project.run("perenne adopt data/incoming/shop --target wno", status=1)
+    assert failed.stderr.startswith("error: --target wno: no such column")
+    project.run("perenne adopt data/incoming/shop/visits.csv --no-run")
+    assert re.search("^case: shop ", project.read("params.yaml"), re.MULTILINE)
+    assert "query: select * from visits" in project.read("data/incoming/shop/visits.csv.dvc")
+    there = sorted(p.name for p in (project.path / "data/incoming/shop").glob("[!.]*"))
+    assert there == ["visits.csv", "visits.csv.dvc"]
+    assert project.repro("validate") == ["ingest", "validate"]
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as shop:
+        visits().to_sql("visits", shop, index=False, if_exists="replace")
+    project.run("dvc update -q data/incoming/shop/visits.csv.dvc")
+    assert len(pd.read_csv(project.path / "data/incoming/shop/visits.csv")) == len(visits())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -120,6 +145,8 @@ def test_year_and_month_of_two_columns_are_read_by_the_stages(project: Project, 
         ("../folder", "../folder: holds no file that can be read"),
         ("../v.csv --name 'My Case'", "--name My Case: must be in small letters, digits and hyphens, such"),
         ("../v.csv --name retirement", "data/cases/retirement: is there already; --name gives"),
+        ("data/incoming/two/v.csv", "data/incoming/two: holds w.csv as well; name the folder, or move"),
+        ("data/incoming/My/v.csv", "data/incoming/My: names a case, which is in small letters, digits and"),
         ("../v.csv --period monthly", "--period monthly: did you mean 'month'?"),
         ("../v.csv --zone Europa/Paris", "--zone 'Europa/Paris' is not a time zone"),
         ("../v.csv --dates dd.mm.yyyy", "--dates: dates.0: found 'dd.mm.yyyy', must be"),
@@ -138,10 +165,14 @@ def test_wrong_command_is_one_line_and_leaves_nothing(
         (tmp_path / place).mkdir()
     visits().to_csv(tmp_path / "copy/v.csv", index=False)
     (tmp_path / "a.doc").write_text("x", encoding="utf-8")
+    for name in ("two/v.csv", "two/w.csv", "My/v.csv"):
+        (project.path / "data/incoming" / name).parent.mkdir(exist_ok=True)
+        visits().to_csv(project.path / "data/incoming" / name, index=False)
+    before = project.out("git status --porcelain --untracked-files=all")
     failed = project.run(f"perenne adopt {arguments}", status=1)
     assert failed.stderr.startswith(f"error: {says}"), failed.stderr
     assert failed.stderr.count("\n") == 1
-    assert project.out("git status --porcelain") == ""
+    assert project.out("git status --porcelain --untracked-files=all") == before
 
 
 def test_params_of_the_case_before_are_kept(project: Project) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 from tqdm import tqdm
 
-from perenne.adopt.study import Studied
+from perenne.adopt.study import Studied, slug
 from perenne.cases import files
 from perenne.cases.reading import KINDS
 from perenne.cases.reading.kinds import BY_ENDING
@@ -34,6 +34,7 @@ from perenne.stats.metrics import METRICS
 
 NAMES = {"roc_auc": "AUC"}  # of metrics, where people call them otherwise
 HIDDEN = (".", "~$")  # names of files that nobody has put there
+TRACKED = ".dvc"  # the ending of the file beside one that DVC tracks
 ROOM = 2.0  # times the share of bad rows that was found: the next batch may have as many
 
 
@@ -116,8 +117,40 @@ def _counts(path: Path) -> bool:
     return path.name.lower().endswith(KINDS) and not path.name.startswith(HIDDEN)
 
 
-def must_be_free(case: str) -> None:
+def delivered(paths: list[Path]) -> str | None:
+    """The case in whose folder files already are, as `dvc import-db` puts them; None if they are elsewhere.
+
+    Raises
+    ------
+    PerenneError
+        If that folder holds others as well, or its name is none of a case.
+
+    """
+    folders = {path.absolute().parent for path in paths}
+    folder = folders.pop()
+    if folders or folder.parent != INCOMING.absolute():
+        return None
+    shown = INCOMING / folder.name
+    if slug(Path(folder.name)) != folder.name:
+        raise PerenneError(
+            f"{shown}: names a case, which is in small letters, digits and hyphens, such as "
+            f"{slug(Path(folder.name))}; move the files to such a folder"
+        )
+    others = {path.name for path in listed([shown])} - {path.name for path in paths}
+    if others:
+        raise PerenneError(f"{shown}: holds {min(others)} as well; name the folder, or move that file")
+    return folder.name
+
+
+def must_be_free(case: str, *, delivered: bool) -> None:
     """Refuse a case that is there, a folder that is no project, and params that cannot be put back.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    delivered
+        Its files are there.
 
     Raises
     ------
@@ -127,7 +160,7 @@ def must_be_free(case: str) -> None:
     """
     if not DAG.exists():
         raise PerenneError(f"{DAG}: not here; run this in the folder of a project")
-    for folder in (CASES / case, INCOMING / case):
+    for folder in (CASES / case, *([] if delivered else [INCOMING / case])):
         if folder.exists():
             raise PerenneError(f"{folder}: is there already; --name gives the case another name")
     current.current()  # it knows whose the params at the root are, or refuses
@@ -135,19 +168,24 @@ def must_be_free(case: str) -> None:
 
 @contextmanager
 def placed(studied: Studied, paths: list[Path]) -> Iterator[None]:
-    """Write the case and copy its files; if the block ends with an error, all of it is removed again."""
+    """Write the case and copy its files; if the block ends with an error, all of it is removed again.
+
+    `paths` is empty if the files are there.
+    """
     case, incoming = CASES / studied.name, INCOMING / studied.name
     try:
         case.mkdir(parents=True)
         (case / "contract.yaml").write_text(studied.contract, encoding="utf-8")
         (case / "params.yaml").write_text(studied.params, encoding="utf-8")
-        incoming.mkdir(parents=True)
+        if paths:
+            incoming.mkdir(parents=True)
         for path in paths:
             shutil.copyfile(path, incoming / path.name)
         yield
     except BaseException:
         shutil.rmtree(case, ignore_errors=True)
-        shutil.rmtree(incoming, ignore_errors=True)
+        if paths:
+            shutil.rmtree(incoming, ignore_errors=True)
         raise
 
 
@@ -205,7 +243,7 @@ def repro() -> None:
 
 
 def keep(case: str) -> None:
-    """Give the case's files to DVC.
+    """Give the case's files to DVC, but for those that it has imported.
 
     Raises
     ------
@@ -213,7 +251,10 @@ def keep(case: str) -> None:
         If DVC does not take them.
 
     """
-    paths = sorted(str(p) for p in (INCOMING / case).iterdir() if not p.name.startswith("."))
+    named = sorted(p for p in (INCOMING / case).iterdir() if p.suffix != TRACKED and p.name[0] != ".")
+    paths = [str(path) for path in named if not path.with_name(path.name + TRACKED).exists()]
+    if not paths:
+        return
     # DVC reads dvc.yaml even to add a file, and that asks for the case: a new project has no params yet.
     first = not PARAMS.exists()
     try:

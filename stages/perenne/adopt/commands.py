@@ -19,7 +19,7 @@ def adopt(
     *,
     target: Annotated[str | None, typer.Option(help="The column to predict. Default: the last.")] = None,
     time: Annotated[str | None, typer.Option(help="The column that says when a row was.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the case. Default: that of the file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the case. Default: by the file.")] = None,
     task: Annotated[
         str | None,
         typer.Option(

@@ -84,9 +84,14 @@ def adopt(given: list[Path], wished: Wishes, *, run: bool) -> None:
 
     """
     paths = steps.listed(given)
-    steps.must_be_free(wished.name or slug(paths[0]))
+    there = steps.delivered(paths)
+    if there and wished.name in (None, there):
+        wished, new = wished._replace(name=there), list[Path]()
+    else:
+        new = paths
+    steps.must_be_free(wished.name or slug(paths[0]), delivered=not new)
     studied = study(paths, wished, asked)
-    with steps.placed(studied, paths):
+    with steps.placed(studied, new):
         broken, worst = steps.checked(studied.name)
         steps.allow(studied.name, worst)
         if studied.read:
