@@ -132,7 +132,7 @@ OURS = report(
 
 def made() -> str:
     """Return the page of the frames above."""
-    return evidently.page(REFERENCE, CURRENT, contract(), TOP, OURS, rows=ROWS, seed=0)
+    return evidently.page(REFERENCE, REFERENCE, CURRENT, contract(), TOP, OURS, rows=ROWS, seed=0)
 
 
 def comparison(current: pd.DataFrame, reference: pd.DataFrame = REFERENCE) -> Comparison:
@@ -465,7 +465,7 @@ def test_boolean_labels_are_counted_as_integers() -> None:
 @pytest.mark.parametrize("batch", [CURRENT.head(0), CURRENT.where(CURRENT.isna())])
 def test_page_stands_without_anything_to_show(batch: pd.DataFrame) -> None:
     """An empty batch: our verdict, and every column with its reason."""
-    html = evidently.page(REFERENCE, batch, contract(), TOP, OURS, rows=ROWS, seed=0)
+    html = evidently.page(REFERENCE, REFERENCE, batch, contract(), TOP, OURS, rows=ROWS, seed=0)
     assert TOP in html
     assert "<title>Drift</title>" in html
     assert html.count("no value in the batch") == len(contract().features) + 2

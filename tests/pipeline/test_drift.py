@@ -463,7 +463,7 @@ def test_timeline_is_a_share_of_what_alarms() -> None:
 def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Stand in the small project, whose page is our verdict alone: Evidently takes its time elsewhere."""
     monkeypatch.chdir(project.path)
-    monkeypatch.setattr("perenne.pages.evidently.page", lambda *given, **_: given[3])
+    monkeypatch.setattr("perenne.pages.evidently.page", lambda *given, **_: given[4])
     return project
 
 

@@ -9,6 +9,7 @@ from tests import tiny
 from tests.project import Project
 
 SEALED = "2021-04"  # the month that the holdout of the case is
+LATER = "2021-05"  # a month whose labels are known: drift compares them
 HOLDOUT = "data/split/holdout.parquet"
 REFIT = "data/split/refit.parquet"
 RELEASED, CARD = "data/model/released.skops", "data/model/released.json"
@@ -53,12 +54,18 @@ def locked(project: Project) -> set[str]:
 def test_labels_of_the_holdout_change_nothing_but_the_holdout(tmp_path: Path) -> None:
     """With all of them changed, every byte that is not a label itself stays, and no later stage runs."""
     project = tiny.project(tmp_path / "project")
-    assert {"evaluate", "refit"} < set(project.repro("evaluate refit"))
+    project.write(tiny.INPUT, tiny.table(*tiny.MONTHS, LATER))
+    params = tiny.PARAMS.replace(f"through: {SEALED}", f"through: {LATER}")
+    project.write("params.yaml", f"{params}tolerance: {{calibration: 0.05, loss: 0.01, ranking: 0.01}}\n")
+    stages = "evaluate refit drift"
+    assert set(stages.split()) < set(project.repro(stages))
     before, lock = written(project), locked(project)
     assert {"data/reports/metrics.json", "data/reports/predictions.parquet", HOLDOUT} <= before.keys()
+    page = before["data/reports/drift.html"].decode()
+    assert "Reference: Model Quality" in page, "the page compares labels"
     project.write(tiny.INPUT, flipped(project.read(tiny.INPUT)))
-    ran = project.repro("evaluate refit")
-    assert ran == ["ingest", "validate", "split", "refit"], "nothing else reads a label of it"
+    ran = project.repro(stages)
+    assert ran == ["ingest", "validate", "split", "refit", "drift"], "nothing else reads a label of it"
     after = written(project)
     assert before.keys() == after.keys()
     assert {name for name in before if before[name] != after[name]} == LABELS

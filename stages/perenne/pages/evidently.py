@@ -45,6 +45,7 @@ BLANK = (
 
 def page(
     reference: pd.DataFrame,
+    validated: pd.DataFrame,
     current: pd.DataFrame,
     contract: Contract,
     verdict: str,
@@ -63,7 +64,10 @@ def page(
     Parameters
     ----------
     reference, current
-        Valid rows of the contract with their predictions and, where it is known, the target.
+        Valid rows of the contract with their predictions; the columns of both are compared.
+    validated
+        Rows with predictions and the target, to be compared with those of `current` whose target is known.
+        They are none of the holdout: that is sealed.
     contract
         What the rows are.
     verdict
@@ -83,7 +87,7 @@ def page(
     chosen, dropped = of_interest(contract, report)
     sides = (sampled(reference, rows, seed), sampled(current, rows, seed))
     drift, left_out = columns(*sides, contract, chosen)
-    labels, unlabelled = labelled(reference, current, contract, rows, seed)
+    labels, unlabelled = labelled(validated, current, contract, rows, seed)
     if drift:
         drift = drift._replace(tests=shown(report), verdict=overall(report))
     answer = asked([comparison for comparison in (drift, labels) if comparison])

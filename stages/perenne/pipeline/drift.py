@@ -295,13 +295,15 @@ def main() -> None:
     later = cut.news(files)
     reference = {q: scored(q) if cut.part(q) == "holdout" else learned(q) for q in cut.reference(files)}
     important = dict(pd.read_csv(IMPORTANCE)[["feature", "importance"]].itertuples(index=False, name=None))
+    validated = batches.read_parquet(PREDICTIONS)
     # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
     with threadpool_limits(1, user_api="blas"):
-        report = drift(
-            reference, batches.read_parquet(PREDICTIONS), current(), important, p.drift, p.tolerance, contract
-        )
+        report = drift(reference, validated, current(), important, p.drift, p.tolerance, contract)
     measured = pd.concat(rows for rows in reference.values() if predicted.scored(rows, contract).any())
-    page = render(measured, pd.concat([measured[:0], *sample]), report, p.drift, contract)
+    now = pd.concat([measured[:0], *sample])
+    # The holdout is sealed: its rows are shown, and what became of them is not.
+    sealed = measured.assign(**{contract.target: None})
+    page = render(sealed, validated, now, report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")
     if report.calendar:
@@ -329,7 +331,12 @@ def read(path: Path, contract: Contract) -> pd.DataFrame:
 
 
 def render(
-    measured: pd.DataFrame, now: pd.DataFrame, report: DriftReport, spec: Drift, contract: Contract
+    measured: pd.DataFrame,
+    validated: pd.DataFrame,
+    now: pd.DataFrame,
+    report: DriftReport,
+    spec: Drift,
+    contract: Contract,
 ) -> str:
     """The page in HTML: our report on top, Evidently's view of a sample below it.
 
@@ -337,6 +344,8 @@ def render(
     ----------
     measured, now
         Scored rows of the reference and of later batches; of each, at most `spec.report_rows` are shown.
+    validated
+        As for `drift`: how right the model was.
     report
         Our statistics, which the page shows on top.
     spec, contract
@@ -344,4 +353,6 @@ def render(
 
     """
     top = drift_page.render(report)
-    return evidently.page(measured, now, contract, top, report, rows=spec.report_rows, seed=spec.seed)
+    return evidently.page(
+        measured, validated, now, contract, top, report, rows=spec.report_rows, seed=spec.seed
+    )
