@@ -94,13 +94,20 @@ def logits(
     change: float = 0.0,
     where: dict[str, float] | None = None,
     day: float = 0.0,
+    own: float = 0.0,
 ) -> tuple[Any, Any]:
-    """Scores that know the base, and outcomes that also know the change, the month's shock and the day's."""
+    """Scores that know the base, and outcomes that also know the change and all shocks.
+
+    Those are of the month, of the day, and of the month in each place.
+    """
     known = base(month)
     true = known + change * month.change + month.shock
     for place, by in (where or {}).items():
         true = true + by * month.change * (month.place == place)
     true = true + month.rng.normal(0, day or 0.0, 32)[month.moments.day]
+    if own:
+        shocks = dict(zip(SLICES, month.rng.normal(0, own, len(SLICES)), strict=True))
+        true = true + np.array([shocks[place] for place in month.place])
     return expit(known), (month.rng.random(len(known)) < expit(true)).astype(float)
 
 
@@ -198,6 +205,8 @@ RIGHT: dict[str, World] = {
     "shocks of days, no block": World(partial(logits, base=plain, day=0.3)),
     "rate .2 %, reference 2 months": World(partial(logits, base=rare), reference=2),
     "ten slices": World(partial(logits, base=plain), slices=True),
+    "each with months of its own, sd .2": World(partial(logits, base=plain, own=0.2), slices=True),
+    "the same, 10,000 rows a month": World(partial(logits, base=plain, own=0.2), rows=10_000, slices=True),
     "errors x 3 at weekends": World(partial(numbers, draw=normal, size=loud), binary=False),
     "errors t(2.5)": World(partial(numbers, draw=heavy), binary=False),
     "errors lognormal": World(partial(numbers, draw=lognormal), binary=False),

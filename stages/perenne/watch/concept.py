@@ -169,7 +169,10 @@ def _sliced(
     limits: Mapping[str, float],
     rate: float,
 ) -> list[Watched]:
-    """Too many or too few events in each slice. What a whole batch shares, its slices share in proportion."""
+    """Too many or too few events in each slice. What a whole batch shares, its slices share in proportion.
+
+    A slice may have good and bad periods of its own, which the others even out: the larger shock counts.
+    """
     biases = {stream.subject: stream for stream in streams if stream.kind.rows == "bias"}
     sums: dict[str, dict[Subject, list[Sums]]] = {}
     for period, frame in by_period.items():
@@ -191,7 +194,8 @@ def _sliced(
             effect = bias.effect._replace(factor=1 + (bias.effect.factor - 1) * part)
             for kind in kinds:
                 stream = _watched(kind, subject, name, each, effect, limits, alpha)
-                found.append(stream._replace(shock=bias.shock))
+                shock = max(bias.shock, stream.shock, key=lambda one: one.variance)
+                found.append(stream._replace(shock=shock))
     return found
 
 
