@@ -137,6 +137,18 @@ def test_what_dvc_has_imported_is_adopted_in_its_place(project: Project, tmp_pat
     assert len(pd.read_csv(project.path / "data/incoming/shop/visits.csv")) == len(visits())
 
 
+def test_folder_that_dvc_has_imported_is_adopted_in_its_place(project: Project, tmp_path: Path) -> None:
+    """DVC has one file for all of it, and that stays as it is."""
+    (tmp_path / "there").mkdir()
+    visits().to_csv(tmp_path / "there/visits.csv", index=False)
+    project.run(f"dvc import-url -q {tmp_path}/there data/incoming/shop")
+    tracked = project.read("data/incoming/shop.dvc")
+    project.run("perenne adopt data/incoming/shop --no-run")
+    assert project.read("data/incoming/shop.dvc") == tracked
+    assert [p.name for p in (project.path / "data/incoming/shop").iterdir()] == ["visits.csv"]
+    assert project.repro("validate") == ["ingest", "validate"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
