@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from perenne.common import batches, locked, names
+from perenne.common.block import Block
 from perenne.common.errors import PerenneError
 from perenne.common.status import Status
 from perenne.documents.evaluation import Evaluation
 from perenne.documents.verdict import ChangeRecord, Verdict
-from perenne.gate import ledger
+from perenne.gate import holdout_block, ledger
 from perenne.gate.comparison import SpentError
 from perenne.gate.gate import gate
 from perenne.pages.verdict import markdown
@@ -58,6 +59,19 @@ def test_better_model_is_eligible() -> None:
         ("latency", "v1.0.0 in prod"): "pass",
         ("size", "v1.0.0 in prod"): "pass",
     }
+
+
+@pytest.mark.usefixtures("better")
+def test_a_holdout_of_few_blocks_is_undecided_and_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much better the model is; it says how many more there must be, and alpha is all there still."""
+    with monkeypatch.context() as few:
+        few.setattr(holdout_block, "block_of", lambda *_: Block(part="day"))
+        verdict = gate()
+    assert (verdict.answer, verdict.holdout.blocks) == ("undecided", 3)
+    assert verdict.why == "3 blocks are too few to tell, it takes about 8 more; no look was made"
+    assert (verdict.more_blocks, verdict.alpha) == (8, None)
+    assert set(rules(verdict)) == {("latency", "v1.0.0 in prod"), ("size", "v1.0.0 in prod")}
+    assert gate().answer == "eligible"
 
 
 def test_worse_model_is_rejected(inside: Project) -> None:

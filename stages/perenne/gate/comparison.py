@@ -22,6 +22,7 @@ from perenne.documents.verdict import (
     Holdout,
     Intent,
     ModelFile,
+    RuleFinding,
     Verdict,
     VerdictAnswer,
 )
@@ -34,6 +35,7 @@ from perenne.gate.policy import Policy
 from perenne.gate.sealed import Foresight
 from perenne.registry.change import Change
 from perenne.registry.tags import Version
+from perenne.stats.estimate import Estimate
 
 
 class SpentError(PerenneError):
@@ -121,7 +123,10 @@ class ModelComparison:
         )
 
     def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
-        """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
+        """Return the sealed verdict.
+
+        Where a rule that needs no labels does not pass, or blocks are too few for one that does, no look is
+        made.
 
         Parameters
         ----------
@@ -138,7 +143,8 @@ class ModelComparison:
         """
         terms = self.terms
         unsealed, by_labels = sealed.split(terms.policy)
-        known = judge.judge(self.evidence(terms.rows, terms.policy.alpha), unsealed, terms.intent).findings
+        unseen = self.evidence(terms.rows, terms.policy.alpha)
+        known = judge.judge(unseen, unsealed, terms.intent).findings
         shown = tuple(map(record.finding, known))
         if stops := [finding for finding in known if finding.answer != "pass"]:
             answer: VerdictAnswer = "rejected" if _decisive(stops, "fail") else "undecided"
@@ -146,6 +152,8 @@ class ModelComparison:
             return terms.verdict(self.loaded, self.released, answer, why).model_copy(
                 update={"rules": shown, "more_blocks": None if answer == "undecided" else 0.0}
             )
+        if by_labels.rules.configured and unseen.apart.few:
+            return self._too_few(unseen.apart, shown)
         look = self._look(share=share, asker=asker, family=family)
         evidence = self.evidence(terms.rows, look.alpha)
         judged = judge.judge(evidence, by_labels, terms.intent).findings
@@ -162,6 +170,13 @@ class ModelComparison:
         return verdict.model_copy(
             update=self._spent(look) | {"rules": (*rules, *shown), "more_blocks": canonical(said.more_blocks)}
         )
+
+    def _too_few(self, apart: Estimate, shown: tuple[RuleFinding, ...]) -> Verdict:
+        """Return the verdict on a holdout whose blocks are too few for any bound."""
+        more = math.ceil(apart.fewest - apart.blocks)
+        why = f"{apart.few}, it takes about {more:,} more; no look was made"
+        verdict = self.terms.verdict(self.loaded, self.released, "undecided", why)
+        return verdict.model_copy(update={"rules": shown, "more_blocks": float(more)})
 
     def opened(self, *, share: bool, asker: Asker) -> Verdict:
         """Return the verdict with all figures, and close the batches of the holdout.

@@ -105,6 +105,12 @@ class Evidence:
         self.metric, self.tolerance, self.alpha = metric, tolerance, alpha
 
     @property
+    def apart(self) -> Estimate:
+        """A value of 0 on these blocks: how many there are and must be, which no label tells."""
+        nothing = Influence(0.0, np.zeros(len(self.y)))
+        return paired.estimate(nothing, self.codes, self.count, ordered=self.ordered)
+
+    @property
     def tolerated(self) -> float:
         """By how much the main metric may be worse, as a share of the dummy's loss."""
         if self.metric == RANKING:

@@ -214,6 +214,7 @@ class Calibration(Rule):
         # A value at a limit would ask for blocks without end: what a right model needs is the better advice.
         needs = missing(estimate._replace(value=best), most, alpha)
         says = f"no model can be proven that near on {estimate.blocks:,} blocks" if needs else ""
+        says = estimate.few or says
         if place is not None and needs > MOST_TIMES * estimate.blocks:
             return finding._replace(answer="not judged", says=says, more_blocks=needs)
         more = min(finding.more_blocks, needs) if needs else finding.more_blocks
@@ -233,7 +234,8 @@ class Calibration(Rule):
             finding = finding._replace(answer="fail", more_blocks=0.0)
         elif finding.answer == "fail":  # not nearer, by itself no reason to fail
             finding = finding._replace(answer="undecided")
-        return finding._replace(says=f"how much nearer its {task.calibration_title} is")
+        says = f"how much nearer its {task.calibration_title} is"
+        return finding._replace(says=": ".join(filter(None, [says, finding.says])))
 
 
 class Latency(Rule):
