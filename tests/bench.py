@@ -37,6 +37,7 @@ from tests import (
     bench_million,
     bench_replay,
     bench_review,
+    bench_shocks,
 )
 from tests.project import Project, clone
 
@@ -152,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "dependence": bench_dependence.table,
     "eligible": bench_eligible.table,
     "bounds": bench_bounds.table,
+    "shocks": bench_shocks.table,
     "gate": bench_gate.table,
     "campaigns": bench_campaigns.table,
     "challengers": bench_challengers.months,

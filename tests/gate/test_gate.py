@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,9 +16,11 @@ from perenne.common.errors import PerenneError
 from perenne.common.status import Status
 from perenne.documents.evaluation import Evaluation
 from perenne.documents.verdict import ChangeRecord, Verdict
-from perenne.gate import holdout_block, ledger
+from perenne.gate import holdout_block, judge, ledger
 from perenne.gate.comparison import SpentError
+from perenne.gate.evidence import Evidence
 from perenne.gate.gate import gate
+from perenne.gate.judge import evidence
 from perenne.pages.verdict import markdown
 from tests.conftest import Enter
 from tests.project import Project
@@ -72,6 +76,30 @@ def test_a_holdout_of_few_blocks_is_undecided_and_costs_no_look(monkeypatch: pyt
     assert (verdict.more_blocks, verdict.alpha) == (8, None)
     assert set(rules(verdict)) == {("latency", "v1.0.0 in prod"), ("size", "v1.0.0 in prod")}
     assert gate().answer == "eligible"
+
+
+@pytest.mark.usefixtures("better")
+def test_what_whole_periods_share_is_measured_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both models score these rows; the challenger's own predictions there are those of its folds."""
+    seen: list[Evidence | None] = []
+
+    def spied(*given: Any, before: Evidence | None = None, **named: Any) -> Evidence:
+        seen.append(before)
+        return evidence(*given, before=before, **named)
+
+    with monkeypatch.context() as patched:
+        block = Block(columns=("employee",), beside="quarter")
+        patched.setattr(holdout_block, "block_of", lambda *_: block)
+        patched.setattr(judge, "evidence", spied)
+        assert gate().answer == "eligible"
+    predictions = batches.read_parquet(names.PREDICTIONS)
+    used = [each for each in seen if each is not None]
+    assert len(used) == len(seen) - 1  # that of validation itself
+    for each in used:
+        assert np.array_equal(each.challenger.scores, predictions[names.PREDICTION])
+        assert [who.name for who in each.opponents] == ["v1.0.0 in prod"]
+        assert each.periods is not None
+        assert len(each.opponents[0].scores) == len(predictions) == len(each.periods.codes)
 
 
 def test_worse_model_is_rejected(inside: Project) -> None:

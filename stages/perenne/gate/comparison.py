@@ -28,7 +28,7 @@ from perenne.documents.verdict import (
 )
 from perenne.gate import contenders, judge, ledger, record, refitted, sealed, worlds
 from perenne.gate.contenders import Loaded
-from perenne.gate.evidence import Evidence
+from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.finding import Finding
 from perenne.gate.ledger import ComparedModels, Family, Look
 from perenne.gate.policy import Policy
@@ -121,6 +121,16 @@ class ModelComparison:
             if terms.validated is None
             else worlds.scatter(terms.validated, terms.contract, terms.block)
         )
+        self.before = self._before(opponents)
+
+    def _before(self, opponents: list[Loaded]) -> Evidence | None:
+        """The models on rows of validation, where these show what whole periods add."""
+        terms, rows = self.terms, self.terms.validated
+        if terms.block.beside is None or rows is None:
+            return None
+        mine = self.challenger._replace(scores=predicted.scores(rows, terms.contract))
+        against = [contenders.contender(one, rows, terms.contract) for one in opponents]
+        return self._judged_by(rows, mine, against, terms.policy.alpha, None)
 
     def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
         """Return the sealed verdict.
@@ -220,16 +230,27 @@ class ModelComparison:
 
     def evidence(self, rows: pd.DataFrame, alpha: float) -> Evidence:
         """Return what the rules judge by, with the labels of some rows: the holdout's, or a world's."""
+        return self._judged_by(rows, self.challenger, self.against, alpha, self.before)
+
+    def _judged_by(
+        self,
+        rows: pd.DataFrame,
+        challenger: Contender,
+        against: list[Contender],
+        alpha: float,
+        before: Evidence | None,
+    ) -> Evidence:
         return judge.evidence(
             rows,
             self.terms.contract,
             self.terms.block,
-            self.challenger,
-            self.against,
+            challenger,
+            against,
             champion=self.terms.champion is not None,
             mean=self.mean,
             policy=self.terms.policy,
             alpha=alpha,
+            before=before,
         )
 
     def foreseen(self, rules: Policy, alpha: float) -> Foresight:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,15 @@ from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
 from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
-from perenne.stats.sharing import coded
+from perenne.stats.sharing import Codes, both, coded
+from perenne.stats.shock import Shock, shock, shocked
 
 Array = npt.NDArray[np.float64]
 Gain = Estimate | Nearer
 Places = npt.NDArray[np.intp]
+AnyGain = TypeVar("AnyGain", Estimate, Nearer, Estimate | Nearer)
+Question = tuple[str, str, str]
+"""A kind of estimate, the name of the other model, and the part of the rows that it is of."""
 
 RANKING = "roc_auc"  # the metric of which the tolerance speaks by itself
 FEWEST = 20  # rows of a class, expected or there: with fewer, no bound on their ratio holds
@@ -44,6 +48,18 @@ class Contender(NamedTuple):
     scores: Array
     size: int = 0
     score_one: Callable[[], object] | None = None
+
+
+class Labels(NamedTuple):
+    """The number of each row's block, shape (rows,), how many there are, and whether they are in order."""
+
+    codes: Codes
+    number: int
+    ordered: bool = False
+
+
+Earlier: TypeAlias = Callable[["Evidence", Contender, Labels], Gain]
+"""The same estimate of other rows, about a model of that name, with these labels."""
 
 
 class Evidence:
@@ -74,6 +90,12 @@ class Evidence:
         other.
     classes
         The names of several classes, in the order of the scores; none if there is one prediction a row.
+    periods
+        The number of each row's period, shape (rows,), where whole periods share something that blocks do not
+        show; None: they do not, or periods are the blocks.
+    before
+        The same models on rows of validation, with their periods: what these add to each error. None where
+        nothing is added.
 
     """
 
@@ -93,11 +115,15 @@ class Evidence:
         alpha: float,
         ordered: bool = False,
         classes: tuple[str, ...] = (),
+        periods: npt.NDArray[Any] | None = None,
+        before: Evidence | None = None,
     ) -> None:
         self.classes = classes
         self.task, self.y = task, y
-        self.codes, self.count = coded(blocks, ordered=ordered)
-        self.ordered = ordered
+        self.blocks = Labels(*coded(blocks, ordered=ordered), ordered)
+        self.periods = None if periods is None else Labels(*coded(periods, ordered=True), ordered=True)
+        self.before = before
+        self._shocks: dict[Question, tuple[Shock, ...]] = {}
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None
         self.dummy = Contender("the mean", repeated(mean, len(y)))
@@ -107,8 +133,7 @@ class Evidence:
     @property
     def apart(self) -> Estimate:
         """A value of 0 on these blocks: how many there are and must be, which no label tells."""
-        nothing = Influence(0.0, np.zeros(len(self.y)))
-        return paired.estimate(nothing, self.codes, self.count, ordered=self.ordered)
+        return self._estimate(Influence(0.0, np.zeros(len(self.y))), self.blocks)
 
     @property
     def tolerated(self) -> float:
@@ -122,7 +147,7 @@ class Evidence:
         """What the task's calibration is measured in: 1, or the standard deviation of the outcomes."""
         return float(np.std(self.y)) if self.task.calibration_in_sd else 1.0
 
-    def gain(self, opponent: Contender, places: Places | None = None) -> Estimate:
+    def gain(self, opponent: Contender, places: Places | None = None, *, part: str = "") -> Estimate:
         """Return the gain in the main metric over the opponent, on all rows or those at some positions.
 
         The dummy's loss is as uncertain as the models' and moves with theirs: the error is that of the ratio.
@@ -133,6 +158,8 @@ class Evidence:
             A model with scores on the same rows.
         places
             Positions of rows, shape (n,); None: all rows.
+        part
+            The slice that these are.
 
         Returns
         -------
@@ -141,20 +168,68 @@ class Evidence:
             dummy has no loss.
 
         """
+        found = self._estimate(self._gained(opponent, places), self.blocks, places)
+
+        def earlier(seen: Evidence, old: Contender, labels: Labels) -> Estimate:
+            there = seen.slices.get(part)
+            there = there if there is not None and len(there) else None  # a new slice: as all rows
+            return seen._estimate(seen._gained(old, there), labels, there)
+
+        return self._heeding(found, ("gain", opponent.name, part), earlier, places)
+
+    def _gained(self, opponent: Contender, places: Places | None) -> Influence:
         if places is None:
-            codes, new, dummy = self.codes, self._challengers_loss, self._dummys_loss
+            new, dummy = self._challengers_loss, self._dummys_loss
         else:
-            codes = self.codes[places]
             new, dummy = self._loss(self.challenger, places), self._loss(self.dummy, places)
         old = dummy if opponent is self.dummy else self._loss(opponent, places)
         unit = dummy.value or math.nan
         share = (old.value - new.value) / unit
-        return paired.estimate(
-            Influence(share, (old.rows - new.rows - share * dummy.rows) / unit),
-            codes,
-            self.count,
-            ordered=self.ordered,
-        )
+        return Influence(share, (old.rows - new.rows - share * dummy.rows) / unit)
+
+    @staticmethod
+    def _estimate(influence: Influence, labels: Labels, places: Places | None = None) -> Estimate:
+        codes = labels.codes if places is None else labels.codes[places]
+        return paired.estimate(influence, codes, labels.number, ordered=labels.ordered)
+
+    def _heeding(
+        self, found: AnyGain, question: Question, earlier: Earlier, places: Places | None = None
+    ) -> AnyGain:
+        """Return an estimate with what whole periods add to its error, as rows of validation show it.
+
+        Parameters
+        ----------
+        found
+            The estimate over blocks.
+        question
+            The kind of the estimate, the name of the opponent, and of what part it is.
+        earlier
+            The same estimate there, with these labels.
+        places
+            Positions of the rows that it is of; None: all.
+
+        """
+        if self.before is None or self.periods is None:
+            return found
+        shocks = self.before._shocks_of(question, earlier)
+        here = np.bincount(self.periods.codes if places is None else self.periods.codes[places])
+        periods = float(here.sum()) ** 2 / max(float(np.sum(here.astype(np.float64) ** 2)), 1.0)
+        if not shocks:
+            return found
+        parts = [shocked(each, by, periods) for each, by in zip(_parts(found), shocks, strict=True)]
+        return Nearer(*parts) if isinstance(found, Nearer) else parts[0]
+
+    def _shocks_of(self, question: Question, earlier: Earlier) -> tuple[Shock, ...]:
+        """Return what whole periods add here: none for a model that has not scored these rows."""
+        if question not in self._shocks:
+            known = {who.name: who for who in (self.challenger, self.dummy, *self.opponents)}
+            who = known.get(question[1])
+            if who is None or self.periods is None:
+                return ()
+            cells = Labels(*coded(both(self.periods.codes, self.blocks.codes)))
+            wide, fine = (_parts(earlier(self, who, labels)) for labels in (self.periods, cells))
+            self._shocks[question] = tuple(map(shock, wide, fine))
+        return self._shocks[question]
 
     def reachable(self, opponent: Contender) -> float:
         """Return what a perfect model would gain over the opponent, as a share of the dummy's loss."""
@@ -186,9 +261,12 @@ class Evidence:
             The model; None: the challenger.
 
         """
-        scores = (who or self.challenger).scores
-        influence = INFLUENCE[metric](self.y, scores)
-        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
+        who = who or self.challenger
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
+            return seen._estimate(INFLUENCE[metric](seen.y, one.scores), labels)
+
+        return self._heeding(asked(self, who, self.blocks), (metric, who.name, ""), asked)
 
     def calibrated(self, who: Contender | None = None, place: int | None = None) -> Estimate:
         """Return how right in the large a model is, by the task's calibration.
@@ -201,8 +279,12 @@ class Evidence:
             Of one of several classes; None: of the only prediction.
 
         """
-        influence = self._calibration(who or self.challenger, place)
-        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
+        who = who or self.challenger
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
+            return seen._estimate(seen._calibration(one, place), labels)
+
+        return self._heeding(asked(self, who, self.blocks), ("calibrated", who.name, str(place)), asked)
 
     def nearer(self, opponent: Contender, place: int | None = None) -> Nearer:
         """Return how much nearer than the opponent the challenger is to being right in the large.
@@ -215,11 +297,15 @@ class Evidence:
             As for `calibrated`.
 
         """
-        new, old = (self._calibration(who, place) for who in (self.challenger, opponent))
-        compared = self._compared(self.task.calibration, new, old)
-        if not isinstance(compared, Nearer):
-            raise TypeError(f"{self.task.calibration} has a better direction: it cannot say who is right")
-        return compared
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Nearer:
+            new, old = (seen._calibration(who, place) for who in (seen.challenger, one))
+            found = paired.gain(seen.task.calibration, new, old, *labels[:2], ordered=labels.ordered)
+            if not isinstance(found, Nearer):
+                raise TypeError(f"{seen.task.calibration} has a better direction: it cannot say who is right")
+            return found
+
+        return self._heeding(asked(self, opponent, self.blocks), ("nearer", opponent.name, str(place)), asked)
 
     def few(self, place: int) -> bool:
         """Whether a class has too few rows to tell anything of it: in what came, and in what was expected.
@@ -249,8 +335,13 @@ class Evidence:
             Above 0 if the challenger's metric is nearer.
 
         """
-        new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
-        return self._compared(metric, new, old)
 
-    def _compared(self, metric: str, new: Influence, old: Influence) -> Gain:
-        return paired.gain(metric, new, old, self.codes, self.count, ordered=self.ordered)
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Gain:
+            new, old = (INFLUENCE[metric](seen.y, who.scores) for who in (seen.challenger, one))
+            return paired.gain(metric, new, old, *labels[:2], ordered=labels.ordered)
+
+        return self._heeding(asked(self, opponent, self.blocks), (f"gain {metric}", opponent.name, ""), asked)
+
+
+def _parts(gain: Gain) -> tuple[Estimate, ...]:
+    return (gain.apart, gain.both) if isinstance(gain, Nearer) else (gain,)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perenne.common import predicted
-from perenne.common.block import Block, labels_of, ordered
+from perenne.common.block import Block, labels_of, moments, ordered
 from perenne.common.column import Column
 from perenne.common.contract import Contract
 from perenne.common.predicted import Mean
@@ -67,6 +67,7 @@ def evidence(
     mean: Mean,
     policy: Policy,
     alpha: float,
+    before: Evidence | None = None,
 ) -> Evidence:
     """Return what the rules judge by: outcomes, blocks and slices.
 
@@ -88,6 +89,8 @@ def evidence(
         Its metric and its tolerance.
     alpha
         Of each one-sided bound.
+    before
+        The same of validation, where whole periods share something beside the block: see `Evidence`.
 
     """
     return Evidence(
@@ -104,6 +107,8 @@ def evidence(
         alpha=alpha,
         ordered=ordered(contract, block),
         classes=predicted.several(contract),
+        periods=moments(rows, contract, block.beside) if block.beside else None,
+        before=before,
     )
 
 

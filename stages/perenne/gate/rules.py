@@ -120,7 +120,7 @@ class Slices(Rule):
 
     def _parts(self, evidence: Evidence, opponent: Contender) -> Iterator[Finding]:
         margin = evidence.tolerated if self.margin is None else self.margin
-        gains = {name: evidence.gain(opponent, places) for name, places in evidence.slices.items()}
+        gains = {name: evidence.gain(opponent, places, part=name) for name, places in evidence.slices.items()}
         tests = sum(gain.blocks >= self.min_blocks for gain in gains.values())
         for name, gain in gains.items():
             part = above(-margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))

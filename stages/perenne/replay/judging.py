@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common import model, predicted
 from perenne.common.block import Block, declared, labels_of
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
 from perenne.gate import sealed, worlds
-from perenne.gate.evidence import Contender
+from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.finding import Finding
 from perenne.gate.holdout_block import block_of
 from perenne.gate.judge import evidence, judge
@@ -84,13 +85,16 @@ class Gate:
         policy = policy.model_copy(update={"rules": rules})
         rows = pd.concat(map(world.rows, held), ignore_index=True)
         block = self._block(challenger, rows)
+        used = world.champion(champion, held)
         models = (
             self._contender("the challenger", challenger, held),
-            self._contender("the champion", world.champion(champion, held), held),
+            self._contender("the champion", used, held),
         )
 
-        def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
-            seen = evidence(
+        def seen(
+            known: pd.DataFrame, models: tuple[Contender, ...] = models, before: Evidence | None = None
+        ) -> Evidence:
+            return evidence(
                 known,
                 world.contract,
                 block,
@@ -100,8 +104,13 @@ class Gate:
                 mean=world.trained(challenger).mean,
                 policy=policy,
                 alpha=alpha,
+                before=before,
             )
-            return judge(seen, policy, "fresher").findings
+
+        before = seen(*self._validated(challenger, used)) if block.beside else None
+
+        def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
+            return judge(seen(known, before=before), policy, "fresher").findings
 
         found = findings(rows)
         if found and all(finding.answer == "pass" for finding in found):
@@ -119,6 +128,14 @@ class Gate:
         world = self.world
         said = declared(world.contract)
         return said or block_of(world.contract, rows, world.validated(challenger))
+
+    def _validated(self, challenger: Cut, champion: Cut) -> tuple[pd.DataFrame, tuple[Contender, ...]]:
+        """Return the challenger's rows of validation, with what both models say of them."""
+        world = self.world
+        rows = world.validated(challenger)
+        pipeline = world.trained(champion).pipeline
+        mine = Contender("the challenger", predicted.scores(rows, world.contract))
+        return rows, (mine, Contender("the champion", model.predict(pipeline, rows, world.contract)))
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])
