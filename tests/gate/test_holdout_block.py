@@ -184,3 +184,20 @@ def test_what_months_share_is_added_to_whatever_is_measured() -> None:
         assert other.error > 1.5 * one.error
     stranger = Contender("a stranger", old.scores)
     assert wide.gain(stranger) == plain.gain(old)
+
+
+def test_what_people_and_days_share_is_added_up() -> None:
+    """Both on the holdout itself; a slice of it too."""
+    rng, days = np.random.default_rng(8), 60
+    who, day = np.tile(np.arange(40), days), np.repeat(np.arange(days), 40)
+    won = 0.6 * rng.normal(size=40)[who] + 0.6 * rng.normal(size=days)[day] + rng.normal(size=len(who))
+    when = pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")
+    rows = pd.DataFrame({"id": who, "seen": when, "won": won, PREDICTION: 0.1})
+    block = block_of(REGRESSION, rows, rows)
+    assert block.also is not None
+    seen = seen_by(rows, block, None)
+    alone = [seen_by(rows, one, None) for one in (block.also, block.model_copy(update={"also": None}))]
+    for places in (None, np.arange(len(rows) // 2)):
+        errors = [each.gain(each.opponents[0], places).error for each in (seen, *alone)]
+        assert errors[0] > max(errors[1:])
+        assert errors[0] == pytest.approx(math.hypot(*errors[1:]), rel=0.1)

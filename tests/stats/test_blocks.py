@@ -182,3 +182,21 @@ def test_independent_rows_seldom_get_a_month() -> None:
         frame, values = monthly(12, 0.0, seed)
         hits += Alike(frame, tiny.contract()).counted(values).block.kind != "row"
     assert hits <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+def test_people_and_days_that_share_something_cross() -> None:
+    """One is the block and the other is beside it; not where people share nothing, or have one day each."""
+    rng = np.random.default_rng(16)
+    who, day = np.tile(np.arange(40), 60), np.repeat(np.arange(60), 40)
+    frame = pd.DataFrame({"id": who, "seen": pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")})
+    noise, days = rng.normal(size=len(frame)), 0.4 * rng.normal(size=60)[day]
+    people = 0.6 * rng.normal(size=40)[who]
+    found = Alike(frame, tiny.contract()).counted(noise + days + people)
+    assert (found.block.columns, found.block.also) == (("id",), Block(part="day"))
+    assert "each id is a block; rows of one day share something as well; to answer" in found.line
+    other = Alike(frame, tiny.contract()).counted(noise + 3 * days + people).block
+    assert (other.part, other.also) == ("day", Block(columns=("id",)))
+    assert Alike(frame, tiny.contract()).counted(noise + days).block.also is None
+    assert Alike(frame, tiny.contract(), within=True).counted(noise + days + people).block.also is None
+    nested = Alike(frame.assign(id=day * 4 + who // 10), tiny.contract())
+    assert nested.counted(noise + days).block.also is None

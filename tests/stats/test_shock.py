@@ -12,7 +12,7 @@ from perenne.stats.estimate import Estimate
 from perenne.stats.influence import Influence
 from perenne.stats.metrics import Array
 from perenne.stats.paired import estimate
-from perenne.stats.shock import Shock, shock, shocked
+from perenne.stats.shock import Shock, crossed, shock, shocked
 
 
 def over(values: Array, size: int) -> Estimate:
@@ -69,3 +69,38 @@ def test_bounds_hold_on_three_periods() -> None:
         hits["both"] += shocked(days, shock(over(before, 60), over(before, 1)), 3).bounds(0.05)[0] > 0
     assert hits["both"] <= stats.binom.ppf(0.999, 2_000, 0.05)
     assert hits["days"] > 0.2 * 2_000
+
+
+def test_rows_that_share_two_things_are_less_sure_than_by_either() -> None:
+    """Variances add, less that of rows that share both; the degrees of freedom are those of the parts."""
+    one, other, cells = Estimate(0, 0.03, 51), Estimate(0, 0.04, 41), Estimate(0, 0.01, 2_000)
+    found = crossed(one, other, cells)
+    assert (found.error**2, found.blocks) == pytest.approx((0.0009 + 0.0016 - 0.0001, 51))
+    freedom = 0.0024**2 / (0.0009**2 / 50 + 0.0015**2 / 40)
+    assert found.blocks * found.evenness == pytest.approx(min(freedom + 1, 51))
+    assert crossed(one, cells, cells) == one
+    # Where rows that share both vary by more than either, the larger one counts.
+    assert crossed(one, other, Estimate(0, 0.05, 2_000)).error == pytest.approx(0.04)
+
+
+def test_of_two_things_too_few_of_either_tell_nothing() -> None:
+    """Nine days of fifty people: as many more people as days are missing."""
+    found = crossed(Estimate(5, 0.03, 50), Estimate(5, 0.04, 9, fewest=11), Estimate(5, 0.01, 450))
+    assert found.bounds(0.05) == (-math.inf, math.inf)
+    assert found.fewest == pytest.approx(50 * 11 / 9)
+    alone = Estimate(5, math.nan, 1)
+    assert math.isnan(crossed(alone, alone, alone).error)
+
+
+def test_bounds_hold_where_rows_share_two_things() -> None:
+    """Of 30 people on 30 days; over people alone they err in more than one of ten cases."""
+    rng, hits = np.random.default_rng(4), {"people": 0, "both": 0}
+    who, day = np.repeat(np.arange(30), 30), np.tile(np.arange(30), 30)
+    for _ in range(2_000):
+        values = rng.normal(size=30)[who] + rng.normal(size=30)[day] + rng.normal(size=900)
+        mean = Influence(float(values.mean()), values - values.mean())
+        people, days, cells = (estimate(mean, codes, 900) for codes in (who, day, np.arange(900)))
+        hits["people"] += people.bounds(0.05)[0] > 0
+        hits["both"] += crossed(people, days, cells).bounds(0.05)[0] > 0
+    assert hits["both"] <= stats.binom.ppf(0.999, 2_000, 0.05)
+    assert hits["people"] > 0.1 * 2_000

@@ -46,6 +46,8 @@ class Block(Model):
     beside
         Rows of the same period of this unit share something beyond what those of a block do; None: nothing
         that is known.
+    also
+        A second thing that rows have in common, such as a day where the block is a person; None: nothing.
     why
         For people: one sentence.
 
@@ -55,6 +57,7 @@ class Block(Model):
     part: Part | None = None
     span: int = Field(1, ge=1)
     beside: Unit | None = None
+    also: Block | None = None
     why: str = ""
 
     @model_validator(mode="after")

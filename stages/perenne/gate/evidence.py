@@ -24,7 +24,7 @@ from perenne.stats.influence import INFLUENCE, Influence
 from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
 from perenne.stats.sharing import Codes, both, coded
-from perenne.stats.shock import Shock, shock, shocked
+from perenne.stats.shock import Shock, crossed, shock, shocked
 
 Array = npt.NDArray[np.float64]
 Gain = Estimate | Nearer
@@ -58,8 +58,8 @@ class Labels(NamedTuple):
     ordered: bool = False
 
 
-Earlier: TypeAlias = Callable[["Evidence", Contender, Labels], Gain]
-"""The same estimate of other rows, about a model of that name, with these labels."""
+Ask: TypeAlias = Callable[["Evidence", Contender, Labels], AnyGain]
+"""An estimate of some rows about a model, over these labels."""
 
 
 class Evidence:
@@ -96,6 +96,8 @@ class Evidence:
     before
         The same models on rows of validation, with their periods: what these add to each error. None where
         nothing is added.
+    crossed
+        What else rows of different blocks have in common; None: nothing.
 
     """
 
@@ -117,12 +119,14 @@ class Evidence:
         classes: tuple[str, ...] = (),
         periods: npt.NDArray[Any] | None = None,
         before: Evidence | None = None,
+        crossed: Labels | None = None,
     ) -> None:
         self.classes = classes
         self.task, self.y = task, y
         self.blocks = Labels(*coded(blocks, ordered=ordered), ordered)
         self.periods = None if periods is None else Labels(*coded(periods, ordered=True), ordered=True)
-        self.before = before
+        self.before, self.crossed = before, crossed
+        self._cells = crossed and Labels(*coded(both(self.blocks.codes, crossed.codes)))
         self._shocks: dict[Question, tuple[Shock, ...]] = {}
         self.challenger, self.opponents = challenger, opponents
         self.champion = opponents[0] if champion else None
@@ -168,14 +172,14 @@ class Evidence:
             dummy has no loss.
 
         """
-        found = self._estimate(self._gained(opponent, places), self.blocks, places)
 
-        def earlier(seen: Evidence, old: Contender, labels: Labels) -> Estimate:
-            there = seen.slices.get(part)
-            there = there if there is not None and len(there) else None  # a new slice: as all rows
+        def asked(seen: Evidence, old: Contender, labels: Labels) -> Estimate:
+            there = places if seen is self else seen.slices.get(part)
+            if seen is not self and there is not None and not len(there):
+                there = None  # a new slice: as all rows
             return seen._estimate(seen._gained(old, there), labels, there)
 
-        return self._heeding(found, ("gain", opponent.name, part), earlier, places)
+        return self._heeding(opponent, ("gain", opponent.name, part), asked, places)
 
     def _gained(self, opponent: Contender, places: Places | None) -> Influence:
         if places is None:
@@ -193,41 +197,46 @@ class Evidence:
         return paired.estimate(influence, codes, labels.number, ordered=labels.ordered)
 
     def _heeding(
-        self, found: AnyGain, question: Question, earlier: Earlier, places: Places | None = None
+        self, who: Contender, question: Question, ask: Ask[AnyGain], places: Places | None = None
     ) -> AnyGain:
-        """Return an estimate with what whole periods add to its error, as rows of validation show it.
+        """Return an estimate over blocks, with what else makes it less sure.
+
+        That is what rows of different blocks share, and what whole periods add, as validation shows it.
 
         Parameters
         ----------
-        found
-            The estimate over blocks.
+        who
+            The other model.
         question
-            The kind of the estimate, the name of the opponent, and of what part it is.
-        earlier
-            The same estimate there, with these labels.
+            The kind of the estimate, the name of the other model, and of what part it is.
+        ask
+            Gives it, of these rows or those of validation.
         places
             Positions of the rows that it is of; None: all.
 
         """
-        if self.before is None or self.periods is None:
-            return found
-        shocks = self.before._shocks_of(question, earlier)
-        here = np.bincount(self.periods.codes if places is None else self.periods.codes[places])
-        periods = float(here.sum()) ** 2 / max(float(np.sum(here.astype(np.float64) ** 2)), 1.0)
-        if not shocks:
-            return found
-        parts = [shocked(each, by, periods) for each, by in zip(_parts(found), shocks, strict=True)]
+        found = ask(self, who, self.blocks)
+        parts = _parts(found)
+        if self.crossed and self._cells:
+            others = (_parts(ask(self, who, labels)) for labels in (self.crossed, self._cells))
+            parts = tuple(map(crossed, parts, *others))
+        shocks = self.before._shocks_of(question, ask) if self.before and self.periods else ()
+        if self.periods and shocks:
+            here = np.bincount(self.periods.codes if places is None else self.periods.codes[places])
+            periods = float(here.sum()) ** 2 / max(float(np.sum(here.astype(np.float64) ** 2)), 1.0)
+            parts = tuple(shocked(each, by, periods) for each, by in zip(parts, shocks, strict=True))
         return Nearer(*parts) if isinstance(found, Nearer) else parts[0]
 
-    def _shocks_of(self, question: Question, earlier: Earlier) -> tuple[Shock, ...]:
+    def _shocks_of(self, question: Question, ask: Ask[AnyGain]) -> tuple[Shock, ...]:
         """Return what whole periods add here: none for a model that has not scored these rows."""
         if question not in self._shocks:
             known = {who.name: who for who in (self.challenger, self.dummy, *self.opponents)}
             who = known.get(question[1])
             if who is None or self.periods is None:
                 return ()
-            cells = Labels(*coded(both(self.periods.codes, self.blocks.codes)))
-            wide, fine = (_parts(earlier(self, who, labels)) for labels in (self.periods, cells))
+            finest = self.crossed if self.crossed and self.crossed.ordered else self.blocks
+            cells = Labels(*coded(both(self.periods.codes, finest.codes)))
+            wide, fine = (_parts(ask(self, who, labels)) for labels in (self.periods, cells))
             self._shocks[question] = tuple(map(shock, wide, fine))
         return self._shocks[question]
 
@@ -266,7 +275,7 @@ class Evidence:
         def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
             return seen._estimate(INFLUENCE[metric](seen.y, one.scores), labels)
 
-        return self._heeding(asked(self, who, self.blocks), (metric, who.name, ""), asked)
+        return self._heeding(who, (metric, who.name, ""), asked)
 
     def calibrated(self, who: Contender | None = None, place: int | None = None) -> Estimate:
         """Return how right in the large a model is, by the task's calibration.
@@ -284,7 +293,7 @@ class Evidence:
         def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
             return seen._estimate(seen._calibration(one, place), labels)
 
-        return self._heeding(asked(self, who, self.blocks), ("calibrated", who.name, str(place)), asked)
+        return self._heeding(who, ("calibrated", who.name, str(place)), asked)
 
     def nearer(self, opponent: Contender, place: int | None = None) -> Nearer:
         """Return how much nearer than the opponent the challenger is to being right in the large.
@@ -305,7 +314,7 @@ class Evidence:
                 raise TypeError(f"{seen.task.calibration} has a better direction: it cannot say who is right")
             return found
 
-        return self._heeding(asked(self, opponent, self.blocks), ("nearer", opponent.name, str(place)), asked)
+        return self._heeding(opponent, ("nearer", opponent.name, str(place)), asked)
 
     def few(self, place: int) -> bool:
         """Whether a class has too few rows to tell anything of it: in what came, and in what was expected.
@@ -340,7 +349,7 @@ class Evidence:
             new, old = (INFLUENCE[metric](seen.y, who.scores) for who in (seen.challenger, one))
             return paired.gain(metric, new, old, *labels[:2], ordered=labels.ordered)
 
-        return self._heeding(asked(self, opponent, self.blocks), (f"gain {metric}", opponent.name, ""), asked)
+        return self._heeding(opponent, (f"gain {metric}", opponent.name, ""), asked)
 
 
 def _parts(gain: Gain) -> tuple[Estimate, ...]:

@@ -74,7 +74,8 @@ def _suited(counted: Counted, holdout: pd.DataFrame, contract: Contract) -> Bloc
         return counted.block
     codes, count = coded(moments(holdout, contract, contract.period), ordered=True)
     nothing = Influence(0.0, np.zeros(len(codes)))
-    if within.kind != "columns" and not estimate(nothing, codes, count, ordered=True).few:
+    crossed = within.kind == "columns" or within.also
+    if not crossed and not estimate(nothing, codes, count, ordered=True).few:
         return counted.block
     plain = within.why if within.columns or within.part else "each row counts by itself"
     return within.model_copy(update={"why": f"{plain}; {_beside(within)}"})

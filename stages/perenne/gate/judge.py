@@ -15,9 +15,10 @@ from perenne.common.contract import Contract
 from perenne.common.predicted import Mean
 from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer
-from perenne.gate.evidence import Contender, Evidence, Places
+from perenne.gate.evidence import Contender, Evidence, Labels, Places
 from perenne.gate.finding import Finding
 from perenne.gate.policy import Policy
+from perenne.stats.sharing import coded
 
 
 class Judgement(NamedTuple):
@@ -109,7 +110,13 @@ def evidence(
         classes=predicted.several(contract),
         periods=moments(rows, contract, block.beside) if block.beside else None,
         before=before,
+        crossed=_crossed(rows, contract, block.also) if block.also else None,
     )
+
+
+def _crossed(rows: pd.DataFrame, contract: Contract, also: Block) -> Labels:
+    in_order = ordered(contract, also)
+    return Labels(*coded(labels_of(rows, contract, also), ordered=in_order), in_order)
 
 
 def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:

@@ -54,6 +54,7 @@ class Alike:
     def __init__(self, rows: pd.DataFrame, contract: Contract, *, within: bool = False) -> None:
         self.rows, self.contract, self.part = rows, contract, PART[contract.period]
         self.groups, periods_ = coded(periods.of(rows[contract.time], contract.period, contract.zone))
+        self.within = within
         self.whole = not within and periods_ >= FEWEST
         self.said = declared(contract)
         self.blocks = labels_of(rows, contract, self.said) if contract.block and self.said else None
@@ -110,16 +111,38 @@ class Alike:
             found = found.model_copy(update={"part": self.part, "span": choice.span})
         elif choice.label:
             found = found.model_copy(update={"columns": self.columns[choice.label]})
-        counted = Counted(found, choice, choice.sentence if choice.label else "")
+        if choice.label and not self.within:
+            found = self._crossed(found, choice, residuals, among)
+        counted = Counted(found, choice, found.why if choice.label else "")
         if self.whole:
             counted = self._shocked(counted, choice, residuals, among)
         answers = "to answer in the contract, give a column the role `block`, or write `block: none`"
         return counted._replace(line=f"{counted.line}; {answers}") if counted.line else counted
 
+    def _crossed(self, found: Block, choice: Choice, residuals: Array, among: int) -> Block:
+        """Return the block, with what else rows of different blocks share, if that is harmful."""
+        blocks = labels_of(self.rows, self.contract, found)
+        asked = {name: each for name, each in self.labels.items() if name != choice.label}
+        if self.days is not None and self.part in choice.sharing and choice.label != self.part:
+            asked[self.part] = self.days
+        values = centred(residuals, self.groups)
+        shared = {
+            name: dependence.across(values, each, blocks)
+            for name, each in asked.items()
+            if not (_nested(each, blocks) or _nested(blocks, each))
+        }
+        name = dependence.harmful(shared, among)
+        if name is None:
+            return found
+        also = Block(part=self.part) if name == self.part else Block(columns=self.columns[name])
+        return found.model_copy(
+            update={"also": also, "why": f"{found.why}; rows of one {name} share something as well"}
+        )
+
     def _shocked(self, counted: Counted, choice: Choice, residuals: Array, among: int) -> Counted:
         """Return the block that counts where whole periods may share something, too."""
         unit, fine = self.contract.period, counted.block
-        blocks = labels_of(self.rows, self.contract, fine)
+        blocks = labels_of(self.rows, self.contract, finest(self.contract, fine))
         found, harmful = dependence.whole_periods(residuals, self.groups, choice, blocks, among=among)
         shared = {**choice.sharing, unit: found}
         if not harmful:
@@ -128,7 +151,7 @@ class Alike:
         crossed = fine.kind == "columns" and choice.effect >= found.effect
         why = f"rows of one {unit} share something (design effect {found.effect:.2g})"
         if crossed:
-            line = f"{choice.sentence}; {why} as well: intervals are too narrow"
+            line = f"{fine.why}; {why} as well: intervals are too narrow"
             return Counted(within, choice._replace(sharing=shared), line, within)
         why = f"{why}: each {unit} is a block"
         choice = Choice(unit, 1, shared, choice.neighbours, why, found.effect)
@@ -160,6 +183,11 @@ class Alike:
 def block(rows: pd.DataFrame, residuals: Array, contract: Contract) -> Block:
     """Return what makes rows one block, as :meth:`Alike.counted` finds it."""
     return Alike(rows, contract).counted(residuals).block
+
+
+def finest(contract: Contract, block: Block) -> Block:
+    """Return the one of two crossed blocks that lies within periods, or else the block."""
+    return block.also if block.also and ordered(contract, block.also) else block
 
 
 def _nested(labels: Whole, whole: Whole) -> bool:

@@ -57,6 +57,38 @@ def shock(by_period: Estimate, by_block: Estimate) -> Shock:
     return Shock(more * count, max(count / by_period.effect - 1, 1.0))
 
 
+def crossed(one: Estimate, other: Estimate, cells: Estimate) -> Estimate:
+    """Return an estimate of rows that share two things, such as a person and a day.
+
+    Its variance is that over persons, and what days add beyond what rows of one person and day share; it is
+    not less than either alone.
+
+    Parameters
+    ----------
+    one, other
+        The same value over both labels.
+    cells
+        The same over rows that share both.
+
+    References
+    ----------
+    Cameron, Gelbach & Miller 2011, as for :func:`shock`.
+
+    Examples
+    --------
+    >>> found = crossed(Estimate(0, 0.03, 50), Estimate(0, 0.04, 40), Estimate(0, 0.01, 2_000))
+    >>> round(found.error**2, 4), found.blocks
+    (0.0024, 50)
+
+    """
+    squares = [each.error**2 for each in (one, other, cells)]
+    added = max(squares[1] - min(squares[0], squares[2]), 0.0)
+    freedom = max(other.blocks * other.evenness / other.effect - 1, 1.0)
+    # As many more blocks as it takes to have enough of the others.
+    fewest = one.blocks * other.fewest / other.blocks if other.few and other.blocks else 0.0
+    return shocked(one, Shock(added, freedom), 1)._replace(fewest=max(one.fewest, fewest))
+
+
 def shocked(found: Estimate, by: Shock, periods: float) -> Estimate:
     """Return an estimate whose error has what whole periods add, which its blocks cannot show.
 
