@@ -91,6 +91,8 @@ class ModelComparison:
         The models. The champion, where there is one, is the first opponent.
     released
         The model that a release would put to use.
+    anchor
+        The version that a fresher model must not fall behind, where that is not the champion.
 
     Raises
     ------
@@ -99,16 +101,24 @@ class ModelComparison:
 
     """
 
-    def __init__(self, terms: Terms, challenger: Loaded, released: Loaded, opponents: list[Loaded]) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        challenger: Loaded,
+        released: Loaded,
+        opponents: list[Loaded],
+        anchor: Loaded | None = None,
+    ) -> None:
         self.terms, self.loaded, self.released = terms, challenger, released
         self.challenger = contenders.contender(challenger, terms.rows, terms.contract)
         self.against = [contenders.contender(one, terms.rows, terms.contract) for one in opponents]
+        self.anchor = contenders.contender(anchor, terms.rows, terms.contract) if anchor else None
         self.models = ComparedModels(
             case=terms.name,
             challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
             intent=terms.intent,
             policy=terms.policy.record(),
-            against=tuple(one.sha256 for one in opponents),
+            against=tuple(one.sha256 for one in (*opponents, *([anchor] if anchor else ()))),
             view=terms.holdout.view,
         )
         # Measured here: the model card's own is not trusted.
@@ -192,7 +202,10 @@ class ModelComparison:
             "rules": tuple(map(record.finding, findings)),
             "more_blocks": canonical(max((finding.more_blocks for finding in waiting), default=0.0)),
             "metrics": record.measured(evidence, terms.contract),
-            "opponents": tuple(record.opponent(evidence, one, terms.contract) for one in self.against),
+            "opponents": tuple(
+                record.opponent(evidence, one, terms.contract)
+                for one in (*self.against, *([self.anchor] if self.anchor else ()))
+            ),
         }
         return verdict.model_copy(update=self._spent(look) | shown)
 
@@ -215,6 +228,7 @@ class ModelComparison:
             mean=self.mean,
             policy=self.terms.policy,
             alpha=alpha,
+            anchor=self.anchor,
         )
 
     def foreseen(self, rules: Policy, alpha: float) -> Foresight:

@@ -74,6 +74,8 @@ class Evidence:
         other.
     classes
         The names of several classes, in the order of the scores; none if there is one prediction a row.
+    anchor
+        The last version that was proven better, where only fresher ones have followed it: see `Improvement`.
 
     """
 
@@ -93,13 +95,14 @@ class Evidence:
         alpha: float,
         ordered: bool = False,
         classes: tuple[str, ...] = (),
+        anchor: Contender | None = None,
     ) -> None:
         self.classes = classes
         self.task, self.y = task, y
         self.codes, self.count = coded(blocks, ordered=ordered)
         self.ordered = ordered
         self.challenger, self.opponents = challenger, opponents
-        self.champion = opponents[0] if champion else None
+        self.champion, self.anchor = opponents[0] if champion else None, anchor
         self.dummy = Contender("the mean", repeated(mean, len(y)))
         self.slices = slices
         self.metric, self.tolerance, self.alpha = metric, tolerance, alpha

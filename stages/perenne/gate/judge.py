@@ -67,6 +67,7 @@ def evidence(
     mean: Mean,
     policy: Policy,
     alpha: float,
+    anchor: Contender | None = None,
 ) -> Evidence:
     """Return what the rules judge by: outcomes, blocks and slices.
 
@@ -88,6 +89,8 @@ def evidence(
         Its metric and its tolerance.
     alpha
         Of each one-sided bound.
+    anchor
+        As `Evidence` has it.
 
     """
     return Evidence(
@@ -104,6 +107,7 @@ def evidence(
         alpha=alpha,
         ordered=ordered(contract, block),
         classes=predicted.several(contract),
+        anchor=anchor,
     )
 
 

@@ -44,7 +44,9 @@ class Gate:
         self.world, self.answers = world, answers
         self.looks: dict[pd.Period, dict[str, ReplayLook]] = {}
 
-    def judge(self, challenger: Cut, champion: Cut, family: Family) -> ReplayVerdict:
+    def judge(
+        self, challenger: Cut, champion: Cut, family: Family, anchor: Cut | None = None
+    ) -> ReplayVerdict:
         """Judge whether the challenger is fresher than the champion, on the labels that measure it.
 
         Each call is a look at the challenger's holdout, and spends some of its alpha; those of a family are
@@ -59,9 +61,10 @@ class Gate:
         alpha = self.look(held, family)
         if not alpha:
             return ReplayVerdict("undecided", "earlier looks have spent all of alpha")
-        question = challenger, champion, alpha
+        anchor = None if anchor == champion else anchor
+        question = challenger, champion, anchor, alpha
         if question not in self.answers:
-            self.answers[question] = self._judged(challenger, champion, held, alpha)
+            self.answers[question] = self._judged(challenger, champion, held, alpha, anchor)
         verdict: ReplayVerdict = self.answers[question]
         return verdict
 
@@ -77,7 +80,9 @@ class Gate:
             looks[family.name] = before._replace(alpha=before.alpha + alpha)
         return alpha
 
-    def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> ReplayVerdict:
+    def _judged(
+        self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float, anchor: Cut | None
+    ) -> ReplayVerdict:
         world, policy = self.world, self.world.plan.gate
         # What a row takes to score says something of this machine and nothing of the history.
         rules = policy.rules.model_copy(update={"latency": None})
@@ -88,6 +93,7 @@ class Gate:
             self._contender("the challenger", challenger, held),
             self._contender("the champion", world.champion(champion, held), held),
         )
+        first = self._contender("the first model", world.champion(anchor, held), held) if anchor else None
 
         def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
             seen = evidence(
@@ -100,6 +106,7 @@ class Gate:
                 mean=world.trained(challenger).mean,
                 policy=policy,
                 alpha=alpha,
+                anchor=first,
             )
             return judge(seen, policy, "fresher").findings
 
