@@ -49,6 +49,7 @@ class Month(NamedTuple):
     moments: pd.DatetimeIndex
     x: np.ndarray
     place: np.ndarray
+    customer: np.ndarray
     change: float
     shock: float
     number: int
@@ -57,7 +58,9 @@ class Month(NamedTuple):
 class World(NamedTuple):
     """A world: what its rows are, and how they are drawn.
 
-    `draw` returns scores and outcomes of a month. `shock` and `memory` are those of whole months.
+    `draw` returns scores and outcomes of a month. `shock` and `memory` are those of whole months. `later` are
+    the rows of a month that is watched, if others. `customer`: rows are of customers, of which one has .15 of
+    the reference, and that share of what is watched.
     """
 
     draw: Callable[[Month], tuple[Any, Any]]
@@ -68,14 +71,17 @@ class World(NamedTuple):
     shock: float = 0.0
     memory: float = 0.0
     gradual: int = 0
+    later: int | None = None
+    customer: float | None = None
 
 
 def contract(world: World) -> Contract:
     """The contract of a world."""
     places = f"  place: {{type: category, role: slice, values: [{', '.join(SLICES)}]}}\n"
+    customers = "  customer: {type: integer, role: block}\n"
     text = TEXT.format(
         task="binary" if world.binary else "regression",
-        slice=places if world.slices else "",
+        slice=places if world.slices else customers if world.customer else "",
         kind="integer" if world.binary else "number",
         values=", values: [0, 1]" if world.binary else "",
     )
@@ -95,10 +101,11 @@ def logits(
     where: dict[str, float] | None = None,
     day: float = 0.0,
     own: float = 0.0,
+    customers: float = 0.0,
 ) -> tuple[Any, Any]:
     """Scores that know the base, and outcomes that also know the change and all shocks.
 
-    Those are of the month, of the day, and of the month in each place.
+    Those are of the month, of the day, and of the month in each place or for each customer.
     """
     known = base(month)
     true = known + change * month.change + month.shock
@@ -108,6 +115,8 @@ def logits(
     if own:
         shocks = dict(zip(SLICES, month.rng.normal(0, own, len(SLICES)), strict=True))
         true = true + np.array([shocks[place] for place in month.place])
+    if customers:
+        true = true + month.rng.normal(0, customers, 41)[month.customer]
     return expit(known), (month.rng.random(len(known)) < expit(true)).astype(float)
 
 
@@ -203,6 +212,10 @@ RIGHT: dict[str, World] = {
     "shocks of months, sd .1, AR .5": World(partial(logits, base=plain), shock=0.1, memory=0.5),
     "the same, 10,000 rows": World(partial(logits, base=plain), rows=10_000, shock=0.1, memory=0.5),
     "shocks of days, no block": World(partial(logits, base=plain, day=0.3)),
+    "shocks of days, then five times the rows": World(partial(logits, base=plain, day=0.6), later=10_000),
+    "a customer's share grows from .15 to .6": World(
+        partial(logits, base=plain, customers=0.3), customer=0.6
+    ),
     "rate .2 %, reference 2 months": World(partial(logits, base=rare), reference=2),
     "ten slices": World(partial(logits, base=plain), slices=True),
     "each with months of its own, sd .2": World(partial(logits, base=plain, own=0.2), slices=True),
@@ -270,12 +283,26 @@ def drawn(
     world: World, rng: Rng, period: pd.Period, change: float, shock: float, number: int
 ) -> pd.DataFrame:
     """The scored rows of a month."""
-    seconds = np.sort(rng.integers(0, int(period.days_in_month) * 86_400, world.rows))
+    watched = number >= world.reference
+    rows = world.later if watched and world.later else world.rows
+    seconds = np.sort(rng.integers(0, int(period.days_in_month) * 86_400, rows))
     moments = pd.DatetimeIndex(period.start_time + pd.to_timedelta(seconds, unit="s"))
-    x, place = rng.normal(size=world.rows), rng.choice(SLICES, world.rows)
-    score, y = world.draw(Month(rng, moments, x, place, change, shock, number))
+    x, place = rng.normal(size=rows), rng.choice(SLICES, rows)
+    customer = np.zeros(rows, dtype=int)
+    if world.customer:
+        largest = rng.random(rows) < (world.customer if watched else 0.15)
+        customer = np.where(largest, 0, rng.integers(1, 41, rows))
+    score, y = world.draw(Month(rng, moments, x, place, customer, change, shock, number))
     return pd.DataFrame(
-        {"id": np.arange(world.rows), "at": moments, "x": x, "place": place, "y": y, PREDICTION: score}
+        {
+            "id": np.arange(rows),
+            "at": moments,
+            "x": x,
+            "place": place,
+            "customer": customer,
+            "y": y,
+            PREDICTION: score,
+        }
     )
 
 

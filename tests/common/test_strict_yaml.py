@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import pickle
+import random
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from perenne.common import strict_yaml
 from perenne.common.errors import PerenneError
@@ -43,6 +47,61 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     found = strict_yaml.loads(f"key: {text}")["key"]
     assert found == value
     assert type(found) is type(value)
+
+
+PLAIN_TEXTS = [
+    *(path.read_text(encoding="utf-8") for path in sorted(Path().glob("*.yaml"))),
+    *(path.read_text(encoding="utf-8") for path in sorted(Path("data/cases").rglob("*.yaml"))),
+    "a:\n- b: 1\n  c: [1, 'x: y', \"z\"]\n- d\n",
+    "why: a text that goes on\n  in the next line, with 'quotes'\nb: ''\n",
+    "a: {b: 1, c: [~, .5, 1e3]}\n'1': 2\n1: 3\n",
+    "a: -1\nb: - 1\n",
+    "a: b: c\n",
+    "a: [1, 2\n",
+    "a:1\n",
+    "a:\n  b: 1\n c: 2\n",
+    '"a""b": 1\n',
+]
+
+
+@pytest.mark.parametrize("text", PLAIN_TEXTS)
+def test_both_readers_agree(text: str) -> None:
+    """The quick one reads the project's own files as the slow one does, and refuses what that refuses."""
+    plain = re.sub(r"(?m)(^| +)#.*$", "", text)
+    found = []
+    for loader in (strict_yaml.Loader, strict_yaml.QuickLoader):
+        try:
+            found.append(pickle.loads(strict_yaml._parsed(plain, loader)))  # noqa: S301 -- our own
+        except yaml.YAMLError:
+            found.append("refused")
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_is_written_is_read_by_both(seed: int) -> None:
+    """Values of all kinds, nested."""
+    rng = random.Random(seed)  # noqa: S311 -- no secret
+
+    def value(depth: int) -> object:
+        kind = rng.randrange(6 if depth else 4)
+        if kind == 0:
+            return rng.choice(
+                ["", "x", "a: b", "- c", "it's", "12", "1e3", "no", "~", " pad ", "x" * 200, "a -> b"]
+            )
+        if kind == 1:
+            return rng.randint(-(10**12), 10**12)
+        if kind == 2:
+            return rng.uniform(-1, 1) * 10.0 ** rng.randint(-20, 20)
+        if kind == 3:
+            return rng.choice([None, True, False])
+        if kind == 4:
+            return [value(depth - 1) for _ in range(rng.randint(0, 4))]
+        return {str(value(0)): value(depth - 1) for _ in range(rng.randint(0, 4))}
+
+    content = {"a": value(4), "b": value(4)}
+    text = strict_yaml.dumps(content)
+    for loader in (strict_yaml.Loader, strict_yaml.QuickLoader):
+        assert pickle.loads(strict_yaml._parsed(text, loader)) == content  # noqa: S301 -- our own
 
 
 def test_nan_is_a_number() -> None:

@@ -90,6 +90,49 @@ def test_fresher_need_not_be_better() -> None:
     assert only(Improvement(), evidence(NOISY, GOOD), "fresher").answer == "fail"
 
 
+def test_steps_within_the_tolerance_do_not_add_up() -> None:
+    """Twenty models, each a little worse than the last: they pass as long as the first is not far above."""
+    chance = np.random.default_rng(7).uniform(0.05, 0.95, 100_000)
+    y = (np.random.default_rng(8).random(len(chance)) < chance).astype(float)
+    models = [Contender(f"v{k}", chance ** (1 + 0.03 * k)) for k in range(21)]
+    more: dict[str, Any] = {"y": y, "blocks": np.arange(len(y)), "slices": {}}
+    more["tolerance"] = Tolerance(loss=0.01)
+
+    def loss(one: Contender) -> float:
+        """Its true one, over that of the truth, as a share of the dummy's."""
+        entropy = -np.mean(chance * np.log(one.scores) + (1 - chance) * np.log1p(-one.scores))
+        return float(entropy / math.log(2))
+
+    def released(*, anchored: bool) -> list[Contender]:
+        chain = models[:1]
+        for new in models[1:]:
+            anchor = chain[0] if anchored and len(chain) > 1 else None
+            seen = evidence(new, chain[-1], **more, anchor=anchor)
+            found = list(Improvement().judge(seen, "fresher"))
+            if any(finding.answer != "pass" for finding in found):
+                break
+            chain.append(new)
+        return chain
+
+    assert len(released(anchored=False)) == len(models), "each step by itself is within the tolerance"
+    stopped = released(anchored=True)
+    assert len(stopped) > 2
+    assert loss(stopped[-1]) - loss(models[0]) < 0.01
+    assert loss(models[-1]) - loss(models[0]) > 0.05
+
+
+def test_a_model_that_is_better_than_the_champion_is_no_step_down() -> None:
+    """However far the champion has come down from the anchor: a remedy does not wait beside it."""
+    wrong = Contender("wrong", TRUTH**2)
+    (champion, anchor) = Improvement().judge(evidence(NOISY, wrong, anchor=GOOD), "fresher")
+    assert evidence(NOISY, wrong).gain(GOOD).value < -0.02, "it is far below the anchor"
+    assert (champion.answer, anchor.answer) == ("pass", "pass")
+    assert anchor.says == "better than wrong"
+    (_, worse) = Improvement().judge(evidence(wrong, NOISY, anchor=GOOD), "fresher")
+    assert worse.answer == "fail"
+    assert len(list(Improvement().judge(evidence(NOISY, wrong, anchor=GOOD), "better"))) == 1
+
+
 def test_a_required_gain_must_be_proven() -> None:
     """The bound must be beyond the required gain, not beyond zero."""
     gain = only(Improvement(), evidence(GOOD, NOISY))

@@ -43,6 +43,15 @@ def test_version_before_is_in_the_stage_again(release: Release) -> None:
     assert holder() == "v1.0.0"
 
 
+def test_one_step_back_is_two_tags_however_many_versions_there_were(release: Release) -> None:
+    """Lower versions stay in the stage: no tool takes them for the one that is in use."""
+    for number in range(6):
+        release(f"v1.{number}.0")
+    before = tags.ids().keys()
+    assert back() == "v1.4.0"
+    assert tags.ids().keys() - before == {"retirement#prod#7", "retirement#prod!#8"}
+
+
 def test_without_push_the_tags_stay_here(here: Project, release: Release) -> None:
     """And the line says how they get to the others."""
     release("v1.0.0", push=True)

@@ -67,6 +67,26 @@ def test_release_is_two_tags_on_the_origin(inside: Project) -> None:
     assert history.count("registration") == history.count("assignment") == 2
 
 
+def test_steps_within_the_tolerance_do_not_add_up(inside: Project) -> None:
+    """Each is a little worse than the one before, and the second is too much below the last better one."""
+    improve(inside, 30)
+    gate()
+    let_go(push=False)
+    inside.edit("intent: auto", "intent: fresher")
+    inside.edit(r"^  loss: 0.01", "  loss: 0.07")
+    improve(inside, 18)
+    first = gate()
+    assert first.answer == "eligible"
+    assert {f.against for f in first.rules if f.rule == "improvement"} == {"v1.1.0 in prod"}
+    let_go(push=False)
+    improve(inside, 13)
+    second = gate(opening=True)
+    answers = {f.against: f.answer for f in second.rules if f.rule == "improvement"}
+    assert answers == {"v1.2.0 in prod": "pass", "v1.1.0": "undecided"}
+    assert second.answer == "undecided"
+    assert [one.name for one in second.opponents] == ["v1.2.0 in prod", "v1.1.0"]
+
+
 def test_tags_that_cannot_be_read_stop_nothing(inside: Project) -> None:
     """Pushed by anybody: versions are listed, judged, released and rolled back as if they were not there."""
     late, deep = "253402300800 +0000", f"x\n\n---\n{'[' * 3000}"

@@ -16,6 +16,7 @@ from perenne.stats.deviation import (
     design_effect,
     margin,
     normal_score,
+    pairs,
     score,
     shocks,
 )
@@ -50,7 +51,7 @@ def test_days_that_share_something() -> None:
     days, rows, shared = 2000, 20, 0.3
     residuals = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     true = (1 + rows * shared**2) / (1 + shared**2)
-    factor, freedom = design_effect(
+    factor, freedom, _ = design_effect(
         residuals.ravel(),
         np.full(days * rows, 1 + shared**2),
         np.repeat(np.arange(days), rows),
@@ -76,11 +77,14 @@ def test_independent_rows_have_no_effect() -> None:
 def test_shocks_of_periods_are_measured() -> None:
     """Where months differ by .08 for no reason, a dozen of them show it; else nothing."""
     rng = np.random.default_rng(3)
-    found = [shocks([drawn(rng, 0.08, rows=10_000) for _ in range(12)], 1.0).variance for _ in range(100)]
+    found = [
+        shocks([drawn(rng, 0.08, rows=10_000) for _ in range(12)], DesignEffect()).variance
+        for _ in range(100)
+    ]
     assert math.sqrt(np.mean(found)) == pytest.approx(0.08, rel=0.15)
-    none = [shocks([drawn(rng, 0.0) for _ in range(12)], 1.0).variance for _ in range(100)]
+    none = [shocks([drawn(rng, 0.0) for _ in range(12)], DesignEffect()).variance for _ in range(100)]
     assert math.sqrt(np.median(none)) < 0.02
-    assert shocks([drawn(rng, 0.08) for _ in range(2)], 1.0) == Shocks()
+    assert shocks([drawn(rng, 0.08) for _ in range(2)], DesignEffect()) == Shocks()
 
 
 @pytest.mark.parametrize(("shock", "periods"), [(0.0, 12), (0.05, 12), (0.1, 12), (0.1, 8)])
@@ -90,9 +94,9 @@ def test_score_is_standard_normal(shock: float, periods: int) -> None:
     tries, beyond = 1500, 0
     for _ in range(tries):
         reference = [drawn(rng, shock) for _ in range(periods)]
-        beyond += score(drawn(rng, shock), 0.0, DesignEffect(), shocks(reference, 1.0)) > -stats.norm.ppf(
-            0.01
-        )
+        beyond += score(
+            drawn(rng, shock), 0.0, DesignEffect(), shocks(reference, DesignEffect())
+        ) > -stats.norm.ppf(0.01)
     # With shocks their number is estimated: up to twice the nominal share is what so few periods allow.
     assert stats.binomtest(beyond, tries, 0.02 if shock else 0.013, alternative="greater").pvalue > 0.01
 
@@ -107,7 +111,43 @@ def test_effect_of_few_days_is_not_taken_as_known() -> None:
             (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for _ in range(2)
         )
         effect = design_effect(reference - reference.mean(), np.full(days * rows, 2.0), blocks, whole)
-        sums = Sums(float(batch.sum()), float(len(batch)), 2.0 * len(batch), 0.0, float(len(batch)))
+        n = float(len(batch))
+        sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks))
+        beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
+    assert stats.binomtest(beyond, tries, 0.001, alternative="greater").pvalue > 0.01
+
+
+def test_more_rows_of_a_day_make_the_effect_larger() -> None:
+    """Measured on 20 rows a day, it tells what a hundred rows a day vary by, and days of unequal rows."""
+    rng = np.random.default_rng(7)
+    days, rows, shared = 4000, 20, 0.3
+    known = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
+    day = np.repeat(np.arange(days), rows)
+    unit = 1 + shared**2
+    effect = design_effect(known.ravel(), np.full(len(day), unit), day, np.zeros(len(day), int))
+    for sizes in ([100] * 30, [5] * 30, [1000, *[10] * 30]):
+        blocks = np.repeat(np.arange(len(sizes)), sizes)
+        variance = unit * len(blocks)
+        sums = Sums(0.0, len(blocks), variance, 0.0, 0.0, pairs(np.full(len(blocks), unit), blocks))
+        # Rows have a variance of unit each, and two of a day share `shared` squared.
+        true = (variance + shared**2 * sum(size * (size - 1) for size in sizes)) / variance
+        assert effect.of(sums).factor == pytest.approx(true, rel=0.1)
+    assert effect.of(Sums(0.0, 9.0, 9.0)).factor == 1.0  # each row a block of its own
+
+
+def test_effect_on_more_rows_is_known_with_fewer_degrees_of_freedom() -> None:
+    """Thirty days of 4 rows say little of days of 40: .001 is exceeded no more often than that."""
+    rng = np.random.default_rng(8)
+    days, tries, beyond = 30, 5000, 0
+    whole = np.zeros(days * 4, dtype=int)
+    blocks = {rows: np.repeat(np.arange(days), rows) for rows in (4, 40)}
+    for _ in range(tries):
+        reference, batch = (
+            (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for rows in (4, 40)
+        )
+        effect = design_effect(reference - reference.mean(), np.full(days * 4, 2.0), blocks[4], whole)
+        n = float(len(batch))
+        sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks[40]))
         beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
     assert stats.binomtest(beyond, tries, 0.001, alternative="greater").pvalue > 0.01
 
@@ -129,7 +169,7 @@ def test_centring_in_weeks_takes_nothing_of_the_effect() -> None:
     centred = (values - values.mean(axis=(1, 2), keepdims=True)).ravel()
     week = np.repeat(np.arange(weeks), 7 * rows)
     day = np.repeat(np.arange(7 * weeks), rows)
-    factor, freedom = design_effect(centred, np.full(len(centred), 2.0), day, week)
+    factor, freedom, _ = design_effect(centred, np.full(len(centred), 2.0), day, week)
     assert factor == pytest.approx((rows + 1) / 2, rel=0.07)
     assert freedom == pytest.approx(6 * weeks)
 

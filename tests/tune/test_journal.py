@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write() -> Path:
     """Write a record of three trials."""
-    with journal.opened("rain", {"code": "1"}, "f" * 64) as record:
+    with journal.opened("rain", {"code": "1"}, "f" * 64, "code") as record:
         assert record.trials == []
         for trial in TRIALS:
             record.append(trial)
@@ -36,7 +36,7 @@ def write() -> Path:
 
 def read() -> list[Trial]:
     """Read it again."""
-    with journal.opened("rain", {"code": "1"}, "f" * 64) as record:
+    with journal.opened("rain", {"code": "1"}, "f" * 64, "code") as record:
         return list(record.trials)
 
 
@@ -51,7 +51,7 @@ def test_record_cut_anywhere_has_the_trials_that_are_whole() -> None:
         done = sum(length >= sum(map(len, lines[: n + 2])) for n in range(3))
         assert known == TRIALS[:done], length
     path.write_bytes(whole[: len(whole) - 5])
-    with journal.opened("rain", {"code": "1"}, "f" * 64) as record:
+    with journal.opened("rain", {"code": "1"}, "f" * 64, "code") as record:
         record.append(TRIALS[2])
     assert path.read_bytes() == whole
 
@@ -78,9 +78,9 @@ def test_types_survive() -> None:
 def test_only_one_process_is_at_a_search() -> None:
     """The other one is told which file, and waits."""
     with (
-        journal.opened("rain", {}, "f" * 64),
+        journal.opened("rain", {"code": "1"}, "f" * 64, "code"),
         pytest.raises(PerenneError, match=r"^tune/rain-f{12}\.jsonl: another perenne tune is at this search"),
-        journal.opened("rain", {}, "f" * 64),
+        journal.opened("rain", {"code": "1"}, "f" * 64, "code"),
     ):
         pass
 
@@ -106,3 +106,21 @@ def test_changed_inputs_are_named() -> None:
     assert journal.changed_since("snow", now, "e" * 64) == []
     Path("tune/rain-ffffffffffff.jsonl").write_bytes(b"[]\n")
     assert journal.changed_since("rain", now, "e" * 64) == []
+
+
+def begun(name: str, rows: str) -> int:
+    """Begin a search, or go on with it; return which one on its rows it is."""
+    with journal.opened("rain", {"code": name, "rows": rows}, name * 64, "rows") as record:
+        return record.search
+
+
+def test_searches_on_the_same_rows_are_counted() -> None:
+    """Whatever else differs, and however often one goes on; what an earlier version wrote is one more."""
+    assert [begun(name, "1") for name in "abab"] == [1, 2, 1, 2]
+    assert begun("c", "2") == 1
+    old = Path("tune/rain-dddddddddddd.jsonl")
+    old.write_bytes(b'{"inputs": {"code": "d", "rows": "1"}}\n')
+    assert begun("e", "1") == 4
+    Path("tune/rain-aaaaaaaaaaaa.jsonl").unlink()
+    assert begun("f", "1") == 5, "a record that was deleted counts as long as a later one is there"
+    assert begun("d", "1") == 1

@@ -17,6 +17,7 @@ from perenne.common.params import Tolerance
 from perenne.common.typed import parse
 from perenne.documents.drift import StreamState
 from perenne.watch import concept
+from perenne.watch.seasons import Seasons
 from perenne.watch.streams import SLICES, STREAMS, classified
 from tests.stats.test_memory import remembering
 
@@ -366,6 +367,18 @@ def test_who_says_that_rows_are_independent_is_believed() -> None:
 
     assert {stream.effect.factor for stream in validated(days, 20, task=none).streams} == {1.0}
     assert max(stream.effect.factor for stream in validated(days, 20).streams) > 2
+
+
+def test_an_alarm_says_if_it_may_be_a_season() -> None:
+    """Ten months of reference hold no November: more events then may be what each November brings."""
+    seasons = Seasons(BEFORE)
+    for knows, said in ((seasons, True), (None, False)):
+        detectors = concept.Detectors(validated(right, 16), BINARY, knows)
+        rng = np.random.default_rng(17)
+        first, second = (detectors.update(each, month(each, rng, moved(0.8))) for each in LATER[:2])
+        wrong = next(state for state in (*first, *second) if state.stream == "above" and state.alarm)
+        assert wrong.since == "2023-11"
+        assert ("(the reference has no November: it may be the season)" in wrong.says) is said
 
 
 def test_labels_that_are_missing_are_left_out() -> None:

@@ -81,3 +81,21 @@ def test_folds_leave_each_period_out() -> None:
     assert len(folds) == 36
     assert [str(one) for one in folds[0][1]] == ["2021-01", "2022-01"]
     assert seasons.degrees() == pytest.approx(24)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "freq", "period", "season"),
+    [
+        ("2023-01", "2023-10", "M", "2023-12", "December"),
+        ("2023-01", "2023-10", "M", "2024-10", ""),
+        ("2023-01", "2023-12", "M", "2024-12", ""),
+        ("2023Q1", "2023Q3", "Q-DEC", "2023Q4", "Q4"),
+        ("2023-01-02", "2023-03-05", "D", "2023-12-25", ""),  # a week before the turn of the year
+        ("2023-02-02", "2023-05-05", "D", "2023-12-25", "such time of the year"),
+        ("2020", "2022", "Y-DEC", "2023", ""),
+    ],
+)
+def test_seasons_that_no_reference_has(first: str, last: str, freq: str, period: str, season: str) -> None:
+    """Less than a year may lack a season; a year or more has them all."""
+    seasons = Seasons(pd.period_range(first, last, freq=freq))
+    assert seasons.lacks(pd.Period(period, freq=freq)) == season

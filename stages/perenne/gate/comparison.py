@@ -93,6 +93,8 @@ class ModelComparison:
         The models. The champion, where there is one, is the first opponent.
     released
         The model that a release would put to use.
+    anchor
+        The version that a fresher model must not fall behind, where that is not the champion.
 
     Raises
     ------
@@ -101,16 +103,24 @@ class ModelComparison:
 
     """
 
-    def __init__(self, terms: Terms, challenger: Loaded, released: Loaded, opponents: list[Loaded]) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        challenger: Loaded,
+        released: Loaded,
+        opponents: list[Loaded],
+        anchor: Loaded | None = None,
+    ) -> None:
         self.terms, self.loaded, self.released = terms, challenger, released
         self.challenger = contenders.contender(challenger, terms.rows, terms.contract)
         self.against = [contenders.contender(one, terms.rows, terms.contract) for one in opponents]
+        self.anchor = contenders.contender(anchor, terms.rows, terms.contract) if anchor else None
         self.models = ComparedModels(
             case=terms.name,
             challenger=ModelFile(sha256=challenger.sha256, size=challenger.size),
             intent=terms.intent,
             policy=terms.policy.record(),
-            against=tuple(one.sha256 for one in opponents),
+            against=tuple(one.sha256 for one in (*opponents, *([anchor] if anchor else ()))),
             view=terms.holdout.view,
         )
         # Measured here: the model card's own is not trusted.
@@ -121,7 +131,7 @@ class ModelComparison:
             if terms.validated is None
             else worlds.scatter(terms.validated, terms.contract, terms.block)
         )
-        self.before = self._before(opponents)
+        self.before = self._before([*opponents, anchor] if anchor else opponents)
 
     def _before(self, opponents: list[Loaded]) -> Evidence | None:
         """The models on rows of validation, where these show what whole periods add."""
@@ -130,7 +140,7 @@ class ModelComparison:
             return None
         mine = self.challenger._replace(scores=predicted.scores(rows, terms.contract))
         against = [contenders.contender(one, rows, terms.contract) for one in opponents]
-        return self._judged_by(rows, mine, against, terms.policy.alpha, None)
+        return self._judged_by(rows, mine, against, terms.policy.alpha)
 
     def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
         """Return the sealed verdict.
@@ -217,7 +227,10 @@ class ModelComparison:
             "rules": tuple(map(record.finding, findings)),
             "more_blocks": canonical(max((finding.more_blocks for finding in waiting), default=0.0)),
             "metrics": record.measured(evidence, terms.contract),
-            "opponents": tuple(record.opponent(evidence, one, terms.contract) for one in self.against),
+            "opponents": tuple(
+                record.opponent(evidence, one, terms.contract)
+                for one in (*self.against, *([self.anchor] if self.anchor else ()))
+            ),
         }
         return verdict.model_copy(update=self._spent(look) | shown)
 
@@ -230,7 +243,9 @@ class ModelComparison:
 
     def evidence(self, rows: pd.DataFrame, alpha: float) -> Evidence:
         """Return what the rules judge by, with the labels of some rows: the holdout's, or a world's."""
-        return self._judged_by(rows, self.challenger, self.against, alpha, self.before)
+        return self._judged_by(
+            rows, self.challenger, self.against, alpha, before=self.before, anchor=self.anchor
+        )
 
     def _judged_by(
         self,
@@ -238,7 +253,9 @@ class ModelComparison:
         challenger: Contender,
         against: list[Contender],
         alpha: float,
-        before: Evidence | None,
+        *,
+        before: Evidence | None = None,
+        anchor: Contender | None = None,
     ) -> Evidence:
         return judge.evidence(
             rows,
@@ -251,6 +268,7 @@ class ModelComparison:
             policy=self.terms.policy,
             alpha=alpha,
             before=before,
+            anchor=anchor,
         )
 
     def foreseen(self, rules: Policy, alpha: float) -> Foresight:

@@ -98,6 +98,8 @@ class Evidence:
         nothing is added.
     crossed
         What else rows of different blocks have in common; None: nothing.
+    anchor
+        The last version that was proven better, where only fresher ones have followed it: see `Improvement`.
 
     """
 
@@ -120,6 +122,7 @@ class Evidence:
         periods: npt.NDArray[Any] | None = None,
         before: Evidence | None = None,
         crossed: Labels | None = None,
+        anchor: Contender | None = None,
     ) -> None:
         self.classes = classes
         self.task, self.y = task, y
@@ -129,7 +132,7 @@ class Evidence:
         self._cells = crossed and Labels(*coded(both(self.blocks.codes, crossed.codes)))
         self._shocks: dict[Question, tuple[Shock, ...]] = {}
         self.challenger, self.opponents = challenger, opponents
-        self.champion = opponents[0] if champion else None
+        self.champion, self.anchor = opponents[0] if champion else None, anchor
         self.dummy = Contender("the mean", repeated(mean, len(y)))
         self.slices = slices
         self.metric, self.tolerance, self.alpha = metric, tolerance, alpha

@@ -14,7 +14,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import contenders, holdout_block, ledger, policy, refitted
+from perenne.gate import anchored, contenders, holdout_block, ledger, policy, refitted
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
@@ -104,7 +104,9 @@ def gate(
         return terms.verdict(
             challenger, released, "unchanged", f"this is {champion.version}, nothing to judge"
         )
-    comparison = ModelComparison(terms, challenger, released, list(_opponents(challenger, terms)))
+    opponents = list(_opponents(challenger, terms))
+    behind = anchored.of(registry, champion, terms) if champion and intent == "fresher" else None
+    comparison = ModelComparison(terms, challenger, released, opponents, behind)
     if opening:
         verdict = comparison.opened(share=share, asker=asker)
     else:

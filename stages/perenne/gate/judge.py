@@ -69,6 +69,7 @@ def evidence(
     policy: Policy,
     alpha: float,
     before: Evidence | None = None,
+    anchor: Contender | None = None,
 ) -> Evidence:
     """Return what the rules judge by: outcomes, blocks and slices.
 
@@ -92,6 +93,8 @@ def evidence(
         Of each one-sided bound.
     before
         The same of validation, where whole periods share something beside the block: see `Evidence`.
+    anchor
+        As `Evidence` has it.
 
     """
     return Evidence(
@@ -111,6 +114,7 @@ def evidence(
         periods=moments(rows, contract, block.beside) if block.beside else None,
         before=before,
         crossed=_crossed(rows, contract, block.also) if block.also else None,
+        anchor=anchor,
     )
 
 

@@ -71,7 +71,10 @@ class Floor(Rule):
 class Improvement(Rule):
     """Better than each opponent by `min_gain`; with intent `fresher`, not worse by more than the tolerance.
 
-    Both are shares of the dummy's loss.
+    Both are shares of the dummy's loss. Steps within the tolerance may add up: so a fresher model is also
+    compared with the last version that was proven better, from which only fresher ones lead to the champion.
+    It must be proven not worse than that one by more than the tolerance, or better than the champion: then
+    it is no step down, and no remedy waits beside a model that is worse. Each way has half of alpha.
     """
 
     min_gain: float = Field(default=0, ge=0, lt=1)
@@ -88,6 +91,24 @@ class Improvement(Rule):
                     answer="fail", says=f"no model can gain {threshold:g}: {lacking}", more_blocks=0.0
                 )
             yield finding
+        if evidence.anchor and intent == "fresher":
+            yield self._no_ratchet(evidence, evidence.anchor)
+
+    def _no_ratchet(self, evidence: Evidence, anchor: Contender) -> Finding:
+        alpha = evidence.alpha / 2
+        gain = evidence.gain(anchor)
+        finding = above(-evidence.tolerated, gain, alpha, self.name, anchor.name)
+        champion = evidence.champion
+        if finding.answer == "pass" or champion is None:
+            return finding
+        step = above(0, evidence.gain(champion), alpha, self.name, anchor.name)
+        if step.answer == "pass":
+            return finding._replace(answer="pass", says=f"better than {champion.name}", more_blocks=0.0)
+        # Whichever is decided first.
+        waits = [each.more_blocks for each in (finding, step) if each.answer == "undecided"]
+        if not waits:
+            return finding
+        return finding._replace(answer="undecided", more_blocks=min(waits))
 
 
 class Slices(Rule):

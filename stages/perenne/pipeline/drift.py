@@ -89,7 +89,7 @@ def drift(
     watch = concept.watched(
         by_period(validated, contract), contract, tolerance, periods=spec.periods_per_false_alarm
     )
-    detectors = concept.Detectors(watch, contract)
+    detectors = concept.Detectors(watch, contract, before.seasons)
     # Where labels are never late, nothing is estimated: they are there.
     late = labelfree.LabelFree(validated, watch, contract, seed=spec.seed) if contract.label_delay else None
     reports: list[DriftBatch] = []

@@ -32,7 +32,7 @@ from perenne.documents.evaluation import (
     MeasuredRows,
     MeasuredSharing,
 )
-from perenne.pipeline import folds, headline, plots, skill
+from perenne.pipeline import copies, folds, headline, plots, skill
 from perenne.pipeline.folds import Validation
 from perenne.pipeline.importance import importance
 from perenne.stats import bootstrap, metrics
@@ -284,7 +284,7 @@ def main() -> None:
     report = evaluate(held, p.evaluate, contract)
     blocks = labels_of(held.rows, contract, report.block or Block())
     wrong = skill.warnings(pipeline, window, held, blocks, p.evaluate, p.train, contract)
-    report = report.model_copy(update={"warnings": tuple(wrong)})
+    report = report.model_copy(update={"warnings": (*wrong, *copies.warnings(held.rows, contract))})
     if report.dependence and report.dependence.line:
         print(f"evaluate: {report.dependence.line}")
     for line in report.warnings:

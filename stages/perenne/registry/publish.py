@@ -13,7 +13,7 @@ from perenne.common import git, notes
 from perenne.common.errors import PerenneError
 from perenne.registry import tags as registry_tags
 from perenne.registry import withdrawals
-from perenne.registry.grammar import Name, parse
+from perenne.registry.grammar import Name, parse, precedence
 from perenne.registry.tags import Registry, TagEvent
 
 END = int(datetime(registry_tags.NO_YEAR, 1, 1, tzinfo=UTC).timestamp())  # from here on a date says nothing
@@ -129,8 +129,8 @@ def assigned(registry: Registry, stage: str, commit: str, reason: str) -> Tag:
     return Tag(tag, commit, f"{version} to {stage}\n\n{reason}\n")
 
 
-def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None = None) -> list[Tag]:
-    """Return the tags that take every version but `keep` out of a stage, in the order of assignment.
+def unassigned(registry: Registry, stage: str, reason: str, *, above: str | None = None) -> list[Tag]:
+    """Return the tags that take versions out of a stage, in the order of assignment.
 
     Their numbers follow that of `assigned`, so both can be published as one.
 
@@ -142,8 +142,8 @@ def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None 
         The stage.
     reason
         The rest of each tag's message.
-    keep
-        The version that stays, such as v1.2.0; None: every version is taken out.
+    above
+        Only those that are higher than this version, such as v1.2.0; None: every version.
 
     Returns
     -------
@@ -151,7 +151,11 @@ def unassigned(registry: Registry, stage: str, reason: str, *, keep: str | None 
         They do not exist yet: `publish` makes them.
 
     """
-    others = [a for a in registry.history(stage) if a.active and a.version.version != keep]
+    others = [
+        a
+        for a in registry.history(stage)
+        if a.active and (above is None or precedence(a.version.version) > precedence(above))
+    ]
     return [
         Tag(
             f"{registry.name}#{stage}!#{counter}",

@@ -13,7 +13,7 @@ from perenne.registry.tags import Registry, Version
 def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push: bool) -> str:
     """Put an earlier version in a stage; return what was done, in one line.
 
-    Every other version is taken out of the stage, and the new assignment is dated last. So all tools agree:
+    Every higher version is taken out of the stage, and the new assignment is dated last. So all tools agree:
     GTO's commands use dates, one of its functions the highest version, DVC the last tag of the stage.
 
     Parameters
@@ -47,7 +47,7 @@ def rollback(name: str, *, to: str | None, stage: str = PROD, reason: str, push:
     if present and present.version == target.version:
         return f"{target.tag} is in {stage} already"
     assignment = assigned(registry, stage, target.commit, reason)
-    new = [*unassigned(registry, stage, reason, keep=target.version), assignment]
+    new = [*unassigned(registry, stage, reason, above=target.version), assignment]
     alone = [event.commit for event in waiting(name) if event.kind == "register"] if push else []
     if alone:  # else nothing is to be pushed, and the data remote need not be reachable
         storage.push(*alone, workspace=False)
@@ -89,10 +89,14 @@ def before(registry: Registry, stage: str) -> Version:
 
 
 def _holders(registry: Registry, stage: str) -> list[str]:
-    """The versions that were in a stage after each event, oldest first."""
-    moments = (
-        Registry(registry.name, registry.events[: n + 1], registry.taken)
-        for n, event in enumerate(registry.events)
-        if event.subject == stage or event.kind in ("register", "deregister", "deprecate")
-    )
+    """The versions that were in a stage after each event that may have changed it, oldest first."""
+    used = {event.commit for event in registry.events if event.kind == "assign" and event.subject == stage}
+    known: set[str] = set()
+    moments = []
+    for n, event in enumerate(registry.events):
+        # A new version changes no stage, but for one that was put to use before it was registered.
+        late = event.kind == "register" and event.commit in used and event.commit in known
+        if event.subject == stage or late or event.kind in ("deregister", "deprecate"):
+            moments.append(Registry(registry.name, registry.events[: n + 1], registry.taken))
+        known.add(event.commit)
     return [holder.version for moment in moments if (holder := moment.in_stage(stage))]

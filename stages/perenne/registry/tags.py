@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -194,9 +194,13 @@ class Registry:
 
     def stages(self, version: Version) -> list[str]:
         """Return the stages that a version is in."""
+        return [s for s, holder in self._holders.items() if holder and holder.version == version.version]
+
+    @cached_property
+    def _holders(self) -> dict[str, Version | None]:
+        """The version in each stage that was ever used."""
         known = sorted({event.subject for event in self.events if event.kind == "assign"})
-        holders = {stage: self.in_stage(stage) for stage in known}
-        return [stage for stage, holder in holders.items() if holder and holder.version == version.version]
+        return {stage: self.in_stage(stage) for stage in known}
 
     @cached_property
     def assigned(self) -> set[str]:
@@ -377,6 +381,7 @@ def _moment(raw: str) -> datetime | None:
     return moment if moment.year < NO_YEAR else None
 
 
+@lru_cache(8192)  # the history of a stage asks for every version at every moment
 def _version(name: str, event: TagEvent) -> Version:
     # The last such line: the text before it may have one, the YAML after it has none.
     text, line, proof = f"\n{event.message}".rpartition("\n---\n")

@@ -45,7 +45,9 @@ class Gate:
         self.world, self.answers = world, answers
         self.looks: dict[pd.Period, dict[str, ReplayLook]] = {}
 
-    def judge(self, challenger: Cut, champion: Cut, family: Family) -> ReplayVerdict:
+    def judge(
+        self, challenger: Cut, champion: Cut, family: Family, anchor: Cut | None = None
+    ) -> ReplayVerdict:
         """Judge whether the challenger is fresher than the champion, on the labels that measure it.
 
         Each call is a look at the challenger's holdout, and spends some of its alpha; those of a family are
@@ -60,9 +62,10 @@ class Gate:
         alpha = self.look(held, family)
         if not alpha:
             return ReplayVerdict("undecided", "earlier looks have spent all of alpha")
-        question = challenger, champion, alpha
+        anchor = None if anchor == champion else anchor
+        question = challenger, champion, anchor, alpha
         if question not in self.answers:
-            self.answers[question] = self._judged(challenger, champion, held, alpha)
+            self.answers[question] = self._judged(challenger, champion, held, alpha, anchor)
         verdict: ReplayVerdict = self.answers[question]
         return verdict
 
@@ -78,7 +81,9 @@ class Gate:
             looks[family.name] = before._replace(alpha=before.alpha + alpha)
         return alpha
 
-    def _judged(self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float) -> ReplayVerdict:
+    def _judged(
+        self, challenger: Cut, champion: Cut, held: list[pd.Period], alpha: float, anchor: Cut | None
+    ) -> ReplayVerdict:
         world, policy = self.world, self.world.plan.gate
         # What a row takes to score says something of this machine and nothing of the history.
         rules = policy.rules.model_copy(update={"latency": None})
@@ -90,27 +95,33 @@ class Gate:
             self._contender("the challenger", challenger, held),
             self._contender("the champion", used, held),
         )
+        origin = world.champion(anchor, held) if anchor else None
+        first = self._contender("the first model", origin, held) if origin else None
 
         def seen(
-            known: pd.DataFrame, models: tuple[Contender, ...] = models, before: Evidence | None = None
+            known: pd.DataFrame,
+            by: tuple[Contender, ...],
+            before: Evidence | None = None,
+            anchor: Contender | None = None,
         ) -> Evidence:
             return evidence(
                 known,
                 world.contract,
                 block,
-                models[0],
-                models[1:],
+                by[0],
+                by[1:],
                 champion=True,
                 mean=world.trained(challenger).mean,
                 policy=policy,
                 alpha=alpha,
                 before=before,
+                anchor=anchor,
             )
 
-        before = seen(*self._validated(challenger, used)) if block.beside else None
+        before = seen(*self._validated(challenger, used, origin)) if block.beside else None
 
         def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
-            return judge(seen(known, before=before), policy, "fresher").findings
+            return judge(seen(known, models, before, first), policy, "fresher").findings
 
         found = findings(rows)
         if found and all(finding.answer == "pass" for finding in found):
@@ -129,13 +140,21 @@ class Gate:
         said = declared(world.contract)
         return said or block_of(world.contract, rows, world.validated(challenger))
 
-    def _validated(self, challenger: Cut, champion: Cut) -> tuple[pd.DataFrame, tuple[Contender, ...]]:
-        """Return the challenger's rows of validation, with what both models say of them."""
+    def _validated(
+        self, challenger: Cut, champion: Cut, origin: Cut | None
+    ) -> tuple[pd.DataFrame, tuple[Contender, ...]]:
+        """Return the challenger's rows of validation, with what it and the other models say of them."""
         world = self.world
         rows = world.validated(challenger)
-        pipeline = world.trained(champion).pipeline
         mine = Contender("the challenger", predicted.scores(rows, world.contract))
-        return rows, (mine, Contender("the champion", model.predict(pipeline, rows, world.contract)))
+        others = {"the champion": champion} | ({"the first model": origin} if origin else {})
+        return rows, (
+            mine,
+            *(
+                Contender(name, model.predict(world.trained(cut).pipeline, rows, world.contract))
+                for name, cut in others.items()
+            ),
+        )
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])

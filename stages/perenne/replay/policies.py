@@ -68,6 +68,7 @@ class Triggered:
         self.settings, self.answers = settings, {} if answers is None else answers
         self.gate = Gate(world, self.answers)
         self.last: LastAttempt | None = None
+        self.first: Cut | None = None  # all that follow it are fresher
 
     def act(self, world: World, now: pd.Period, champion: Cut) -> tuple[Cut, list[ReplayEvent]]:
         """Test the champion for drift, and act on the decision.
@@ -86,6 +87,7 @@ class Triggered:
         The model for the next batches, and at most one event.
 
         """
+        self.first = self.first or champion
         windows = self._watch(world, champion).windows(now)
         if self.last:
             self.last = self.last._replace(since=come(world, self.last.as_of, now))
@@ -101,7 +103,7 @@ class Triggered:
         self.last = LastAttempt(now, renewed=world.plan.cut(now).holdout)
         verdicts, family = [], Family(str(now), len(offered))
         for candidate in ordered(world, offered):
-            verdict = self.gate.judge(candidate.cut, champion, family)
+            verdict = self.gate.judge(candidate.cut, champion, family, self.first)
             if verdict.answer == "eligible":
                 self.last = None  # what was to replace another version is past
                 return candidate.cut, [ReplayEvent(str(now), "released", learned(candidate.cut), why, began)]

@@ -5,7 +5,8 @@ expected. If the model is right and rows are independent, its variance and its s
 scores. Ordinary life adds two things, and both are measured on a reference:
 
 - Rows of a day share their weather. The variance of a batch is then larger than that of its rows by a factor,
-  the *design effect* (:func:`design_effect`).
+  the *design effect* (:func:`design_effect`). It grows with the rows of a day: what stays is how much two
+  rows of a day share.
 - Whole periods have shocks of their own: a cold month, a campaign. They add a variance that no number of rows
   makes smaller (:func:`shocks`).
 
@@ -13,7 +14,8 @@ scores. Ordinary life adds two things, and both are measured on a reference:
 
 References
 ----------
-Kish 1965, Survey Sampling, ch. 8 (the design effect).
+Kish 1965, Survey Sampling, ch. 8 (the design effect). Moulton 1986, Random group effects and the precision of
+regression estimates, J. Econometrics 32 (how it grows with the groups' sizes).
 Paule & Mandel 1982, Consensus values and weighting factors, J. Res. Natl. Bur. Stand. 87 (the variance
 between periods). Satterthwaite 1946, An approximate distribution of estimates of variance components,
 Biometrics 2.
@@ -44,7 +46,8 @@ class Sums(NamedTuple):
 
     ``total`` residuals over ``size``: the deviation. ``variance`` and ``cube``: the second and third central
     moment of the total if the model is right and rows are independent. ``events``: how many of the rarer
-    outcome are expected; fewer than some ten tell nothing.
+    outcome are expected; fewer than some ten tell nothing. ``pairs``: over all pairs of two rows of a block,
+    the product of their variances: what the variance grows by, in units of how much such rows share.
     """
 
     total: float = 0.0
@@ -52,6 +55,7 @@ class Sums(NamedTuple):
     variance: float = 0.0
     cube: float = 0.0
     events: float = 0.0
+    pairs: float = 0.0
 
     def plus(self, other: Self) -> Self:
         """The sums of both."""
@@ -66,11 +70,28 @@ class Sums(NamedTuple):
 class DesignEffect(NamedTuple):
     """By what factor the variance of a sum is larger than that of independent rows.
 
-    ``freedom``: with how many degrees of freedom it is known.
+    ``freedom``: with how many degrees of freedom it is known. ``company``: what a row had of others in its
+    block, which is the `pairs` of these sums over their variance.
     """
 
     factor: float = 1.0
     freedom: float = math.inf
+    company: float = 0.0
+
+    def of(self, sums: Sums) -> DesignEffect:
+        """The effect on other sums, whose blocks may have more rows, or fewer: two rows share as much.
+
+        >>> DesignEffect(3.0, company=4.0).of(Sums(variance=10.0, pairs=80.0))
+        DesignEffect(factor=5.0, freedom=inf, company=8.0)
+        """
+        if self.factor <= 1 or not self.company or not sums.variance:
+            return self
+        company = sums.pairs / sums.variance
+        grown = company / self.company
+        factor = 1 + (self.factor - 1) * grown
+        # The factor's own error grows as well, but not that of the 1.
+        freedom = self.freedom * (factor / (self.factor * grown)) ** 2 if grown else math.inf
+        return DesignEffect(factor, freedom, company)
 
 
 class Shocks(NamedTuple):
@@ -103,7 +124,7 @@ def design_effect(
     Examples
     --------
     >>> design_effect(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]), np.zeros(4, int))
-    DesignEffect(factor=4.0, freedom=1.0)
+    DesignEffect(factor=4.0, freedom=1.0, company=1.0)
 
     """
     each = np.bincount(blocks, variances)
@@ -118,10 +139,27 @@ def design_effect(
     factor = float(np.sum(np.bincount(blocks[inside], residuals[inside]) ** 2)) / expected
     known = whole[there] ** 2 / squares[there] - 1  # degrees of freedom of each group
     freedom = expected**2 / float(np.sum(left**2 / known))
-    return DesignEffect(factor, freedom) if factor > 1 else DesignEffect()
+    if factor <= 1:
+        return DesignEffect()
+    return DesignEffect(factor, freedom, pairs(variances[inside], blocks[inside]) / float(whole[there].sum()))
 
 
-def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
+def pairs(variances: Array, blocks: npt.NDArray[np.intp]) -> float:
+    """The products of the variances of all pairs of two rows of a block, as ``Sums.pairs`` has them.
+
+    Parameters
+    ----------
+    variances, blocks
+        Of each row, and the number of its block, shape (rows,).
+
+    >>> pairs(np.array([1.0, 2.0, 3.0]), np.array([0, 0, 1]))
+    4.0
+
+    """
+    return float(np.sum(np.bincount(blocks, variances) ** 2) - np.sum(variances**2))
+
+
+def shocks(periods: Sequence[Sums], effect: DesignEffect) -> Shocks:
     """Return what whole periods add to the variance of a deviation, from those of the reference.
 
     It is the variance for which the deviations of the periods spread as far as they do (Paule & Mandel 1982).
@@ -140,7 +178,7 @@ def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
     if count < FEWEST_PERIODS:
         return Shocks()
     value = np.array([each.deviation for each in known])
-    noise = np.array([effect * each.variance / each.size**2 for each in known])
+    noise = np.array([effect.of(each).factor * each.variance / each.size**2 for each in known])
     enough = count - 1.0
 
     def spread(variance: float) -> float:
@@ -163,7 +201,7 @@ def shocks(periods: Sequence[Sums], effect: float) -> Shocks:
     return Shocks(variance, count - 1.0, memory, skewness)
 
 
-def spread(sums: Sums, effect: float, shock: Shocks, *, lasting: bool = False) -> float:
+def spread(sums: Sums, effect: DesignEffect, shock: Shocks, *, lasting: bool = False) -> float:
     """Return the standard deviation of a batch's deviation.
 
     Parameters
@@ -177,7 +215,7 @@ def spread(sums: Sums, effect: float, shock: Shocks, *, lasting: bool = False) -
 
     """
     longer = (1 + shock.memory) / (1 - shock.memory) if lasting else 1.0
-    return math.sqrt(effect * sums.variance / sums.size**2 + longer * shock.variance)
+    return math.sqrt(effect.of(sums).factor * sums.variance / sums.size**2 + longer * shock.variance)
 
 
 def score(
@@ -202,9 +240,10 @@ def score(
         Standard normal or smaller if the true deviation is at most the bound; within +-`FARTHEST`.
 
     """
-    sd = spread(sums, effect.factor, shock, lasting=lasting)
+    sd = spread(sums, effect, shock, lasting=lasting)
     if not sd:
         return 0.0
+    effect = effect.of(sums)
     above = (sums.deviation - bound - step / 2 / sums.size) / sd
     within = effect.factor * sums.variance / sums.size**2
     cube = effect.factor**1.5 * sums.cube / sums.size**3 + shock.skewness * shock.variance**1.5
@@ -225,9 +264,10 @@ def margin(score_: float, sums: Sums, effect: DesignEffect, shock: Shocks) -> fl
         As for :func:`score`.
 
     """
-    within = effect.factor * sums.variance / sums.size**2
-    freedom = freedom_of_sum((within, effect.freedom), (shock.variance, shock.freedom))
-    return float(stats.t.isf(stats.norm.sf(score_), freedom)) * spread(sums, effect.factor, shock)
+    own = effect.of(sums)
+    within = own.factor * sums.variance / sums.size**2
+    freedom = freedom_of_sum((within, own.freedom), (shock.variance, shock.freedom))
+    return float(stats.t.isf(stats.norm.sf(score_), freedom)) * spread(sums, effect, shock)
 
 
 def freedom_of_sum(*parts: tuple[float, float]) -> float:

@@ -1,8 +1,9 @@
 """Which settings come out of a search, and the commit that holds them: one change of params.yaml.
 
 The best of many is better than it will be: it was lucky too. So its difference to the params as they stand is
-judged at a level that allows for all that were tried (Bonferroni), and only a clear gain changes anything by
-itself: each change that goes to the gate spends a look at the sealed holdout.
+judged at a level that allows for all that were tried (Bonferroni), in this search and in those before it on
+the same rows, and only a clear gain changes anything by itself: each change that goes to the gate spends a
+look at the sealed holdout.
 """
 
 from __future__ import annotations
@@ -31,11 +32,20 @@ class Chosen(NamedTuple):
     clear: bool
 
 
+def level(number: int) -> float:
+    """Return the level of a search on some rows, the first being number 1: those of all sum to `ALPHA`.
+
+    >>> [round(level(number) / ALPHA, 3) for number in (1, 2, 3)]
+    [0.5, 0.167, 0.083]
+    """
+    return ALPHA / (number * (number + 1))
+
+
 def best(searched: Searched) -> Chosen:
     """Return the best trial beside the params as they stand."""
     trial = searched.fitted[0]
     gain = trial.gain
-    bounds = gain.bounds(ALPHA / len(searched.fitted)) if gain else None
+    bounds = gain.bounds(level(searched.number) / len(searched.fitted)) if gain else None
     return Chosen(trial, bounds, clear=bounds is not None and bounds[0] > 0)
 
 

@@ -82,10 +82,11 @@ def rounded(value: float) -> float:
 
 
 class Journal(NamedTuple):
-    """A record that only this process writes to, and the trials in it."""
+    """A record that only this process writes to, the trials in it, and which search on its data it is."""
 
     path: Path
     trials: list[Trial]
+    search: int = 1
 
     def append(self, trial: Trial) -> None:
         """Add a trial, and wait until it is on disk."""
@@ -97,7 +98,7 @@ class Journal(NamedTuple):
 
 
 @contextmanager
-def opened(case: str, inputs: Mapping[str, str], name: str) -> Iterator[Journal]:
+def opened(case: str, inputs: Mapping[str, str], name: str, data: str) -> Iterator[Journal]:
     """Open the record of a search, or begin it.
 
     Parameters
@@ -108,6 +109,9 @@ def opened(case: str, inputs: Mapping[str, str], name: str) -> Iterator[Journal]
         The hash of everything that the trials depend on, by its name: the first line.
     name
         The hash of all of these: the second part of the file's name.
+    data
+        The name of the input that is the rows: searches on the same rows are counted, and the first line says
+        which one this is.
 
     Yields
     ------
@@ -138,10 +142,36 @@ def opened(case: str, inputs: Mapping[str, str], name: str) -> Iterator[Journal]
         file.seek(0)
         trials, length = _read(file.read())
         file.truncate(length)
-        if not length:
-            file.write(_line({"inputs": dict(inputs)}))
+        if length:
+            number = _search(path)
+        else:
+            number = 1 + _earlier(path, case, data, inputs[data])
+            file.write(_line({"inputs": dict(inputs), "search": number}))
             file.flush()
-        yield Journal(path, trials)
+        yield Journal(path, trials, number)
+
+
+def _head(path: Path) -> Mapping[str, object]:
+    """The first line of a record; empty if it cannot be read."""
+    try:
+        head = json.loads(path.read_bytes().partition(b"\n")[0])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return head if isinstance(head, dict) else {}
+
+
+def _search(path: Path) -> int:
+    """Which search on its data a record is; 1 in those of earlier versions."""
+    number = _head(path).get("search")
+    return number if isinstance(number, int) and number > 0 else 1
+
+
+def _earlier(path: Path, case: str, data: str, rows: str) -> int:
+    """How many other records of a case are of the same rows, or the highest number that one of them has."""
+    others = [other for other in FOLDER.glob(f"{case}-*.jsonl") if other != path]
+    heads = [(other, _head(other).get("inputs")) for other in others]
+    same = [other for other, inputs in heads if isinstance(inputs, dict) and inputs.get(data) == rows]
+    return max([len(same), *map(_search, same)])
 
 
 def changed_since(case: str, inputs: Mapping[str, str], name: str) -> list[str]:
@@ -149,12 +179,8 @@ def changed_since(case: str, inputs: Mapping[str, str], name: str) -> list[str]:
     others = [path for path in FOLDER.glob(f"{case}-*.jsonl") if path.stem != f"{case}-{name[:12]}"]
     if not others:
         return []
-    latest = max(others, key=lambda path: path.stat().st_mtime_ns)
-    try:
-        head = json.loads(latest.read_bytes().partition(b"\n")[0])["inputs"]
-        return [key for key in inputs if head.get(key) != inputs[key]]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return []
+    head = _head(max(others, key=lambda path: path.stat().st_mtime_ns)).get("inputs")
+    return [key for key in inputs if head.get(key) != inputs[key]] if isinstance(head, dict) else []
 
 
 def _read(text: bytes) -> tuple[list[Trial], int]:

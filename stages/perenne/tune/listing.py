@@ -29,7 +29,8 @@ def conclusion(searched: Searched, chosen: Chosen) -> str:
     if gain is None or chosen.bounds is None:
         why = "there are too few blocks to tell by how much"
     else:
-        why = f"by {number(gain.value)} {bounds(*chosen.bounds)}, allowing for {tried} tries"
+        before_it = f" and {searched.number - 1} earlier searches" if searched.number > 1 else ""
+        why = f"by {number(gain.value)} {bounds(*chosen.bounds)}, allowing for {tried} tries{before_it}"
     verdict = f"trial {trial.number} is clearly better" if chosen.clear else "no trial is clearly better"
     return f"{verdict}: the best has {searched.metric} {after} instead of {before} on validation ({why})"
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from perenne.common import sections
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
-from perenne.common.names import PARAMS
+from perenne.common.names import PARAMS, TRAIN
 from perenne.tune import fingerprint, journal, proposals, ready, space
 from perenne.tune.journal import Journal, Trial
 from perenne.tune.space import Settings, TuneSettings
@@ -22,7 +22,7 @@ class Searched(NamedTuple):
     """All trials in order, the first one of the params as they stand, and what they were compared by.
 
     `space` are the keys that were searched, `record` is the file of the trials, and `params` the text of
-    params.yaml that they are of.
+    params.yaml that they are of. `number`: which search on these rows it is.
     """
 
     trials: tuple[Trial, ...]
@@ -30,6 +30,7 @@ class Searched(NamedTuple):
     space: tuple[str, ...]
     record: Path
     params: str
+    number: int = 1
 
     @property
     def standing(self) -> Trial:
@@ -64,11 +65,11 @@ def search() -> Searched:
     inputs = fingerprint.inputs(case, metric)
     name = fingerprint.together(inputs)
     changed = journal.changed_since(case, inputs, name)
-    with journal.opened(case, inputs, name) as record:
+    with journal.opened(case, inputs, name, str(TRAIN)) as record:
         _say(record, settings, changed)
         _filled(record, settings, contract, metric, standing)
         trials = tuple(record.trials[: settings.trials])
-    found = Searched(trials, metric, tuple(settings.space), record.path, params)
+    found = Searched(trials, metric, tuple(settings.space), record.path, params, record.search)
     if not found.fitted:
         raise PerenneError(
             f"tune: none of {len(trials) - 1} settings could be fitted; the first: {trials[1].failed}"

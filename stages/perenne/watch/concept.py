@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.common import predicted
+from perenne.common import periods, predicted
+from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.params import Tolerance
 from perenne.common.slicing import sliced
@@ -31,9 +32,10 @@ from perenne.stats import deviation, sequential
 from perenne.stats.blocks import Alike
 from perenne.stats.deviation import DesignEffect, Shocks, Sums
 from perenne.stats.sequential import Wealth
-from perenne.watch.effects import effects
+from perenne.watch.effects import Shared, blocks_of, effects
 from perenne.watch.error_scale import ErrorScale
-from perenne.watch.streams import ENOUGH, SLICES, STREAMS, Rows, StreamKind, Subject, rows_of
+from perenne.watch.seasons import Seasons
+from perenne.watch.streams import ENOUGH, SLICES, STREAMS, Places, Rows, StreamKind, Subject, rows_of
 from perenne.watch.wording import Wording
 
 
@@ -41,7 +43,7 @@ class Watched(NamedTuple):
     """A stream with its bound; deviations in the stream's own direction, above 0 if something is wrong.
 
     ``reference`` is the deviation on validation with its standard error ``error`` as far as the bound rests
-    on it, ``effect`` and ``shock`` say how batches vary, ``alpha`` is the stream's part of the false alarms
+    on it, ``shared`` and ``shock`` say how batches vary, ``alpha`` is the stream's part of the false alarms
     per batch. ``of_class`` is None unless it is about one of several classes.
     """
 
@@ -51,9 +53,14 @@ class Watched(NamedTuple):
     reference: float
     error: float
     bound: float
-    effect: DesignEffect
+    shared: Shared
     shock: Shocks
     alpha: float
+
+    @property
+    def effect(self) -> DesignEffect:
+        """By what factor rows of validation that are alike add to the variance."""
+        return self.shared.effect
 
     @property
     def subject(self) -> Subject:
@@ -109,15 +116,17 @@ def watched(
     subjects = [subject for subject in known if any(part[subject].sizes.any() for part in parts.values())]
     sharing = Counter(subject.rows for subject in subjects)
     streams: list[Watched] = []
+    numbered = {period: _Numbered(rows, contract) for period, rows in by_period.items()}
     for name in contract.task.streams:
         kind = STREAMS[name]
         for subject in subjects:
             if subject.rows == kind.rows:
-                sums = [part[subject].sums() for part in parts.values()]
+                block = known[subject].block
+                sums = [part[subject].sums(None, numbered[p].by(block)) for p, part in parts.items()]
                 alpha = kind.share / sharing[kind.rows] / periods
                 streams.append(_watched(kind, subject, None, sums, known[subject], limits, alpha))
     if contract.slices:
-        streams += _sliced(by_period, parts, streams, contract, limits, 1 / periods)
+        streams += _sliced(numbered, parts, streams, limits, 1 / periods)
     return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
 
 
@@ -138,18 +147,19 @@ def _watched(
     subject: Subject,
     slice_: str | None,
     sums: list[Sums],
-    effect: DesignEffect,
+    shared: Shared,
     limits: Mapping[str, float],
     alpha: float,
 ) -> Watched:
     pooled = Sums()
     for each in sums:
         pooled = pooled.plus(each)
-    shock = deviation.shocks(sums, effect.factor)
+    effect = shared.effect.of(pooled)
+    shock = deviation.shocks(sums, shared.effect)
     directed = kind.sign * pooled.deviation if pooled.size else math.nan
     if math.isnan(directed):
         bound = math.inf if not pooled.size else 0.0
-        return Watched(kind, subject.of_class, slice_, 0.0, 0.0, bound, effect, shock, alpha)
+        return Watched(kind, subject.of_class, slice_, 0.0, 0.0, bound, shared, shock, alpha)
     error = math.sqrt(effect.factor * pooled.variance / pooled.size**2 + shock.variance / max(len(sums), 1))
     allowed = limits[kind.rows]
     if kind.rows == "bias":
@@ -158,53 +168,72 @@ def _watched(
         bound, error = (allowed, 0.0) if directed <= allowed else (directed, error)
     else:
         bound = allowed + max(directed, 0.0)
-    return Watched(kind, subject.of_class, slice_, directed, error, bound, effect, shock, alpha)
+    return Watched(kind, subject.of_class, slice_, directed, error, bound, shared, shock, alpha)
 
 
 def _sliced(
-    by_period: Mapping[pd.Period, pd.DataFrame],
+    numbered: Mapping[pd.Period, _Numbered],
     parts: Mapping[pd.Period, Mapping[Subject, Rows]],
     streams: Iterable[Watched],
-    contract: Contract,
     limits: Mapping[str, float],
     rate: float,
 ) -> list[Watched]:
-    """Too many or too few events in each slice. What a whole batch shares, its slices share in proportion.
+    """Too many or too few events in each slice. Two rows of a block share as much in it as in a whole batch.
 
     A slice may have good and bad periods of its own, which the others even out: the larger shock counts.
     """
     biases = {stream.subject: stream for stream in streams if stream.kind.rows == "bias"}
     sums: dict[str, dict[Subject, list[Sums]]] = {}
-    for period, frame in by_period.items():
-        for name, places in sliced(frame, contract).items():
-            for subject in biases:
+    for period, rows in numbered.items():
+        for name, places in sliced(rows.rows, rows.contract).items():
+            for subject, bias in biases.items():
                 each = sums.setdefault(name, {}).setdefault(subject, [])
-                each.append(parts[period][subject].sums(places))
-    whole = {subject: sum(part[subject].sums().size for part in parts.values()) for subject in biases}
+                each.append(parts[period][subject].sums(places, rows.by(bias.shared.block)))
     kinds = [kind for kind in STREAMS.values() if kind.rows == "bias"]
     alpha = SLICES * rate / (2 * len(sums) * max(len(biases), 1))
     found = []
     for name, by_subject in sums.items():
         for subject, each in by_subject.items():
-            pooled = Sums()
-            for one in each:
-                pooled = pooled.plus(one)
             bias = biases[subject]
-            part = min(1.0, abs(pooled.size / whole[subject])) if whole[subject] else 0.0
-            effect = bias.effect._replace(factor=1 + (bias.effect.factor - 1) * part)
             for kind in kinds:
-                stream = _watched(kind, subject, name, each, effect, limits, alpha)
+                stream = _watched(kind, subject, name, each, bias.shared, limits, alpha)
                 shock = max(bias.shock, stream.shock, key=lambda one: one.variance)
                 found.append(stream._replace(shock=shock))
     return found
 
 
+class _Numbered:
+    """Rows, and the numbers of their blocks: counted once for each kind of block."""
+
+    def __init__(self, rows: pd.DataFrame, contract: Contract) -> None:
+        self.rows, self.contract = rows, contract
+        self._by: dict[tuple[object, ...], Places | None] = {}
+
+    def by(self, block: Block) -> Places | None:
+        """The number of each row's block, shape (rows,); None if each is its own."""
+        key = block.columns, block.part, block.span
+        if key not in self._by:
+            self._by[key] = blocks_of(self.rows, self.contract, block)
+        return self._by[key]
+
+
 class Detectors:
     """The state of every stream's detector, batch after batch."""
 
-    def __init__(self, streams: WatchedStreams, contract: Contract) -> None:
-        """Start without any evidence, as after every training."""
-        self.watched, self.contract = streams, contract
+    def __init__(self, streams: WatchedStreams, contract: Contract, seasons: Seasons | None = None) -> None:
+        """Start without any evidence, as after every training.
+
+        Parameters
+        ----------
+        streams
+            What is watched.
+        contract
+            What the rows are.
+        seasons
+            Of all periods that the model knows: an alarm says if it may be a season that is not among them.
+
+        """
+        self.watched, self.contract, self.seasons = streams, contract, seasons
         self.wealth = [Wealth() for _ in streams.streams]
         self.waiting = [Sums() for _ in streams.streams]
         self.ends: list[list[str]] = [[] for _ in streams.streams]
@@ -229,11 +258,15 @@ class Detectors:
         rows = labelled(batch, self.contract)
         parts = rows_of(rows, self.contract, self.watched.scale) if len(rows) else {}
         places = sliced(rows, self.contract) if len(rows) and self.contract.slices else {}
+        numbered = _Numbered(rows, self.contract)
         values: list[Sums | None] = []
         for place, stream in enumerate(self.watched.streams):
             sums = Sums()
             if parts and (stream.slice is None or stream.slice in places):
-                sums = parts[stream.subject].sums(None if stream.slice is None else places[stream.slice])
+                blocks = numbered.by(stream.shared.block)
+                sums = parts[stream.subject].sums(
+                    None if stream.slice is None else places[stream.slice], blocks
+                )
             values.append(self._add(place, str(period), sums))
         alarmed = self._alarms()
         shown = [
@@ -251,7 +284,7 @@ class Detectors:
             self.ends[place].append(period)  # the first period of what is judged together
         together = self.waiting[place].plus(sums)
         # Of rows that are alike, those of a block tell as much as a few.
-        if together.events < ENOUGH * stream.effect.factor or not together.variance:
+        if together.events < ENOUGH * stream.effect.of(together).factor or not together.variance:
             self.waiting[place] = together
             if not together.events:
                 self.ends[place].pop()
@@ -323,13 +356,25 @@ class Detectors:
             threshold=math.log(1 / stream.alpha),
             alarm=alarm,
             since=since,
-            says=show.sentence(stream.kind, stream.slice, whole, stream.of_class) if alarm else "",
+            says=show.sentence(stream.kind, stream.slice, whole, stream.of_class) + self._season(since)
+            if alarm
+            else "",
         )
+
+    def _season(self, since: str | None) -> str:
+        """That a change began in a season which is new to the model, so that nothing can tell them apart."""
+        if self.seasons is None or since is None:
+            return ""
+        season = self.seasons.lacks(periods.exact(since, self.contract.period, "since"))
+        return f" (the reference has no {season}: it may be the season)" if season else ""
 
 
 def _unsure(stream: Watched, sums: Sums) -> Sums:
     """A batch's sums; that the reference is known with an error adds to the variance as rows do."""
-    return sums._replace(variance=sums.variance + (stream.error * sums.size) ** 2 / stream.effect.factor)
+    known = (stream.error * sums.size) ** 2 / stream.effect.of(sums).factor
+    # The effect stays as it was: blocks have no more company by it.
+    grown = (sums.variance + known) / sums.variance if sums.variance else 1.0
+    return sums._replace(variance=sums.variance + known, pairs=sums.pairs * grown)
 
 
 def alarms(states: Iterable[StreamState]) -> list[str]:

@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from perenne.stats import deviation
 from perenne.stats.density_ratio import without_empty
-from perenne.stats.deviation import Sums
+from perenne.stats.deviation import DesignEffect, Sums
 from perenne.stats.metrics import Array
 
 PARTS = 2  # each part's errors are expected by what the other has taught
@@ -26,7 +26,7 @@ class DirectLoss:
 
     """
 
-    def __init__(self, X: Array, error: Array, when: npt.NDArray[np.intp], effect: float) -> None:
+    def __init__(self, X: Array, error: Array, when: npt.NDArray[np.intp], effect: DesignEffect) -> None:
         """Learn from rows that were predicted without being seen.
 
         Parameters
@@ -50,8 +50,12 @@ class DirectLoss:
         self.unknown, self.unknown_size = unknown
         counts, totals = np.bincount(when), np.bincount(when, self.unknown_size)
         squares = np.bincount(when, (self.unknown_size - self.unknown_size.mean()) ** 2)
+        # Rows have as much company in each period.
         self.shock = deviation.shocks(
-            [Sums(float(t), float(n), float(s)) for t, n, s in zip(totals, counts, squares, strict=True)],
+            [
+                Sums(float(total), float(count), float(square), pairs=effect.company * float(square))
+                for total, count, square in zip(totals, counts, squares, strict=True)
+            ],
             effect,
         )
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from perenne.common.block import Block, labels_of
+from perenne.common.contract import Contract
 from perenne.stats import deviation
 from perenne.stats.blocks import Alike
 from perenne.stats.deviation import DesignEffect
 from perenne.stats.sharing import both, coded
-from perenne.watch.streams import Rows, Subject
+from perenne.watch.streams import Places, Rows, Subject
 
 
 class Shared(NamedTuple):
@@ -46,11 +48,17 @@ def _shared(alike: Alike, parts: Sequence[Rows], errors: Shared | None) -> Share
         others = float(np.sum(np.bincount(blocks) ** 2) / len(residual) - 1)  # that share a row's block
         least = 1 + (lent.effect.factor - 1) ** 2 / others if others else 1.0
         if effect.factor < least:
-            effect = lent.effect._replace(factor=least)
+            company = deviation.pairs(variance, blocks) / float(variance.sum())
+            effect = DesignEffect(least, lent.effect.freedom, company)
     return Shared(block, effect)
 
 
-def effects(alike: Alike, parts: Sequence[dict[Subject, Rows]]) -> dict[Subject, DesignEffect]:
+def blocks_of(rows: pd.DataFrame, contract: Contract, block: Block) -> Places | None:
+    """The number of each row's block among these rows, from 0, shape (rows,); None if each is its own."""
+    return None if block.kind == "row" else coded(labels_of(rows, contract, block))[0]
+
+
+def effects(alike: Alike, parts: Sequence[dict[Subject, Rows]]) -> dict[Subject, Shared]:
     """By what factor the variance of a batch is larger than that of independent rows, by subject.
 
     Parameters
@@ -61,7 +69,7 @@ def effects(alike: Alike, parts: Sequence[dict[Subject, Rows]]) -> dict[Subject,
         What the same rows add to each stream, by batch.
 
     """
-    found: dict[Subject, DesignEffect] = {}
+    found: dict[Subject, Shared] = {}
     errors: Shared | None = None
     # Errors first: by these the others are alike at least. Of several classes, those of the most alike.
     for subject in sorted(parts[0], key=lambda each: each.rows != "bias"):
@@ -69,5 +77,5 @@ def effects(alike: Alike, parts: Sequence[dict[Subject, Rows]]) -> dict[Subject,
         shared = _shared(alike, [part[subject] for part in parts], None if is_error else errors)
         if is_error and (errors is None or shared.effect.factor > errors.effect.factor):
             errors = shared
-        found[subject] = shared.effect
+        found[subject] = shared
     return found

@@ -50,6 +50,7 @@ from perenne.watch import concept
 from perenne.watch.chances import calibrated
 from perenne.watch.concept import Watched, WatchedStreams
 from perenne.watch.direct_loss import DirectLoss
+from perenne.watch.effects import blocks_of
 from perenne.watch.streams import ENOUGH, Subject, classified, several
 from perenne.watch.wording import Wording
 
@@ -112,9 +113,7 @@ class LabelFree:
         self.y, self.score = predicted.outcomes(rows, contract), predicted.scores(rows, contract)
         if watched.scale:
             when = pd.factorize(periods.of(rows[contract.time], contract.period, contract.zone), sort=True)[0]
-            self.losses = DirectLoss(
-                self.X, self.y - self.score, when, self.kinds[Subject("loss")].effect.factor
-            )
+            self.losses = DirectLoss(self.X, self.y - self.score, when, self.kinds[Subject("loss")].effect)
 
     def estimate(self, batch: pd.DataFrame) -> EstimatedPerformance | None:
         """Estimate the metrics of a batch from its features and scores alone.
@@ -148,7 +147,9 @@ class LabelFree:
             expected = self._of_classes(scores, ratio.weights)
         if not expected:
             return None
-        errors = {subject: self._error(subject, each, ratio.weights) for subject, each in expected.items()}
+        errors = {
+            subject: self._error(subject, each, ratio.weights, rows) for subject, each in expected.items()
+        }
         return EstimatedPerformance(
             outside=ratio.outside,
             metrics=tuple(
@@ -247,9 +248,14 @@ class LabelFree:
             bias: expected("bias", -total / n, total, losses.unknown, self.kinds[bias].shock),
         }
 
-    def _error(self, subject: Subject, expected: Expected, weights: Array) -> float:
+    def _error(self, subject: Subject, expected: Expected, weights: Array, rows: pd.DataFrame) -> float:
         """Half the width of the interval, in the stream's unit."""
         effect, shock = self.kinds[subject].effect, expected.shock
+        blocks = blocks_of(rows, self.contract, self.kinds[subject].shared.block)
+        if blocks is not None:
+            # The variances of the rows are near enough to each other to count the rows.
+            each = np.full(len(rows), expected.sums.variance / len(rows))
+            effect = effect.of(expected.sums._replace(pairs=deviation.pairs(each, blocks)))
         known = float(np.sum((weights * expected.unknown) ** 2) / np.sum(weights * expected.sizes) ** 2)
         within = effect.factor * (expected.sums.variance / expected.sums.size**2 + known)
         between = shock.variance * (1 + 1 / (1 + shock.freedom))

@@ -86,6 +86,28 @@ class Seasons:
         near = self._near(period)
         return [one for one, is_near in zip(self.periods, near, strict=True) if is_near and one != but]
 
+    def lacks(self, period: pd.Period) -> str:
+        """Return what season of a period the reference does not have, such as `December`; "" if it has it.
+
+        >>> half = Seasons(pd.period_range("2020-01", "2020-06", freq="M"))
+        >>> half.lacks(pd.Period("2020-12")), half.lacks(pd.Period("2021-02"))
+        ('December', '')
+        """
+        whole, reach = self._round
+        apart = np.abs(self._place - self._places([period])[0])
+        if self.yearly or np.any(np.minimum(apart, whole - apart) <= reach + 0.5):
+            return ""
+        if self._unit in ("Q-DEC", "M"):
+            return f"Q{period.quarter}" if self._unit == "Q-DEC" else str(period.strftime("%B"))
+        return "such time of the year"
+
+    @property
+    def _round(self) -> tuple[float, int]:
+        """A year, and how far a season reaches at the most, in what :meth:`_places` counts."""
+        if self._unit in ("Q-DEC", "M"):
+            return self._cycle.year, 0
+        return YEAR / 7, self._cycle.widest
+
     def folds(self) -> list[tuple[pd.Period, list[pd.Period]]]:
         """Each period of the reference with the others that are like it; at most `MOST` of them."""
         step = -(-len(self.periods) // MOST)
@@ -105,7 +127,7 @@ class Seasons:
         if self._short is not None:
             near &= self._names == _rounds([period], self._short)[0]
         if self.yearly:
-            whole = self._cycle.year if self._unit in ("Q-DEC", "M") else YEAR / 7
+            whole, _ = self._round
             apart = np.abs(self._place - self._places([period])[0])
             near &= np.minimum(apart, whole - apart) <= self._reach + 0.5
         return near

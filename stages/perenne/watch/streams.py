@@ -28,9 +28,11 @@ import pandas as pd
 
 from perenne.common import predicted
 from perenne.common.contract import Contract
-from perenne.stats.deviation import Sums
+from perenne.stats.deviation import Sums, pairs
 from perenne.stats.metrics import Array, one_hot
 from perenne.watch.error_scale import ErrorScale
+
+Places = npt.NDArray[np.intp]
 
 ENOUGH = 10  # events expected in a batch, or blocks of such: fewer tell nothing, and wait for the next one
 SUREST = 0.001  # scores nearer to 0 or 1 weigh in the loss as this one: a single row must not decide
@@ -49,9 +51,13 @@ class Rows(NamedTuple):
     cubes: Array
     events: Array
 
-    def sums(self, places: npt.NDArray[np.intp] | None = None) -> Sums:
-        """The sums over all rows, or those at some positions."""
-        return Sums(*(float((each if places is None else each[places]).sum()) for each in self))
+    def sums(self, places: Places | None = None, blocks: Places | None = None) -> Sums:
+        """The sums over all rows, or those at some positions; `blocks` are the numbers of all rows'."""
+        own = self if places is None else Rows(*(each[places] for each in self))
+        sums = Sums(*(float(each.sum()) for each in own))
+        if blocks is None:
+            return sums
+        return sums._replace(pairs=pairs(own.variances, blocks if places is None else blocks[places]))
 
 
 class Subject(NamedTuple):
