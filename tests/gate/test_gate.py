@@ -188,7 +188,7 @@ def test_a_contract_without_a_block_gets_the_one_that_validation_asks_for(better
     better.repro()
     verdict, measured = gate(), Evaluation.load(names.EVALUATION).dependence
     assert measured is not None
-    assert (measured.source, list(measured.sharing)) == ("measured", ["employee"])
+    assert (measured.source, list(measured.sharing)) == ("measured", ["employee", "quarter"])
     rows = pd.read_parquet(names.HOLDOUT)
     blocks = rows["employee"].nunique() if measured.block.columns else len(rows)
     assert (verdict.holdout.blocks, verdict.holdout.block) == (blocks, measured.block.why)
