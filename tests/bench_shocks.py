@@ -1,7 +1,7 @@
 """What whole periods that share a shock do to the gate's bounds, and to the intervals of `evaluate`.
 
 Two models are wrong by a constant logit, one to each side, and equally good on the average over all periods:
-a good month is a gain for one of them. Fixed seeds, exact 95 % intervals, beside the goals; about four minutes.
+a good month is a gain for one of them. Fixed seeds, exact 95 % intervals, beside the goals; four minutes.
 """
 
 from __future__ import annotations

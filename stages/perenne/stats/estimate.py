@@ -352,6 +352,9 @@ def _blocks_to_decide(gained: Estimate | Nearer, threshold: float, alpha: float)
 def _few(gained: Estimate | Nearer) -> str:
     if gained.blocks >= gained.fewest:
         return ""
-    called = "1 block is" if gained.blocks == 1 else f"{gained.blocks:,} blocks are"
-    uneven = ", of which a few have most of the rows," if gained.blocks >= FEWEST + 1 else ""
-    return f"{called}{uneven} too few to tell"
+    if gained.blocks == 1:
+        return "1 block is too few to tell"
+    some = gained.apart if isinstance(gained, Nearer) else gained
+    uneven = gained.blocks > FEWEST and gained.blocks * some.evenness < FEWEST
+    most = ", of which a few have most of the rows," if uneven else ""
+    return f"{gained.blocks:,} blocks{most} are too few to tell"
