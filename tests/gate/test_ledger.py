@@ -58,11 +58,12 @@ def look(
     sharing: bool = False,
     asker: Asker = "anyone",
     view: str | None = None,
+    grouping: str | None = None,
     opening: bool = False,
     family: Family | None = None,
 ) -> ledger.Look:
     """Look at some batches with some challenger."""
-    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view}
+    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view, "grouping": grouping}
     compared = ledger.ComparedModels.model_validate(content)
     return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening, family=family)
 
@@ -146,6 +147,12 @@ def test_other_features_of_the_same_labels_are_another_look() -> None:
     """Else whoever changes the features of the holdout gets a new answer each time, and pays once."""
     assert [look("a", view=digit * 64).number for digit in "123"] == [1, 2, 3]
     assert look("a", view="2" * 64).number == 2
+
+
+@pytest.mark.usefixtures("repository")
+def test_other_blocks_of_the_same_rows_are_another_look() -> None:
+    """Bounds are others, and so the answer may be: who changes what is measured asks again."""
+    assert [look("a", grouping=blocks).number for blocks in ("day", "row", None, "day")] == [1, 2, 3, 1]
 
 
 def test_view_is_of_rows_and_contract() -> None:

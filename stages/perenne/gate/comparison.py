@@ -110,6 +110,7 @@ class ModelComparison:
             policy=terms.policy.record(),
             against=tuple(one.sha256 for one in opponents),
             view=terms.holdout.view,
+            grouping=terms.holdout.grouping,
         )
         # Measured here: the model card's own is not trusted.
         learned = pq.read_table(TRAIN, columns=[terms.contract.target]).to_pandas()
@@ -235,6 +236,7 @@ class ModelComparison:
             self.models,
             terms.policy.alpha,
             sharing=share,
+            labels=terms.holdout.sketch,
             asker=asker,
             opening=opening,
             family=family,

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from perenne.common import batches, git, locked, notes, sections
-from perenne.common.block import Block, labels_of
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import contenders, holdout_block, ledger, policy, refitted
+from perenne.gate import contenders, holdout_block, ledger, policy, refitted, sketch
 from perenne.gate.comparison import ModelComparison, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
@@ -172,4 +172,7 @@ def _described(rows: pd.DataFrame, contract: Contract, block: Block) -> Holdout:
         blocks=len(np.unique(labels_of(rows, contract, block))),
         block=block.why,
         view=ledger.view(md5, contract),
+        # What the contract says is in the view already.
+        grouping=None if declared(contract) else block.model_dump_json(exclude={"why"}),
+        sketch=sketch.sketch(rows, contract),
     )

@@ -4,7 +4,9 @@ Each look at a holdout spends some of its evidence: of twenty equal models tried
 better. So every look is recorded *before* the models are compared, with the alpha that it spends. It is
 recorded under each batch of the holdout, identified by a hash of its labels: holdouts that share a batch
 share its noise, and a column more or less does not make another holdout. It is recorded under the case and
-each period as well: of a batch that has lost or changed a row most of the noise is still the same.
+each period as well: of a batch that has lost or changed a row most of the noise is still the same. And one
+note has all looks of the repository, each with a sketch of its labels: another name of the case, other
+periods or other times do not make other labels (`perenne.gate.sketch`, which says what does).
 
 Whoever opens a holdout sees all figures, and the line of that look closes its batches: nothing is left to
 spend on them, for anybody.
@@ -31,13 +33,15 @@ from perenne.common import git, notes, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.typed import Model, parse
-from perenne.documents.verdict import Asker, Intent, ModelFile, PolicyRecord, Verdict
+from perenne.documents.verdict import Asker, Intent, LabelSketch, ModelFile, PolicyRecord, Verdict
+from perenne.gate import sketch
 from perenne.registry.tags import Registry, Version
 from perenne.stats import spending
 
 FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
 MOST = 1_000_000  # looks at a batch
 MOST_MODELS = 20  # as so many looks a family may count at most
+EVERYWHERE = ("looks", "all")  # the note with a line for each look
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,6 +50,7 @@ class ComparedModels(Model):
     """What is compared in a look: the models by sha256, and the policy that is applied.
 
     `view` is the hash of rows and contract: other features of the same labels are another question.
+    `grouping` is what makes rows one block, where it was measured: other blocks give other bounds.
     """
 
     case: str
@@ -54,6 +59,7 @@ class ComparedModels(Model):
     policy: PolicyRecord
     against: tuple[str, ...]
     view: str | None = None
+    grouping: str | None = None
 
 
 class Family(NamedTuple):
@@ -100,18 +106,12 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
         periods.of(rows[contract.time], contract.period, contract.zone)
     ).indices.items():
         times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
-        outcomes = _outcomes(rows[contract.target], contract)[places]
+        outcomes = sketch.outcomes(rows[contract.target], contract)[places]
         order = np.lexsort((outcomes, times))
         by_period[str(period)] = _sha256(
             str(period).encode() + times[order].tobytes() + _bytes(outcomes[order])
         )
     return by_period
-
-
-def _outcomes(target: pd.Series, contract: Contract) -> npt.NDArray[np.generic]:
-    """What came, as words or as numbers: never as places, which depend on the other classes."""
-    words = contract.columns[contract.target].type == "category"
-    return target.to_numpy(dtype=np.str_) if words else target.to_numpy(dtype="<f8")
 
 
 def _bytes(outcomes: npt.NDArray[np.generic]) -> bytes:
@@ -132,6 +132,7 @@ def look(
     alpha: float,
     *,
     sharing: bool,
+    labels: LabelSketch | None = None,
     asker: Asker = "anyone",
     opening: bool = False,
     family: Family | None = None,
@@ -152,6 +153,8 @@ def look(
     sharing
         Push the line as well. The remote accepts one line after another, so two clones never use the same
         number. Without it they may, and both lines count once they are merged.
+    labels
+        From `sketch.sketch`: looks at the same labels under other names count. None: only `batches` tells.
     asker
         Who looks. An `own` look ignores those of forks: else a fork could spend the alpha of a model before
         the repository looks at it.
@@ -173,8 +176,9 @@ def look(
     """
     content = comparison.model_dump(mode="json")
     # So that looks of earlier versions, which did not have these, are known again.
-    if comparison.view is None:
-        del content["view"]
+    for key in ("view", "grouping"):
+        if content[key] is None:
+            del content[key]
     if not comparison.policy.tolerance:
         del content["policy"]["tolerance"]
     name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
@@ -183,6 +187,10 @@ def look(
 
     def claim() -> Look:
         looks = {place: _looks(*place) for place in (*whole, *alike)}
+        details = dict.fromkeys(looks, content)
+        if labels:
+            looks[EVERYWHERE] = _alike(labels, comparison.case)
+            details[EVERYWHERE] = {"case": comparison.case, "sketch": labels.model_dump(mode="json")}
         everywhere = set.intersection(*(looks[place] for place in whole))
         # Earlier versions did not name the holdout. Of several lines the one with the least alpha counts.
         again = {
@@ -209,7 +217,7 @@ def look(
             mine = mine.model_copy(update={"opened": True})
         for place, lines in looks.items():
             if mine not in lines:
-                notes.append(*place, mine.model_dump(exclude_defaults=True) | content)
+                notes.append(*place, mine.model_dump(exclude_defaults=True) | details[place])
                 lines.add(mine)
         # Whatever a line says, it grants no more than a look of its number has.
         granted = min(mine.alpha, spending.alpha(mine.number + mine.depth - 1, total, total))
@@ -324,6 +332,15 @@ class _Line(Model):
         return family is not None and self.family == family
 
 
+class _SketchedLine(Model):
+    """What the line of a look at a holdout holds besides, in the note that has all of them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    case: str
+    sketch: LabelSketch
+
+
 def _part(family: Family | None, known: Collection[_Line]) -> _Line:
     """A line with its family; without one if that has as many looks as it may have."""
     plain = _Line(look="0" * 64, number=1, alpha=0)
@@ -351,6 +368,17 @@ def _looks(kind: str, name: str) -> set[_Line]:
     for line in notes.read(kind, name):
         with notes.mending(kind, name):
             lines.add(parse(_Line, line, "a look"))
+    return lines
+
+
+def _alike(labels: LabelSketch, case: str) -> set[_Line]:
+    """The looks at the same labels, under whatever name."""
+    lines = set()
+    for line in notes.read(*EVERYWHERE):
+        with notes.mending(*EVERYWHERE):
+            look, its = parse(_Line, line, "a look"), parse(_SketchedLine, line, "a look")
+            if sketch.alike(labels, its.sketch, same_case=its.case == case):
+                lines.add(look)
     return lines
 
 
