@@ -83,10 +83,11 @@ def test_verdict_tells_nothing_of_the_labels_but_whether_all_rules_pass(
         return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
 
     before = inside.out("git rev-parse refs/notes/perenne").strip()
-    verdicts = [gate()]
+    verdicts = [gate(offline=True)]
+    inside.run("git update-ref -d refs/perenne/notes")  # the clone forgets
     inside.run(f"git update-ref refs/notes/perenne {before}")  # the same number of looks, so the same alpha
     monkeypatch.setattr(batches, "read_parquet", turned)
-    verdicts.append(gate())
+    verdicts.append(gate(offline=True))
     hidden = [verdict.to_json() for verdict in verdicts]
     for content in hidden:
         del content["holdout"]["batches"], content["holdout"]["sketch"]
@@ -269,6 +270,29 @@ def test_looks_are_counted(better: Project) -> None:
     assert third is not None
     assert third.look == 3
     assert 0 < third.left < third.total
+
+
+def test_looks_are_pushed_unless_the_user_is_offline(better: Project) -> None:
+    """Else each clone begins with the first look; a remote that does not take it says how to go on."""
+
+    def there() -> str:
+        return better.out("git ls-remote origin refs/notes/perenne").split()[0]
+
+    before = there()
+    assert gate(offline=True).answer == "eligible"
+    assert there() == before
+    better.edit(r"max_iter: \d+", "max_iter: 50")
+    better.repro()
+    better.run("perenne gate")
+    assert there() == better.out("git rev-parse refs/notes/perenne").strip()
+    better.write("../origin.git/hooks/pre-receive", "#!/bin/sh\nexit 1\n")
+    better.run("chmod +x ../origin.git/hooks/pre-receive")
+    better.edit(r"max_iter: \d+", "max_iter: 40")
+    better.repro()
+    refused = better.run("perenne gate", status=Status.FAILED).stderr
+    assert refused.startswith("error: refs/notes/perenne: the look cannot be pushed, so it was not made: ")
+    assert refused.count("\n") == 1
+    assert gate(offline=True).alpha is not None
 
 
 def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter) -> None:

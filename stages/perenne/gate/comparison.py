@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import predicted
+from perenne.common import notes, predicted
 from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
@@ -231,16 +231,22 @@ class ModelComparison:
     ) -> Look:
         """Record the look."""
         terms = self.terms
-        look = ledger.look(
-            terms.holdout.batches,
-            self.models,
-            terms.policy.alpha,
-            sharing=share,
-            labels=terms.holdout.sketch,
-            asker=asker,
-            opening=opening,
-            family=family,
-        )
+        try:
+            look = ledger.look(
+                terms.holdout.batches,
+                self.models,
+                terms.policy.alpha,
+                sharing=share,
+                labels=terms.holdout.sketch,
+                asker=asker,
+                opening=opening,
+                family=family,
+            )
+        except notes.NotPushedError as error:
+            raise PerenneError(
+                f"{notes.REF}: the look cannot be pushed, so it was not made: {error}; perenne gate "
+                "--offline makes one that counts in this clone only"
+            ) from error
         if not look.alpha:
             why = (
                 "a batch of it was opened"

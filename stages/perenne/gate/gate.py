@@ -28,7 +28,7 @@ def gate(
     *,
     base: str | None = None,
     policy_from: str | None = None,
-    share: bool = False,
+    share: bool | None = None,
     offline: bool = False,
     asker: Asker = "anyone",
     opening: bool = False,
@@ -44,9 +44,10 @@ def gate(
         The commit whose params.yaml holds the policy; None: the working tree. A change must not be judged by
         a policy of its own.
     share
-        Push the look and the verdict.
+        Push the look and the verdict. None: if there is a remote, unless `offline`. What is not pushed counts
+        here only, until it is: another clone may make the same look anew.
     offline
-        Do not fetch tags and looks from the remote.
+        Do without the remote: tags and looks are not fetched from it.
     asker
         Whose alpha the look spends, see `ledger.look`.
     opening
@@ -63,9 +64,10 @@ def gate(
     ------
     PerenneError
         If the model cannot be judged: results are stale, a model is unavailable, no rule is configured, the
-        ledger is incomplete, or no alpha is left (`comparison.SpentError`).
+        ledger is incomplete, the look cannot be pushed, or no alpha is left (`comparison.SpentError`).
 
     """
+    share = notes.pushed(offline=offline) if share is None else share
     name = sections.params().case
     contract = contract_of(name)
     rules = policy.load(policy_from, contract.task)

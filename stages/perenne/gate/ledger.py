@@ -12,8 +12,13 @@ Whoever opens a holdout sees all figures, and the line of that look closes its b
 spend on them, for anybody.
 
 What a fork says of its looks cannot be checked: its own code wrote it. So forks have an allowance of their
-own, and nothing that they say takes from the repository's. Each release names the ledger's commit, so a
-ledger that was deleted or rewritten is noticed.
+own, and nothing that they say takes from the repository's.
+
+Looks are pushed as they are made, wherever there is a remote, so that clones share them. A ledger that was
+cut back is noticed: each release names its commit, and each clone remembers the last one that it had. What a
+release rests on is counted once more in the ledger as it is then: clones that did not push (`--offline`) have
+all begun with the first look, and what they spent together may be more than there was. Nobody can count looks
+that were never pushed, such as those of a copy that was thrown away.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +37,7 @@ from pydantic import ConfigDict, Field
 from perenne.common import git, notes, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.names import HOLDOUT
 from perenne.common.typed import Model, parse
 from perenne.documents.verdict import Asker, Intent, LabelSketch, ModelFile, PolicyRecord, Verdict
 from perenne.gate import sketch
@@ -41,6 +47,7 @@ from perenne.stats import spending
 FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
 MOST = 1_000_000  # looks at a batch
 MOST_MODELS = 20  # as so many looks a family may count at most
+ROUNDING = 1e-5  # of figures in documents
 EVERYWHERE = ("looks", "all")  # the note with a line for each look
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -60,6 +67,30 @@ class ComparedModels(Model):
     against: tuple[str, ...]
     view: str | None = None
     grouping: str | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Self:
+        """Return what a verdict has compared."""
+        return cls(
+            case=verdict.case,
+            challenger=verdict.challenger,
+            intent=verdict.intent,
+            policy=verdict.policy,
+            against=verdict.against,
+            view=verdict.holdout.view,
+            grouping=verdict.holdout.grouping,
+        )
+
+    def content(self) -> notes.Line:
+        """Return the JSON by which a look is known."""
+        content = self.model_dump(mode="json")
+        # So that looks of earlier versions, which did not have these, are known again.
+        for key in ("view", "grouping"):
+            if content[key] is None:
+                del content[key]
+        if not self.policy.tolerance:
+            del content["policy"]["tolerance"]
+        return content
 
 
 class Family(NamedTuple):
@@ -174,14 +205,8 @@ def look(
         If an earlier line cannot be read, or the push fails.
 
     """
-    content = comparison.model_dump(mode="json")
-    # So that looks of earlier versions, which did not have these, are known again.
-    for key in ("view", "grouping"):
-        if content[key] is None:
-            del content[key]
-    if not comparison.policy.tolerance:
-        del content["policy"]["tolerance"]
-    name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
+    content = comparison.content()
+    name, holdout = _name(comparison), _sha256(_json(sorted(batches.values())))
     whole = [("batch", batch) for batch in batches.values()]
     alike = [("period", f"{comparison.case} {period}") for period in batches]
 
@@ -228,7 +253,7 @@ def look(
 
 
 def complete(registry: Registry) -> None:
-    """Raise a `PerenneError` if the ledger lacks looks that a release of the model rests on.
+    """Raise a `PerenneError` if the ledger lacks looks: those that a release rests on, or that were here.
 
     The tag of each registered version names the ledger's commit, and the ledger only grows.
 
@@ -242,6 +267,54 @@ def complete(registry: Registry) -> None:
         commit = _ledger_of(version)
         if commit and not git.succeeds("merge-base", "--is-ancestor", commit, notes.REF):
             raise PerenneError(_repair(commit, version.tag))
+    lost = notes.missing()
+    if lost:
+        raise PerenneError(
+            f"{notes.REF}: lacks {lost}, which was here: looks at holdouts are lost; "
+            f"git notes --ref={notes.REF} merge -s cat_sort_uniq {notes.KNOWN} brings them back"
+        )
+
+
+def affordable(verdict: Verdict) -> None:
+    """Raise a `PerenneError` if the look of a verdict is not in the ledger, or its alpha is spent twice.
+
+    Clones that do not push their looks all begin with the first one. In the merged ledger, those at one batch
+    must not have spent more than there was: of two at once each has half of what was left, which is all of
+    it, and no third one had anything.
+
+    Parameters
+    ----------
+    verdict
+        On a model that is to be released.
+
+    """
+    alike = [("period", f"{verdict.case} {period}") for period in verdict.holdout.batches]
+    whole = [_looks("batch", batch) for batch in verdict.holdout.batches.values()]
+    name = _name(ComparedModels.of(verdict))
+    mine = [line for line in set.intersection(*whole) if line.look == name] if whole else []
+    if not mine or verdict.alpha is None:
+        raise PerenneError(
+            f"{notes.REF}: has no look for the verdict on {verdict.challenger.sha256[:12]}; run perenne gate"
+        )
+    # Of a model that both have looked at, the repository's look counts.
+    fork = all(line.fork for line in mine)
+    total = verdict.alpha.total
+    for lines in (*whole, *(_looks(*place) for place in alike)):
+        spent = _spent(line for line in lines if line.fork == fork)
+        if spent > total * (1 + ROUNDING):
+            raise PerenneError(
+                f"{HOLDOUT}: looks in clones that did not push them have spent {spent:.2g} of alpha "
+                f"{total:g}, so none of them proves anything; move split.as_of"
+            )
+
+
+def _spent(lines: Iterable[_Line]) -> float:
+    """The alpha that lines have spent. A look may have several: those of other clones, or one that opens."""
+    looks = dict[tuple[str, str | None], float]()
+    for line in lines:
+        key = line.look, line.holdout
+        looks[key] = max(line.alpha, looks.get(key, 0.0))
+    return sum(looks.values())
 
 
 def _repair(commit: str, tag: str) -> str:
@@ -388,6 +461,11 @@ def _left(looks: Collection[set[_Line]], total: float, *, fork: bool) -> float:
         return 0.0
     spent = [sum(line.alpha for line in lines if line.fork == fork) for lines in looks]
     return max(total - max(spent), 0.0)
+
+
+def _name(comparison: ComparedModels) -> str:
+    """What a look is known by."""
+    return _sha256(_json(comparison.content()))
 
 
 def _json(content: object) -> bytes:
