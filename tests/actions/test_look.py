@@ -52,7 +52,7 @@ def test_models_and_batches_are_used() -> None:
     """The policy and the spent alpha are not: both are computed anew for the ledger."""
     compared = looked(review())
     assert compared
-    models = {"case", "intent", "challenger", "against"}
+    models = {"case", "intent", "challenger", "released", "against"}
     assert set(compared.model_dump()) == models | {"view", "grouping", "batches", "sketch"}
     assert compared.batches == {"2025-12": SHA}
 
@@ -75,6 +75,7 @@ def test_review_that_compared_nothing_made_no_look() -> None:
         review(intent="worse"),
         review(challenger={"sha256": SHA, "size": 0}),
         review(challenger={"sha256": "../x", "size": 7}),
+        review(released={"sha256": "../x", "size": 7}),
         review(against=[SHA] * 3),
         review(holdout={"batches": {}}),
         review(holdout={"batches": {"2025-12": "x"}}),

@@ -59,12 +59,14 @@ def look(
     asker: Asker = "anyone",
     view: str | None = None,
     grouping: str | None = None,
+    released: str | None = None,
     opening: bool = False,
     family: Family | None = None,
 ) -> ledger.Look:
     """Look at some batches with some challenger."""
-    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view, "grouping": grouping}
-    compared = ledger.ComparedModels.model_validate(content)
+    named = {"challenger": {"sha256": challenger, "size": 1}}
+    others = {"view": view, "grouping": grouping, "released": released}
+    compared = ledger.ComparedModels.model_validate({**OTHERS, **named, **others})
     return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening, family=family)
 
 
@@ -153,6 +155,20 @@ def test_other_features_of_the_same_labels_are_another_look() -> None:
 def test_other_blocks_of_the_same_rows_are_another_look() -> None:
     """Bounds are others, and so the answer may be: who changes what is measured asks again."""
     assert [look("a", grouping=blocks).number for blocks in ("day", "row", None, "day")] == [1, 2, 3, 1]
+
+
+@pytest.mark.usefixtures("repository")
+def test_another_refit_of_the_same_model_is_another_look() -> None:
+    """That it is like the proven one is a part of the answer: who varies it asks again."""
+    assert [look("a", released=model).number for model in ("x", "y", None, "x")] == [1, 2, 3, 1]
+
+
+@pytest.mark.usefixtures("repository")
+def test_verdict_of_an_earlier_version_has_its_look() -> None:
+    """That did not name the refitted model."""
+    verdict = verdict_on("a", look("a"))
+    refit = verdict.challenger.model_copy(update={"sha256": "refit"})
+    ledger.affordable(verdict.model_copy(update={"released": refit}))
 
 
 def test_view_is_of_rows_and_contract() -> None:

@@ -37,8 +37,8 @@ Period = Annotated[str, Field(pattern=r"^[\w /:-]{1,30}$")]
 Text = Annotated[str, Field(pattern=r"^[\w./-]{1,100}$")]
 
 
-class Challenger(Model):
-    """The model that was judged."""
+class JudgedFile(Model):
+    """A model file: the one that was judged, or the one that a release would put to use."""
 
     sha256: Sha256
     size: Annotated[int, Field(gt=0)]
@@ -49,10 +49,11 @@ class Looked(Model):
 
     case: Text
     intent: Intent
-    challenger: Challenger
+    challenger: JudgedFile
     against: Annotated[tuple[Sha256, ...], Field(max_length=2, strict=False)]
     view: Sha256 | None
     grouping: Annotated[str, Field(max_length=1000)] | None
+    released: JudgedFile | None
     batches: Annotated[dict[Period, Sha256], Field(min_length=1, max_length=1000)]
     sketch: LabelSketch | None
 
@@ -91,6 +92,7 @@ def look(now: datetime | None = None) -> str:
         against=compared.against,
         view=compared.view,
         grouping=compared.grouping,
+        released=compared.released.sha256 if compared.released else None,
     )
     with runner.rights():
         tags.fetch()
@@ -142,7 +144,7 @@ def looked(text: str) -> Looked | None:
             return None
         # Only these: the whole may be of another version of Perenne, or forged.
         fields = {name: judged[name] for name in ("case", "intent", "challenger", "against")}
-        fields |= {"batches": judged["holdout"]["batches"]}
+        fields |= {"batches": judged["holdout"]["batches"], "released": judged.get("released")}
         fields |= {name: judged["holdout"].get(name) for name in ("view", "grouping", "sketch")}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise PerenneError(f"{REVIEW_JSON}: not what a review writes: {error!r:.100}") from error

@@ -58,6 +58,7 @@ class ComparedModels(Model):
 
     `view` is the hash of rows and contract: other features of the same labels are another question.
     `grouping` is what makes rows one block, where it was measured: other blocks give other bounds.
+    `released` is the refitted model by sha256, which must be like the challenger on the labels.
     """
 
     case: str
@@ -67,6 +68,7 @@ class ComparedModels(Model):
     against: tuple[str, ...]
     view: str | None = None
     grouping: str | None = None
+    released: str | None = None
 
     @classmethod
     def of(cls, verdict: Verdict) -> Self:
@@ -79,13 +81,14 @@ class ComparedModels(Model):
             against=verdict.against,
             view=verdict.holdout.view,
             grouping=verdict.holdout.grouping,
+            released=verdict.released.sha256 if verdict.released else None,
         )
 
     def content(self) -> notes.Line:
         """Return the JSON by which a look is known."""
         content = self.model_dump(mode="json")
         # So that looks of earlier versions, which did not have these, are known again.
-        for key in ("view", "grouping"):
+        for key in ("view", "grouping", "released"):
             if content[key] is None:
                 del content[key]
         if not self.policy.tolerance:
@@ -290,8 +293,10 @@ def affordable(verdict: Verdict) -> None:
     """
     alike = [("period", f"{verdict.case} {period}") for period in verdict.holdout.batches]
     whole = [_looks("batch", batch) for batch in verdict.holdout.batches.values()]
-    name = _name(ComparedModels.of(verdict))
-    mine = [line for line in set.intersection(*whole) if line.look == name] if whole else []
+    compared = ComparedModels.of(verdict)
+    # Looks of earlier versions did not name the refitted model.
+    names = {_name(compared), _name(compared.model_copy(update={"released": None}))}
+    mine = [line for line in set.intersection(*whole) if line.look in names] if whole else []
     if not mine or verdict.alpha is None:
         raise PerenneError(
             f"{notes.REF}: has no look for the verdict on {verdict.challenger.sha256[:12]}; run perenne gate"
