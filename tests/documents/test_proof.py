@@ -61,6 +61,7 @@ def test_keys_stay_those_of_schema_1() -> None:
         "view": None,
         "grouping": None,
         "sketch": None,
+        "shown": {},
     }
     assert content["verdict"]["policy"] == FIRST_VERSION["policy"] | {"tolerance": {}}
     assert content["verdict"]["rules"][0] == {

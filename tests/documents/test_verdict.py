@@ -39,6 +39,7 @@ def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
         "view": None,
         "grouping": None,
         "sketch": None,
+        "shown": {},
     }
     assert content == FIRST_VERSION | later | {"holdout": holdout, "policy": policy}
     assert json.dumps(content["policy"]) == json.dumps(policy), "an integer stays one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -306,6 +307,35 @@ def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter)
     assert (verdict.champion, verdict.answer) == ("v1.0.0", "eligible")
     assert verdict.alpha is not None
     assert verdict.alpha.look == 2
+
+
+def test_batches_that_validation_has_shown_judge_nothing(better: Project) -> None:
+    """A shorter holdout on a branch has shown the first quarter; a later `as_of` shows all of them."""
+    before = gate()
+    assert (list(before.holdout.batches), before.holdout.shown) == (["2019Q1", "2019Q2", "2019Q3"], {})
+    better.run("git checkout -q -b try")
+    better.edit("holdout: 4", "holdout: 2")
+    better.commit("let us see")
+    better.run("git checkout -q main")
+    branch = better.out("git rev-parse try").strip()
+    verdict = gate()
+    assert list(verdict.holdout.batches) == ["2019Q2", "2019Q3"]
+    assert verdict.holdout.shown == {"2019Q1": branch}
+    assert verdict.holdout.rows < before.holdout.rows
+    assert verdict.alpha is not None
+    assert verdict.alpha.look == 3, "other batches are another look"
+    assert f"left out, as validation of {branch[:7]} has shown their labels: 2019Q1" in markdown(verdict)
+    better.run("git checkout -q try")
+    better.edit("as_of: 2019Q4", "as_of: 2020Q4")
+    better.commit("later")
+    better.run("git checkout -q main")
+    with pytest.raises(SpentError) as caught:
+        gate()
+    assert re.fullmatch(
+        r"data/split/holdout\.parquet: 2019Q1 to 2019Q3 was in the window of commit [0-9a-f]{7}(, .{7})?, "
+        r"so its labels are known; move split\.as_of",
+        str(caught.value),
+    )
 
 
 def test_stale_results_cannot_be_judged(inside: Project) -> None:

@@ -68,7 +68,8 @@ class Holdout(Model):
     """The rows that a model was judged on; `batches` has the hash of the labels of each period.
 
     `view` is the hash of the rows and the contract. `block` says what a block is; empty in older verdicts,
-    which have no `sketch` either. `grouping` is the same for machines, where it was measured.
+    which have no `sketch` either. `grouping` is the same for machines, where it was measured. `shown` are
+    batches of the file that judge nothing, each with the commit whose validation has shown them.
     """
 
     model_config = ConfigDict(populate_by_name=True)  # `from` cannot be a name in Python
@@ -83,6 +84,7 @@ class Holdout(Model):
     view: str | None = None
     grouping: str | None = None
     sketch: LabelSketch | None = None
+    shown: Mapping[str, str] = {}
 
 
 class ChangeRecord(Model):
