@@ -44,7 +44,7 @@ from perenne.gate import sketch
 from perenne.registry.tags import Registry, Version
 from perenne.stats import spending
 
-FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
+FORKS = 0.1  # of alpha, on top: what the looks of all forks may spend; 1.1 alpha is spent in all, at most
 MOST = 1_000_000  # looks at a batch
 MOST_MODELS = 20  # as so many looks a family may count at most
 ROUNDING = 1e-5  # of figures in documents
