@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from perenne.common import notes
+from perenne.common.errors import PerenneError
 from perenne.gate import ledger, sketch
 from perenne.gate.ledger import ComparedModels
 from tests import tiny
-from tests.gate.test_ledger import OTHERS, repository
+from tests.gate.test_ledger import OTHERS, repository, verdict_on
+from tests.project import Project
 
 __all__ = ["repository"]
 
@@ -146,6 +148,29 @@ def test_looks_at_labels_whose_times_were_moved_are_counted() -> None:
     moved = [rows.assign(seen=rows["seen"] + pd.Timedelta(days=days)) for days in (0, 1, 90, 400)]
     assert [look(str(place), each).number for place, each in enumerate(moved)] == [1, 2, 3, 4]
     assert look("renamed", moved[3], "renamed").number == 5
+
+
+def test_clones_that_renamed_the_labels_release_nothing_either(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each had the first look under a name of its own; what they spent is counted once they have met."""
+    rows = visits()
+    repository.run("git clone -q ../origin.git ../b && git clone -q ../origin.git ../c")
+    spent = [look("a", rows)]
+    monkeypatch.chdir(repository.path.parent / "b")
+    spent.append(look("b", rows.drop(index=[3]), "renamed"))
+    monkeypatch.chdir(repository.path.parent / "c")
+    spent.append(look("c", rows, contract="quarter"))
+    assert [each.number for each in spent] == [1, 1, 1]
+    verdict = verdict_on("c", spent[2], ledger.hashes(rows, QUARTER))
+    held = verdict.holdout.model_copy(update={"sketch": sketch.sketch(rows, QUARTER)})
+    verdict = verdict.model_copy(update={"holdout": held})
+    ledger.affordable(verdict)
+    for name in ("b", "ada", "c"):
+        monkeypatch.chdir(repository.path.parent / name)
+        notes.share()
+    with pytest.raises(PerenneError, match=r"did not push them have spent 0\.075 of alpha 0\.05"):
+        ledger.affordable(verdict)
 
 
 @pytest.mark.usefixtures("repository")

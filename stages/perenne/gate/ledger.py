@@ -26,7 +26,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
@@ -304,7 +304,9 @@ def affordable(verdict: Verdict) -> None:
     # Of a model that both have looked at, the repository's look counts.
     fork = all(line.fork for line in mine)
     total = verdict.alpha.total
-    for lines in (*whole, *(_looks(*place) for place in alike)):
+    labels = verdict.holdout.sketch
+    same = {line for line, its in _sketched() if labels and sketch.nearly_equal(labels, its.sketch)}
+    for lines in (*whole, *(_looks(*place) for place in alike), same):
         spent = _spent(line for line in lines if line.fork == fork)
         if spent > total * (1 + ROUNDING):
             raise PerenneError(
@@ -451,13 +453,15 @@ def _looks(kind: str, name: str) -> set[_Line]:
 
 def _alike(labels: LabelSketch, case: str) -> set[_Line]:
     """The looks at the same labels, under whatever name."""
-    lines = set()
+    return {line for line, its in _sketched() if sketch.alike(labels, its.sketch, same_case=its.case == case)}
+
+
+def _sketched() -> Iterator[tuple[_Line, _SketchedLine]]:
+    """All looks of the repository, but for those of versions that made no sketch."""
     for line in notes.read(*EVERYWHERE):
         with notes.mending(*EVERYWHERE):
-            look, its = parse(_Line, line, "a look"), parse(_SketchedLine, line, "a look")
-            if sketch.alike(labels, its.sketch, same_case=its.case == case):
-                lines.add(look)
-    return lines
+            found = parse(_Line, line, "a look"), parse(_SketchedLine, line, "a look")
+        yield found
 
 
 def _left(looks: Collection[set[_Line]], total: float, *, fork: bool) -> float:

@@ -39,6 +39,7 @@ KEPT = LabelSketch.KEPT
 RUNS = 16
 SAME_ROWS = 5 / 8  # of all rows of both: two targets with even outcomes share a third by chance
 SAME_SEQUENCES = 1 / 8
+NEARLY_ALL = 7 / 8
 
 
 def outcomes(target: pd.Series, contract: Contract) -> npt.NDArray[np.generic]:
@@ -94,6 +95,11 @@ def alike(one: LabelSketch, other: LabelSketch, *, same_case: bool) -> bool:
     return (
         _share(one.rows, other.rows) >= SAME_ROWS or _share(one.sequences, other.sequences) >= SAME_SEQUENCES
     )
+
+
+def nearly_equal(one: LabelSketch, other: LabelSketch) -> bool:
+    """Return whether nearly all rows are the same, so that two that are so with a third have most in common."""
+    return _share(one.rows, other.rows) >= NEARLY_ALL
 
 
 def _share(one: tuple[str, ...], other: tuple[str, ...]) -> float:
