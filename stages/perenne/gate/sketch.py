@@ -98,7 +98,7 @@ def alike(one: LabelSketch, other: LabelSketch, *, same_case: bool) -> bool:
 
 
 def nearly_equal(one: LabelSketch, other: LabelSketch) -> bool:
-    """Return whether nearly all rows are the same, so that two that are so with a third have most in common."""
+    """Return whether nearly all rows are the same. Two that are so with a third have most in common."""
     return _share(one.rows, other.rows) >= NEARLY_ALL
 
 
