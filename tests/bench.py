@@ -20,6 +20,7 @@ from tqdm import tqdm
 from tests import (
     bench_adopt,
     bench_bootstrap,
+    bench_bounds,
     bench_campaigns,
     bench_challengers,
     bench_classes,
@@ -36,6 +37,7 @@ from tests import (
     bench_million,
     bench_replay,
     bench_review,
+    bench_shocks,
 )
 from tests.project import Project, clone
 
@@ -148,6 +150,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "companies": bench_drift.companies,
     "months": bench_drift.months,
     "adopt": bench_adopt.table,
+    "dependence": bench_dependence.table,
+    "eligible": bench_eligible.table,
+    "bounds": bench_bounds.table,
+    "shocks": bench_shocks.table,
     "gate": bench_gate.table,
     "campaigns": bench_campaigns.table,
     "challengers": bench_challengers.months,

@@ -29,7 +29,7 @@ Hits = npt.NDArray[np.bool_]
 
 def table() -> str:
     """Return all rows as text."""
-    parts = [gate(), skewed(), power(), coverage(), chosen()]
+    parts = [gate(), few(), uneven(), skewed(), power(), coverage(), chosen()]
     return "\n\n".join(parts)
 
 
@@ -76,6 +76,34 @@ def gate(runs: int = 10_000) -> str:
             drawn = noisy(np.random.default_rng(102), root, (runs, count))
             name = f"{count} days, AR({root}) and as much of the day's own"
             lines.append(line(name, low(drawn, FIRST, ordered=True) > 0, "none"))
+    return "\n".join(lines)
+
+
+def few(runs: int = 10_000) -> str:
+    """Equal models on few days: with fewer than eleven there is no bound."""
+    lines = [f"Equal models on few days that remember, at {FIRST:.4f}: found better ({runs:,} gates)"]
+    for count in (7, 10, 11, 14):
+        drawn = remembering(np.random.default_rng(107), 0.7, (runs, count))
+        lines.append(line(f"{count} days, AR(0.7)", low(drawn, FIRST, ordered=True) > 0, "<= .05"))
+    return "\n".join(lines)
+
+
+def uneven(runs: int = 4_000) -> str:
+    """Equal models on thirty blocks of 4,000 rows, of which one or two have many."""
+    lines = [f"Equal models on 30 blocks, some with many rows, at .05: found better ({runs:,} gates)"]
+    for large in ((0.1,), (0.2,), (0.2, 0.2), (0.3,), (0.5,), (0.8,)):
+        many = [round(share * 4_000) for share in large]
+        others = 30 - len(many)
+        codes = np.repeat(np.arange(30), [*many, *[(4_000 - sum(many)) // others] * others])
+        for own, what in ((0.1, "share nearly all"), (3, "share a tenth")):
+            rng, hits = np.random.default_rng(108), []
+            for _ in range(runs):
+                rows = rng.normal(size=30)[codes] + own * rng.normal(size=len(codes))
+                mean = float(rows.mean())
+                found = paired.estimate(Influence(mean, rows - mean), codes, 30)
+                hits.append(found.bounds(0.05)[0] > 0)
+            shares = " and ".join(f"{share:.0%}" for share in large)
+            lines.append(line(f"{shares} of the rows in a block; rows of one {what}", hits, "<= .05"))
     return "\n".join(lines)
 
 

@@ -59,7 +59,7 @@ def table() -> str:
     total = sum(parts.values())
     return "\n".join(
         [
-            f"a gate on {len(rows):,} rows in {seen.count:,} blocks, {len(seen.slices)} slices, "
+            f"a gate on {len(rows):,} rows in {seen.blocks.number:,} blocks, {len(seen.slices)} slices, "
             f"all rules asked: {verdict.answer}",
             *(f"  {name:24}{spent:6.2f} s" for name, spent in parts.items()),
             f"  {'together':24}{total:6.2f} s   (goal: 3 s or less)",

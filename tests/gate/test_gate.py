@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from perenne.common import batches, locked, names
+from perenne.common.block import Block
 from perenne.common.errors import PerenneError
 from perenne.common.status import Status
 from perenne.documents.evaluation import Evaluation
 from perenne.documents.verdict import ChangeRecord, Verdict
-from perenne.gate import ledger
+from perenne.gate import holdout_block, judge, ledger
 from perenne.gate.comparison import SpentError
+from perenne.gate.evidence import Evidence
 from perenne.gate.gate import gate
+from perenne.gate.judge import evidence
 from perenne.pages.verdict import markdown
 from tests.conftest import Enter
 from tests.project import Project
@@ -59,6 +64,43 @@ def test_better_model_is_eligible() -> None:
         ("latency", "v1.0.0 in prod"): "pass",
         ("size", "v1.0.0 in prod"): "pass",
     }
+
+
+@pytest.mark.usefixtures("better")
+def test_a_holdout_of_few_blocks_is_undecided_and_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much better the model is; it says how many more there must be, and alpha is all there still."""
+    with monkeypatch.context() as few:
+        few.setattr(holdout_block, "block_of", lambda *_: Block(part="day"))
+        verdict = gate()
+    assert (verdict.answer, verdict.holdout.blocks) == ("undecided", 3)
+    assert verdict.why == "3 blocks are too few to tell, it takes about 8 more; no look was made"
+    assert (verdict.more_blocks, verdict.alpha) == (8, None)
+    assert set(rules(verdict)) == {("latency", "v1.0.0 in prod"), ("size", "v1.0.0 in prod")}
+    assert gate().answer == "eligible"
+
+
+@pytest.mark.usefixtures("better")
+def test_what_whole_periods_share_is_measured_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both models score these rows; the challenger's own predictions there are those of its folds."""
+    seen: list[Evidence | None] = []
+
+    def spied(*given: Any, before: Evidence | None = None, **named: Any) -> Evidence:
+        seen.append(before)
+        return evidence(*given, before=before, **named)
+
+    with monkeypatch.context() as patched:
+        block = Block(columns=("employee",), beside="quarter")
+        patched.setattr(holdout_block, "block_of", lambda *_: block)
+        patched.setattr(judge, "evidence", spied)
+        assert gate().answer == "eligible"
+    predictions = batches.read_parquet(names.PREDICTIONS)
+    used = [each for each in seen if each is not None]
+    assert len(used) == len(seen) - 1  # that of validation itself
+    for each in used:
+        assert np.array_equal(each.challenger.scores, predictions[names.PREDICTION])
+        assert [who.name for who in each.opponents] == ["v1.0.0 in prod"]
+        assert each.periods is not None
+        assert len(each.opponents[0].scores) == len(predictions) == len(each.periods.codes)
 
 
 def test_worse_model_is_rejected(inside: Project) -> None:
@@ -148,7 +190,7 @@ def test_a_contract_without_a_block_gets_the_one_that_validation_asks_for(better
     better.repro()
     verdict, measured = gate(), Evaluation.load(names.EVALUATION).dependence
     assert measured is not None
-    assert (measured.source, list(measured.sharing)) == ("measured", ["employee"])
+    assert (measured.source, list(measured.sharing)) == ("measured", ["employee", "quarter"])
     rows = pd.read_parquet(names.HOLDOUT)
     blocks = rows["employee"].nunique() if measured.block.columns else len(rows)
     assert (verdict.holdout.blocks, verdict.holdout.block) == (blocks, measured.block.why)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from perenne.common.block import Block
+from perenne.common.names import PREDICTION
+from perenne.gate.evidence import Evidence
+from perenne.gate.judge import evidence
 from perenne.gate.ledger import Family
+from perenne.replay import judging
 from perenne.replay.judging import Gate
 from perenne.replay.world import World
 from perenne.stats import spending
@@ -43,3 +51,26 @@ def test_walks_do_not_share_their_looks(world: World) -> None:
     asked: dict[object, object] = {}
     first, second = Gate(world, asked), Gate(world, asked)
     assert first.look(QUARTERS, alone("a")) == second.look(QUARTERS, alone("a"))
+
+
+def test_whole_quarters_are_heeded_as_in_the_gate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what both models say of the challenger's rows of validation."""
+    seen: list[tuple[int, Evidence | None]] = []
+
+    def spied(rows: pd.DataFrame, *given: Any, before: Evidence | None = None, **named: Any) -> Evidence:
+        seen.append((len(rows), before))
+        return evidence(rows, *given, before=before, **named)
+
+    monkeypatch.setattr(judging, "evidence", spied)
+    monkeypatch.setattr(Gate, "_block", lambda *_: Block(columns=("employee",), beside="quarter"))
+    challenger = world.plan.cut(pd.Period("2020Q4", "Q-DEC"))
+    Gate(world, {}).judge(challenger, world.plan.cut(world.first), alone("a"))
+    validated = world.validated(challenger)
+    (rows, none), *later = seen
+    assert (rows, none) == (len(validated), None)
+    assert len(later) > 1
+    for _, before in later:
+        assert before is later[0][1]
+        assert before is not None
+        assert np.array_equal(before.challenger.scores, validated[PREDICTION])
+        assert not np.array_equal(before.opponents[0].scores, validated[PREDICTION])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from perenne.common.block import Block, labels_of
 from perenne.stats.blocks import Alike, block
+from perenne.stats.metrics import Array
 from tests import tiny
 from tests.stats.test_memory import remembering
 
@@ -123,3 +125,78 @@ def test_of_rows_that_are_judged_by_period_only_those_of_one_period_count() -> N
     contract = tiny.contract()
     assert Alike(frame, contract).counted(values).block.columns == ("id",)
     assert Alike(frame, contract, within=True).counted(values).block.kind == "row"
+
+
+def monthly(months: int, shock: float, seed: int = 13) -> tuple[pd.DataFrame, Array]:
+    """Return 600 visits in each month, on 28 days; rows of a month share a part of their residuals."""
+    rng = np.random.default_rng(seed)
+    when = pd.period_range("2021-01", periods=months, freq="M").repeat(600).to_timestamp()
+    frame = pd.DataFrame({"id": np.arange(600 * months), "seen": when + pd.Timedelta(hours=7)})
+    frame["seen"] += pd.to_timedelta(np.tile(np.arange(600) % 28, months), unit="D")
+    return frame, np.repeat(shock * rng.normal(size=months), 600) + rng.normal(size=len(frame))
+
+
+def test_months_that_share_something_are_blocks() -> None:
+    """Where there are ten of them: fewer cannot be told from chance."""
+    frame, values = monthly(12, 0.3)
+    found = Alike(frame, tiny.contract()).counted(values)
+    assert (found.block.part, found.block.span) == ("month", 1)
+    assert found.line.startswith("rows of one month share something (design effect ")
+    assert "): each month is a block; to answer in the contract, " in found.line
+    assert found.within is not None
+    assert (found.within.kind, found.within.beside) == ("row", "month")
+    assert found.choice is not None
+    assert found.choice.sharing["month"].effect == pytest.approx(1 + 600 * 0.09, rel=0.5)
+    assert len(np.unique(labels_of(frame, tiny.contract(), found.block))) == 12
+    short = Alike(frame[:5_400], tiny.contract()).counted(values[:5_400])
+    assert (short.block.kind, short.within) == ("row", None)
+    assert Alike(frame, tiny.contract(), within=True).counted(values).block.kind == "row"
+
+
+def test_months_of_days_that_share_something_are_not_blocks() -> None:
+    """What a month's days share among themselves is in its days; a month adds nothing."""
+    for root in (0.0, 0.5):
+        rng = np.random.default_rng(14)
+        frame, values = monthly(24, 0.0)
+        days = np.unique(frame["seen"], return_inverse=True)[1]
+        found = Alike(frame, tiny.contract()).counted(values + 0.5 * remembering(rng, root, 24 * 28)[days])
+        assert (found.block.part, found.within) == ("day", None)
+
+
+def test_months_and_people_that_share_something_are_both_named() -> None:
+    """A block is one of them; the line says that the other is left out, and `within` that it is beside."""
+    frame, values = monthly(12, 0.12)
+    frame["id"] = np.tile(np.arange(600), 12)
+    values = values + 1.5 * np.random.default_rng(15).normal(size=600)[frame["id"]]
+    found = Alike(frame, tiny.contract()).counted(values)
+    assert (found.block.columns, found.block.beside) == (("id",), "month")
+    assert found.within == found.block
+    assert "rows of one month share something (design effect " in found.line
+    assert "as well: intervals are too narrow" in found.line
+
+
+def test_independent_rows_seldom_get_a_month() -> None:
+    """With one more question, as seldom as before: in one of twenty cases any block."""
+    hits = 0
+    for seed in range(200):
+        frame, values = monthly(12, 0.0, seed)
+        hits += Alike(frame, tiny.contract()).counted(values).block.kind != "row"
+    assert hits <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+def test_people_and_days_that_share_something_cross() -> None:
+    """One is the block and the other is beside it; not where people share nothing, or have one day each."""
+    rng = np.random.default_rng(16)
+    who, day = np.tile(np.arange(40), 60), np.repeat(np.arange(60), 40)
+    frame = pd.DataFrame({"id": who, "seen": pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")})
+    noise, days = rng.normal(size=len(frame)), 0.4 * rng.normal(size=60)[day]
+    people = 0.6 * rng.normal(size=40)[who]
+    found = Alike(frame, tiny.contract()).counted(noise + days + people)
+    assert (found.block.columns, found.block.also) == (("id",), Block(part="day"))
+    assert "each id is a block; rows of one day share something as well; to answer" in found.line
+    other = Alike(frame, tiny.contract()).counted(noise + 3 * days + people).block
+    assert (other.part, other.also) == ("day", Block(columns=("id",)))
+    assert Alike(frame, tiny.contract()).counted(noise + days).block.also is None
+    assert Alike(frame, tiny.contract(), within=True).counted(noise + days + people).block.also is None
+    nested = Alike(frame.assign(id=day * 4 + who // 10), tiny.contract())
+    assert nested.counted(noise + days).block.also is None

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from perenne.stats.estimate import ALONE, BEYOND, FEWEST, Estimate, Nearer
+from perenne.stats.estimate import ALONE, BEYOND, LEAST, Estimate, Nearer
 
 ALPHA = 0.05
 
 
 @given(
     st.floats(1e-6, 0.4),
-    st.integers(4, 10_000),
+    st.integers(10, 10_000),
     st.floats(-1, 1).map(lambda share: share * 0.999),
     st.floats(1, 3),
 )
@@ -24,7 +24,7 @@ def test_bounds_are_halls_or_students(alpha: float, count: int, share: float, ef
     """The wider of the two: where it is not Student's, Hall's cubic of it is Student's quantile."""
     skewness, independent = share * math.sqrt(count), count / effect
     hidden = BEYOND * max(stats.norm.isf(alpha) - ALONE, 0) * math.sqrt(6 / (count + 3))
-    t = stats.t.isf(alpha, max(independent - 1, FEWEST))
+    t = stats.t.isf(alpha, max(independent - 1, LEAST))
     bounds = Estimate(0, 1, count, skewness, effect).bounds(alpha)
     for bound, tail in zip(bounds, (skewness - hidden, -skewness - hidden), strict=True):
         u, shift = abs(bound), tail / (6 * math.sqrt(independent))
@@ -45,7 +45,39 @@ def test_blocks_that_resemble_each_other_count_for_fewer() -> None:
     """At three blocks for one, thirty have the quantile of ten; the error is that of the value as it is."""
     low, high = Estimate(0.5, 1, 30, effect=3).bounds(0.07)
     assert (low, high) == pytest.approx((0.5 - stats.t.isf(0.07, 9), 0.5 + stats.t.isf(0.07, 9)))
-    assert Estimate(0.5, 1, 30, effect=3).foreseen(0.07, 2)[0] < low - 10
+    assert Estimate(0.5, 1, 30, effect=12).bounds(0.07)[0] < low - 1
+
+
+def test_blocks_of_unequal_size_count_for_fewer() -> None:
+    """Thirty of which two thirds count have the quantile of twenty."""
+    low, high = Estimate(0.5, 1, 30, evenness=2 / 3).bounds(0.07)
+    assert (low, high) == pytest.approx((0.5 - stats.t.isf(0.07, 19), 0.5 + stats.t.isf(0.07, 19)))
+
+
+@pytest.mark.parametrize(
+    "few",
+    [
+        Estimate(5, 0.1, 9),
+        Estimate(5, 0, 9),
+        Estimate(5, 0.1, 10, fewest=11),
+        Estimate(5, 0.1, 30, fewest=40),
+        Nearer(*[Estimate(5, 0.1, 9)] * 2),
+    ],
+)
+def test_too_few_blocks_tell_nothing_however_far_the_value(few: Estimate | Nearer) -> None:
+    """Bounds are infinite, a sentence says why, and as many as there must be would decide."""
+    assert few.bounds(ALPHA) == (-math.inf, math.inf)
+    assert few.few.startswith(f"{few.blocks} blocks are")
+    assert few.few.endswith(" too few to tell")
+    assert few.blocks_to_decide(0, ALPHA) == few.fewest
+    assert few.blocks_to_decide(10, ALPHA) == few.fewest
+
+
+def test_enough_blocks_are_not_called_few() -> None:
+    """Ten are enough, and so are eleven where eleven must be."""
+    for found in (Estimate(5, 0.1, 10), Estimate(5, 0.1, 11, fewest=11)):
+        assert not found.few
+        assert found.bounds(ALPHA)[0] > 0
 
 
 @given(*[st.floats(-3, 3)] * 2, *[st.floats(0, 1)] * 2, *[st.floats(-1, 1)] * 2)
@@ -99,7 +131,7 @@ def test_the_blocks_foretold_decide(found: Estimate | Nearer, threshold: float) 
 def test_some_things_are_never_decided_and_some_at_once() -> None:
     """A value at the threshold, and one without any spread."""
     assert Estimate(0.2, 0.1, 30).blocks_to_decide(0.2, ALPHA) == math.inf
-    assert Estimate(0.2, 0, 30).blocks_to_decide(0, ALPHA) == 2
+    assert Estimate(0.2, 0, 30).blocks_to_decide(0, ALPHA) == 10
 
 
 def test_bounds_are_plain_floats() -> None:

@@ -11,10 +11,10 @@ from perenne.stats.estimate import Estimate, Nearer
 from perenne.tune import journal
 from perenne.tune.journal import Trial
 
-FIVE = (0.1, 0.01, 30, 0.5, 1.0)
+SIX = (0.1, 0.01, 30, 0.5, 1.0, 0.9)
 TRIALS = [
     Trial(number=0, settings={"a": 1.0, "b": None}, value=0.5, shortfall=0.5),
-    Trial(number=1, settings={"a": 2, "b": ["é", {"c": 1}]}, value=0.4, shortfall=0.4, gained=(FIVE,)),
+    Trial(number=1, settings={"a": 2, "b": ["é", {"c": 1}]}, value=0.4, shortfall=0.4, gained=(SIX,)),
     Trial(number=2, settings={"a": 1e-9, "b": "x\ny"}, failed="refused"),
 ]
 
@@ -70,9 +70,9 @@ def test_types_survive() -> None:
     write()
     found = read()
     assert [type(trial.settings["a"]) for trial in found] == [float, int, float]
-    assert found[1].gain == Estimate(*FIVE)
-    two = Trial(number=0, settings={}, gained=(FIVE, FIVE))
-    assert Trial.model_validate_json(two.model_dump_json()).gain == Nearer(Estimate(*FIVE), Estimate(*FIVE))
+    assert found[1].gain == Estimate(*SIX)
+    two = Trial(number=0, settings={}, gained=(SIX, SIX))
+    assert Trial.model_validate_json(two.model_dump_json()).gain == Nearer(Estimate(*SIX), Estimate(*SIX))
 
 
 def test_only_one_process_is_at_a_search() -> None:

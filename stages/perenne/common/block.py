@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
+from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.periods import Unit
 from perenne.common.typed import Model
 
 Moments = npt.NDArray[np.int64]
-Part = Literal["minute", "hour", "day"]
+Part = Literal["minute", "hour", "day", "week", "month", "quarter", "year"]
 
 # What a period is cut into: the longest unit that a clock shows and that is shorter.
 PART: dict[Unit, Part] = {
@@ -25,6 +26,8 @@ PART: dict[Unit, Part] = {
     "quarter": "day",
     "year": "day",
 }
+# Longer ones, which no array of times is cut into at once.
+WHOLE: dict[Part, Unit] = {"week": "week", "month": "month", "quarter": "quarter", "year": "year"}
 CUT: dict[Part, str] = {"minute": "datetime64[m]", "hour": "datetime64[h]", "day": "datetime64[D]"}
 
 
@@ -36,10 +39,15 @@ class Block(Model):
     columns
         Rows with the same values of these are a block.
     part
-        Rows of the same minute, hour or day are a block. With neither, every row is one.
+        Rows of the same minute, hour, day or whole period are a block. With neither, every row is one.
     span
         So many minutes, hours, days (or values of a column of times) in a row are a block; 1 unless
         neighbours resemble each other.
+    beside
+        Rows of the same period of this unit share something beyond what those of a block do; None: nothing
+        that is known.
+    also
+        A second thing that rows have in common, such as a day where the block is a person; None: nothing.
     why
         For people: one sentence.
 
@@ -48,6 +56,8 @@ class Block(Model):
     columns: tuple[str, ...] = Field((), strict=False)  # JSON has lists
     part: Part | None = None
     span: int = Field(1, ge=1)
+    beside: Unit | None = None
+    also: Block | None = None
     why: str = ""
 
     @model_validator(mode="after")
@@ -71,11 +81,14 @@ class Block(Model):
 
 
 def moments(rows: pd.DataFrame, contract: Contract, part: Part) -> Moments:
-    """The number of each row's minute, hour or day by the contract's clocks, shape (rows,).
+    """The number of each row's minute, hour, day or period by the contract's clocks, shape (rows,).
 
     Those of neighbouring days differ by 1, and one day has the same number in every batch.
     """
     times = rows[contract.time]
+    if unit := WHOLE.get(part):
+        whole = periods.of(times, unit, contract.zone)
+        return np.asarray(pd.PeriodIndex(whole).asi8, dtype=np.int64)
     if contract.zone:
         times = times.dt.tz_localize("UTC").dt.tz_convert(contract.zone).dt.tz_localize(None)
     return times.to_numpy().astype(CUT[part]).astype(np.int64)

@@ -22,18 +22,20 @@ from perenne.documents.verdict import (
     Holdout,
     Intent,
     ModelFile,
+    RuleFinding,
     Verdict,
     VerdictAnswer,
 )
 from perenne.gate import contenders, judge, ledger, record, refitted, sealed, worlds
 from perenne.gate.contenders import Loaded
-from perenne.gate.evidence import Evidence
+from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.finding import Finding
 from perenne.gate.ledger import ComparedModels, Family, Look
 from perenne.gate.policy import Policy
 from perenne.gate.sealed import Foresight
 from perenne.registry.change import Change
 from perenne.registry.tags import Version
+from perenne.stats.estimate import Estimate
 
 
 class SpentError(PerenneError):
@@ -131,9 +133,22 @@ class ModelComparison:
             if terms.validated is None
             else worlds.scatter(terms.validated, terms.contract, terms.block)
         )
+        self.before = self._before([*opponents, anchor] if anchor else opponents)
+
+    def _before(self, opponents: list[Loaded]) -> Evidence | None:
+        """The models on rows of validation, where these show what whole periods add."""
+        terms, rows = self.terms, self.terms.validated
+        if terms.block.beside is None or rows is None:
+            return None
+        mine = self.challenger._replace(scores=predicted.scores(rows, terms.contract))
+        against = [contenders.contender(one, rows, terms.contract) for one in opponents]
+        return self._judged_by(rows, mine, against, terms.policy.alpha)
 
     def verdict(self, *, share: bool, asker: Asker, family: Family | None = None) -> Verdict:
-        """Return the sealed verdict. Where a rule that needs no labels does not pass, no look is made.
+        """Return the sealed verdict.
+
+        Where a rule that needs no labels does not pass, or blocks are too few for one that does, no look is
+        made.
 
         Parameters
         ----------
@@ -150,7 +165,8 @@ class ModelComparison:
         """
         terms = self.terms
         unsealed, by_labels = sealed.split(terms.policy)
-        known = judge.judge(self.evidence(terms.rows, terms.policy.alpha), unsealed, terms.intent).findings
+        unseen = self.evidence(terms.rows, terms.policy.alpha)
+        known = judge.judge(unseen, unsealed, terms.intent).findings
         shown = tuple(map(record.finding, known))
         if stops := [finding for finding in known if finding.answer != "pass"]:
             answer: VerdictAnswer = "rejected" if _decisive(stops, "fail") else "undecided"
@@ -158,6 +174,8 @@ class ModelComparison:
             return terms.verdict(self.loaded, self.released, answer, why).model_copy(
                 update={"rules": shown, "more_blocks": None if answer == "undecided" else 0.0}
             )
+        if by_labels.rules.configured and unseen.apart.few:
+            return self._too_few(unseen.apart, shown)
         look = self._look(share=share, asker=asker, family=family)
         evidence = self.evidence(terms.rows, look.alpha)
         judged = judge.judge(evidence, by_labels, terms.intent).findings
@@ -174,6 +192,13 @@ class ModelComparison:
         return verdict.model_copy(
             update=self._spent(look) | {"rules": (*rules, *shown), "more_blocks": canonical(said.more_blocks)}
         )
+
+    def _too_few(self, apart: Estimate, shown: tuple[RuleFinding, ...]) -> Verdict:
+        """Return the verdict on a holdout whose blocks are too few for any bound."""
+        more = math.ceil(apart.fewest - apart.blocks)
+        why = f"{apart.few}, it takes about {more:,} more; no look was made"
+        verdict = self.terms.verdict(self.loaded, self.released, "undecided", why)
+        return verdict.model_copy(update={"rules": shown, "more_blocks": float(more)})
 
     def opened(self, *, share: bool, asker: Asker) -> Verdict:
         """Return the verdict with all figures, and close the batches of the holdout.
@@ -220,17 +245,32 @@ class ModelComparison:
 
     def evidence(self, rows: pd.DataFrame, alpha: float) -> Evidence:
         """Return what the rules judge by, with the labels of some rows: the holdout's, or a world's."""
+        return self._judged_by(
+            rows, self.challenger, self.against, alpha, before=self.before, anchor=self.anchor
+        )
+
+    def _judged_by(
+        self,
+        rows: pd.DataFrame,
+        challenger: Contender,
+        against: list[Contender],
+        alpha: float,
+        *,
+        before: Evidence | None = None,
+        anchor: Contender | None = None,
+    ) -> Evidence:
         return judge.evidence(
             rows,
             self.terms.contract,
             self.terms.block,
-            self.challenger,
-            self.against,
+            challenger,
+            against,
             champion=self.terms.champion is not None,
             mean=self.mean,
             policy=self.terms.policy,
             alpha=alpha,
-            anchor=self.anchor,
+            before=before,
+            anchor=anchor,
         )
 
     def foreseen(self, rules: Policy, alpha: float) -> Foresight:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,15 @@ from perenne.stats import paired
 from perenne.stats.influence import INFLUENCE, Influence
 from perenne.stats.metrics import METRICS
 from perenne.stats.paired import Estimate, Nearer
-from perenne.stats.sharing import coded
+from perenne.stats.sharing import Codes, both, coded
+from perenne.stats.shock import Shock, crossed, shock, shocked
 
 Array = npt.NDArray[np.float64]
 Gain = Estimate | Nearer
 Places = npt.NDArray[np.intp]
+AnyGain = TypeVar("AnyGain", Estimate, Nearer, Estimate | Nearer)
+Question = tuple[str, str, str]
+"""A kind of estimate, the name of the other model, and the part of the rows that it is of."""
 
 RANKING = "roc_auc"  # the metric of which the tolerance speaks by itself
 FEWEST = 20  # rows of a class, expected or there: with fewer, no bound on their ratio holds
@@ -44,6 +48,18 @@ class Contender(NamedTuple):
     scores: Array
     size: int = 0
     score_one: Callable[[], object] | None = None
+
+
+class Labels(NamedTuple):
+    """The number of each row's block, shape (rows,), how many there are, and whether they are in order."""
+
+    codes: Codes
+    number: int
+    ordered: bool = False
+
+
+Ask: TypeAlias = Callable[["Evidence", Contender, Labels], AnyGain]
+"""An estimate of some rows about a model, over these labels."""
 
 
 class Evidence:
@@ -74,6 +90,14 @@ class Evidence:
         other.
     classes
         The names of several classes, in the order of the scores; none if there is one prediction a row.
+    periods
+        The number of each row's period, shape (rows,), where whole periods share something that blocks do not
+        show; None: they do not, or periods are the blocks.
+    before
+        The same models on rows of validation, with their periods: what these add to each error. None where
+        nothing is added.
+    crossed
+        What else rows of different blocks have in common; None: nothing.
     anchor
         The last version that was proven better, where only fresher ones have followed it: see `Improvement`.
 
@@ -95,17 +119,28 @@ class Evidence:
         alpha: float,
         ordered: bool = False,
         classes: tuple[str, ...] = (),
+        periods: npt.NDArray[Any] | None = None,
+        before: Evidence | None = None,
+        crossed: Labels | None = None,
         anchor: Contender | None = None,
     ) -> None:
         self.classes = classes
         self.task, self.y = task, y
-        self.codes, self.count = coded(blocks, ordered=ordered)
-        self.ordered = ordered
+        self.blocks = Labels(*coded(blocks, ordered=ordered), ordered)
+        self.periods = None if periods is None else Labels(*coded(periods, ordered=True), ordered=True)
+        self.before, self.crossed = before, crossed
+        self._cells = crossed and Labels(*coded(both(self.blocks.codes, crossed.codes)))
+        self._shocks: dict[Question, tuple[Shock, ...]] = {}
         self.challenger, self.opponents = challenger, opponents
         self.champion, self.anchor = opponents[0] if champion else None, anchor
         self.dummy = Contender("the mean", repeated(mean, len(y)))
         self.slices = slices
         self.metric, self.tolerance, self.alpha = metric, tolerance, alpha
+
+    @property
+    def apart(self) -> Estimate:
+        """A value of 0 on these blocks: how many there are and must be, which no label tells."""
+        return self._estimate(Influence(0.0, np.zeros(len(self.y))), self.blocks)
 
     @property
     def tolerated(self) -> float:
@@ -119,7 +154,7 @@ class Evidence:
         """What the task's calibration is measured in: 1, or the standard deviation of the outcomes."""
         return float(np.std(self.y)) if self.task.calibration_in_sd else 1.0
 
-    def gain(self, opponent: Contender, places: Places | None = None) -> Estimate:
+    def gain(self, opponent: Contender, places: Places | None = None, *, part: str = "") -> Estimate:
         """Return the gain in the main metric over the opponent, on all rows or those at some positions.
 
         The dummy's loss is as uncertain as the models' and moves with theirs: the error is that of the ratio.
@@ -130,6 +165,8 @@ class Evidence:
             A model with scores on the same rows.
         places
             Positions of rows, shape (n,); None: all rows.
+        part
+            The slice that these are.
 
         Returns
         -------
@@ -138,20 +175,73 @@ class Evidence:
             dummy has no loss.
 
         """
+
+        def asked(seen: Evidence, old: Contender, labels: Labels) -> Estimate:
+            there = places if seen is self else seen.slices.get(part)
+            if seen is not self and there is not None and not len(there):
+                there = None  # a new slice: as all rows
+            return seen._estimate(seen._gained(old, there), labels, there)
+
+        return self._heeding(opponent, ("gain", opponent.name, part), asked, places)
+
+    def _gained(self, opponent: Contender, places: Places | None) -> Influence:
         if places is None:
-            codes, new, dummy = self.codes, self._challengers_loss, self._dummys_loss
+            new, dummy = self._challengers_loss, self._dummys_loss
         else:
-            codes = self.codes[places]
             new, dummy = self._loss(self.challenger, places), self._loss(self.dummy, places)
         old = dummy if opponent is self.dummy else self._loss(opponent, places)
         unit = dummy.value or math.nan
         share = (old.value - new.value) / unit
-        return paired.estimate(
-            Influence(share, (old.rows - new.rows - share * dummy.rows) / unit),
-            codes,
-            self.count,
-            ordered=self.ordered,
-        )
+        return Influence(share, (old.rows - new.rows - share * dummy.rows) / unit)
+
+    @staticmethod
+    def _estimate(influence: Influence, labels: Labels, places: Places | None = None) -> Estimate:
+        codes = labels.codes if places is None else labels.codes[places]
+        return paired.estimate(influence, codes, labels.number, ordered=labels.ordered)
+
+    def _heeding(
+        self, who: Contender, question: Question, ask: Ask[AnyGain], places: Places | None = None
+    ) -> AnyGain:
+        """Return an estimate over blocks, with what else makes it less sure.
+
+        That is what rows of different blocks share, and what whole periods add, as validation shows it.
+
+        Parameters
+        ----------
+        who
+            The other model.
+        question
+            The kind of the estimate, the name of the other model, and of what part it is.
+        ask
+            Gives it, of these rows or those of validation.
+        places
+            Positions of the rows that it is of; None: all.
+
+        """
+        found = ask(self, who, self.blocks)
+        parts = _parts(found)
+        if self.crossed and self._cells:
+            others = (_parts(ask(self, who, labels)) for labels in (self.crossed, self._cells))
+            parts = tuple(map(crossed, parts, *others))
+        shocks = self.before._shocks_of(question, ask) if self.before and self.periods else ()
+        if self.periods and shocks:
+            here = np.bincount(self.periods.codes if places is None else self.periods.codes[places])
+            periods = float(here.sum()) ** 2 / max(float(np.sum(here.astype(np.float64) ** 2)), 1.0)
+            parts = tuple(shocked(each, by, periods) for each, by in zip(parts, shocks, strict=True))
+        return Nearer(*parts) if isinstance(found, Nearer) else parts[0]
+
+    def _shocks_of(self, question: Question, ask: Ask[AnyGain]) -> tuple[Shock, ...]:
+        """Return what whole periods add here: none for a model that has not scored these rows."""
+        if question not in self._shocks:
+            known = {who.name: who for who in (self.challenger, self.dummy, *self.opponents)}
+            who = known.get(question[1])
+            if who is None or self.periods is None:
+                return ()
+            finest = self.crossed if self.crossed and self.crossed.ordered else self.blocks
+            cells = Labels(*coded(both(self.periods.codes, finest.codes)))
+            wide, fine = (_parts(ask(self, who, labels)) for labels in (self.periods, cells))
+            self._shocks[question] = tuple(map(shock, wide, fine))
+        return self._shocks[question]
 
     def reachable(self, opponent: Contender) -> float:
         """Return what a perfect model would gain over the opponent, as a share of the dummy's loss."""
@@ -183,9 +273,12 @@ class Evidence:
             The model; None: the challenger.
 
         """
-        scores = (who or self.challenger).scores
-        influence = INFLUENCE[metric](self.y, scores)
-        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
+        who = who or self.challenger
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
+            return seen._estimate(INFLUENCE[metric](seen.y, one.scores), labels)
+
+        return self._heeding(who, (metric, who.name, ""), asked)
 
     def calibrated(self, who: Contender | None = None, place: int | None = None) -> Estimate:
         """Return how right in the large a model is, by the task's calibration.
@@ -198,8 +291,12 @@ class Evidence:
             Of one of several classes; None: of the only prediction.
 
         """
-        influence = self._calibration(who or self.challenger, place)
-        return paired.estimate(influence, self.codes, self.count, ordered=self.ordered)
+        who = who or self.challenger
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Estimate:
+            return seen._estimate(seen._calibration(one, place), labels)
+
+        return self._heeding(who, ("calibrated", who.name, str(place)), asked)
 
     def nearer(self, opponent: Contender, place: int | None = None) -> Nearer:
         """Return how much nearer than the opponent the challenger is to being right in the large.
@@ -212,11 +309,15 @@ class Evidence:
             As for `calibrated`.
 
         """
-        new, old = (self._calibration(who, place) for who in (self.challenger, opponent))
-        compared = self._compared(self.task.calibration, new, old)
-        if not isinstance(compared, Nearer):
-            raise TypeError(f"{self.task.calibration} has a better direction: it cannot say who is right")
-        return compared
+
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Nearer:
+            new, old = (seen._calibration(who, place) for who in (seen.challenger, one))
+            found = paired.gain(seen.task.calibration, new, old, *labels[:2], ordered=labels.ordered)
+            if not isinstance(found, Nearer):
+                raise TypeError(f"{seen.task.calibration} has a better direction: it cannot say who is right")
+            return found
+
+        return self._heeding(opponent, ("nearer", opponent.name, str(place)), asked)
 
     def few(self, place: int) -> bool:
         """Whether a class has too few rows to tell anything of it: in what came, and in what was expected.
@@ -246,8 +347,13 @@ class Evidence:
             Above 0 if the challenger's metric is nearer.
 
         """
-        new, old = (INFLUENCE[metric](self.y, who.scores) for who in (self.challenger, opponent))
-        return self._compared(metric, new, old)
 
-    def _compared(self, metric: str, new: Influence, old: Influence) -> Gain:
-        return paired.gain(metric, new, old, self.codes, self.count, ordered=self.ordered)
+        def asked(seen: Evidence, one: Contender, labels: Labels) -> Gain:
+            new, old = (INFLUENCE[metric](seen.y, who.scores) for who in (seen.challenger, one))
+            return paired.gain(metric, new, old, *labels[:2], ordered=labels.ordered)
+
+        return self._heeding(opponent, (f"gain {metric}", opponent.name, ""), asked)
+
+
+def _parts(gain: Gain) -> tuple[Estimate, ...]:
+    return (gain.apart, gain.both) if isinstance(gain, Nearer) else (gain,)

@@ -59,13 +59,14 @@ def above(threshold: float, gain: Gain, alpha: float, rule: str, against: str, *
     -------
     Finding
         `pass` if the lower bound is above the threshold, `fail` if the upper bound is below it, else
-        `undecided`.
+        `undecided`, with a sentence if there are too few blocks for any bound.
 
     """
     low, high = gain.bounds(alpha)[0], gain.bounds(alpha / tests)[1]
     answer: RuleAnswer = "pass" if low > threshold else "fail" if high < threshold else "undecided"
     more = missing(gain, threshold, alpha) if answer == "undecided" else 0.0
-    return Finding(rule, against, answer, gain.value, low, high, f"> {threshold:g}", more_blocks=more)
+    needed = f"> {threshold:g}"
+    return Finding(rule, against, answer, gain.value, low, high, needed, says=gain.few, more_blocks=more)
 
 
 def between(
@@ -93,8 +94,8 @@ def between(
     answer: RuleAnswer = "pass" if inside else "fail" if outside else "undecided"
     nearest = least if estimate.value < (least + most) / 2 else most
     more = missing(estimate, nearest, alpha) if answer == "undecided" else 0.0
-    needed = f"{least:g} to {most:g}"
-    return Finding(rule, against, answer, estimate.value, low, high, needed, more_blocks=more)
+    needed, few = f"{least:g} to {most:g}", estimate.few
+    return Finding(rule, against, answer, estimate.value, low, high, needed, says=few, more_blocks=more)
 
 
 def missing(gain: Gain, threshold: float, alpha: float) -> float:

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 
 from perenne.common import predicted
-from perenne.common.block import Block, labels_of, ordered
+from perenne.common.block import Block, labels_of, moments, ordered
 from perenne.common.column import Column
 from perenne.common.contract import Contract
 from perenne.common.predicted import Mean
 from perenne.common.slicing import groups, intervals_of, slice_name
 from perenne.documents.verdict import Intent, JudgedAnswer
-from perenne.gate.evidence import Contender, Evidence, Places
+from perenne.gate.evidence import Contender, Evidence, Labels, Places
 from perenne.gate.finding import Finding
 from perenne.gate.policy import Policy
+from perenne.stats.sharing import coded
 
 
 class Judgement(NamedTuple):
@@ -67,6 +68,7 @@ def evidence(
     mean: Mean,
     policy: Policy,
     alpha: float,
+    before: Evidence | None = None,
     anchor: Contender | None = None,
 ) -> Evidence:
     """Return what the rules judge by: outcomes, blocks and slices.
@@ -89,6 +91,8 @@ def evidence(
         Its metric and its tolerance.
     alpha
         Of each one-sided bound.
+    before
+        The same of validation, where whole periods share something beside the block: see `Evidence`.
     anchor
         As `Evidence` has it.
 
@@ -107,8 +111,16 @@ def evidence(
         alpha=alpha,
         ordered=ordered(contract, block),
         classes=predicted.several(contract),
+        periods=moments(rows, contract, block.beside) if block.beside else None,
+        before=before,
+        crossed=_crossed(rows, contract, block.also) if block.also else None,
         anchor=anchor,
     )
+
+
+def _crossed(rows: pd.DataFrame, contract: Contract, also: Block) -> Labels:
+    in_order = ordered(contract, also)
+    return Labels(*coded(labels_of(rows, contract, also), ordered=in_order), in_order)
 
 
 def slices(rows: pd.DataFrame, contract: Contract) -> dict[str, Places]:

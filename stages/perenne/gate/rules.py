@@ -141,7 +141,7 @@ class Slices(Rule):
 
     def _parts(self, evidence: Evidence, opponent: Contender) -> Iterator[Finding]:
         margin = evidence.tolerated if self.margin is None else self.margin
-        gains = {name: evidence.gain(opponent, places) for name, places in evidence.slices.items()}
+        gains = {name: evidence.gain(opponent, places, part=name) for name, places in evidence.slices.items()}
         tests = sum(gain.blocks >= self.min_blocks for gain in gains.values())
         for name, gain in gains.items():
             part = above(-margin, gain, evidence.alpha, self.name, name, tests=max(tests, 1))
@@ -235,6 +235,7 @@ class Calibration(Rule):
         # A value at a limit would ask for blocks without end: what a right model needs is the better advice.
         needs = missing(estimate._replace(value=best), most, alpha)
         says = f"no model can be proven that near on {estimate.blocks:,} blocks" if needs else ""
+        says = estimate.few or says
         if place is not None and needs > MOST_TIMES * estimate.blocks:
             return finding._replace(answer="not judged", says=says, more_blocks=needs)
         more = min(finding.more_blocks, needs) if needs else finding.more_blocks
@@ -254,7 +255,8 @@ class Calibration(Rule):
             finding = finding._replace(answer="fail", more_blocks=0.0)
         elif finding.answer == "fail":  # not nearer, by itself no reason to fail
             finding = finding._replace(answer="undecided")
-        return finding._replace(says=f"how much nearer its {task.calibration_title} is")
+        says = f"how much nearer its {task.calibration_title} is"
+        return finding._replace(says=": ".join(filter(None, [says, finding.says])))
 
 
 class Latency(Rule):

@@ -71,7 +71,7 @@ def warnings(
     gain = paired.gain(loss, mine, dummy, codes, count)
     low, high = gain.bounds(ALPHA)
     if not low > 0:
-        bounds = "" if math.isnan(low) else f" (gain {low:.2g} to {high:.2g})"
+        bounds = f" (gain {low:.2g} to {high:.2g})" if math.isfinite(low) else ""
         cause = _cause(held, window, count, gain.value, training, contract)
         yield (
             f"the model is not shown to be better than the dummy on validation: {loss} {mine.value:.4g}, "

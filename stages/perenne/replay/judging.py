@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perenne.common import model, predicted
 from perenne.common.block import Block, declared, labels_of
 from perenne.common.cut import Cut
 from perenne.documents.verdict import JudgedAnswer
 from perenne.gate import sealed, worlds
-from perenne.gate.evidence import Contender
+from perenne.gate.evidence import Contender, Evidence
 from perenne.gate.finding import Finding
 from perenne.gate.holdout_block import block_of
 from perenne.gate.judge import evidence, judge
@@ -89,26 +90,38 @@ class Gate:
         policy = policy.model_copy(update={"rules": rules})
         rows = pd.concat(map(world.rows, held), ignore_index=True)
         block = self._block(challenger, rows)
+        used = world.champion(champion, held)
         models = (
             self._contender("the challenger", challenger, held),
-            self._contender("the champion", world.champion(champion, held), held),
+            self._contender("the champion", used, held),
         )
-        first = self._contender("the first model", world.champion(anchor, held), held) if anchor else None
+        origin = world.champion(anchor, held) if anchor else None
+        first = self._contender("the first model", origin, held) if origin else None
 
-        def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
-            seen = evidence(
+        def seen(
+            known: pd.DataFrame,
+            by: tuple[Contender, ...],
+            before: Evidence | None = None,
+            anchor: Contender | None = None,
+        ) -> Evidence:
+            return evidence(
                 known,
                 world.contract,
                 block,
-                models[0],
-                models[1:],
+                by[0],
+                by[1:],
                 champion=True,
                 mean=world.trained(challenger).mean,
                 policy=policy,
                 alpha=alpha,
-                anchor=first,
+                before=before,
+                anchor=anchor,
             )
-            return judge(seen, policy, "fresher").findings
+
+        before = seen(*self._validated(challenger, used, origin)) if block.beside else None
+
+        def findings(known: pd.DataFrame) -> tuple[Finding, ...]:
+            return judge(seen(known, models, before, first), policy, "fresher").findings
 
         found = findings(rows)
         if found and all(finding.answer == "pass" for finding in found):
@@ -126,6 +139,22 @@ class Gate:
         world = self.world
         said = declared(world.contract)
         return said or block_of(world.contract, rows, world.validated(challenger))
+
+    def _validated(
+        self, challenger: Cut, champion: Cut, origin: Cut | None
+    ) -> tuple[pd.DataFrame, tuple[Contender, ...]]:
+        """Return the challenger's rows of validation, with what it and the other models say of them."""
+        world = self.world
+        rows = world.validated(challenger)
+        mine = Contender("the challenger", predicted.scores(rows, world.contract))
+        others = {"the champion": champion} | ({"the first model": origin} if origin else {})
+        return rows, (
+            mine,
+            *(
+                Contender(name, model.predict(world.trained(cut).pipeline, rows, world.contract))
+                for name, cut in others.items()
+            ),
+        )
 
     def _contender(self, name: str, cut: Cut, held: list[pd.Period]) -> Contender:
         scores = np.concatenate([self.world.scores(cut, period) for period in held])

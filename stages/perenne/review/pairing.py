@@ -81,7 +81,7 @@ class Pair(NamedTuple):
         """Return what `metric` does, as an estimate whose bounds can be of any level."""
         new, old = (INFLUENCE[name](self.y[places], scores[places]) for scores in (self.mine, self.theirs))
         gain = paired.gain(name, new, old, self.codes[places], self.blocks, ordered=self.ordered)
-        few = too_few(self.codes[places], self.y[places] if self.classes else None, metric=name)
+        few = too_few(self.codes[places], self.y[places] if self.classes else None, metric=name) or gain.few
         return Compared(new.value, old.value, gain, few)
 
     def each_class(self, contract: Contract) -> dict[str, Pair]:

@@ -1,16 +1,16 @@
 """Which rows are a block: what the contract says, or else what residuals of validation rows ask for.
 
 Asked are the entity (its columns together, and each that is no feature), the next unit below the period
-(:data:`perenne.common.block.PART`), and neighbours of that unit. Where the contract names a block, it counts,
-and only what it misses is measured: how much its neighbours resemble each other if it is a time, and what
-rows share that are of different blocks. `block: none` is an answer as well: nothing is measured then.
+(:data:`perenne.common.block.PART`), neighbours of that unit, and the period itself where there are ten: a
+cold month moves all of its rows. Where the contract names a block, it counts, and only what it misses is
+measured: how much its neighbours resemble each other if it is a time, and what rows share that are of
+different blocks. `block: none` is an answer as well: nothing is measured then.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from perenne.common import periods
@@ -20,18 +20,21 @@ from perenne.stats import dependence
 from perenne.stats.dependence import Choice, one_each
 from perenne.stats.memory import Whole
 from perenne.stats.metrics import Array
-from perenne.stats.sharing import Sharing, both, centred, coded, sharing
+from perenne.stats.sharing import FEWEST, both, centred, coded
 
 
 class Counted(NamedTuple):
     """The block that counts, what was measured (None: nothing), and a line for people, empty if all is well.
 
-    The block is `choice`'s own unless the contract names one.
+    The block is `choice`'s own unless the contract names one. `within` is the block beside which whole
+    periods share something: the block itself, or a smaller one where the period is the block; None if they
+    share nothing more.
     """
 
     block: Block
     choice: Choice | None
     line: str
+    within: Block | None = None
 
 
 class Alike:
@@ -50,7 +53,9 @@ class Alike:
 
     def __init__(self, rows: pd.DataFrame, contract: Contract, *, within: bool = False) -> None:
         self.rows, self.contract, self.part = rows, contract, PART[contract.period]
-        self.groups, _ = coded(periods.of(rows[contract.time], contract.period, contract.zone))
+        self.groups, periods_ = coded(periods.of(rows[contract.time], contract.period, contract.zone))
+        self.within = within
+        self.whole = not within and periods_ >= FEWEST
         self.said = declared(contract)
         self.blocks = labels_of(rows, contract, self.said) if contract.block and self.said else None
         self.columns: dict[str, tuple[str, ...]] = {}
@@ -93,17 +98,64 @@ class Alike:
     def _chosen(self, residuals: Array, among: int) -> Counted:
         """Return the block that the figures ask for."""
         choice = dependence.choose(
-            residuals, self.labels, self.groups, days=self.days, part=self.part, among=among
+            residuals,
+            self.labels,
+            self.groups,
+            days=self.days,
+            part=self.part,
+            among=among,
+            further=int(self.whole),
         )
         found = Block(why=choice.sentence)
-        if choice.label is None:
-            return Counted(found, choice, "")
         if choice.label == self.part:
             found = found.model_copy(update={"part": self.part, "span": choice.span})
-        else:
+        elif choice.label:
             found = found.model_copy(update={"columns": self.columns[choice.label]})
-        answers = "give a column the role `block`, or write `block: none`"
-        return Counted(found, choice, f"{choice.sentence}; to answer in the contract, {answers}")
+        if choice.label and not self.within:
+            found = self._crossed(found, choice, residuals, among)
+        counted = Counted(found, choice, found.why if choice.label else "")
+        if self.whole:
+            counted = self._shocked(counted, choice, residuals, among)
+        answers = "to answer in the contract, give a column the role `block`, or write `block: none`"
+        return counted._replace(line=f"{counted.line}; {answers}") if counted.line else counted
+
+    def _crossed(self, found: Block, choice: Choice, residuals: Array, among: int) -> Block:
+        """Return the block, with what else rows of different blocks share, if that is harmful."""
+        blocks = labels_of(self.rows, self.contract, found)
+        asked = {name: each for name, each in self.labels.items() if name != choice.label}
+        if self.days is not None and self.part in choice.sharing and choice.label != self.part:
+            asked[self.part] = self.days
+        values = centred(residuals, self.groups)
+        shared = {
+            name: dependence.across(values, each, blocks)
+            for name, each in asked.items()
+            if not (_nested(each, blocks) or _nested(blocks, each))
+        }
+        name = dependence.harmful(shared, among)
+        if name is None:
+            return found
+        also = Block(part=self.part) if name == self.part else Block(columns=self.columns[name])
+        return found.model_copy(
+            update={"also": also, "why": f"{found.why}; rows of one {name} share something as well"}
+        )
+
+    def _shocked(self, counted: Counted, choice: Choice, residuals: Array, among: int) -> Counted:
+        """Return the block that counts where whole periods may share something, too."""
+        unit, fine = self.contract.period, counted.block
+        blocks = labels_of(self.rows, self.contract, finest(self.contract, fine))
+        found, harmful = dependence.whole_periods(residuals, self.groups, choice, blocks, among=among)
+        shared = {**choice.sharing, unit: found}
+        if not harmful:
+            return counted._replace(choice=choice._replace(sharing=shared))
+        within = fine.model_copy(update={"beside": unit})
+        crossed = fine.kind == "columns" and choice.effect >= found.effect
+        why = f"rows of one {unit} share something (design effect {found.effect:.2g})"
+        if crossed:
+            line = f"{fine.why}; {why} as well: intervals are too narrow"
+            return Counted(within, choice._replace(sharing=shared), line, within)
+        why = f"{why}: each {unit} is a block"
+        choice = Choice(unit, 1, shared, choice.neighbours, why, found.effect)
+        return Counted(Block(part=unit, why=why), choice, why, within)
 
     def _timed(self, said: Block, labels: Whole, residuals: Array, among: int) -> Counted:
         """Return the contract's days, or so many in a row as their resemblance asks for."""
@@ -117,7 +169,7 @@ class Alike:
         asked = dict(self.labels)
         if self.days is not None and not (_nested(self.days, labels) or one_each(self.days, self.groups)):
             asked[self.part] = self.days
-        shared = {name: _across(values, each, labels) for name, each in asked.items()}
+        shared = {name: dependence.across(values, each, labels) for name, each in asked.items()}
         label = dependence.harmful(shared, among)
         if label is None:
             return Counted(said, Choice(label, 1, shared, None, said.why), "")
@@ -133,13 +185,9 @@ def block(rows: pd.DataFrame, residuals: Array, contract: Contract) -> Block:
     return Alike(rows, contract).counted(residuals).block
 
 
-def _across(values: Array, labels: Whole, blocks: Whole) -> Sharing:
-    """Return how much rows with one label share that are of different blocks."""
-    # Rows of one block with one label are one here: what they share is no news.
-    cells, count = coded(both(blocks, labels))
-    sums: Array = np.bincount(cells, values, minlength=count).astype(np.float64)
-    _, first = np.unique(cells, return_index=True)
-    return sharing(sums, labels[first], np.zeros(count))
+def finest(contract: Contract, block: Block) -> Block:
+    """Return the one of two crossed blocks that lies within periods, or else the block."""
+    return block.also if block.also and ordered(contract, block.also) else block
 
 
 def _nested(labels: Whole, whole: Whole) -> bool:

@@ -47,6 +47,7 @@ def choose(
     days: Whole | None = None,
     part: str = "day",
     among: int = 1,
+    further: int = 0,
 ) -> Choice:
     """Return the block that the residuals of validation rows ask for.
 
@@ -70,6 +71,8 @@ def choose(
         What `days` are called.
     among
         Of how many kinds of residuals (one for each class) these are one: each gets its share of the .05.
+    further
+        How many more questions the caller has, such as :func:`whole_periods`.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def choose(
         beside = neighbours(residuals, days, group)
     pvalues = [each.p for each in shared.values()] + ([beside.p] if beside else [])
     pvalues = [p for p in pvalues if not math.isnan(p)]
-    level = LEVEL / max(len(pvalues), 1) / among
+    level = LEVEL / max(len(pvalues) + further, 1) / among
     found = _harmful(shared, level)
     alike = beside if beside and beside.p < level and beside.effect > HARMFUL else None
     if alike:
@@ -99,6 +102,61 @@ def choose(
     span = _span(alike) if alike and label == part else 1
     why = _sentence(label, span, shared, beside, part, len(pvalues))
     return Choice(label, span, shared, beside, why, found[label] if label else 1.0)
+
+
+def whole_periods(
+    residuals: Array, periods: Whole, choice: Choice, blocks: Whole, *, among: int = 1
+) -> tuple[Sharing, bool]:
+    """Return how much rows of one period share that are of different blocks, and whether that is harmful.
+
+    Only here are residuals not centred in each period: what a whole period has, such as a cold month, moves
+    them all. Blocks of several days miss a fifth of what neighbours share, and periods see it: where days
+    have an autocorrelation of .5 or .7, 24 months are taken for blocks in .07 and .15 of all cases.
+
+    Parameters
+    ----------
+    residuals
+        As for :func:`choose`.
+    periods
+        The number of each row's period, shape (rows,).
+    choice
+        From :func:`choose`, with this as the one further question.
+    blocks
+        The number of each row's block, as chosen, shape (rows,).
+    among
+        As for :func:`choose`.
+
+    Returns
+    -------
+    found : Sharing
+        Of periods, beyond what blocks share; NaN with fewer than ten periods.
+    harmful : bool
+        By the level that :func:`choose` has for each of its questions.
+
+    """
+    found = across(residuals, periods, blocks)
+    asked = [each.p for each in choice.sharing.values()]
+    asked += [choice.neighbours.p] if choice.neighbours else []
+    questions = sum(not math.isnan(p) for p in asked) + 1
+    return found, found.p < LEVEL / questions / among and found.effect > HARMFUL
+
+
+def across(values: Array, labels: Whole, blocks: Whole) -> Sharing:
+    """Return how much rows with one label share that are of different blocks.
+
+    Parameters
+    ----------
+    values
+        Shape (rows,).
+    labels, blocks
+        The label and the block of each row, shape (rows,).
+
+    """
+    # Rows of one block with one label are one here: what they share is no news.
+    cells, count = coded(both(blocks, labels))
+    sums: Array = np.bincount(cells, values, minlength=count).astype(np.float64)
+    _, first = np.unique(cells, return_index=True)
+    return sharing(sums, labels[first], np.zeros(count))
 
 
 def harmful(shared: Mapping[str, Sharing], among: int = 1) -> str | None:

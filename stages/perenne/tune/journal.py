@@ -22,7 +22,7 @@ FOLDER = Path("tune")
 HEAD = b'{"inputs": '
 DIGITS = 9  # of what is recorded and compared: the last ones depend on the width of the CPU's vectors
 Gain = Estimate | Nearer
-Numbers = tuple[float, float, int, float, float]  # of an estimate
+Numbers = tuple[float, float, int, float, float, float]  # of an estimate
 
 
 class Trial(Model):
@@ -39,7 +39,7 @@ class Trial(Model):
     shortfall
         How far that is from the metric's best value: the less, the better. None if the trial failed.
     gained
-        How much better than the params as they stood: one estimate, as five numbers, or two for a metric that
+        How much better than the params as they stood: one estimate, as six numbers, or two for a metric that
         can miss its best value to either side. Empty if there is none.
     failed
         Why there is no value, in one line.
@@ -64,7 +64,15 @@ def numbers(gain: Gain) -> tuple[Numbers, ...]:
     """Return an estimate as a trial records it."""
     each = [*gain] if isinstance(gain, Nearer) else [gain]
     return tuple(
-        (rounded(e.value), rounded(e.error), e.blocks, rounded(e.skewness), rounded(e.effect)) for e in each
+        (
+            rounded(e.value),
+            rounded(e.error),
+            e.blocks,
+            rounded(e.skewness),
+            rounded(e.effect),
+            rounded(e.evenness),
+        )
+        for e in each
     )
 
 
