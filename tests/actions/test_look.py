@@ -76,7 +76,7 @@ def test_review_that_compared_nothing_made_no_look() -> None:
         review(challenger={"sha256": SHA, "size": 0}),
         review(challenger={"sha256": "../x", "size": 7}),
         review(released={"sha256": "../x", "size": 7}),
-        review(against=[SHA] * 3),
+        review(against=[SHA] * 4),
         review(holdout={"batches": {}}),
         review(holdout={"batches": {"2025-12": "x"}}),
         review(holdout={"batches": {f"{i}": SHA for i in range(1001)}}),

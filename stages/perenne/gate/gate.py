@@ -188,6 +188,8 @@ def _described(rows: pd.DataFrame, contract: Contract, block: Block) -> Holdout:
         block=block.why,
         view=ledger.view(md5, contract),
         # What the contract says is in the view already.
-        grouping=None if declared(contract) else block.model_dump_json(exclude={"why"}),
+        grouping=None
+        if declared(contract)
+        else block.model_dump_json(exclude={"why": True, "also": {"why"}}),
         sketch=sketch.sketch(rows, contract),
     )

@@ -353,5 +353,9 @@ def _few(gained: Estimate | Nearer) -> str:
     if gained.blocks >= gained.fewest:
         return ""
     called = "1 block is" if gained.blocks == 1 else f"{gained.blocks:,} blocks are"
-    uneven = ", of which a few have most of the rows," if gained.blocks >= FEWEST + 1 else ""
-    return f"{called}{uneven} too few to tell"
+    if gained.blocks <= FEWEST:
+        return f"{called} too few to tell"
+    one = gained if isinstance(gained, Estimate) else gained.apart
+    uneven = one.blocks * one.evenness <= FEWEST + 1
+    why = "a few have most of the rows" if uneven else "hardly any has an event"
+    return f"{called}, of which {why}, too few to tell"
