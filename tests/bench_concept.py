@@ -145,6 +145,20 @@ def rare(month: Month) -> Any:
     return -6.8 + month.x
 
 
+def heavy_days(month: Month) -> tuple[Any, Any]:
+    """Days share a shock with tails."""
+    known = plain(month)
+    true = known + 0.3 / math.sqrt(3) * month.rng.standard_t(3, 32)[month.moments.day]
+    return expit(known), (month.rng.random(len(known)) < expit(true)).astype(float)
+
+
+def holidays(month: Month) -> tuple[Any, Any]:
+    """Some days, one in thirty, have many more events, and no feature says so."""
+    known = plain(month)
+    true = known + (month.rng.random(32) < 0.03)[month.moments.day]
+    return expit(known), (month.rng.random(len(known)) < expit(true)).astype(float)
+
+
 def lost(month: Month) -> tuple[Any, Any]:
     """A fifth of the scores belong to other rows, once there is a change."""
     score, y = logits(month, lambda m: -1.5 + 1.5 * m.x)
@@ -211,6 +225,9 @@ RIGHT: dict[str, World] = {
     "shocks of months, sd .1, 10,000 rows": World(partial(logits, base=plain), rows=10_000, shock=0.1),
     "shocks of months, sd .1, AR .5": World(partial(logits, base=plain), shock=0.1, memory=0.5),
     "the same, 10,000 rows": World(partial(logits, base=plain), rows=10_000, shock=0.1, memory=0.5),
+    "shocks of months, sd .1, AR .9": World(partial(logits, base=plain), shock=0.1, memory=0.9),
+    "shocks of days t(3), no block": World(heavy_days),
+    "holidays that no feature knows": World(holidays),
     "shocks of days, no block": World(partial(logits, base=plain, day=0.3)),
     "shocks of days, then five times the rows": World(partial(logits, base=plain, day=0.6), later=10_000),
     "a customer's share grows from .15 to .6": World(

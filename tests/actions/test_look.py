@@ -25,7 +25,7 @@ from tests.project import Project
 NOW = datetime(2026, 1, 1)
 POLICY = "\ngate: {metric: brier, alpha: 0.05, rules: {floor: {min_gain: 0}}}\n"
 SHA = "a" * 64
-GATE = {
+GATE: dict[str, Any] = {
     "case": "rain",
     "intent": "better",
     "challenger": {"sha256": SHA, "size": 7},
@@ -33,6 +33,13 @@ GATE = {
     "holdout": {"batches": {"2025-12": SHA}},
     "alpha": {"look": 1},
     "policy": {"alpha": 0.4},
+}
+
+SKETCH = {
+    "first": "2025-12-01T00:00:00.000000",
+    "last": "2025-12-31T00:00:00.000000",
+    "rows": ["0" * 16],
+    "sequences": ["1" * 16],
 }
 
 
@@ -45,7 +52,8 @@ def test_models_and_batches_are_used() -> None:
     """The policy and the spent alpha are not: both are computed anew for the ledger."""
     compared = looked(review())
     assert compared
-    assert set(compared.model_dump()) == {"case", "intent", "challenger", "against", "view", "batches"}
+    models = {"case", "intent", "challenger", "released", "against"}
+    assert set(compared.model_dump()) == models | {"view", "grouping", "batches", "sketch"}
     assert compared.batches == {"2025-12": SHA}
 
 
@@ -67,10 +75,15 @@ def test_review_that_compared_nothing_made_no_look() -> None:
         review(intent="worse"),
         review(challenger={"sha256": SHA, "size": 0}),
         review(challenger={"sha256": "../x", "size": 7}),
-        review(against=[SHA] * 3),
+        review(released={"sha256": "../x", "size": 7}),
+        review(against=[SHA] * 4),
         review(holdout={"batches": {}}),
         review(holdout={"batches": {"2025-12": "x"}}),
         review(holdout={"batches": {f"{i}": SHA for i in range(1001)}}),
+        review(holdout=GATE["holdout"] | {"grouping": "x" * 1001}),
+        review(holdout=GATE["holdout"] | {"sketch": SKETCH | {"first": "yesterday"}}),
+        review(holdout=GATE["holdout"] | {"sketch": SKETCH | {"rows": ["0" * 16] * 25}}),
+        review(holdout=GATE["holdout"] | {"sketch": SKETCH | {"sequences": ["x"]}}),
     ],
 )
 def test_text_that_no_review_writes_is_an_error(text: str) -> None:

@@ -56,7 +56,13 @@ def test_keys_stay_those_of_schema_1() -> None:
     content = strict_yaml.loads(PROOF.to_yaml())
     assert list(content) == KEYS
     assert list(content["verdict"]) == ["answer", "why", "alpha", "policy", "policy_from", "holdout", "rules"]
-    assert content["verdict"]["holdout"] == FIRST_VERSION["holdout"] | {"block": "", "view": None}
+    assert content["verdict"]["holdout"] == FIRST_VERSION["holdout"] | {
+        "block": "",
+        "view": None,
+        "grouping": None,
+        "sketch": None,
+        "shown": {},
+    }
     assert content["verdict"]["policy"] == FIRST_VERSION["policy"] | {"tolerance": {}}
     assert content["verdict"]["rules"][0] == {
         key: value for key, value in FIRST_VERSION["rules"][0].items() if key != "parts"

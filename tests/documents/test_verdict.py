@@ -34,7 +34,13 @@ def test_a_verdict_of_the_first_version_is_read_and_kept() -> None:
         "against": [],
         "opponents": [],
     }
-    holdout = FIRST_VERSION["holdout"] | {"block": "", "view": None}
+    holdout = FIRST_VERSION["holdout"] | {
+        "block": "",
+        "view": None,
+        "grouping": None,
+        "sketch": None,
+        "shown": {},
+    }
     assert content == FIRST_VERSION | later | {"holdout": holdout, "policy": policy}
     assert json.dumps(content["policy"]) == json.dumps(policy), "an integer stays one"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,14 @@ def test_verdict_tells_nothing_of_the_labels_but_whether_all_rules_pass(
         return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
 
     before = inside.out("git rev-parse refs/notes/perenne").strip()
-    verdicts = [gate()]
+    verdicts = [gate(offline=True)]
+    inside.run("git update-ref -d refs/perenne/notes")  # the clone forgets
     inside.run(f"git update-ref refs/notes/perenne {before}")  # the same number of looks, so the same alpha
     monkeypatch.setattr(batches, "read_parquet", turned)
-    verdicts.append(gate())
+    verdicts.append(gate(offline=True))
     hidden = [verdict.to_json() for verdict in verdicts]
     for content in hidden:
-        del content["holdout"]["batches"]
+        del content["holdout"]["batches"], content["holdout"]["sketch"]
         content["rules"] = [rule for rule in content["rules"] if rule["rule"] != "latency"]  # it is timed
     assert verdicts[0].holdout.batches != verdicts[1].holdout.batches
     assert verdicts[0].answer != "eligible"
@@ -313,6 +315,29 @@ def test_looks_are_counted(better: Project) -> None:
     assert 0 < third.left < third.total
 
 
+def test_looks_are_pushed_unless_the_user_is_offline(better: Project) -> None:
+    """Else each clone begins with the first look; a remote that does not take it says how to go on."""
+
+    def there() -> str:
+        return better.out("git ls-remote origin refs/notes/perenne").split()[0]
+
+    before = there()
+    assert gate(offline=True).answer == "eligible"
+    assert there() == before
+    better.edit(r"max_iter: \d+", "max_iter: 50")
+    better.repro()
+    better.run("perenne gate")
+    assert there() == better.out("git rev-parse refs/notes/perenne").strip()
+    better.write("../origin.git/hooks/pre-receive", "#!/bin/sh\nexit 1\n")
+    better.run("chmod +x ../origin.git/hooks/pre-receive")
+    better.edit(r"max_iter: \d+", "max_iter: 40")
+    better.repro()
+    refused = better.run("perenne gate", status=Status.FAILED).stderr
+    assert refused.startswith("error: refs/notes/perenne: the look cannot be pushed, so it was not made: ")
+    assert refused.count("\n") == 1
+    assert gate(offline=True).alpha is not None
+
+
 def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter) -> None:
     """Tags and looks are fetched first: else the gate would start again."""
     better.run("git push -q && dvc push -q")
@@ -324,6 +349,35 @@ def test_a_clone_without_tags_or_notes_finds_both(better: Project, enter: Enter)
     assert (verdict.champion, verdict.answer) == ("v1.0.0", "eligible")
     assert verdict.alpha is not None
     assert verdict.alpha.look == 2
+
+
+def test_batches_that_validation_has_shown_judge_nothing(better: Project) -> None:
+    """A shorter holdout on a branch has shown the first quarter; a later `as_of` shows all of them."""
+    before = gate()
+    assert (list(before.holdout.batches), before.holdout.shown) == (["2019Q1", "2019Q2", "2019Q3"], {})
+    better.run("git checkout -q -b try")
+    better.edit("holdout: 4", "holdout: 2")
+    better.commit("let us see")
+    better.run("git checkout -q main")
+    branch = better.out("git rev-parse try").strip()
+    verdict = gate()
+    assert list(verdict.holdout.batches) == ["2019Q2", "2019Q3"]
+    assert verdict.holdout.shown == {"2019Q1": branch}
+    assert verdict.holdout.rows < before.holdout.rows
+    assert verdict.alpha is not None
+    assert verdict.alpha.look == 3, "other batches are another look"
+    assert f"left out, as validation of {branch[:7]} has shown their labels: 2019Q1" in markdown(verdict)
+    better.run("git checkout -q try")
+    better.edit("as_of: 2019Q4", "as_of: 2020Q4")
+    better.commit("later")
+    better.run("git checkout -q main")
+    with pytest.raises(SpentError) as caught:
+        gate()
+    assert re.fullmatch(
+        r"data/split/holdout\.parquet: 2019Q1 to 2019Q3 was in the window of commit [0-9a-f]{7}(, .{7})?, "
+        r"so its labels are known; move split\.as_of",
+        str(caught.value),
+    )
 
 
 def test_stale_results_cannot_be_judged(inside: Project) -> None:

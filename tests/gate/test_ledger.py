@@ -14,7 +14,7 @@ import pytest
 from perenne.common import notes
 from perenne.common.errors import PerenneError
 from perenne.documents.proof import Proof
-from perenne.documents.verdict import Asker
+from perenne.documents.verdict import Asker, Verdict
 from perenne.gate import ledger
 from perenne.gate.ledger import Family
 from perenne.registry import tags
@@ -58,12 +58,15 @@ def look(
     sharing: bool = False,
     asker: Asker = "anyone",
     view: str | None = None,
+    grouping: str | None = None,
+    released: str | None = None,
     opening: bool = False,
     family: Family | None = None,
 ) -> ledger.Look:
     """Look at some batches with some challenger."""
-    content = OTHERS | {"challenger": {"sha256": challenger, "size": 1}, "view": view}
-    compared = ledger.ComparedModels.model_validate(content)
+    named = {"challenger": {"sha256": challenger, "size": 1}}
+    others = {"view": view, "grouping": grouping, "released": released}
+    compared = ledger.ComparedModels.model_validate({**OTHERS, **named, **others})
     return ledger.look(batches, compared, 0.05, sharing=sharing, asker=asker, opening=opening, family=family)
 
 
@@ -146,6 +149,26 @@ def test_other_features_of_the_same_labels_are_another_look() -> None:
     """Else whoever changes the features of the holdout gets a new answer each time, and pays once."""
     assert [look("a", view=digit * 64).number for digit in "123"] == [1, 2, 3]
     assert look("a", view="2" * 64).number == 2
+
+
+@pytest.mark.usefixtures("repository")
+def test_other_blocks_of_the_same_rows_are_another_look() -> None:
+    """Bounds are others, and so the answer may be: who changes what is measured asks again."""
+    assert [look("a", grouping=blocks).number for blocks in ("day", "row", None, "day")] == [1, 2, 3, 1]
+
+
+@pytest.mark.usefixtures("repository")
+def test_another_refit_of_the_same_model_is_another_look() -> None:
+    """That it is like the proven one is a part of the answer: who varies it asks again."""
+    assert [look("a", released=model).number for model in ("x", "y", None, "x")] == [1, 2, 3, 1]
+
+
+@pytest.mark.usefixtures("repository")
+def test_verdict_of_an_earlier_version_has_its_look() -> None:
+    """That did not name the refitted model."""
+    verdict = verdict_on("a", look("a"))
+    refit = verdict.challenger.model_copy(update={"sha256": "refit"})
+    ledger.affordable(verdict.model_copy(update={"released": refit}))
 
 
 def test_view_is_of_rows_and_contract() -> None:
@@ -261,6 +284,27 @@ def test_ledger_that_a_release_names_must_be_there(
         monkeypatch.chdir(repository.path)
 
 
+def test_ledger_that_was_cut_back_is_noticed(repository: Project) -> None:
+    """Without a release or a remote as well: the clone knows what it had, and the command brings it back."""
+    repository.run("git remote remove origin")
+    registry = tags.read("tiny")
+    ledger.complete(registry)
+    look("a")
+    kept = notes.commit()
+    look("b")
+    ledger.complete(registry)
+    for command in (f"git update-ref {notes.REF} {kept}", f"git update-ref -d {notes.REF}"):
+        repository.run(command)
+        notes.fetch()
+        with pytest.raises(
+            PerenneError, match=rf"^{notes.REF}: lacks [0-9a-f]{{40}}, which was here"
+        ) as error:
+            ledger.complete(registry)
+        repository.run(str(error.value).split("; ")[1].removesuffix(" brings them back"))
+        ledger.complete(registry)
+    assert look("c").number == 3
+
+
 def test_tag_that_names_a_commit_which_nobody_has_can_be_deleted(repository: Project) -> None:
     """It is forged, and would stop the gate for ever: the last command of the error deletes it everywhere."""
     registry = named(repository, "f" * 40)
@@ -294,6 +338,58 @@ def test_looks_of_two_clones_merge(repository: Project, monkeypatch: pytest.Monk
     monkeypatch.chdir(repository.path.parent / "grace")
     notes.fetch()
     assert look("d").number == 4
+
+
+def verdict_on(challenger: str, spent: ledger.Look, batches: dict[str, str] = BATCHES) -> Verdict:
+    """Return the verdict of a look."""
+    content = WITHOUT_LOOK.to_json() | OTHERS
+    content |= {"challenger": {"sha256": challenger, "size": 1}, "answer": "eligible", "against": ["feed"]}
+    content |= {"holdout": content["holdout"] | {"batches": batches}}
+    alpha = {"look": spent.number, "spent": spent.alpha, "left": spent.left, "total": spent.total}
+    return Verdict.from_json(content | {"alpha": alpha}, "a verdict")
+
+
+def test_clones_that_did_not_push_release_nothing(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each had the first look, at half of alpha. Of two that is all of alpha, of three more than all."""
+    verdicts = {"a": verdict_on("a", look("a"))}
+    for name, batches in (("b", BATCHES), ("c", {"2021-04": "a row less"})):
+        repository.run(f"git clone -q ../origin.git ../{name}")
+        monkeypatch.chdir(repository.path.parent / name)
+        verdicts[name] = verdict_on(name, look(name, batches), batches)
+        ledger.affordable(verdicts[name])
+    for name in "abc":
+        monkeypatch.chdir(repository.path if name == "a" else repository.path.parent / name)
+        notes.share()
+        if name == "c":
+            for verdict in verdicts.values():
+                with pytest.raises(PerenneError, match=r"did not push them have spent 0\.\d+ of alpha 0\.0"):
+                    ledger.affordable(verdict)
+        else:
+            ledger.affordable(verdicts[name])
+
+
+@pytest.mark.usefixtures("repository")
+def test_looks_one_after_another_are_affordable() -> None:
+    """All of them, for good: also the one that has opened the holdout, one that it overlaps, and a family."""
+    verdicts = [verdict_on(name, look(name)) for name in "abc"]
+    later = {"2021-04": "bbbb", "2021-05": "cccc"}
+    family = Family("a retraining", 3)
+    verdicts += [verdict_on(name, look(name, later, family=family), later) for name in "def"]
+    verdicts.append(verdict_on("c", look("c", opening=True)))
+    for verdict in verdicts:
+        ledger.affordable(verdict)
+
+
+@pytest.mark.usefixtures("repository")
+def test_verdict_without_its_look_is_worth_nothing() -> None:
+    """The look was lost, or it was at other batches, or of other models."""
+    first = look("a")
+    ledger.affordable(verdict_on("a", first))
+    for verdict in (verdict_on("b", first), verdict_on("a", first, {"2021-03": "aaaa", "2021-05": "cccc"})):
+        with pytest.raises(PerenneError, match=r"has no look for the verdict on [ab]; run perenne gate"):
+            ledger.affordable(verdict)
 
 
 def test_sharing_gives_no_number_twice(repository: Project) -> None:
@@ -330,9 +426,19 @@ def test_two_at_once_in_one_clone_lose_no_line(repository: Project) -> None:
 def test_a_look_that_cannot_be_shared_does_not_count(repository: Project) -> None:
     """Where the push fails, nothing is written down, and nothing may be compared."""
     repository.run("git remote set-url origin ../nowhere.git")
-    with pytest.raises(PerenneError, match="nowhere"):
+    with pytest.raises(notes.NotPushedError, match="nowhere"):
         look("a", sharing=True)
     assert look("b").number == 1
+
+
+def test_remote_that_takes_no_looks_says_so_at_once(repository: Project) -> None:
+    """A hook or a rule of the host declines them: nobody was faster, and another try does not help."""
+    hook = repository.path.parent / "origin.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    with pytest.raises(notes.NotPushedError, match="declined"):
+        look("a", sharing=True)
+    assert notes.read("batch", "aaaa") == []
 
 
 def test_verdicts_stand_under_their_model(repository: Project) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,8 +103,37 @@ def test_refit_that_went_wrong_is_not_eligible(inside: Project) -> None:
     bad = gate()
     assert bad.challenger == good.challenger
     assert bad.answer == "rejected"
-    assert bad.why.startswith("the refitted model is not like the proven one")
-    assert "0." not in bad.why, "it tells nothing of the labels"
+    assert bad.why.startswith("not all rules pass; were its scores right")
+    assert [one.alpha.look for one in (good, bad) if one.alpha] == [2, 3], "another refit is another look"
+    opened = gate(opening=True)
+    assert opened.why.startswith("the refitted model is not like the proven one")
+    assert "0." not in opened.why
+
+
+def test_refit_that_went_wrong_cannot_be_told_from_a_rule_that_does_not_pass(
+    inside: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its verdict is the same to the last digit as that of a model which every label contradicts."""
+    inside.edit(r"max_iter: \d+", "max_iter: 60")
+    inside.repro()
+    before = inside.out("git rev-parse refs/notes/perenne").strip()
+    read = batches.read_parquet
+
+    def turned(path: Path) -> pd.DataFrame:
+        rows = read(path)
+        return rows.assign(retires=1 - rows["retires"]) if path == names.HOLDOUT else rows
+
+    hidden = []
+    for wrong in ("it is another one", ""):
+        monkeypatch.setattr(refitted, "unlike", lambda *_, wrong=wrong: wrong)
+        content = gate(offline=True).to_json()
+        del content["holdout"]["batches"], content["holdout"]["sketch"]
+        content["rules"] = [rule for rule in content["rules"] if rule["rule"] != "latency"]  # it is timed
+        hidden.append(content)
+        inside.run("git update-ref -d refs/perenne/notes")  # the clone forgets: the same number of looks
+        inside.run(f"git update-ref refs/notes/perenne {before}")
+        monkeypatch.setattr(batches, "read_parquet", turned)
+    assert hidden[0] == hidden[1]
 
 
 def test_same_model_with_another_refit_is_not_unchanged(inside: Project) -> None:

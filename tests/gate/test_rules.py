@@ -90,6 +90,23 @@ def test_fresher_need_not_be_better() -> None:
     assert only(Improvement(), evidence(NOISY, GOOD), "fresher").answer == "fail"
 
 
+@pytest.mark.parametrize("events", [0, 1, 9, 10])
+def test_fewer_than_ten_events_tell_nothing(events: int) -> None:
+    """A model that expects fewer of them seems better, whatever it knows."""
+    y = np.zeros(ROWS)
+    y[:events] = 1
+    fewer, more = (Contender("x", np.full(ROWS, rate)) for rate in (0.002, 0.004))
+    few = evidence(fewer, more, y=y, mean=0.004, alpha=0.03)
+    finding = only(Improvement(), few)
+    if events < 10:
+        assert finding.answer == "undecided"
+        assert finding.says == "1,000 blocks are, of which hardly any has an event, too few to tell"
+        assert finding.more_blocks >= 1_000 * (10 / max(events, 0.5) - 1) - 1e-6
+    else:
+        assert not finding.says
+    assert only(Improvement(), evidence(Contender("x", y), more, y=y * 3.0, task=REGRESSION, metric="mae"))
+
+
 def test_steps_within_the_tolerance_do_not_add_up() -> None:
     """Twenty models, each a little worse than the last: they pass as long as the first is not far above."""
     chance = np.random.default_rng(7).uniform(0.05, 0.95, 100_000)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 
+from perenne.common.cut import Cut
 from perenne.documents.replay import Figures, ReplayEvent, Step
 from perenne.replay.costs import costs, delay, false_alarms, mean
+from perenne.replay.report import warning
 from perenne.replay.walk import Walk
 from perenne.replay.world import World
 
@@ -34,6 +37,18 @@ def test_cost_is_loss_plus_retrainings_plus_false_alarms(world: World) -> None:
     found = costs(done, world.plan)
     assert (found.retrainings, found.false_alarms) == (3, 1)
     assert found.cost == pytest.approx(0.5 + 0.01 * 4)
+
+
+@pytest.mark.parametrize(
+    ("periods", "warned"),
+    [(["2018Q4"], False), (["2018Q4", "2019Q1"], True), (["2019Q4"], True), (["2020Q1", "2020Q2"], False)],
+)
+def test_figures_of_the_holdout_are_warned_of(world: World, periods: list[str], *, warned: bool) -> None:
+    """No look counts them: who chooses a model by them proves nothing on these batches."""
+    cut = Cut(pd.Period("2019Q4"), window=20, holdout=4, label_delay=1)
+    said = warning([walked(steps=list(map(step, periods)))], world.plan, cut)
+    assert said.startswith("some of these figures are of the holdout (2019Q1 to 2019Q4)") == warned
+    assert bool(said) == warned
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,11 @@ def test_replay_leaves_a_table_a_page_and_what_dvc_plots(short: Project) -> None
     """Every policy has a line in the table and a line in the plots; Git and DVC see nothing of it."""
     short.commit("a short history")
     before = short.out("dvc status")
-    said = short.out("perenne replay --jobs 2")
+    done = short.run("perenne replay --jobs 2")
+    said = done.stdout
+    assert (
+        "some of these figures are of the holdout (2019Q1 to 2019Q4), and no look counts them" in done.stderr
+    )
     rows = {line.split("  ")[0] for line in said.splitlines()}
     assert {"never", "every 4", "always", "ours", "oracle"} <= rows
     assert "recommended: drift.periods_per_false_alarm: " in said

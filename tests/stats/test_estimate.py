@@ -68,7 +68,7 @@ def test_too_few_blocks_tell_nothing_however_far_the_value(few: Estimate | Neare
     """Bounds are infinite, a sentence says why, and as many as there must be would decide."""
     assert few.bounds(ALPHA) == (-math.inf, math.inf)
     uneven = ", of which a few have most of the rows," if few.blocks == 30 else ""
-    assert few.few == f"{few.blocks} blocks{uneven} are too few to tell"
+    assert few.few == f"{few.blocks} blocks are{uneven} too few to tell"
     assert few.blocks_to_decide(0, ALPHA) == few.fewest
     assert few.blocks_to_decide(10, ALPHA) == few.fewest
 

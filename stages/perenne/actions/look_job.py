@@ -24,7 +24,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import REVIEW_JSON
 from perenne.common.sections import contract_of
 from perenne.common.typed import Model, parse
-from perenne.documents.verdict import Intent, ModelFile
+from perenne.documents.verdict import Intent, LabelSketch, ModelFile
 from perenne.gate import ledger, policy
 from perenne.gate.ledger import ComparedModels
 from perenne.registry import tags
@@ -37,8 +37,8 @@ Period = Annotated[str, Field(pattern=r"^[\w /:-]{1,30}$")]
 Text = Annotated[str, Field(pattern=r"^[\w./-]{1,100}$")]
 
 
-class Challenger(Model):
-    """The model that was judged."""
+class JudgedFile(Model):
+    """A model file: the one that was judged, or the one that a release would put to use."""
 
     sha256: Sha256
     size: Annotated[int, Field(gt=0)]
@@ -49,10 +49,13 @@ class Looked(Model):
 
     case: Text
     intent: Intent
-    challenger: Challenger
-    against: Annotated[tuple[Sha256, ...], Field(max_length=2, strict=False)]
+    challenger: JudgedFile
+    against: Annotated[tuple[Sha256, ...], Field(max_length=3, strict=False)]
     view: Sha256 | None
+    grouping: Annotated[str, Field(max_length=1000)] | None
+    released: JudgedFile | None
     batches: Annotated[dict[Period, Sha256], Field(min_length=1, max_length=1000)]
+    sketch: LabelSketch | None
 
 
 def look(now: datetime | None = None) -> str:
@@ -88,12 +91,21 @@ def look(now: datetime | None = None) -> str:
         policy=rules.record(),
         against=compared.against,
         view=compared.view,
+        grouping=compared.grouping,
+        released=compared.released.sha256 if compared.released else None,
     )
     with runner.rights():
         tags.fetch()
         notes.fetch()
         ledger.complete(tags.read(compared.case))
-        spent = ledger.look(compared.batches, comparison, rules.alpha, sharing=True, asker=ended.asker)
+        spent = ledger.look(
+            compared.batches,
+            comparison,
+            rules.alpha,
+            sharing=True,
+            labels=compared.sketch,
+            asker=ended.asker,
+        )
     return f"look {spent.number} spends {spent.alpha:.2g}; of {spent.total:g}, {spent.left:.2g} is left"
 
 
@@ -132,7 +144,8 @@ def looked(text: str) -> Looked | None:
             return None
         # Only these: the whole may be of another version of Perenne, or forged.
         fields = {name: judged[name] for name in ("case", "intent", "challenger", "against")}
-        fields |= {"batches": judged["holdout"]["batches"], "view": judged["holdout"].get("view")}
+        fields |= {"batches": judged["holdout"]["batches"], "released": judged.get("released")}
+        fields |= {name: judged["holdout"].get(name) for name in ("view", "grouping", "sketch")}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise PerenneError(f"{REVIEW_JSON}: not what a review writes: {error!r:.100}") from error
     return parse(Looked, fields, str(REVIEW_JSON))

@@ -17,7 +17,13 @@ from perenne.common.errors import PerenneError
 
 REF = "refs/notes/perenne"
 THEIRS = "refs/notes/perenne-theirs"  # where the remote's lines wait to be merged
+KNOWN = "refs/perenne/notes"  # the last lines that were here: nothing else moves it, and Git keeps them
 TRIES = 20  # to push, when others are faster
+
+
+class NotPushedError(PerenneError):
+    """The remote did not take the lines, for another reason than that others were faster."""
+
 
 Line = dict[str, Any]  # what a line means is the affair of those who wrote it
 Done = TypeVar("Done")
@@ -97,10 +103,32 @@ def commit() -> str | None:
     return git.git("for-each-ref", "--format=%(objectname)", REF) or None
 
 
+def missing() -> str | None:
+    """The last commit of the lines that were here, if it has lines that are not here any more; else None."""
+    known = git.git("for-each-ref", "--format=%(objectname)", KNOWN)
+    lost = known and not git.succeeds("merge-base", "--is-ancestor", known, REF)
+    return known if lost else None
+
+
+def pushed(*, asked: bool = False, offline: bool = False) -> bool:
+    """Whether a line is pushed that others must know: always, if there is a remote, but for who is offline.
+
+    Parameters
+    ----------
+    asked
+        The user asks for it: then it is an error if there is no remote.
+    offline
+        The user wants to do without the remote.
+
+    """
+    return asked or (not offline and git.remote() is not None)
+
+
 def fetch() -> None:
     """Merge the remote's lines into those that are here, if there is a remote and it has any."""
     with _locked():
         _merge()
+        _keep()
 
 
 def share() -> None:
@@ -132,22 +160,31 @@ def shared(change: Callable[[], Done], *, sharing: bool) -> Done:
 
     Raises
     ------
+    NotPushedError
+        If the push fails for another reason than that others were faster.
     PerenneError
-        If the push fails for another reason than that others were faster, or they were too often.
+        If others were faster too often.
 
     """
     with _locked():
         for _ in range(TRIES):
             before = commit()
             done = change()
-            pushed, why = _push() if sharing else (True, "")
-            if pushed:
+            taken, why = _push() if sharing else (True, "")
+            if taken:
+                _keep()
                 return done
             _reset(before)
-            if "rejected" not in why:
-                raise PerenneError(why)
+            if "rejected" not in why or "declined" in why:
+                raise NotPushedError(why)
             _merge()
     raise PerenneError(f"{REF}: others were faster {TRIES} times in a row; try again")
+
+
+def _keep() -> None:
+    """Remember the lines that are here, unless some are lost: `missing` must say so again."""
+    if commit() and not missing():
+        git.git("update-ref", KNOWN, REF)
 
 
 def _merge() -> None:

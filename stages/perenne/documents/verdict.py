@@ -35,6 +35,11 @@ Rounded = Annotated[float, BeforeValidator(canonical)]
 Probability = Annotated[Rounded, Field(ge=0, le=1)]
 # A setting of a rule is whatever the rule's author chose: a number, a name or a list.
 Setting = Annotated[JsonValue, BeforeValidator(canonical)]
+# A time as `numpy.datetime64` writes it, and the least hashes of a sketch.
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$")]
+Hashes = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...], Field(max_length=24, strict=False)
+]
 
 
 class ModelFile(Model):
@@ -44,10 +49,27 @@ class ModelFile(Model):
     size: int
 
 
+class LabelSketch(Model):
+    """By what labels are known again, see `perenne.gate.sketch`.
+
+    `first` and `last` are the times of the first and the last row, as ISO 8601 writes them; `rows` and
+    `sequences` are the `KEPT` least hashes of rows and of sequences of outcomes, in hexadecimal digits.
+    """
+
+    KEPT: ClassVar[int] = 24
+
+    first: Moment
+    last: Moment
+    rows: Hashes
+    sequences: Hashes
+
+
 class Holdout(Model):
     """The rows that a model was judged on; `batches` has the hash of the labels of each period.
 
-    `view` is the hash of the rows and the contract. `block` says what a block is; empty in older verdicts.
+    `view` is the hash of the rows and the contract. `block` says what a block is; empty in older verdicts,
+    which have no `sketch` either. `grouping` is the same for machines, where it was measured. `shown` are
+    batches of the file that judge nothing, each with the commit whose validation has shown them.
     """
 
     model_config = ConfigDict(populate_by_name=True)  # `from` cannot be a name in Python
@@ -60,6 +82,9 @@ class Holdout(Model):
     blocks: int
     block: str = ""
     view: str | None = None
+    grouping: str | None = None
+    sketch: LabelSketch | None = None
+    shown: Mapping[str, str] = {}
 
 
 class ChangeRecord(Model):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perenne.common.options import PolicyFrom, Push
+from perenne.common.options import PolicyFrom
 
 app = typer.Typer()
 
@@ -21,9 +21,12 @@ def gate(
     policy_from: PolicyFrom = None,
     json: Annotated[Path | None, typer.Option(help="Write the verdict to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown to this file.")] = None,
-    push: Push = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Push the look in any case; without it, if there is a remote.")
+    ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not fetch tags and looks from the remote.")
+        bool,
+        typer.Option("--offline", help="Do without the remote: the look counts in this clone only."),
     ] = False,
     open_: Annotated[
         bool,
@@ -43,7 +46,8 @@ def gate(
     from perenne.gate import gate as judge
     from perenne.pages import verdict as page
 
-    verdict = judge.gate(base=base, policy_from=policy_from, share=push, offline=offline, opening=open_)
+    share = True if push else None
+    verdict = judge.gate(base=base, policy_from=policy_from, share=share, offline=offline, opening=open_)
     if json:
         verdict.write(json)
     if markdown:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from perenne.common import predicted
+from perenne.common import notes, predicted
 from perenne.common.block import Block
 from perenne.common.contract import Contract
 from perenne.common.disk import canonical
@@ -39,7 +39,7 @@ from perenne.stats.estimate import Estimate
 
 
 class SpentError(PerenneError):
-    """No alpha is left for another look at these rows."""
+    """No alpha is left for another look at these rows, or their labels were shown before."""
 
 
 class Terms(NamedTuple):
@@ -122,6 +122,8 @@ class ModelComparison:
             policy=terms.policy.record(),
             against=tuple(one.sha256 for one in (*opponents, *([anchor] if anchor else ()))),
             view=terms.holdout.view,
+            grouping=terms.holdout.grouping,
+            released=released.sha256 if released.sha256 != challenger.sha256 else None,
         )
         # Measured here: the model card's own is not trusted.
         learned = pq.read_table(TRAIN, columns=[terms.contract.target]).to_pandas()
@@ -178,11 +180,11 @@ class ModelComparison:
         evidence = self.evidence(terms.rows, look.alpha)
         judged = judge.judge(evidence, by_labels, terms.intent).findings
         foresight = self.foreseen(by_labels, look.alpha)  # always: the time it takes tells nothing either
+        unlike = self._unlike(evidence)  # as well; and a third answer would be a look of its own
         if not known and not judged:
             said = sealed.Sealed("undecided", "no rule has anything to judge", math.inf)
-        elif all(finding.answer == "pass" for finding in judged):
-            wrong = self._unlike(evidence)
-            said = sealed.Sealed("rejected" if wrong else "eligible", wrong or "all rules pass", 0.0)
+        elif not unlike and all(finding.answer == "pass" for finding in judged):
+            said = sealed.Sealed("eligible", "all rules pass", 0.0)
         else:
             said = sealed.answered(foresight, terms.holdout.blocks)
         rules = sealed.findings(foresight, terms.policy.record(), eligible=said.answer == "eligible")
@@ -284,15 +286,22 @@ class ModelComparison:
     ) -> Look:
         """Record the look."""
         terms = self.terms
-        look = ledger.look(
-            terms.holdout.batches,
-            self.models,
-            terms.policy.alpha,
-            sharing=share,
-            asker=asker,
-            opening=opening,
-            family=family,
-        )
+        try:
+            look = ledger.look(
+                terms.holdout.batches,
+                self.models,
+                terms.policy.alpha,
+                sharing=share,
+                labels=terms.holdout.sketch,
+                asker=asker,
+                opening=opening,
+                family=family,
+            )
+        except notes.NotPushedError as error:
+            raise PerenneError(
+                f"{notes.REF}: the look cannot be pushed, so it was not made: {error}; perenne gate "
+                "--offline makes one that counts in this clone only"
+            ) from error
         if not look.alpha:
             why = (
                 "a batch of it was opened"

@@ -34,6 +34,7 @@ Question = tuple[str, str, str]
 """A kind of estimate, the name of the other model, and the part of the rows that it is of."""
 
 RANKING = "roc_auc"  # the metric of which the tolerance speaks by itself
+EVENTS = 10  # of the rarer outcome in a holdout: fewer tell nothing
 FEWEST = 20  # rows of a class, expected or there: with fewer, no bound on their ratio holds
 
 
@@ -228,7 +229,20 @@ class Evidence:
             here = np.bincount(self.periods.codes if places is None else self.periods.codes[places])
             periods = float(here.sum()) ** 2 / max(float(np.sum(here.astype(np.float64) ** 2)), 1.0)
             parts = tuple(shocked(each, by, periods) for each, by in zip(parts, shocks, strict=True))
+        if places is None:
+            parts = tuple(one._replace(fewest=max(one.fewest, one.blocks * self._lacking)) for one in parts)
         return Nearer(*parts) if isinstance(found, Nearer) else parts[0]
+
+    @cached_property
+    def _lacking(self) -> float:
+        """How many times as many blocks it takes for enough events; at most 1 if there are enough.
+
+        Of no event at all a model that expects fewer of them seems better, whatever it knows.
+        """
+        if self.task.outcome == "quantity":
+            return 0.0
+        _, counts = np.unique(self.y, return_counts=True)
+        return EVENTS / max(len(self.y) - int(counts.max(initial=0)), 0.5)
 
     def _shocks_of(self, question: Question, ask: Ask[AnyGain]) -> tuple[Shock, ...]:
         """Return what whole periods add here: none for a model that has not scored these rows."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from perenne.common import batches, git, locked, notes, sections
-from perenne.common.block import Block, labels_of
+from perenne.common.block import Block, declared, labels_of
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import HOLDOUT, PREDICTIONS, PROD
 from perenne.common.sections import contract_of
 from perenne.documents.verdict import Asker, Holdout, Intent, Verdict
-from perenne.gate import anchored, contenders, holdout_block, ledger, policy, refitted
-from perenne.gate.comparison import ModelComparison, Terms
+from perenne.gate import anchored, contenders, holdout_block, ledger, policy, refitted, shown, sketch
+from perenne.gate.comparison import ModelComparison, SpentError, Terms
 from perenne.gate.contenders import Loaded
 from perenne.gate.ledger import Family
 from perenne.gate.policy import Policy
@@ -28,7 +28,7 @@ def gate(
     *,
     base: str | None = None,
     policy_from: str | None = None,
-    share: bool = False,
+    share: bool | None = None,
     offline: bool = False,
     asker: Asker = "anyone",
     opening: bool = False,
@@ -44,9 +44,10 @@ def gate(
         The commit whose params.yaml holds the policy; None: the working tree. A change must not be judged by
         a policy of its own.
     share
-        Push the look and the verdict.
+        Push the look and the verdict. None: if there is a remote, unless `offline`. What is not pushed counts
+        here only, until it is: another clone may make the same look anew.
     offline
-        Do not fetch tags and looks from the remote.
+        Do without the remote: tags and looks are not fetched from it.
     asker
         Whose alpha the look spends, see `ledger.look`.
     opening
@@ -57,15 +58,18 @@ def gate(
     Returns
     -------
     Verdict
-        As it is in the ledger. A model that is the champion's own is `unchanged`: no look is made.
+        As it is in the ledger. Batches that another commit has shown in validation (`gate.shown`) judge
+        nothing, and are named. A model that is the champion's own is `unchanged`: no look is made.
 
     Raises
     ------
     PerenneError
         If the model cannot be judged: results are stale, a model is unavailable, no rule is configured, the
-        ledger is incomplete, or no alpha is left (`comparison.SpentError`).
+        ledger is incomplete, the look cannot be pushed, or no alpha is left, or no batch that was not shown
+        (`comparison.SpentError`).
 
     """
+    share = notes.pushed(offline=offline) if share is None else share
     name = sections.params().case
     contract = contract_of(name)
     rules = policy.load(policy_from, contract.task)
@@ -78,7 +82,9 @@ def gate(
     champion = registry.in_stage(PROD)
     challenger = contenders.here(contract)
     intent, change = question(rules, champion, name, policy_from)
-    rows = batches.read_parquet(HOLDOUT)
+    rows, known = shown.unseen(batches.read_parquet(HOLDOUT), contract, name)
+    if rows.empty and known:
+        raise SpentError(f"{HOLDOUT}: {_known(known)}; move split.as_of")
     # Before the look: a file that cannot be read must cost none. A project may leave out the stage.
     validated = batches.read_parquet(PREDICTIONS) if PREDICTIONS.is_file() else None
     block = holdout_block.block_of(contract, rows, validated)
@@ -90,7 +96,7 @@ def gate(
         rows,
         validated,
         block,
-        _described(rows, contract, block),
+        _described(rows, contract, block).model_copy(update={"shown": known}),
         champion,
         git.commit(base) if base else None,
         change,
@@ -158,6 +164,13 @@ def question(
     return "fresher" if change and change.kind == "patch" else "better", change
 
 
+def _known(known: Mapping[str, str]) -> str:
+    """Which batches are no proof any more, and why."""
+    commits = ", ".join(sorted({commit[:7] for commit in known.values()}))
+    which = " to ".join(dict.fromkeys((min(known), max(known))))
+    return f"{which} was in the window of commit {commits}, so its labels are known"
+
+
 def _described(rows: pd.DataFrame, contract: Contract, block: Block) -> Holdout:
     """Which holdout it is; every row must have a label."""
     missing = rows[contract.target].isna()
@@ -174,4 +187,9 @@ def _described(rows: pd.DataFrame, contract: Contract, block: Block) -> Holdout:
         blocks=len(np.unique(labels_of(rows, contract, block))),
         block=block.why,
         view=ledger.view(md5, contract),
+        # What the contract says is in the view already.
+        grouping=None
+        if declared(contract)
+        else block.model_dump_json(exclude={"why": True, "also": {"why"}}),
+        sketch=sketch.sketch(rows, contract),
     )

@@ -4,14 +4,21 @@ Each look at a holdout spends some of its evidence: of twenty equal models tried
 better. So every look is recorded *before* the models are compared, with the alpha that it spends. It is
 recorded under each batch of the holdout, identified by a hash of its labels: holdouts that share a batch
 share its noise, and a column more or less does not make another holdout. It is recorded under the case and
-each period as well: of a batch that has lost or changed a row most of the noise is still the same.
+each period as well: of a batch that has lost or changed a row most of the noise is still the same. And one
+note has all looks of the repository, each with a sketch of its labels: another name of the case, other
+periods or other times do not make other labels (`perenne.gate.sketch`, which says what does).
 
 Whoever opens a holdout sees all figures, and the line of that look closes its batches: nothing is left to
 spend on them, for anybody.
 
 What a fork says of its looks cannot be checked: its own code wrote it. So forks have an allowance of their
-own, and nothing that they say takes from the repository's. Each release names the ledger's commit, so a
-ledger that was deleted or rewritten is noticed.
+own, and nothing that they say takes from the repository's.
+
+Looks are pushed as they are made, wherever there is a remote, so that clones share them. A ledger that was
+cut back is noticed: each release names its commit, and each clone remembers the last one that it had. What a
+release rests on is counted once more in the ledger as it is then: clones that did not push (`--offline`) have
+all begun with the first look, and what they spent together may be more than there was. Nobody can count looks
+that were never pushed, such as those of a copy that was thrown away.
 """
 
 from __future__ import annotations
@@ -19,8 +26,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +37,18 @@ from pydantic import ConfigDict, Field
 from perenne.common import git, notes, periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
+from perenne.common.names import HOLDOUT
 from perenne.common.typed import Model, parse
-from perenne.documents.verdict import Asker, Intent, ModelFile, PolicyRecord, Verdict
+from perenne.documents.verdict import Asker, Intent, LabelSketch, ModelFile, PolicyRecord, Verdict
+from perenne.gate import sketch
 from perenne.registry.tags import Registry, Version
 from perenne.stats import spending
 
-FORKS = 0.1  # of alpha, on top of it: what the looks of all forks together may spend
+FORKS = 0.1  # of alpha, on top: what the looks of all forks may spend; 1.1 alpha is spent in all, at most
 MOST = 1_000_000  # looks at a batch
 MOST_MODELS = 20  # as so many looks a family may count at most
+ROUNDING = 1e-5  # of figures in documents
+EVERYWHERE = ("looks", "all")  # the note with a line for each look
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,6 +57,8 @@ class ComparedModels(Model):
     """What is compared in a look: the models by sha256, and the policy that is applied.
 
     `view` is the hash of rows and contract: other features of the same labels are another question.
+    `grouping` is what makes rows one block, where it was measured: other blocks give other bounds.
+    `released` is the refitted model by sha256, which must be like the challenger on the labels.
     """
 
     case: str
@@ -54,6 +67,33 @@ class ComparedModels(Model):
     policy: PolicyRecord
     against: tuple[str, ...]
     view: str | None = None
+    grouping: str | None = None
+    released: str | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Self:
+        """Return what a verdict has compared."""
+        return cls(
+            case=verdict.case,
+            challenger=verdict.challenger,
+            intent=verdict.intent,
+            policy=verdict.policy,
+            against=verdict.against,
+            view=verdict.holdout.view,
+            grouping=verdict.holdout.grouping,
+            released=verdict.released.sha256 if verdict.released else None,
+        )
+
+    def content(self) -> notes.Line:
+        """Return the JSON by which a look is known."""
+        content = self.model_dump(mode="json")
+        # So that looks of earlier versions, which did not have these, are known again.
+        for key in ("view", "grouping", "released"):
+            if content[key] is None:
+                del content[key]
+        if not self.policy.tolerance:
+            del content["policy"]["tolerance"]
+        return content
 
 
 class Family(NamedTuple):
@@ -100,18 +140,12 @@ def hashes(rows: pd.DataFrame, contract: Contract) -> dict[str, str]:
         periods.of(rows[contract.time], contract.period, contract.zone)
     ).indices.items():
         times = rows[contract.time].to_numpy(dtype="datetime64[us]")[places].astype("<i8")
-        outcomes = _outcomes(rows[contract.target], contract)[places]
+        outcomes = sketch.outcomes(rows[contract.target], contract)[places]
         order = np.lexsort((outcomes, times))
         by_period[str(period)] = _sha256(
             str(period).encode() + times[order].tobytes() + _bytes(outcomes[order])
         )
     return by_period
-
-
-def _outcomes(target: pd.Series, contract: Contract) -> npt.NDArray[np.generic]:
-    """What came, as words or as numbers: never as places, which depend on the other classes."""
-    words = contract.columns[contract.target].type == "category"
-    return target.to_numpy(dtype=np.str_) if words else target.to_numpy(dtype="<f8")
 
 
 def _bytes(outcomes: npt.NDArray[np.generic]) -> bytes:
@@ -132,6 +166,7 @@ def look(
     alpha: float,
     *,
     sharing: bool,
+    labels: LabelSketch | None = None,
     asker: Asker = "anyone",
     opening: bool = False,
     family: Family | None = None,
@@ -152,6 +187,8 @@ def look(
     sharing
         Push the line as well. The remote accepts one line after another, so two clones never use the same
         number. Without it they may, and both lines count once they are merged.
+    labels
+        From `sketch.sketch`: looks at the same labels under other names count. None: only `batches` tells.
     asker
         Who looks. An `own` look ignores those of forks: else a fork could spend the alpha of a model before
         the repository looks at it.
@@ -171,18 +208,17 @@ def look(
         If an earlier line cannot be read, or the push fails.
 
     """
-    content = comparison.model_dump(mode="json")
-    # So that looks of earlier versions, which did not have these, are known again.
-    if comparison.view is None:
-        del content["view"]
-    if not comparison.policy.tolerance:
-        del content["policy"]["tolerance"]
-    name, holdout = _sha256(_json(content)), _sha256(_json(sorted(batches.values())))
+    content = comparison.content()
+    name, holdout = _name(comparison), _sha256(_json(sorted(batches.values())))
     whole = [("batch", batch) for batch in batches.values()]
     alike = [("period", f"{comparison.case} {period}") for period in batches]
 
     def claim() -> Look:
         looks = {place: _looks(*place) for place in (*whole, *alike)}
+        details = dict.fromkeys(looks, content)
+        if labels:
+            looks[EVERYWHERE] = _alike(labels, comparison.case)
+            details[EVERYWHERE] = {"case": comparison.case, "sketch": labels.model_dump(mode="json")}
         everywhere = set.intersection(*(looks[place] for place in whole))
         # Earlier versions did not name the holdout. Of several lines the one with the least alpha counts.
         again = {
@@ -209,7 +245,7 @@ def look(
             mine = mine.model_copy(update={"opened": True})
         for place, lines in looks.items():
             if mine not in lines:
-                notes.append(*place, mine.model_dump(exclude_defaults=True) | content)
+                notes.append(*place, mine.model_dump(exclude_defaults=True) | details[place])
                 lines.add(mine)
         # Whatever a line says, it grants no more than a look of its number has.
         granted = min(mine.alpha, spending.alpha(mine.number + mine.depth - 1, total, total))
@@ -220,7 +256,7 @@ def look(
 
 
 def complete(registry: Registry) -> None:
-    """Raise a `PerenneError` if the ledger lacks looks that a release of the model rests on.
+    """Raise a `PerenneError` if the ledger lacks looks: those that a release rests on, or that were here.
 
     The tag of each registered version names the ledger's commit, and the ledger only grows.
 
@@ -234,6 +270,58 @@ def complete(registry: Registry) -> None:
         commit = _ledger_of(version)
         if commit and not git.succeeds("merge-base", "--is-ancestor", commit, notes.REF):
             raise PerenneError(_repair(commit, version.tag))
+    lost = notes.missing()
+    if lost:
+        raise PerenneError(
+            f"{notes.REF}: lacks {lost}, which was here: looks at holdouts are lost; "
+            f"git notes --ref={notes.REF} merge -s cat_sort_uniq {notes.KNOWN} brings them back"
+        )
+
+
+def affordable(verdict: Verdict) -> None:
+    """Raise a `PerenneError` if the look of a verdict is not in the ledger, or its alpha is spent twice.
+
+    Clones that do not push their looks all begin with the first one. In the merged ledger, those at one batch
+    must not have spent more than there was: of two at once each has half of what was left, which is all of
+    it, and no third one had anything.
+
+    Parameters
+    ----------
+    verdict
+        On a model that is to be released.
+
+    """
+    alike = [("period", f"{verdict.case} {period}") for period in verdict.holdout.batches]
+    whole = [_looks("batch", batch) for batch in verdict.holdout.batches.values()]
+    compared = ComparedModels.of(verdict)
+    # Looks of earlier versions did not name the refitted model.
+    names = {_name(compared), _name(compared.model_copy(update={"released": None}))}
+    mine = [line for line in set.intersection(*whole) if line.look in names] if whole else []
+    if not mine or verdict.alpha is None:
+        raise PerenneError(
+            f"{notes.REF}: has no look for the verdict on {verdict.challenger.sha256[:12]}; run perenne gate"
+        )
+    # Of a model that both have looked at, the repository's look counts.
+    fork = all(line.fork for line in mine)
+    total = verdict.alpha.total
+    labels = verdict.holdout.sketch
+    same = {line for line, its in _sketched() if labels and sketch.nearly_equal(labels, its.sketch)}
+    for lines in (*whole, *(_looks(*place) for place in alike), same):
+        spent = _spent(line for line in lines if line.fork == fork)
+        if spent > total * (1 + ROUNDING):
+            raise PerenneError(
+                f"{HOLDOUT}: looks in clones that did not push them have spent {spent:.2g} of alpha "
+                f"{total:g}, so none of them proves anything; move split.as_of"
+            )
+
+
+def _spent(lines: Iterable[_Line]) -> float:
+    """The alpha that lines have spent. A look may have several: those of other clones, or one that opens."""
+    looks = dict[tuple[str, str | None], float]()
+    for line in lines:
+        key = line.look, line.holdout
+        looks[key] = max(line.alpha, looks.get(key, 0.0))
+    return sum(looks.values())
 
 
 def _repair(commit: str, tag: str) -> str:
@@ -324,6 +412,15 @@ class _Line(Model):
         return family is not None and self.family == family
 
 
+class _SketchedLine(Model):
+    """What the line of a look at a holdout holds besides, in the note that has all of them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    case: str
+    sketch: LabelSketch
+
+
 def _part(family: Family | None, known: Collection[_Line]) -> _Line:
     """A line with its family; without one if that has as many looks as it may have."""
     plain = _Line(look="0" * 64, number=1, alpha=0)
@@ -354,12 +451,30 @@ def _looks(kind: str, name: str) -> set[_Line]:
     return lines
 
 
+def _alike(labels: LabelSketch, case: str) -> set[_Line]:
+    """The looks at the same labels, under whatever name."""
+    return {line for line, its in _sketched() if sketch.alike(labels, its.sketch, same_case=its.case == case)}
+
+
+def _sketched() -> Iterator[tuple[_Line, _SketchedLine]]:
+    """All looks of the repository, but for those of versions that made no sketch."""
+    for line in notes.read(*EVERYWHERE):
+        with notes.mending(*EVERYWHERE):
+            found = parse(_Line, line, "a look"), parse(_SketchedLine, line, "a look")
+        yield found
+
+
 def _left(looks: Collection[set[_Line]], total: float, *, fork: bool) -> float:
     """The alpha that is left of the batch or period with the most spent; none if one was opened."""
     if any(line.opened for lines in looks for line in lines):
         return 0.0
     spent = [sum(line.alpha for line in lines if line.fork == fork) for lines in looks]
     return max(total - max(spent), 0.0)
+
+
+def _name(comparison: ComparedModels) -> str:
+    """What a look is known by."""
+    return _sha256(_json(comparison.content()))
 
 
 def _json(content: object) -> bytes:

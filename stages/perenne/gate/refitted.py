@@ -3,7 +3,8 @@
 The first has not seen the holdout, so the gate judges it. The second is the same recipe fitted on all that
 was known by `as_of` (`perenne.pipeline.refit`). What is shown of the recipe holds for it too, unless
 something went wrong as it was fitted. So it must be like the first on the holdout: it has learned from these
-rows, and a model that is then worse there is not what was proven.
+rows, and a model that is then worse there is not what was proven. A sealed verdict does not tell this from a
+rule that does not pass: another answer would tell more of the labels than a look pays for.
 """
 
 from __future__ import annotations

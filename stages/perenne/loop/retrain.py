@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.common import git, periods
+from perenne.common import git, notes, periods
 from perenne.common.sections import contract_of
 from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision, OfferedCut
 from perenne.loop import attempt, degraded, history, issue, monitor, offer, settings, show, worktree
@@ -39,7 +39,8 @@ def retrain(
     now, through
         As for `monitor`.
     push
-        Push the branch, the tags and the looks, and on GitHub open the pull request or the issue.
+        Push the branch and the tags, and on GitHub open the pull request or the issue. Looks at the holdout
+        are pushed without it, if there is a remote.
     build
         Makes the results of a candidate; by default the stages do.
 
@@ -110,8 +111,9 @@ def _outcome(base: str, onto: str, decision: MonitorDecision, *, push: bool, bui
 
 def _judged(base: str, decision: MonitorDecision, *, push: bool, build: Build) -> Iterator[JudgedCandidate]:
     """The candidates with their verdicts, up to the first eligible one: each further look costs alpha."""
+    share = notes.pushed(asked=push)
     for candidate in _ordered(base, decision, build=build):
-        judged = attempt.attempt(base, decision, candidate, share=push, build=build)
+        judged = attempt.attempt(base, decision, candidate, share=share, build=build)
         line = judged.line()
         step(f"gate: {line.name}: {line.answer}: {line.why}")
         yield judged

@@ -77,6 +77,9 @@ def notes(verdict: Verdict) -> Iterator[str]:
     why = f" ({holdout.block})" if holdout.block else ""
     blocks = f"{holdout.rows:,} rows in {holdout.blocks:,} blocks{why}"
     yield f"holdout {holdout.first} to {holdout.last}: {blocks}"
+    if holdout.shown:
+        commits = ", ".join(sorted({commit[:7] for commit in holdout.shown.values()}))
+        yield f"left out, as validation of {commits} has shown their labels: {', '.join(holdout.shown)}"
     if verdict.released:
         yield "a release puts the same recipe to use, fitted on all that is known: the holdout as well"
     if verdict.alpha:

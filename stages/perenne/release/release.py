@@ -148,7 +148,8 @@ def eligible(models: Models, registry: Registry, case: str, policy_from: str | N
     Raises
     ------
     PerenneError
-        If no known verdict allows it (the message says what they lack), or the policy cannot be read.
+        If no known verdict allows it (the message says what they lack), its look is not in the ledger or
+        cannot be afforded, or the policy cannot be read.
 
     """
     champion = registry.in_stage(PROD)
@@ -168,6 +169,7 @@ def eligible(models: Models, registry: Registry, case: str, policy_from: str | N
         if not fitting:
             raise PerenneError(_lacking(key, needed, verdicts[-1]))
         verdicts = fitting
+    ledger.affordable(verdicts[-1])
     return verdicts[-1]
 
 

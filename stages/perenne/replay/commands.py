@@ -25,6 +25,7 @@ def replay(
 
     Stopped and started again, it goes on where it was.
     """
+    from perenne.common.errors import warn
     from perenne.common.options import current_case
     from perenne.replay import grid, plan, report, run
     from perenne.replay import policies as known
@@ -37,3 +38,6 @@ def replay(
     estimated = run.estimated(name, list(plans), jobs)
     folder = report.write(walks, plans, tried, estimated)
     typer.echo(f"{report.text(walks, plans, tried)}\n{folder / 'index.html'}")
+    said = report.warning(walks, plans[0], plan.held(name))
+    if said:
+        warn(said)

@@ -102,10 +102,7 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
         If a file of the case is wrong, or a seed other than 0 is given for a history that is not simulated.
 
     """
-    current = read_params()
-    file = PARAMS if case in (None, current.case) else CASES / str(case) / "params.yaml"
-    contract = read_contract(case or current.case)
-    chosen = current if file == PARAMS else read_params(file)
+    chosen, contract, file = _chosen(case)
     own = path(chosen.case)
     settings = parse(ReplaySettings, strict_yaml.load(own), str(own)) if own.exists() else ReplaySettings()
     split = chosen.split.model_dump()
@@ -122,6 +119,20 @@ def load(case: str | None = None, seed: int = 0) -> Plan:
         settings.loop or _debounce(chosen, file),
         seed,
     )
+
+
+def held(case: str | None = None) -> Cut:
+    """Where a case itself cuts history: its holdout is what the gate judges by; arguments as for `load`."""
+    chosen, contract, file = _chosen(case)
+    return Cut.of(chosen.split, contract, str(file))
+
+
+def _chosen(case: str | None) -> tuple[Params, Contract, Path]:
+    """The params and the contract of a case, and the file of the params."""
+    current = read_params()
+    file = PARAMS if case in (None, current.case) else CASES / str(case) / "params.yaml"
+    contract = read_contract(case or current.case)
+    return current if file == PARAMS else read_params(file), contract, file
 
 
 def _debounce(chosen: Params, file: Path) -> Debounce:

@@ -10,6 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from perenne.common import disk
+from perenne.common.cut import Cut
 from perenne.documents.replay import (
     Costs,
     Done,
@@ -197,6 +198,29 @@ def text(walks: Sequence[Walk], plans: dict[int, Plan], tried: Sequence[Tried] =
     best = grid.recommended(tried, next(iter(plans.values())))
     params = ", ".join(f"{key}: {value}" for key, value in grid.by_key(best.settings).items())
     return f"{shown}\nrecommended: {params}; cost {best.costs.cost:.4g}, saves {best.saved:.2g}"
+
+
+def warning(walks: Sequence[Walk], plan: Plan, held: Cut) -> str:
+    """What has to be said where figures are of batches that the gate's holdout holds too; empty if none is.
+
+    Parameters
+    ----------
+    walks
+        Of all policies.
+    plan
+        Of any history; its batches may be shorter than those of the case.
+    held
+        Where the case cuts history.
+
+    """
+    begin, end = (held.known + 1).start_time, held.as_of.end_time
+    at = {plan.period("period", step.period) for walk in walks for step in walk.steps}
+    if not any(begin <= each.start_time <= end for each in at):
+        return ""
+    return (
+        f"some of these figures are of the holdout ({held.known + 1} to {held.as_of}), and no look "
+        "counts them: what is chosen by them is not proven there; move split.as_of before perenne gate"
+    )
 
 
 def _shown(value: float) -> str:

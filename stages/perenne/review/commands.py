@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from perenne.common.options import Push
-
 app = typer.Typer()
 
 
@@ -20,9 +18,12 @@ def review(
     trust: Annotated[
         Literal["rerun", "lock"] | None, typer.Option(help="Overrides the base's review.trust.")
     ] = None,
-    push: Push = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Push the look in any case; without it, if there is a remote.")
+    ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not fetch tags and looks from the remote.")
+        bool,
+        typer.Option("--offline", help="Do without the remote: the look counts in this clone only."),
     ] = False,
 ) -> None:
     """Review what this commit does to the model: rerun, judge by the base's policy, write a page.

@@ -45,9 +45,9 @@ def review(
     trust
         Overrides the base's `review.trust`.
     push
-        Push the look at the holdout and the verdict.
+        Push the look at the holdout and the verdict in any case; else, if there is a remote.
     offline
-        Do not fetch tags and looks from the remote.
+        Do without the remote: tags and looks are not fetched, nor is the look pushed.
     asker
         Whose alpha the look at the holdout spends: see `ledger.look`.
 
@@ -80,7 +80,8 @@ def review(
     if _models(None) == _models(commits.fork):
         return _described(commits, trust, run, "unchanged")
     described = _described(commits, trust, run, "could not judge")
-    return _judged(_validated(described), push=push, asker=asker)
+    share = notes.pushed(asked=push, offline=offline)
+    return _judged(_validated(described), share=share, asker=asker)
 
 
 def write(review: Review, folder: Path) -> None:
@@ -126,7 +127,7 @@ def _validated(review: Review) -> Review:
     return review.model_copy(update={"validation": pairing.validated(Side(None), rivals, contract)})
 
 
-def _judged(review: Review, *, push: bool, asker: Asker) -> Review:
+def _judged(review: Review, *, share: bool, asker: Asker) -> Review:
     """The review with the gate's verdict, or why there is none: that does not count as a pass."""
     from perenne.gate import (
         gate,
@@ -136,7 +137,7 @@ def _judged(review: Review, *, push: bool, asker: Asker) -> Review:
     comparable = sides.case_of(Side(base)) == review.case and _models(base)
     try:
         onto = base if comparable else None
-        verdict = gate.gate(base=onto, policy_from=base, share=push, offline=True, asker=asker)
+        verdict = gate.gate(base=onto, policy_from=base, share=share, offline=True, asker=asker)
     except PerenneError as error:
         return review.model_copy(update={"answer": "could not judge", "error": str(error)})
     return review.model_copy(update={"answer": verdict.answer, "gate": verdict})

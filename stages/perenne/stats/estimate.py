@@ -352,9 +352,10 @@ def _blocks_to_decide(gained: Estimate | Nearer, threshold: float, alpha: float)
 def _few(gained: Estimate | Nearer) -> str:
     if gained.blocks >= gained.fewest:
         return ""
-    if gained.blocks == 1:
-        return "1 block is too few to tell"
-    some = gained.apart if isinstance(gained, Nearer) else gained
-    uneven = gained.blocks > FEWEST and gained.blocks * some.evenness < FEWEST
-    most = ", of which a few have most of the rows," if uneven else ""
-    return f"{gained.blocks:,} blocks{most} are too few to tell"
+    called = "1 block is" if gained.blocks == 1 else f"{gained.blocks:,} blocks are"
+    if gained.blocks <= FEWEST:
+        return f"{called} too few to tell"
+    one = gained if isinstance(gained, Estimate) else gained.apart
+    uneven = one.blocks * one.evenness <= FEWEST + 1
+    why = "a few have most of the rows" if uneven else "hardly any has an event"
+    return f"{called}, of which {why}, too few to tell"

@@ -28,10 +28,15 @@ whoever wants to see figures closes the holdout for good (`perenne gate --open`)
 Conditions
 ----------
 It covers whoever uses what the product prints. It does not cover whoever reads the labels of the holdout by
-other means: from `data/split/holdout.parquet`, by code of his own that a review runs, or from what was
-printed of these batches while they were not in a holdout yet (drift and monitor print how the model in prod
-did on them). Holdouts that share a batch share its looks. Looks of forks have an allowance of their own; who
-goes on from the answer to a fork's look at a model that deserves a pass has a bit that is not counted.
+other means: from `data/split/holdout.parquet`, by code of his own that a review runs, from what `drift` and
+`monitor` printed of these batches while they were not in a holdout yet (how the model in prod did on them),
+from a replay on them, or from validation that no commit in this clone shows (`perenne.gate.shown`). Holdouts
+that share a batch share its looks, and so do those that have most of their labels in common
+(`perenne.gate.sketch` says what is not known again). Looks that were never pushed count where they were made.
+
+Looks of forks have an allowance of their own, `perenne.gate.ledger.FORKS` of alpha on top: both together err
+with at most alpha * (1 + FORKS), .055 where alpha is .05. Who goes on from the answer to a fork's look at a
+model that deserves a pass has a bit that is not counted.
 
 `tests/bench_campaigns.py` shows how often campaigns succeed.
 
