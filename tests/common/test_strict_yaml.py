@@ -164,6 +164,24 @@ def test_rarer_mistakes_are_one_line_too(text: str) -> None:
         strict_yaml.loads(text, "f.yaml")
 
 
+DEEP = 60_000
+DEEP_TEXTS = {
+    "sequences": "- " * DEEP,
+    "brackets": "[" * DEEP + "]" * DEEP,
+    "braces": "{a: " * DEEP + "1" + "}" * DEEP,
+    "mixed": "[{a: " * DEEP + "1" + "}]" * DEEP,
+    "lines": "".join(" " * depth + "a:\n" for depth in range(3_000)),
+    "dashes in lines": "".join(" " * 2 * depth + "-\n" for depth in range(3_000)),
+}
+
+
+@pytest.mark.parametrize("name", DEEP_TEXTS)
+def test_deep_nesting_is_one_line_and_not_the_end_of_the_process(name: str) -> None:
+    """However it is written; libyaml's reader would overflow the stack."""
+    with pytest.raises(PerenneError, match=r"^f\.yaml(:\d+)?: not valid YAML: [^\n]+$"):
+        strict_yaml.loads(DEEP_TEXTS[name], "f.yaml")
+
+
 def test_text_that_looks_like_a_merge_key_is_quoted() -> None:
     """A key may be called so: what is written can be read again."""
     assert strict_yaml.loads(strict_yaml.dumps({"<<": "<<"})) == {"<<": "<<"}

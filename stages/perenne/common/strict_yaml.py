@@ -77,9 +77,12 @@ Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 # libyaml reads six times as fast. It differs in rare texts and in its messages, so it reads only what is
 # plain: no tabs, anchors, aliases, tags, blocks of text or comments. What it refuses is read again, for the
-# message.
+# message. Of deep nesting it would end the process: so nothing that may be deep is plain.
 PLAIN = re.compile(r"[ -~\n]*")
-NOT_PLAIN = re.compile(r"(?:^|[-:]\s|[,\[{])\s*[&*!%@`|>?]|(?:^|\s)#|<<|\\|^---|^\.\.\.", re.MULTILINE)
+NOT_PLAIN = re.compile(
+    r"(?:^|[-:]\s|[,\[{]) *[&*!%@`|>?]|(?:^|\s)#|<<|\\|^---|^\.\.\.|(?:- ){8}|^ {100}", re.MULTILINE
+)
+MOST_BRACKETS = 200
 
 
 class QuickLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -119,12 +122,17 @@ def loads(text: str, name: str = "<string>") -> Any:
 @lru_cache(KEPT)
 def _read(text: str) -> bytes:
     """Parse YAML text into a pickle, so that nobody changes the value of the next who reads the same text."""
-    if PLAIN.fullmatch(text) and not NOT_PLAIN.search(text):
+    if _plain(text):
         try:
             return _parsed(text, QuickLoader)
         except (yaml.YAMLError, ValueError):
             pass  # for the message
     return _parsed(text, Loader)
+
+
+def _plain(text: str) -> bool:
+    brackets = text.count("[") + text.count("{")
+    return bool(brackets <= MOST_BRACKETS and PLAIN.fullmatch(text) and not NOT_PLAIN.search(text))
 
 
 def _parsed(text: str, kind: type[Loader | QuickLoader]) -> bytes:
