@@ -17,7 +17,6 @@ import pandas as pd
 from perenne.cases.source import source_of
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
-from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
 from perenne.common.params import Params
 from perenne.pipeline import ingest, validate
@@ -34,7 +33,7 @@ class ArrivedBatches(NamedTuple):
     files: dict[pd.Period, Path]
     through: pd.Period
     contract: Contract
-    most_quarantined: float
+    check: validate.BatchCheck
     derived: DerivedBatches
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
@@ -52,13 +51,7 @@ class ArrivedBatches(NamedTuple):
 
     def _checked(self, period: pd.Period) -> pd.DataFrame:
         path = self.files[period]
-        raw = batches.read_parquet(path, nullable=True)
-        matured = period + self.contract.label_delay <= self.through
-        checked = validate.validate(raw, period, self.contract, matured=matured)
-        problem = validate.too_many(checked, names.RAW / path.name, self.most_quarantined)
-        if problem:
-            raise PerenneError(problem)
-        return checked.kept
+        return self.check.kept(batches.read_table(path), period, names.RAW / path.name)
 
     def _typed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Converted as the stages do when they write and read: the types must be the same here."""
@@ -125,7 +118,8 @@ def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arriv
             batches.write_parquet(path, ingest.table(frame, contract))
         raw = batches.listed(Path(folder), contract)
         derived = DerivedBatches(contract, Path(folder))
-        yield ArrivedBatches(raw, max(raw), contract, p.validation.max_quarantined_share, derived)
+        check = validate.BatchCheck(contract, max(raw), p.validation.max_quarantined_share)
+        yield ArrivedBatches(raw, max(raw), contract, check, derived)
 
 
 def newest(p: Params, contract: Contract, requested: str | None, now: datetime) -> pd.Period:

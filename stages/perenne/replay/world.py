@@ -96,15 +96,12 @@ class World:
                     batches.write_parquet(path, ingest.table(frame, self.contract))
                 arrived = batches.listed(Path(raw), self.contract)
                 derived = BatchFeatures(self.contract)
+                # As in the stage: labels come after the last batch, not after `ingest.through`.
+                most = plan.params.validation.max_quarantined_share
+                check = validate.BatchCheck(self.contract, max(arrived), most)
                 for period, path in arrived.items():
-                    # As in the stage: labels come after the last batch, not after `ingest.through`.
-                    matured = period + self.contract.label_delay <= max(arrived)
-                    frame = batches.read_parquet(path, nullable=True)
-                    checked = validate.validate(frame, period, self.contract, matured=matured)
-                    most = plan.params.validation.max_quarantined_share
-                    if problem := validate.too_many(checked, names.RAW / path.name, most):
-                        raise PerenneError(problem)
-                    rows = derived.add(checked.kept, period)
+                    kept = check.kept(batches.read_table(path), period, names.RAW / path.name)
+                    rows = derived.add(kept, period)
                     kept = batches.to_table(rows, batches.schema(self.contract))
                     batches.write_parquet(folder / path.name, kept)
 
