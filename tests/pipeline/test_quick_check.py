@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perenne.cases import files
 from perenne.common import batches, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -253,3 +255,41 @@ def outcome() -> tuple[str, dict[str, bytes]]:
         said = str(error)
     files = {str(path): path.read_bytes() for path in Path("data").rglob("*.*") if path.is_file()}
     return said, files
+
+
+@pytest.mark.parametrize(
+    "text", [CONTRACT, CONTRACT.replace("integer, role: entity", "number, role: entity")]
+)
+@pytest.mark.parametrize("zone", ["", "zone: Europe/Paris\n"])
+@pytest.mark.parametrize("seed", range(4))
+def test_ingest_stores_the_same_with_and_without_it(
+    seed: int, zone: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files whose columns have types, in any order, some of them dirty: equal tables, or the same line."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(seed)
+    contract = tiny.contract("row:", f"{zone}row:", text=text)
+    for month in range(1, 13):
+        rows = brought(draw(rng, f"{month:02d}"), tiny.contract(text=text))
+        if seed and pa.types.is_floating(rows["size"].type) and month % 3 == 0:
+            size = [*rows["size"].to_pylist()[1:], (float("nan"), -0.0, float("inf"))[month % 2]][: len(rows)]
+            rows = rows.set_column(rows.column_names.index("size"), "size", pa.array(size, pa.float64()))
+        shuffled = rows.take(pa.array(rng.permutation(len(rows)), pa.int64()))
+        for part, piece in enumerate((shuffled[:4], shuffled[4:])):
+            batches.write_parquet(Path(f"data/incoming/tiny/{month}-{part}.parquet"), piece)
+    source = files.Files(source="files", glob="*", through="2021-12").of_case("tiny")
+    stored, line = tables(ingest.tables(source, contract))
+    frames = ((period, ingest.table(frame, contract)) for period, frame in ingest.ingest(source, contract))
+    assert (stored, line) == tables(frames)
+    assert any(QuickCheck(contract).reads(table) for table in stored.values())
+
+
+def tables(found: Iterator[tuple[pd.Period, pa.Table]]) -> tuple[dict[str, pa.Table], str]:
+    """Return batches by period, and the line that they end with."""
+    stored: dict[str, pa.Table] = {}
+    try:
+        for period, table in found:
+            stored[str(period)] = table
+    except PerenneError as error:
+        return stored, str(error)
+    return stored, ""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.cases.source import source_of
+from perenne.cases.source import TableSource, source_of
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
 from perenne.common.features import BatchFeatures
@@ -113,9 +113,8 @@ def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arriv
     """
     source = source_of(p.ingest, p.case).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
-        for period, frame in ingest.ingest(source, contract):
-            path = Path(folder) / f"{periods.stem(period)}.parquet"
-            batches.write_parquet(path, ingest.table(frame, contract))
+        for period, rows in ingest.tables(source, contract):
+            batches.write_parquet(Path(folder) / f"{periods.stem(period)}.parquet", rows)
         raw = batches.listed(Path(folder), contract)
         derived = DerivedBatches(contract, Path(folder))
         check = validate.BatchCheck(contract, max(raw), p.validation.max_quarantined_share)
@@ -152,5 +151,6 @@ def newest(p: Params, contract: Contract, requested: str | None, now: datetime) 
     if not source.delivered:
         return known
     ended = periods.current(now, contract.period, contract.zone) - 1
-    rows = source.model_copy(update={"through": str(max(ended, known))}).batches(contract)
-    return max([known, *(period for period, _ in rows)])
+    upto = source.model_copy(update={"through": str(max(ended, known))})
+    arrived = upto.tables(contract) if isinstance(upto, TableSource) else upto.batches(contract)
+    return max([known, *(period for period, *_ in arrived)])

@@ -6,6 +6,7 @@ A batch that does goes on as it is. For any other, `validate` says in detail wha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -52,7 +53,7 @@ class QuickCheck:
             False also where the quick look cannot tell.
 
         """
-        if not table.schema.equals(self._like, check_metadata=True):
+        if not self.reads(table):
             return False
         first, last = map(periods.microseconds, periods.bounds(period, self.contract.zone))
         for name, column in self.contract.raw.items():
@@ -63,11 +64,15 @@ class QuickCheck:
                 edges = [*edges, (first, last)]
             elif column.type == "datetime" and "version" not in column.role:
                 edges = [*edges, (-float("inf"), last)]
-            if not (_within(values, edges) and _spelled(values, self._allowed[name])):
+            if not (_within(values, edges) and _listed(values, self._allowed[name])):
                 return False
-        return self._all_differ(table)
+        return self.all_differ(table)
 
-    def _all_differ(self, table: pa.Table) -> bool:
+    def reads(self, table: pa.Table) -> bool:
+        """Whether a batch has the contract's columns and types, and `batches.typed` changes no value."""
+        return table.schema.equals(self._like, check_metadata=True) and all(map(_typed, table.columns))
+
+    def all_differ(self, table: pa.Table) -> bool:
         """Whether no two rows have the same entity and time."""
         keys = {str(place): _comparable(table[name]) for place, name in enumerate(self._key)}
         if not keys:
@@ -82,9 +87,7 @@ def _comparable(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _edges(column: Column, zone: str | None) -> Iterator[Edges]:
-    """The ranges of a column, times in microseconds."""
-    if column.type == "datetime":
-        yield MISSING + 1, float("inf")
+    """The range of a column, times in microseconds; none if it has none."""
     if column.limits:
         yield column.limits
     if moments := column.moments(zone):
@@ -100,9 +103,7 @@ def _allowed(column: Column) -> tuple[str | int, ...]:
 
 
 def _within(values: pa.ChunkedArray, edges: list[Edges]) -> bool:
-    """Whether all known values are finite and between all edges."""
-    if pa.types.is_floating(values.type) and pc.all(pc.is_finite(values)).as_py() is False:
-        return False
+    """Whether all known values are between all edges."""
     if not edges:
         return True
     if pa.types.is_timestamp(values.type):
@@ -111,11 +112,21 @@ def _within(values: pa.ChunkedArray, edges: list[Edges]) -> bool:
     return low is None or all(first <= low and high <= last for first, last in edges)
 
 
-def _spelled(values: pa.ChunkedArray, allowed: frozenset[str | int]) -> bool:
-    """Whether all known values are allowed, and texts are in their one spelling."""
-    if not allowed and not pa.types.is_string(values.type):
-        return True
-    known = set(pc.unique(values).drop_null().to_pylist())
-    if allowed and not known <= allowed:
-        return False
-    return not pa.types.is_string(values.type) or all(text and spelling(text) == text for text in known)
+def _listed(values: pa.ChunkedArray, allowed: frozenset[str | int]) -> bool:
+    """Whether all known values are allowed."""
+    return not allowed or allowed.issuperset(_known(values))
+
+
+def _typed(values: pa.ChunkedArray) -> bool:
+    """Whether all known numbers are finite, all times are some, and texts in their one spelling."""
+    if pa.types.is_floating(values.type):
+        return pc.all(pc.is_finite(values)).as_py() is not False
+    if pa.types.is_timestamp(values.type):
+        return _within(values, [(MISSING + 1, float("inf"))])
+    texts = _known(values) if pa.types.is_string(values.type) else ()
+    return all(text and spelling(text) == text for text in texts)
+
+
+def _known(values: pa.ChunkedArray) -> list[Any]:
+    different: list[Any] = pc.unique(values).drop_null().to_pylist()
+    return different
