@@ -77,7 +77,7 @@ def test_scores_of_other_seasons_are_no_comparison() -> None:
 def test_folds_leave_each_period_out() -> None:
     """Each January against the others; 24 independent differences among 36 months of three years."""
     seasons = Seasons(pd.period_range("2020-01", "2022-12", freq="M"))
-    folds = seasons.folds()
+    folds = seasons.folds
     assert len(folds) == 36
     assert [str(one) for one in folds[0][1]] == ["2021-01", "2022-01"]
     assert seasons.degrees() == pytest.approx(24)
