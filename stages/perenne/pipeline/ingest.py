@@ -87,8 +87,10 @@ def _sorted(frame: pd.DataFrame, contract: Contract, name: str) -> pd.DataFrame:
 def _must_agree(rows: pd.DataFrame, contract: Contract, name: str) -> None:
     """Check that rows of one entity and time do not differ, unless a version says which of them counts."""
     key = [*contract.entity, contract.time]
+    if not contract.entity:
+        return
     twice = _typed(rows, contract, key).duplicated(keep=False).to_numpy()
-    if not contract.entity or not twice.any():
+    if not twice.any():
         return
     same, places = rows[twice].reset_index(drop=True), rows.index[twice]
     typed = _typed(same, contract, list(contract.raw))
@@ -142,8 +144,8 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
 
     """
     read = _typed(frame, contract, list(contract.raw))
-    lost = (read.isna() & frame[list(contract.raw)].notna()).any()
-    fitting, other = list(read.columns[~lost]), list(read.columns[lost])
+    other = [name for name in contract.raw if frame[name][read[name].isna().to_numpy()].notna().any()]
+    fitting = [name for name in contract.raw if name not in other]
     converted = batches.to_table(read[fitting], batches.schema(contract, fitting))
     columns = {name: converted[name] for name in fitting}
     columns |= {name: batches.to_table(frame[[name]])[name] for name in other}

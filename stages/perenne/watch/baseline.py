@@ -80,15 +80,19 @@ class Baseline:
 
     @cached_property
     def _spans(self) -> dict[pd.Period, tuple[int, int]]:
-        """Where the rows of each period begin and end."""
-        ends = np.cumsum(list(self.rows.values())).tolist()
-        return dict(zip(self.rows, zip([0, *ends], ends, strict=False), strict=True))
+        return _spans(self.rows)
 
     def spread(self, name: str) -> dict[str, Between | None]:
         """How far a column's counts in like periods lie apart, by kind of test; measured once."""
         if name not in self.spreads:
             self.spreads[name] = _spread(self.tallies[name], self.seasons_of(name))
         return self.spreads[name]
+
+
+def _spans(rows: Mapping[pd.Period, int]) -> dict[pd.Period, tuple[int, int]]:
+    """Where the rows of each period begin and end, one period after the other."""
+    ends = np.cumsum(list(rows.values())).tolist()
+    return dict(zip(rows, zip([0, *ends], ends, strict=False), strict=True))
 
 
 def _cells(tally: Tally) -> int:
@@ -122,8 +126,9 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
     scored = {period: rows[predicted.scored(rows, contract)] for period, rows in reference.items()}
     scored = {period: rows for period, rows in scored.items() if len(rows)}
     tallies: dict[str, dict[pd.Period, Tally]] = {name: {} for name in edges}
+    spans = _spans({period: len(rows) for period, rows in reference.items()})
     for period, rows in reference.items():
-        for name, column in model.inputs(rows, contract).items():
+        for name, column in X.iloc[slice(*spans[period])].items():
             tallies[str(name)][period] = tally(
                 column, edges[str(name)], blocks(str(name), rows, by_day, contract)
             )
