@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -287,19 +288,19 @@ def test_an_empty_part_is_an_error(tmp_path: Path, labels: dict[str, list[int | 
 def test_gathering_holds_few_batches_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one batch is read at most the one before is still in memory, however many there are."""
     files = write(tmp_path / "clean", {str(month): [0, 1] for month in history("2020-01", "2020-12")})
-    alive: list[weakref.ref[pd.DataFrame]] = []
+    alive: list[weakref.ref[pa.Table]] = []
     most = 0
-    read = batches.read_parquet
+    read = batches.read_table
 
-    def counted(path: Path) -> pd.DataFrame:
+    def counted(path: Path) -> pa.Table:
         nonlocal most
-        frame = read(path)
-        alive.append(weakref.ref(frame))
+        table = read(path)
+        alive.append(weakref.ref(table))
         gc.collect()
         most = max(most, sum(ref() is not None for ref in alive))
-        return frame
+        return table
 
-    monkeypatch.setattr(batches, "read_parquet", counted)
+    monkeypatch.setattr(batches, "read_table", counted)
     gather(files, tmp_path / "train.parquet", CONTRACT)
     assert len(alive) == 12
     assert most <= 2

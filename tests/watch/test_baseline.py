@@ -19,6 +19,26 @@ def reference(draw: Draw, months: int, rows: int = 400) -> Baseline:
     return baseline({period: month(rng, draw, period, rows) for period in periods}, CONTRACT)
 
 
+def test_rows_of_periods_are_theirs_in_the_order_of_the_reference() -> None:
+    """Of periods without rows as well, and in whatever order they are named; each is counted by itself."""
+    rng = np.random.default_rng(7)
+    rows = {
+        period: month(rng, iid, period, 10)[:size]
+        for period, size in zip(pd.period_range("2020-01", periods=4, freq="M"), (3, 0, 5, 2), strict=True)
+    }
+    before = baseline(rows, CONTRACT)
+    first, empty, _, last = rows
+    assert before.rows_of([last, empty, first]).tolist() == [0, 1, 2, 8, 9]
+    assert before.rows_of([]).tolist() == []
+    assert before.features["x0"].iloc[before.rows_of([last])].tolist() == rows[last]["x0"].tolist()
+    edges = before.edges["x0"]
+    assert edges is not None
+    for period, tally in before.tallies["x0"].items():
+        expected = np.searchsorted(edges, np.sort(rows[period]["x0"].to_numpy()))
+        counts = tally.counts.toarray().sum(axis=0)
+        assert np.repeat(np.arange(len(counts)), counts).tolist() == (expected + 1).tolist()
+
+
 def test_column_that_moves_as_each_year_has_not_moved() -> None:
     """A year after three years of the same seasons, in which years differ a little."""
     assert not any(stream(0, seasonal, rows=200, reference=36, months=12))

@@ -74,10 +74,23 @@ def test_scores_of_other_seasons_are_no_comparison() -> None:
     assert [str(one) for one in scored.like(pd.Period("2023-07"))] == ["2022-06", "2022-07", "2022-08"]
 
 
+@pytest.mark.parametrize(
+    ("first", "count", "freq"),
+    [("2023-01-02 00:00", 800, "h"), ("2020-02", 30, "M"), ("2022-12-20", 400, "D"), ("2020", 5, "Y-DEC")],
+)
+def test_sizes_are_those_of_the_periods_that_are_like_each(first: str, count: int, freq: str) -> None:
+    """However often a season comes round."""
+    periods = pd.period_range(first, periods=count, freq=freq)
+    seasons = Seasons(periods)
+    rows = {period: number**2 % 17 for number, period in enumerate(periods)}
+    expected = [sum(rows[one] for one in seasons.like(period)) for period in periods]
+    assert seasons.sizes(rows) == expected
+
+
 def test_folds_leave_each_period_out() -> None:
     """Each January against the others; 24 independent differences among 36 months of three years."""
     seasons = Seasons(pd.period_range("2020-01", "2022-12", freq="M"))
-    folds = seasons.folds()
+    folds = seasons.folds
     assert len(folds) == 36
     assert [str(one) for one in folds[0][1]] == ["2021-01", "2022-01"]
     assert seasons.degrees() == pytest.approx(24)

@@ -22,6 +22,7 @@ from perenne.cases import files
 from perenne.cases.reading import KINDS
 from perenne.cases.reading.kinds import BY_ENDING
 from perenne.cases.reading.packed import parts
+from perenne.cases.source import NULLABLE
 from perenne.common import current
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError, hint
@@ -210,7 +211,7 @@ def checked(case: str) -> tuple[list[Broken], float]:
     arrived = list(tqdm(ingest.ingest(source, contract), desc="read", unit="batch", disable=None))
     through = max(period for period, _ in arrived)
     for period, frame in tqdm(arrived, desc="check", unit="batch", disable=None):
-        raw = ingest.table(frame, contract).to_pandas(types_mapper=files.NULLABLE.get)
+        raw = ingest.table(frame, contract).to_pandas(types_mapper=NULLABLE.get)
         one = validate.validate(raw, period, contract, matured=period + contract.label_delay <= through)
         worst = max(worst, one.broken["row"].nunique() / max(len(raw), 1))
         for (column, rule), rows in one.broken.groupby(["column", "rule"]):

@@ -13,11 +13,11 @@ from perenne.adopt import dialect, sheets
 from perenne.adopt.values import Found, Kind
 from perenne.adopt.wishes import Ask, Wishes
 from perenne.cases import reading
-from perenne.cases.files import NULLABLE
 from perenne.cases.reading.canonical import canonical
 from perenne.cases.reading.kinds import BY_ENDING, CSV, EXCEL
 from perenne.cases.reading.packed import DAMAGED, Part, parts
 from perenne.cases.reading.plain import one_line
+from perenne.cases.source import NULLABLE
 from perenne.common.batches import typed
 from perenne.common.column import Column
 from perenne.common.contract import RUN

@@ -24,18 +24,16 @@ from perenne.cases.reading import KINDS, pieces, unlike
 from perenne.cases.reading.canonical import canonical
 from perenne.cases.reading.order import Order, joined
 from perenne.cases.reading.plain import extended, replaced
-from perenne.cases.source import Batch, Source
+from perenne.cases.source import FILE, ROW, TableBatch, TableSource
 from perenne.common import periods
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import HIDDEN, INCOMING
+from perenne.common.names import INCOMING
 
 DATA = tuple(ending for ending in KINDS if ending != ".txt")  # a .txt may also be a note on the data
-FILE, ROW = f"{HIDDEN}file", f"{HIDDEN}row"  # columns of the spool only: where a row is from
-NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
 
 
-class Files(Source):
+class Files(TableSource):
     """One's own files: those under `data/incoming/CASE/` that match `glob`."""
 
     delivered: ClassVar[bool] = True
@@ -43,12 +41,12 @@ class Files(Source):
     source: Literal["files"]
     glob: str
 
-    def batches(self, contract: Contract) -> Iterator[Batch]:
+    def tables(self, contract: Contract) -> Iterator[TableBatch]:
         """Yield the rows of each period up to `through`.
 
         Yields
         ------
-        Batch
+        TableBatch
             The period and its rows, with the contract's columns. The values of CSV files are text.
 
         Raises
@@ -69,9 +67,7 @@ class Files(Source):
                     f"{self.incoming}/{self.glob}: no row in or before {through} (ingest.through)"
                 )
             for period in sorted(spooled):
-                rows = _joined(spooled[period], contract).to_pandas(types_mapper=NULLABLE.get)
-                origin = [rows.pop(FILE).map(dict(enumerate(map(str, paths)))), rows.pop(ROW)]
-                yield period, rows.set_index(pd.MultiIndex.from_arrays(origin))
+                yield TableBatch(period, _joined(spooled[period], contract), tuple(map(str, paths)))
 
 
 def _spool(

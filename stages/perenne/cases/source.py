@@ -12,19 +12,39 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import ConfigDict, PrivateAttr
 
 from perenne import cases
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import INCOMING, PARAMS
+from perenne.common.names import HIDDEN, INCOMING, PARAMS
 from perenne.common.params import Ingest
 from perenne.common.typed import parse
 
 Batch = tuple[pd.Period, pd.DataFrame]
+FILE, ROW = f"{HIDDEN}file", f"{HIDDEN}row"  # columns of a table: where a row is from
+NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}  # a missing id makes no float of it
+
+
+class TableBatch(NamedTuple):
+    """A batch as a table, sorted by time and entity; its column `FILE` has places in `paths`."""
+
+    period: pd.Period
+    table: pa.Table
+    paths: tuple[str, ...]
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as `Source.batches` yields them, with pairs of file and row as their index."""
+        rows: pd.DataFrame = self.table.drop_columns([FILE, ROW]).to_pandas(types_mapper=NULLABLE.get)
+        numbers, places = np.unique(self.table[ROW].to_numpy(), return_inverse=True)
+        levels: Any = [pd.Index(self.paths), pd.Index(numbers)]  # the stubs want lists, which are slow
+        codes: Any = [self.table[FILE].to_numpy(), places]
+        return rows.set_axis(pd.MultiIndex(levels, codes=codes), axis=0)
 
 
 class Source(Ingest):
@@ -65,6 +85,18 @@ class Source(Ingest):
 
         """
         raise NotImplementedError(f"{type(self).__name__} yields no batches of {contract.row}")
+
+
+class TableSource(Source):
+    """A source whose batches arrive as tables."""
+
+    def tables(self, contract: Contract) -> Iterator[TableBatch]:
+        """Yield the batches of `batches` as they arrive."""
+        raise NotImplementedError(f"{type(self).__name__} yields no tables of {contract.row}")
+
+    def batches(self, contract: Contract) -> Iterator[Batch]:
+        """Yield the batches as frames; see `Source.batches`."""
+        yield from ((batch.period, batch.frame()) for batch in self.tables(contract))
 
 
 def names() -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -153,6 +154,13 @@ def to_table(frame: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
     return pa.Table.from_pandas(frame, schema=like, preserve_index=False).replace_schema_metadata(None)
 
 
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Valid rows as a frame in the contract's types, as `typed` gives them."""
+    types = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=types.get)
+    return frame
+
+
 def _arrow_takes(values: pd.Series) -> bool:
     try:
         pa.array(values, from_pandas=True)
@@ -164,7 +172,12 @@ def _arrow_takes(values: pd.Series) -> bool:
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write one table to a file, whole or not at all; equal tables give equal bytes."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        encode(temporary, table)
+
+
+def encode(to: Path | BinaryIO, table: pa.Table) -> None:
+    """Write one table in the way that all batches are written."""
+    pq.write_table(table, to, compression="zstd")
 
 
 def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
@@ -183,14 +196,25 @@ def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
         Names the file if there is none, or if it cannot be read.
 
     """
+    return as_read(read_table(path), nullable=nullable)
+
+
+def as_read(table: pa.Table, *, nullable: bool) -> pd.DataFrame:
+    """The frame of a table; `nullable` as for `read_parquet`."""
     types = {pa.int64(): pd.Int64Dtype()}.get if nullable else None
+    frame: pd.DataFrame = table.to_pandas(types_mapper=types)
+    return frame
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file as an Arrow table; errors as for `read_parquet`."""
     try:
-        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(types_mapper=types)
+        with pq.ParquetFile(path) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise PerenneError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise PerenneError(f"{path}: not a readable Parquet file (truncated?): {error}") from error
-    return frame
 
 
 def listed(folder: Path, contract: Contract) -> dict[pd.Period, Path]:

@@ -262,7 +262,7 @@ class Past:
         """All rows of a period are in: drop what no later one can need, once in a while or at the `last`."""
         self.through = None
         if last or self._rows > 2 * self._kept:
-            begins = _microseconds(periods.bounds(period, self.contract.zone)[0])
+            begins = periods.microseconds(periods.bounds(period, self.contract.zone)[0])
             for group in self.groups:
                 group.prune(begins, self.known(period.ordinal))
             self._kept = self._rows = sum(len(p) for group in self.groups for p in group.entities.values())
@@ -309,8 +309,3 @@ def moments(rows: pd.DataFrame, contract: Contract) -> tuple[list[int], list[int
     times = rows[contract.time]
     of = periods.of(times, contract.period, contract.zone).astype("int64")
     return plain(times, "datetime"), of.tolist()
-
-
-def _microseconds(moment: pd.Timestamp) -> int:
-    # Not `value`: that is in nanoseconds, whatever the unit.
-    return (moment - pd.Timestamp(0)) // pd.Timedelta(1, "us")

@@ -304,6 +304,16 @@ def bounds(period: pd.Period, zone: str | None = None) -> tuple[pd.Timestamp, pd
     return first, after - pd.Timedelta(1, "us")
 
 
+def microseconds(moment: pd.Timestamp) -> int:
+    """A moment as whole microseconds since 1970, rounded down.
+
+    >>> microseconds(pd.Timestamp("1970-01-02")), microseconds(pd.Timestamp("1969-12-31 23:59:59.999999999"))
+    (86400000000, -1)
+    """
+    # Not `value`: that is in nanoseconds, whatever the unit.
+    return int(moment.as_unit("us").asm8.astype("int64"))
+
+
 LONG = pd.Timedelta(days=3653)  # ten years
 FEW, ENOUGH = 0.02, 10
 

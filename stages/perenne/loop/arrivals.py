@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from perenne.cases.source import source_of
+from perenne.cases.source import TableSource, source_of
 from perenne.common import batches, names, periods
 from perenne.common.contract import Contract
-from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
 from perenne.common.params import Params
 from perenne.pipeline import ingest, validate
@@ -34,7 +33,7 @@ class ArrivedBatches(NamedTuple):
     files: dict[pd.Period, Path]
     through: pd.Period
     contract: Contract
-    most_quarantined: float
+    check: validate.BatchCheck
     derived: DerivedBatches
 
     def clean(self, period: pd.Period) -> pd.DataFrame:
@@ -52,13 +51,7 @@ class ArrivedBatches(NamedTuple):
 
     def _checked(self, period: pd.Period) -> pd.DataFrame:
         path = self.files[period]
-        raw = batches.read_parquet(path, nullable=True)
-        matured = period + self.contract.label_delay <= self.through
-        checked = validate.validate(raw, period, self.contract, matured=matured)
-        problem = validate.too_many(checked, names.RAW / path.name, self.most_quarantined)
-        if problem:
-            raise PerenneError(problem)
-        return checked.kept
+        return self.check.kept(batches.read_table(path), period, names.RAW / path.name)
 
     def _typed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Converted as the stages do when they write and read: the types must be the same here."""
@@ -120,12 +113,12 @@ def arrived(p: Params, contract: Contract, through: pd.Period) -> Iterator[Arriv
     """
     source = source_of(p.ingest, p.case).model_copy(update={"through": str(through)})
     with TemporaryDirectory(prefix="perenne-") as folder:
-        for period, frame in ingest.ingest(source, contract):
-            path = Path(folder) / f"{periods.stem(period)}.parquet"
-            batches.write_parquet(path, ingest.table(frame, contract))
+        for period, rows in ingest.tables(source, contract):
+            batches.write_parquet(Path(folder) / f"{periods.stem(period)}.parquet", rows)
         raw = batches.listed(Path(folder), contract)
         derived = DerivedBatches(contract, Path(folder))
-        yield ArrivedBatches(raw, max(raw), contract, p.validation.max_quarantined_share, derived)
+        check = validate.BatchCheck(contract, max(raw), p.validation.max_quarantined_share)
+        yield ArrivedBatches(raw, max(raw), contract, check, derived)
 
 
 def newest(p: Params, contract: Contract, requested: str | None, now: datetime) -> pd.Period:
@@ -158,5 +151,6 @@ def newest(p: Params, contract: Contract, requested: str | None, now: datetime) 
     if not source.delivered:
         return known
     ended = periods.current(now, contract.period, contract.zone) - 1
-    rows = source.model_copy(update={"through": str(max(ended, known))}).batches(contract)
-    return max([known, *(period for period, _ in rows)])
+    upto = source.model_copy(update={"through": str(max(ended, known))})
+    arrived = upto.tables(contract) if isinstance(upto, TableSource) else upto.batches(contract)
+    return max([known, *(period for period, *_ in arrived)])

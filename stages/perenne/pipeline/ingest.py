@@ -8,11 +8,12 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from perenne.cases.source import Batch, Source, source_of
+from perenne.cases.source import Batch, Source, TableSource, source_of
 from perenne.common import batches, disk, params, periods, versions
 from perenne.common.contract import Contract, read_contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.names import RAW
+from perenne.pipeline.quick_check import QuickCheck
 
 
 def ingest(source: Source, contract: Contract) -> Iterator[Batch]:
@@ -46,20 +47,50 @@ def ingest(source: Source, contract: Contract) -> Iterator[Batch]:
             raise PerenneError(
                 f"{source.source}, {period}: no column {missing[0]!r}; {hint(missing[0], frame.columns)}"
             )
-        rows = frame[list(contract.raw)].sort_values([contract.time, *contract.entity], kind="stable")
-        _must_agree(rows, contract, f"{source.source}, {period}")
-        yield period, rows.reset_index(drop=True)
+        yield period, _sorted(frame, contract, f"{source.source}, {period}")
     if period is None:
         raise PerenneError(
             f"params.yaml: ingest.through: {source.through!r} lies before the first batch of {source.source}"
         )
 
 
+def tables(source: Source, contract: Contract) -> Iterator[tuple[pd.Period, pa.Table]]:
+    """Yield the batches of a source as they are stored; parameters and errors are those of `ingest`.
+
+    What arrives as a table in the contract's types is stored as it is, without a frame in between.
+
+    Yields
+    ------
+    A period, and its rows as `table` has them.
+
+    """
+    if not isinstance(source, TableSource):
+        yield from ((period, table(frame, contract)) for period, frame in ingest(source, contract))
+        return
+    quick = QuickCheck(contract)
+    for batch in source.tables(contract):
+        rows = batch.table.select(list(contract.raw))
+        # With a zone, times without an offset are yet to be read by its clocks.
+        if contract.zone is None and quick.reads(rows) and quick.all_differ(rows):
+            yield batch.period, rows.combine_chunks()
+        else:
+            name = f"{source.source}, {batch.period}"
+            yield batch.period, table(_sorted(batch.frame(), contract, name), contract)
+
+
+def _sorted(frame: pd.DataFrame, contract: Contract, name: str) -> pd.DataFrame:
+    rows = frame[list(contract.raw)].sort_values([contract.time, *contract.entity], kind="stable")
+    _must_agree(rows, contract, name)
+    return rows.reset_index(drop=True)
+
+
 def _must_agree(rows: pd.DataFrame, contract: Contract, name: str) -> None:
     """Check that rows of one entity and time do not differ, unless a version says which of them counts."""
     key = [*contract.entity, contract.time]
+    if not contract.entity:
+        return
     twice = _typed(rows, contract, key).duplicated(keep=False).to_numpy()
-    if not contract.entity or not twice.any():
+    if not twice.any():
         return
     same, places = rows[twice].reset_index(drop=True), rows.index[twice]
     typed = _typed(same, contract, list(contract.raw))
@@ -113,8 +144,8 @@ def table(frame: pd.DataFrame, contract: Contract) -> pa.Table:
 
     """
     read = _typed(frame, contract, list(contract.raw))
-    lost = (read.isna() & frame[list(contract.raw)].notna()).any()
-    fitting, other = list(read.columns[~lost]), list(read.columns[lost])
+    other = [name for name in contract.raw if frame[name][read[name].isna().to_numpy()].notna().any()]
+    fitting = [name for name in contract.raw if name not in other]
     converted = batches.to_table(read[fitting], batches.schema(contract, fitting))
     columns = {name: converted[name] for name in fitting}
     columns |= {name: batches.to_table(frame[[name]])[name] for name in other}
@@ -126,5 +157,5 @@ def main() -> None:
     p = params.load("ingest")
     contract, source = read_contract(p.case), source_of(p.ingest, p.case)
     with disk.replacing(RAW) as folder:
-        for period, frame in tqdm(ingest(source, contract), desc="ingest", unit="batch", disable=None):
-            batches.write_parquet(folder / f"{periods.stem(period)}.parquet", table(frame, contract))
+        for period, rows in tqdm(tables(source, contract), desc="ingest", unit="batch", disable=None):
+            batches.write_parquet(folder / f"{periods.stem(period)}.parquet", rows)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from perenne.common import batches, disk, params
@@ -131,9 +132,10 @@ def gather(files: Mapping[pd.Period, Path], path: Path, contract: Contract) -> S
     with disk.replacing(path) as temporary:
         with pq.ParquetWriter(temporary, like, compression="zstd") as writer:
             for file in files.values():
-                batch = batches.read_parquet(file)
-                known = labelled(batch, contract.target)
-                writer.write_table(batches.to_table(known, like))
+                batch = batches.read_table(file).select(like.names)
+                # As a table from one file to the other: a frame of each of many small batches costs more.
+                known = batch.filter(pc.invert(batch[contract.target].is_null(nan_is_null=True)))
+                writer.write_table(known.cast(like).combine_chunks())
                 written, total = written + len(known), total + len(batch)
         if not written:
             reason = f"of {total} rows none has a label" if files else "no batch in its periods"

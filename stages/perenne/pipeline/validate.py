@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import pandera.pandas as pandera
+import pyarrow as pa
 from pandera.errors import SchemaErrors
 from tqdm import tqdm
 
@@ -19,6 +22,7 @@ from perenne.common.features import BatchFeatures
 from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
 from perenne.common.project_code import CodeError
 from perenne.documents.validation import ValidationCounts, ValidationReport
+from perenne.pipeline.quick_check import QuickCheck
 
 
 class Checked(NamedTuple):
@@ -178,6 +182,61 @@ def _broken(values: pd.Series, where: pd.Series, column: str) -> pd.DataFrame:
     return pd.DataFrame({"row": bad.index, "column": column, "rule": "type", "value": bad.astype("str")})
 
 
+class BatchCheck:
+    """Checks batches one by one: quickly, and in detail those that do not plainly keep the contract.
+
+    Parameters
+    ----------
+    contract
+        What the rows must be.
+    through
+        The last period that has arrived, by which labels are known.
+    most
+        The share of a batch's rows that may be bad, in [0, 1].
+
+    """
+
+    def __init__(self, contract: Contract, through: pd.Period, most: float) -> None:
+        self.contract, self.through, self.most = contract, through, most
+        self._quick = QuickCheck(contract)
+
+    def details(self, table: pa.Table, period: pd.Period, path: Path) -> Checked | None:
+        """The two parts of a batch; None if all of it is kept as it is.
+
+        Parameters
+        ----------
+        table
+            The batch as it was read.
+        period
+            The period that every row must lie in.
+        path
+            What errors call the batch.
+
+        Raises
+        ------
+        PerenneError
+            If it lacks a column, or too many of its rows break the contract.
+
+        """
+        matured = period + self.contract.label_delay <= self.through
+        if self._quick.keeps(table, period, matured=matured):
+            return None
+        raw = batches.as_read(table, nullable=True)
+        absent = [name for name in self.contract.raw if name not in raw]
+        if absent:
+            raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
+        checked = validate(raw, period, self.contract, matured=matured)
+        problem = too_many(checked, path, self.most)
+        if problem:
+            raise PerenneError(problem)
+        return checked
+
+    def kept(self, table: pa.Table, period: pd.Period, path: Path) -> pd.DataFrame:
+        """The rows of a batch that keep the contract, in its types; arguments and errors as for `details`."""
+        checked = self.details(table, period, path)
+        return checked.kept if checked else batches.to_frame(table)
+
+
 MOST_NAMED = 10  # values that an error lists
 READ_AS = {
     "boolean": "true or false, yes or no, 1 or 0",
@@ -276,28 +335,55 @@ def main() -> None:
             f"add `- {HISTORY}`"
         )
     files = batches.listed(RAW, contract)
-    through = max(files)
+    check = BatchCheck(contract, max(files), p.validation.max_quarantined_share)
     counts: dict[str, ValidationCounts] = {}
     derived = BatchFeatures(contract)
     with disk.replacing(CLEAN) as clean, disk.replacing(QUARANTINE) as quarantine:
         for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
-            raw = batches.read_parquet(path, nullable=True)
-            absent = [name for name in contract.raw if name not in raw]
-            if absent:
-                raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], raw.columns)}")
-            checked = validate(raw, period, contract, matured=period + contract.label_delay <= through)
-            problem = too_many(checked, path, p.validation.max_quarantined_share)
-            if problem:
-                raise PerenneError(problem)
-            try:
-                kept = derived.add(checked.kept, period)
-            except CodeError as error:
-                raise at_row(error, path, checked.kept.index) from error
-            batches.write_parquet(clean / path.name, batches.to_table(kept, batches.schema(contract)))
-            batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
-            counts[str(period)] = checked.counts()
+            table = batches.read_table(path)
+            checked = check.details(table, period, path)
+            batches.write_parquet(clean / path.name, _kept(table, checked, derived, period, path))
+            if checked:
+                batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
+            else:
+                with disk.replacing(quarantine / path.name) as temporary:
+                    temporary.write_bytes(_empty(table.schema, _without_type(table)))
+            counts[str(period)] = checked.counts() if checked else _all_kept(len(table))
         if contract.coded:
             project_code.check_deps("validate")
         if contract.remembered or _lists_store():  # DVC wants each output, one that nobody reads as well
             batches.write_parquet(HISTORY, derived.store())
     ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)
+
+
+def _kept(
+    table: pa.Table, checked: Checked | None, derived: BatchFeatures, period: pd.Period, path: Path
+) -> pa.Table:
+    """The rows that are kept, with their derived features."""
+    contract = derived.contract
+    if checked is None and not contract.derived:
+        return table.combine_chunks()
+    rows = checked.kept if checked else batches.to_frame(table)
+    try:
+        return batches.to_table(derived.add(rows, period), batches.schema(contract))
+    except CodeError as error:
+        raise at_row(error, path, rows.index) from error
+
+
+def _all_kept(rows: int) -> ValidationCounts:
+    return ValidationCounts(rows=rows, kept=rows, quarantined=0, rules={})
+
+
+def _without_type(table: pa.Table) -> frozenset[str]:
+    """The columns of truths that have missing ones: a frame of what arrived has no type for them."""
+    return frozenset(f.name for f in table.schema if pa.types.is_boolean(f.type) and table[f.name].null_count)
+
+
+@cache
+def _empty(schema: pa.Schema, without_type: frozenset[str]) -> bytes:
+    """The file of a quarantine without rows, as `Checked.quarantined` of such a batch would be written."""
+    raw = batches.as_read(schema.empty_table(), nullable=True)
+    rows = raw.astype(dict.fromkeys(without_type, "object")).assign(**{BROKEN_RULES: None})
+    file = BytesIO()
+    batches.encode(file, batches.to_table(rows))
+    return file.getvalue()

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from perenne.cases.files import NULLABLE
+from perenne.cases.source import NULLABLE
 from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError

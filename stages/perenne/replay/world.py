@@ -91,22 +91,18 @@ class World:
                 return
             source = source_of(plan.params.ingest, plan.case)
             with TemporaryDirectory(prefix="perenne-") as raw, disk.replacing(clean) as folder:
-                for period, frame in ingest.ingest(source, self.contract):
-                    path = Path(raw) / f"{periods.stem(period)}.parquet"
-                    batches.write_parquet(path, ingest.table(frame, self.contract))
+                for period, rows in ingest.tables(source, self.contract):
+                    batches.write_parquet(Path(raw) / f"{periods.stem(period)}.parquet", rows)
                 arrived = batches.listed(Path(raw), self.contract)
                 derived = BatchFeatures(self.contract)
+                # As in the stage: labels come after the last batch, not after `ingest.through`.
+                most = plan.params.validation.max_quarantined_share
+                check = validate.BatchCheck(self.contract, max(arrived), most)
                 for period, path in arrived.items():
-                    # As in the stage: labels come after the last batch, not after `ingest.through`.
-                    matured = period + self.contract.label_delay <= max(arrived)
-                    frame = batches.read_parquet(path, nullable=True)
-                    checked = validate.validate(frame, period, self.contract, matured=matured)
-                    most = plan.params.validation.max_quarantined_share
-                    if problem := validate.too_many(checked, names.RAW / path.name, most):
-                        raise PerenneError(problem)
-                    rows = derived.add(checked.kept, period)
-                    kept = batches.to_table(rows, batches.schema(self.contract))
-                    batches.write_parquet(folder / path.name, kept)
+                    kept = check.kept(batches.read_table(path), period, names.RAW / path.name)
+                    whole = derived.add(kept, period)
+                    table = batches.to_table(whole, batches.schema(self.contract))
+                    batches.write_parquet(folder / path.name, table)
 
     @cached_property
     def first(self) -> pd.Period:

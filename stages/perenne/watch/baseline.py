@@ -30,17 +30,16 @@ class Baseline:
 
     `edges` and `tallies` are by column; `by_day` are the columns in which rows of a day resemble each other,
     where the contract has no block: days are then their blocks. `features` are the model's inputs, shape
-    (rows, features), with the place of each row's period among those of `rows` in `of`, and its block in
-    `blocks`. `seasons` are those of the reference, `scored` those of its periods with scores. `rows`,
-    `unlabelled` (rows without a label) and `days` are by period. `scores` is the mean of each column of
-    predictions. `calendar` names columns that move with the calendar.
+    (rows, features), in the order of `rows`, and `blocks` the block of each. `seasons` are those of the
+    reference, `scored` those of its periods with scores. `rows`, `unlabelled` (rows without a label) and
+    `days` are by period. `scores` is the mean of each column of predictions. `calendar` names columns that
+    move with the calendar.
     """
 
     edges: Mapping[str, Array | None]
     tallies: Mapping[str, Mapping[pd.Period, Tally]]
     by_day: frozenset[str]
     features: pd.DataFrame
-    of: npt.NDArray[np.intp]
     blocks: npt.NDArray[np.object_] | None
     seasons: Seasons
     scored: Seasons
@@ -69,10 +68,19 @@ class Baseline:
             if 2 * sum(_cells(self.tallies[name][period]) > 1 for period in several) >= len(several)
         ]
 
-    def rows_of(self, periods: Iterable[pd.Period]) -> npt.NDArray[np.bool_]:
-        """Which of the features' rows are those of some periods, shape (rows,)."""
-        places = {period: place for place, period in enumerate(self.rows)}
-        return np.isin(self.of, [places[period] for period in periods])
+    @cached_property
+    def compared(self) -> float:
+        """With how many rows of the reference a batch is compared, on average."""
+        return float(np.mean(self.seasons.sizes(self.rows)))
+
+    def rows_of(self, periods: Iterable[pd.Period]) -> npt.NDArray[np.intp]:
+        """The places of some periods' rows among the features, in order."""
+        spans = sorted(self._spans[period] for period in periods)
+        return np.concatenate([np.arange(*span) for span in spans] or [np.arange(0)])
+
+    @cached_property
+    def _spans(self) -> dict[pd.Period, tuple[int, int]]:
+        return _spans(self.rows)
 
     def spread(self, name: str) -> dict[str, Between | None]:
         """How far a column's counts in like periods lie apart, by kind of test; measured once."""
@@ -81,9 +89,15 @@ class Baseline:
         return self.spreads[name]
 
 
+def _spans(rows: Mapping[pd.Period, int]) -> dict[pd.Period, tuple[int, int]]:
+    """Where the rows of each period begin and end, one period after the other."""
+    ends = np.cumsum(list(rows.values())).tolist()
+    return dict(zip(rows, zip([0, *ends], ends, strict=False), strict=True))
+
+
 def _cells(tally: Tally) -> int:
     """How many cells have rows."""
-    return int(np.count_nonzero(tally.counts.sum(axis=0)))
+    return len(np.unique(tally.counts.indices[tally.counts.data > 0]))
 
 
 def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
@@ -112,8 +126,9 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
     scored = {period: rows[predicted.scored(rows, contract)] for period, rows in reference.items()}
     scored = {period: rows for period, rows in scored.items() if len(rows)}
     tallies: dict[str, dict[pd.Period, Tally]] = {name: {} for name in edges}
+    spans = _spans({period: len(rows) for period, rows in reference.items()})
     for period, rows in reference.items():
-        for name, column in model.inputs(rows, contract).items():
+        for name, column in X.iloc[slice(*spans[period])].items():
             tallies[str(name)][period] = tally(
                 column, edges[str(name)], blocks(str(name), rows, by_day, contract)
             )
@@ -125,7 +140,6 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
         tallies,
         by_day,
         X,
-        np.repeat(np.arange(len(reference)), [len(rows) for rows in reference.values()]),
         _whole_blocks(whole, by_day, contract),
         seasons,
         Seasons(scored, seasons.periods) if scored else seasons,
@@ -213,7 +227,7 @@ def _whole_blocks(
 
 
 def _spread(tallies: Mapping[pd.Period, Tally], seasons: Seasons) -> dict[str, Between | None]:
-    folds = [(tallies[one], total([tallies[other] for other in others])) for one, others in seasons.folds()]
+    folds = [(tallies[one], total([tallies[other] for other in others])) for one, others in seasons.folds]
     tests = [compare(others, one) for one, others in folds]
     sizes = [size(*fold) for fold in folds]
     return {kind[0].name: between(kind, sizes, seasons.degrees()) for kind in zip(*tests, strict=True)}

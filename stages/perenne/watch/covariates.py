@@ -125,39 +125,39 @@ def together(
 
     """
     like = before.rows_of(before.seasons.like(period))
-    if not like.any() or not before.varying:
+    if not len(like) or not before.varying:
         return {}
     labels = blocks(next(iter(before.by_day), ""), batch, before.by_day, contract)
     theirs = None if labels is None else labels.to_numpy()
     test = _joint(before, like, model.inputs(batch, contract), theirs, seed)
     if test.pvalue <= LEVEL:
-        n, m = len(batch), int(like.sum())
+        n, m = len(batch), len(like)
         test = allowing(test, _joint_spread(before, seed), n * m / (n + m))
     return {(FEATURES, "joint"): test}
 
 
 def _joint(
     before: Baseline,
-    like: npt.NDArray[np.bool_],
+    like: npt.NDArray[np.intp],
     features: pd.DataFrame,
     labels: npt.NDArray[np.object_] | None,
     seed: int,
 ) -> Test:
     sides = None if before.blocks is None or labels is None else (before.blocks[like], labels)
     names = before.varying
-    return joint(before.features.loc[like, names], features[names], sides, seed=seed)
+    return joint(before.features[names].iloc[like], features[names], sides, seed=seed)
 
 
 def _joint_spread(before: Baseline, seed: int) -> Between | None:
     """Return how well some of the reference's periods can be told from those like them; measured once."""
     if FEATURES not in before.spreads:
-        folds = before.seasons.folds()
+        folds = before.seasons.folds
         some = folds[:: -(-len(folds) // MOST_JOINT) or 1]
         tests, sizes = [], []
         for period, others in some:
             own, like = before.rows_of([period]), before.rows_of(others)
             labels = None if before.blocks is None else before.blocks[own]
-            tests.append(_joint(before, like, before.features[own], labels, seed))
+            tests.append(_joint(before, like, before.features.iloc[own], labels, seed))
             sizes.append(1.0)
         degrees = before.seasons.degrees() * len(some) / max(len(folds), 1)
         before.spreads[FEATURES] = {"joint": between(tests, sizes, degrees)}
@@ -210,7 +210,7 @@ def _arrived(
     """Return the volume against the periods like the batch's, by the spread among all like periods."""
     like = seasons.like(period)
     spread = None
-    if seasons.seasonal and (folds := seasons.folds()):
+    if seasons.seasonal and (folds := seasons.folds):
         squares = [
             scatter(
                 counts[one],
@@ -254,9 +254,7 @@ def in_common(before: Baseline, last: pd.DataFrame | None, batch: pd.DataFrame, 
         return 1.0
     if contract.block and batch[contract.block].isin(last[contract.block]).mean() > OVERLAP:
         return 1.0
-    whole = sum(before.rows.values())
-    like = np.mean([sum(before.rows[one] for one in before.seasons.like(p)) for p in before.seasons.periods])
-    return len(batch) / (len(batch) + min(float(like), whole))
+    return len(batch) / (len(batch) + min(before.compared, sum(before.rows.values())))
 
 
 def as_tests(volumes: Mapping[Key, Volume]) -> Tests:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -83,8 +84,16 @@ class Seasons:
 
     def like(self, period: pd.Period, *, but: pd.Period | None = None) -> list[pd.Period]:
         """The periods of the reference that `period` is compared with, without `but`; none is possible."""
-        near = self._near(period)
-        return [one for one, is_near in zip(self.periods, near, strict=True) if is_near and one != but]
+        near = (self.periods[place] for place in np.flatnonzero(self._near(period)))
+        return [one for one in near if one != but]
+
+    def sizes(self, rows: Mapping[pd.Period, int]) -> list[int]:
+        """How many rows the periods like each of the reference's have together, itself among them."""
+        counts = np.array([rows[period] for period in self.periods])
+        seasons = list(zip(self._names.tolist(), self._place.tolist(), strict=True))
+        one_of = dict(zip(seasons, self.periods, strict=True))
+        size = {season: int(counts[self._near(period)].sum()) for season, period in one_of.items()}
+        return [size[season] for season in seasons]
 
     def lacks(self, period: pd.Period) -> str:
         """Return what season of a period the reference does not have, such as `December`; "" if it has it.
@@ -108,6 +117,7 @@ class Seasons:
             return self._cycle.year, 0
         return YEAR / 7, self._cycle.widest
 
+    @cached_property
     def folds(self) -> list[tuple[pd.Period, list[pd.Period]]]:
         """Each period of the reference with the others that are like it; at most `MOST` of them."""
         step = -(-len(self.periods) // MOST)
@@ -115,8 +125,8 @@ class Seasons:
         return [(one, others) for one, others in pairs if others]
 
     def degrees(self) -> float:
-        """How many independent differences between like periods :meth:`folds` make."""
-        return sum(len(others) / (len(others) + 1) for _, others in self.folds())
+        """How many independent differences between like periods :attr:`folds` make."""
+        return sum(len(others) / (len(others) + 1) for _, others in self.folds)
 
     def _fewest(self) -> int:
         step = -(-len(self.periods) // MOST)
