@@ -85,7 +85,7 @@ NOT_PLAIN = re.compile(
 MOST_BRACKETS = 200
 
 
-class QuickLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class QuickLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # found at run time
     """The same by libyaml, where PyYAML was built with it."""
 
     yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
