@@ -100,7 +100,9 @@ def months() -> str:
     ]
     later = [m for m in by if m > cut.as_of]
     batches = [drift.ScoredBatch(m, scored[m], matured=True) for m in later]
-    report = drift.drift(reference, scored[cut.as_of], batches, {}, p.drift, p.tolerance, contract)
+    report = drift.drift(
+        reference, {cut.as_of: scored[cut.as_of]}, batches, {}, p.drift, p.tolerance, contract
+    )
     for month, batch in zip(later, report.batches, strict=True):
         found = auc(scored[month])
         theirs = evidently(learned, by[month], contract)

@@ -24,6 +24,7 @@ from perenne.common.typed import parse
 from perenne.documents.drift import EstimatedPerformance
 from perenne.stats.metrics import METRICS, Array
 from perenne.watch import chances, concept, labelfree
+from perenne.watch.validated import by_period
 
 Rng = np.random.Generator
 SEED = 7
@@ -144,9 +145,9 @@ def months(world: World, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, Array]:
 def estimated(world: World, validated: pd.DataFrame, batch: pd.DataFrame) -> EstimatedPerformance | None:
     """The estimate, with what came."""
     task = contract(world)
-    by_period = dict(iter(validated.groupby(validated["at"].dt.to_period("M"))))
-    watched = concept.watched(by_period, task, Tolerance(), periods=160)
-    found = labelfree.LabelFree(validated, watched, task, seed=0).estimate(batch)
+    months = by_period(validated, task)
+    watched = concept.watched(months, task, Tolerance(), periods=160)
+    found = labelfree.LabelFree(months, watched, task, seed=0).estimate(batch)
     return labelfree.realised(found, batch, task)
 
 

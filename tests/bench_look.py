@@ -136,7 +136,7 @@ def weather_looks(seed: int) -> list[str]:
     reference, later = list(months)[:36], list(months)[36:]
     known = {p: months[p].assign(**({PREDICTION: np.nan} if p < reference[24] else {})) for p in reference}
     current = [ScoredBatch(p, months[p], matured=False) for p in later]
-    validated = pd.concat([months[p] for p in reference[24:]], ignore_index=True)
+    validated = {p: months[p] for p in reference[24:]}
     report = drift(known, validated, current, {}, SPEC, Tolerance(), WEATHER)
     return [batch.level for batch in report.batches]
 

@@ -22,9 +22,10 @@ from perenne.gate.evidence import Contender
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Calibration, Floor, Rules
 from perenne.pipeline import drift, evaluate, folds
-from perenne.pipeline.drift import ScoredBatch, by_period
+from perenne.pipeline.drift import ScoredBatch
 from perenne.pipeline.train import train
 from perenne.stats import bootstrap
+from perenne.watch.validated import by_period
 from tests.inputs import INPUTS
 
 PARAMS = {
@@ -77,7 +78,7 @@ def run(name: str) -> Run:
     }
     later = [ScoredBatch(period, scored(period), matured=True) for period in cut.news(by)]
     validated = held.table(rows_of).to_pandas()
-    report = drift.drift(before, validated, later, {}, WATCH, Tolerance(), rows_of)
+    report = drift.drift(before, by_period(validated, rows_of), later, {}, WATCH, Tolerance(), rows_of)
     holdout = pd.concat([before[p] for p in before if cut.part(p) == "holdout"], ignore_index=True)
     return Run(rows_of, validated, rows, holdout, report)
 

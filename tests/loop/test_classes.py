@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from perenne.common import predicted
+from perenne.common.cut import Cut
 from perenne.documents.decision import SliceSums
 from perenne.loop import show
 from perenne.loop.candidates import improves
@@ -92,10 +94,12 @@ def test_new_model_of_classes_goes_first_if_it_is_better() -> None:
 def test_history_holds_a_probability_for_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the holdout; of other periods of the reference they are missing."""
     rows = classes.fields("2021-01", 1, 20)
-    champion: Any = SimpleNamespace(contract=CROPS)
-    arrived: Any = SimpleNamespace(clean=lambda _: rows)
+    period, file = pd.Period("2021-01", freq="M"), Path(__file__)
+    arrived: Any = SimpleNamespace(clean=lambda _: rows, files={period: file, period + 1: file})
+    cut = Cut(period + 1, window=1, holdout=1, label_delay=0)
+    champion: Any = SimpleNamespace(contract=CROPS, cut=cut)
     history = ChampionHistory(champion, arrived)
     monkeypatch.setattr("perenne.loop.champion.scored", lambda _, asked: classes.chances(asked))
-    period = pd.Period("2021-01", freq="M")
-    assert predicted.scores(history._rows(period, scored=True), CROPS) == pytest.approx(classes.chances(rows))
-    assert np.isnan(predicted.scores(history._rows(period, scored=False), CROPS)).all()
+    reference = history.reference()
+    assert np.isnan(predicted.scores(reference[period], CROPS)).all()
+    assert predicted.scores(reference[period + 1], CROPS) == pytest.approx(classes.chances(rows))

@@ -97,7 +97,7 @@ def results(called: list[str]) -> list[Any]:
     measured = evaluate(Validation(held, np.full(len(held), 0.5), "month", ()), MEASURE, rows)
     report = drift(
         {MONTHS[0]: learned, MONTHS[1]: scored[MONTHS[1]]},
-        scored[MONTHS[1]],
+        {MONTHS[1]: scored[MONTHS[1]]},
         [ScoredBatch(month, scored[month], matured=True) for month in MONTHS[2:]],
         {},
         WATCH,

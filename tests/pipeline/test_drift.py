@@ -23,6 +23,7 @@ from perenne.documents.drift import DriftReport
 from perenne.pages.drift import render
 from perenne.pipeline import drift as stage
 from perenne.pipeline.drift import ScoredBatch, drift, timeline
+from perenne.watch.validated import by_period
 from tests.project import Project
 
 SPEC = Drift(false_discovery_rate=0.05, min_effect=0.05, periods_per_false_alarm=160, report_rows=100, seed=0)
@@ -103,7 +104,7 @@ def drifted(
 ) -> DriftReport:
     """Return the report on some batches."""
     weights = IMPORTANCE if importance is None else importance
-    return drift(reference, validated, current, weights, SPEC, Tolerance(), contract)
+    return drift(reference, by_period(validated, contract), current, weights, SPEC, Tolerance(), contract)
 
 
 def wrong(rows: pd.DataFrame) -> dict[str, Any]:

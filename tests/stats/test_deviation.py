@@ -11,6 +11,7 @@ from scipy import stats
 from perenne.stats.deviation import (
     FARTHEST,
     DesignEffect,
+    Group,
     Shocks,
     Sums,
     design_effect,
@@ -51,12 +52,8 @@ def test_days_that_share_something() -> None:
     days, rows, shared = 2000, 20, 0.3
     residuals = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     true = (1 + rows * shared**2) / (1 + shared**2)
-    factor, freedom, _ = design_effect(
-        residuals.ravel(),
-        np.full(days * rows, 1 + shared**2),
-        np.repeat(np.arange(days), rows),
-        np.zeros(days * rows, dtype=int),
-    )
+    variances, blocks = np.full(days * rows, 1 + shared**2), np.repeat(np.arange(days), rows)
+    factor, freedom, _ = design_effect([Group(residuals.ravel(), variances, blocks)])
     assert factor == pytest.approx(true, rel=0.2)
     assert freedom == pytest.approx(days - 1)
 
@@ -65,9 +62,7 @@ def test_independent_rows_have_no_effect() -> None:
     """It is never below 1: that days balance each other is luck."""
     rng = np.random.default_rng(2)
     found = [
-        design_effect(
-            rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30), np.zeros(900, int)
-        ).factor
+        design_effect([Group(rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30))]).factor
         for _ in range(50)
     ]
     assert min(found) == 1.0
@@ -105,12 +100,12 @@ def test_effect_of_few_days_is_not_taken_as_known() -> None:
     """With fifteen days of reference a right batch exceeds the quantile of .001 no more often than that."""
     rng = np.random.default_rng(5)
     days, rows, tries, beyond = 15, 4, 5000, 0
-    blocks, whole = np.repeat(np.arange(days), rows), np.zeros(days * rows, dtype=int)
+    blocks = np.repeat(np.arange(days), rows)
     for _ in range(tries):
         reference, batch = (
             (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for _ in range(2)
         )
-        effect = design_effect(reference - reference.mean(), np.full(days * rows, 2.0), blocks, whole)
+        effect = design_effect([Group(reference - reference.mean(), np.full(days * rows, 2.0), blocks)])
         n = float(len(batch))
         sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks))
         beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
@@ -124,7 +119,7 @@ def test_more_rows_of_a_day_make_the_effect_larger() -> None:
     known = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     day = np.repeat(np.arange(days), rows)
     unit = 1 + shared**2
-    effect = design_effect(known.ravel(), np.full(len(day), unit), day, np.zeros(len(day), int))
+    effect = design_effect([Group(known.ravel(), np.full(len(day), unit), day)])
     for sizes in ([100] * 30, [5] * 30, [1000, *[10] * 30]):
         blocks = np.repeat(np.arange(len(sizes)), sizes)
         variance = unit * len(blocks)
@@ -139,13 +134,12 @@ def test_effect_on_more_rows_is_known_with_fewer_degrees_of_freedom() -> None:
     """Thirty days of 4 rows say little of days of 40: .001 is exceeded no more often than that."""
     rng = np.random.default_rng(8)
     days, tries, beyond = 30, 5000, 0
-    whole = np.zeros(days * 4, dtype=int)
     blocks = {rows: np.repeat(np.arange(days), rows) for rows in (4, 40)}
     for _ in range(tries):
         reference, batch = (
             (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for rows in (4, 40)
         )
-        effect = design_effect(reference - reference.mean(), np.full(days * 4, 2.0), blocks[4], whole)
+        effect = design_effect([Group(reference - reference.mean(), np.full(days * 4, 2.0), blocks[4])])
         n = float(len(batch))
         sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks[40]))
         beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
@@ -166,10 +160,9 @@ def test_centring_in_weeks_takes_nothing_of_the_effect() -> None:
     rng = np.random.default_rng(6)
     weeks, rows = 300, 20
     values = rng.normal(size=(weeks, 7, rows)) + rng.normal(size=(weeks, 7, 1))
-    centred = (values - values.mean(axis=(1, 2), keepdims=True)).ravel()
-    week = np.repeat(np.arange(weeks), 7 * rows)
-    day = np.repeat(np.arange(7 * weeks), rows)
-    factor, freedom, _ = design_effect(centred, np.full(len(centred), 2.0), day, week)
+    centred = values - values.mean(axis=(1, 2), keepdims=True)
+    variances, day = np.full(7 * rows, 2.0), np.repeat(np.arange(7), rows)
+    factor, freedom, _ = design_effect(Group(week.ravel(), variances, day) for week in centred)
     assert factor == pytest.approx((rows + 1) / 2, rel=0.07)
     assert freedom == pytest.approx(6 * weeks)
 

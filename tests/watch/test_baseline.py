@@ -28,15 +28,15 @@ def test_rows_of_periods_are_theirs_in_the_order_of_the_reference() -> None:
     }
     before = baseline(rows, CONTRACT)
     first, empty, _, last = rows
-    assert before.rows_of([last, empty, first]).tolist() == [0, 1, 2, 8, 9]
-    assert before.rows_of([]).tolist() == []
-    assert before.features["x0"].iloc[before.rows_of([last])].tolist() == rows[last]["x0"].tolist()
+    sample = before.sample
+    assert sample.places([last, empty, first]).tolist() == [0, 1, 2, 8, 9]
+    assert sample.places([]).tolist() == []
+    assert sample.features["x0"].iloc[sample.places([last])].tolist() == rows[last]["x0"].tolist()
     edges = before.edges["x0"]
     assert edges is not None
     for period, tally in before.tallies["x0"].items():
         expected = np.searchsorted(edges, np.sort(rows[period]["x0"].to_numpy()))
-        counts = tally.counts.toarray().sum(axis=0)
-        assert np.repeat(np.arange(len(counts)), counts).tolist() == (expected + 1).tolist()
+        assert np.repeat(np.arange(len(tally.counts)), tally.counts).tolist() == (expected + 1).tolist()
 
 
 def test_column_that_moves_as_each_year_has_not_moved() -> None:

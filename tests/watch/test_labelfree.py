@@ -15,6 +15,7 @@ from perenne.common.names import PREDICTION
 from perenne.common.params import Tolerance
 from perenne.documents.drift import EstimatedPerformance
 from perenne.watch import chances, concept, labelfree
+from perenne.watch.validated import by_period
 from tests.bench_labelfree import WORLDS, World, contract, estimated, months, run
 
 FRESH = 1_000  # the first seed that is not the bench's
@@ -175,7 +176,7 @@ def test_latest_periods_count_where_there_are_many_rows(monkeypatch: pytest.Monk
     world = WORLDS["nothing moves"]
     validated, batch, _ = months(world, FRESH)
     monkeypatch.setattr(labelfree, "MOST_ROWS", 3_000)
-    kept = labelfree.latest(validated, contract(world), seed=0)
+    kept = labelfree.latest(by_period(validated, contract(world)), contract(world), seed=0)
     assert len(kept) == 3_000
     assert set(kept["at"].dt.month) == {7, 8}
     early = validated["at"].dt.month < 7
@@ -207,7 +208,8 @@ def test_bound_of_a_model_that_was_off_on_validation() -> None:
         Tolerance(),
         periods=160,
     )
-    late = labelfree.LabelFree(pd.DataFrame(validated.assign(**off)), right, contract(world), seed=0)
+    seen = by_period(validated.assign(**off), contract(world))
+    late = labelfree.LabelFree(seen, right, contract(world), seed=0)
     strict = late.estimate(batch.assign(**off))
     assert strict is not None
     assert strict.says

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from perenne.common import batches, locked
+from perenne.common import locked
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -22,6 +21,8 @@ from perenne.gate import contenders
 from perenne.gate.contenders import Loaded
 from perenne.registry import storage, tags
 from perenne.registry.tags import Version
+from perenne.watch.reference import ReferenceRows
+from perenne.watch.validated import predictions
 
 
 class Champion(NamedTuple):
@@ -36,7 +37,7 @@ class Champion(NamedTuple):
     loaded: Loaded
     cut: Cut
     importance: dict[str, float]
-    validated: pd.DataFrame
+    validated: Mapping[pd.Period, pd.DataFrame]
 
     @property
     def contract(self) -> Contract:
@@ -58,11 +59,13 @@ def current(case: str) -> Champion:
         raise PerenneError(f"{case}: no version is in {PROD}, so there is nothing to watch; perenne release")
     loaded = contenders.of(version.commit, f"{version.version} in {PROD}", case, version.released)
     cut = cut_of(loaded.contract, version.commit)
-    return Champion(version, loaded, cut, importance(version.commit), validated(version.commit))
+    return Champion(
+        version, loaded, cut, importance(version.commit), validated(version.commit, loaded.contract)
+    )
 
 
-def validated(rev: str) -> pd.DataFrame:
-    """The validation's rows with their predictions, from a commit.
+def validated(rev: str, contract: Contract) -> ReferenceRows:
+    """The validation's rows with their predictions by period, from a commit.
 
     Raises
     ------
@@ -71,11 +74,7 @@ def validated(rev: str) -> pd.DataFrame:
 
     """
     title = f"{PREDICTIONS} of {rev[:7]}"
-    content = storage.named(locked.load(rev).out(PREDICTIONS).md5, title)
-    with TemporaryDirectory(prefix="perenne-") as folder:
-        path = Path(folder) / PREDICTIONS.name
-        path.write_bytes(content)
-        return batches.read_parquet(path)
+    return predictions(contract, storage.named(locked.load(rev).out(PREDICTIONS).md5, title))
 
 
 def importance(rev: str) -> dict[str, float]:

@@ -35,6 +35,7 @@ from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, LastAttempt, decide
 from perenne.pipeline.drift import ScoredBatch, drift
 from perenne.registry import tags
+from perenne.watch.reference import ReferenceRows, few
 
 SliceClass = tuple[str, str]
 """A slice, and one of several classes; "" if there is one prediction a row."""
@@ -113,8 +114,9 @@ class ChampionHistory:
         self.champion, self.arrived = current, arrived
         self.sums: dict[pd.Period, dict[SliceClass, list[float]]] = {}
         self.blocks: dict[pd.Period, set[Hashable]] = {}
+        self._scores: dict[pd.Period, predicted.Array] = {}
 
-    def reference(self) -> dict[pd.Period, pd.DataFrame]:
+    def reference(self) -> ReferenceRows:
         """The rows that the champion was trained on, and those that measured it.
 
         Returns
@@ -134,7 +136,18 @@ class ChampionHistory:
                 f"{arrivals.WHERE}: the batches go from {min(files)} to {max(files)}, but "
                 f"{self.champion.version.version} knows those up to {cut.as_of}"
             )
-        return {period: self._rows(period, scored=cut.part(period) == "holdout") for period in window}
+        return ReferenceRows(
+            window, lambda period, _: self._reference(period), keep=few(files[period] for period in window)
+        )
+
+    def _reference(self, period: pd.Period) -> pd.DataFrame:
+        """The rows of a period of the reference, with the scores of those of the holdout."""
+        rows, contract = self.arrived.clean(period), self.champion.contract
+        if self.champion.cut.part(period) != "holdout":
+            return predicted.assign(rows, math.nan, contract)
+        if period not in self._scores:
+            self._scores[period] = champion.scored(self.champion, rows)
+        return predicted.assign(rows, self._scores[period], contract)
 
     def current(self) -> Iterator[ScoredBatch]:
         """The later batches, and those of the champion's last periods, whose labels it could not know.
@@ -146,7 +159,9 @@ class ChampionHistory:
         """
         cut, files = self.champion.cut, self.arrived.files
         for period in tqdm(cut.news(files), desc="monitor", unit="batch", disable=None):
-            rows = self._rows(period, scored=True)
+            rows = self.arrived.clean(period)
+            scores = champion.scored(self.champion, rows)
+            rows = predicted.assign(rows, scores, self.champion.contract)
             matured = period + cut.label_delay <= self.arrived.through
             if matured:
                 self.sums[period] = _sums(rows, self.champion.contract)
@@ -194,11 +209,6 @@ class ChampionHistory:
             SliceSums(slice=name, of=of, rows=int(rows), observed=observed, expected=expected)
             for (name, of), (rows, observed, expected) in ranked
         )
-
-    def _rows(self, period: pd.Period, *, scored: bool) -> pd.DataFrame:
-        rows = self.arrived.clean(period)
-        scores = champion.scored(self.champion, rows) if scored else math.nan
-        return predicted.assign(rows, scores, self.champion.contract)
 
 
 def _blocks(rows: pd.DataFrame, contract: Contract) -> set[Hashable]:

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, disk, model, params, periods, predicted, project_code
+from perenne.common import batches, disk, model, params, predicted, project_code
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
-from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE, PREDICTIONS
+from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, IMPORTANCE
 from perenne.common.params import Drift, Tolerance
 from perenne.documents.drift import (
     CovariateTest,
@@ -38,7 +39,9 @@ from perenne.stats.multiplicity import Looks, adjusted, flagged
 from perenne.stats.tally import Tally
 from perenne.watch import baseline, concept, covariates, labelfree, levels
 from perenne.watch.covariates import Key, Tests
+from perenne.watch.reference import ReferenceRows, few
 from perenne.watch.streams import STREAMS
+from perenne.watch.validated import predictions, shown
 
 
 class ScoredBatch(NamedTuple):
@@ -55,7 +58,7 @@ class ScoredBatch(NamedTuple):
 
 def drift(
     reference: Mapping[pd.Period, pd.DataFrame],
-    validated: pd.DataFrame,
+    validated: Mapping[pd.Period, pd.DataFrame],
     current: Iterable[ScoredBatch],
     importance: Mapping[str, float],
     spec: Drift,
@@ -70,8 +73,8 @@ def drift(
         The rows of the periods that the model was trained on and measured on, with the predictions of those
         that measured it; they are missing for the others. Their labels are not looked at.
     validated
-        The rows of the window that were predicted without being seen, with labels and predictions: on these
-        the model shows how right it is.
+        The rows of the window that were predicted without being seen, by period, with labels and predictions:
+        on these the model shows how right it is.
     current
         The batches after it, oldest first, all of them with scores.
     importance
@@ -85,10 +88,8 @@ def drift(
     the whole.
 
     """
-    before = baseline.baseline(reference, contract)
-    watch = concept.watched(
-        by_period(validated, contract), contract, tolerance, periods=spec.periods_per_false_alarm
-    )
+    before = baseline.baseline(reference, contract, seed=spec.seed)
+    watch = concept.watched(validated, contract, tolerance, periods=spec.periods_per_false_alarm)
     detectors = concept.Detectors(watch, contract, before.seasons)
     # Where labels are never late, nothing is estimated: they are there.
     late = labelfree.LabelFree(validated, watch, contract, seed=spec.seed) if contract.label_delay else None
@@ -261,12 +262,6 @@ def timeline(report: DriftReport) -> pd.DataFrame:
     return wide.reindex(columns=list(STREAMS)).assign(alarm=1.0).reset_index()
 
 
-def by_period(rows: pd.DataFrame, contract: Contract) -> dict[pd.Period, pd.DataFrame]:
-    """The rows of each period, oldest first."""
-    when = periods.of(rows[contract.time], contract.period, contract.zone)
-    return dict(iter(rows.groupby(when)))
-
-
 def main() -> None:
     """Write the report, the page, and the time line for the plot."""
     p = params.load("drift")
@@ -276,34 +271,28 @@ def main() -> None:
     project_code.check_deps("drift")
     files = batches.listed(CLEAN, contract)
     sample: list[pd.DataFrame] = []
-
-    def scored(period: pd.Period) -> pd.DataFrame:
-        rows = read(files[period], contract)
-        return predicted.assign(rows, model.predict(pipeline, rows, contract).round(9), contract)
-
-    def learned(period: pd.Period) -> pd.DataFrame:
-        return predicted.assign(read(files[period], contract), math.nan, contract)
+    known = ScoredFiles({q: files[q] for q in cut.reference(files)}, pipeline, cut, contract)
 
     def current() -> Iterator[ScoredBatch]:
         for period in tqdm(later, desc="drift", unit="batch", disable=None):
-            rows = scored(period)
+            rows = read(files[period], contract)
+            rows = predicted.assign(rows, model.predict(pipeline, rows, contract).round(9), contract)
             if period > cut.as_of:
                 sample.append(evidently.sampled(rows, p.drift.report_rows, p.drift.seed))
             yield ScoredBatch(period, rows, period + contract.label_delay <= max(files), period <= cut.as_of)
 
     # Of the last periods up to `as_of` the rows were known, but not the labels: only those are new.
     later = cut.news(files)
-    reference = {q: scored(q) if cut.part(q) == "holdout" else learned(q) for q in cut.reference(files)}
     important = dict(pd.read_csv(IMPORTANCE)[["feature", "importance"]].itertuples(index=False, name=None))
-    validated = batches.read_parquet(PREDICTIONS)
+    validated = predictions(contract)
     # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
     with threadpool_limits(1, user_api="blas"):
-        report = drift(reference, validated, current(), important, p.drift, p.tolerance, contract)
-    measured = pd.concat(rows for rows in reference.values() if predicted.scored(rows, contract).any())
-    now = pd.concat([measured[:0], *sample])
+        report = drift(known.rows(), validated, current(), important, p.drift, p.tolerance, contract)
+    measured = [evidently.sampled(rows, p.drift.report_rows, p.drift.seed) for rows in known.measured()]
+    now = pd.concat([measured[0][:0], *sample])
     # The holdout is sealed: its rows are shown, and what became of them is not.
-    sealed = measured.assign(**{contract.target: None})
-    page = render(sealed, validated, now, report, p.drift, contract)
+    sealed = pd.concat(measured).assign(**{contract.target: None})
+    page = render(sealed, shown(validated, contract), now, report, p.drift, contract)
     report.write(DRIFT)
     print(f"drift: {report.advice.level}: {'; '.join(report.advice.reasons)}")
     if report.calendar:
@@ -314,8 +303,36 @@ def main() -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def read(path: Path, contract: Contract) -> pd.DataFrame:
-    """A batch with all of the contract's columns, and any others that its file has.
+class ScoredFiles:
+    """The batches of the reference, with scores of the holdout, which are computed once."""
+
+    def __init__(
+        self, files: Mapping[pd.Period, Path], pipeline: Pipeline, cut: Cut, contract: Contract
+    ) -> None:
+        self.files, self.pipeline, self.cut, self.contract = files, pipeline, cut, contract
+        self.scores: dict[pd.Period, predicted.Array] = {}
+
+    def rows(self) -> ReferenceRows:
+        """The rows of each period, with NaN for the scores of those that are not of the holdout."""
+        return ReferenceRows(list(self.files), self.read, keep=few(self.files.values()))
+
+    def measured(self) -> Iterator[pd.DataFrame]:
+        """The rows of each period of the holdout."""
+        return (self.read(period, None) for period in self.files if self.cut.part(period) == "holdout")
+
+    def read(self, period: pd.Period, names: Sequence[str] | None) -> pd.DataFrame:
+        """The rows of a period: all columns, or those that are named, and the predictions."""
+        path, contract = self.files[period], self.contract
+        if self.cut.part(period) != "holdout":
+            return predicted.assign(read(path, contract, names), math.nan, contract)
+        if period not in self.scores:
+            whole = read(path, contract)
+            self.scores[period] = model.predict(self.pipeline, whole, contract).round(9)
+        return predicted.assign(read(path, contract, names), self.scores[period], contract)
+
+
+def read(path: Path, contract: Contract, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """A batch with all of the contract's columns, and any others that its file has; or those that are named.
 
     Raises
     ------
@@ -323,10 +340,11 @@ def read(path: Path, contract: Contract) -> pd.DataFrame:
         If the file cannot be read, or a column is missing.
 
     """
-    rows = batches.read_parquet(path)
-    absent = [name for name in contract.columns if name not in rows]
+    needed = [name for name in contract.columns if names is None or name in names]
+    rows = batches.read_parquet(path, columns=None if names is None else needed)
+    absent = [name for name in needed if name not in rows]
     if absent:
-        raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], rows.columns)}")
+        raise PerenneError(f"{path}: no column {absent[0]!r}; {hint(absent[0], batches.read_parquet(path))}")
     return rows
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from perenne.common import predicted
 from perenne.documents.replay import EstimateErrors
-from perenne.pipeline import drift
 from perenne.replay.world import World
 from perenne.stats.metrics import METRICS
 from perenne.watch import concept, labelfree
+from perenne.watch.validated import by_period
 
 
 def errors(world: World) -> tuple[EstimateErrors, ...]:
@@ -29,9 +29,9 @@ def errors(world: World) -> tuple[EstimateErrors, ...]:
         return ()
     p = plan.params
     validated = concept.labelled(world.validated(cut), contract)
-    by_period = drift.by_period(validated, contract)
-    watched = concept.watched(by_period, contract, p.tolerance, periods=p.drift.periods_per_false_alarm)
-    late = labelfree.LabelFree(validated, watched, contract, seed=p.drift.seed)
+    seen_before = by_period(validated, contract)
+    watched = concept.watched(seen_before, contract, p.tolerance, periods=p.drift.periods_per_false_alarm)
+    late = labelfree.LabelFree(seen_before, watched, contract, seed=p.drift.seed)
     y, score = predicted.outcomes(validated, contract), predicted.scores(validated, contract)
     one = np.ones(len(y))
     seen: dict[tuple[Literal["before", "after"], str], list[tuple[float, float, bool]]] = defaultdict(list)

@@ -11,6 +11,7 @@ from perenne.documents.drift import DriftWindow
 from perenne.pipeline import drift
 from perenne.replay.world import World
 from perenne.watch import concept
+from perenne.watch.validated import by_period
 
 
 class Watch:
@@ -19,7 +20,7 @@ class Watch:
     def __init__(self, world: World, champion: Cut, spec: Drift) -> None:
         """Its reference is its validation, as in the stage."""
         self.world, self.champion = world, champion
-        measured = drift.by_period(world.validated(champion), world.contract)
+        measured = by_period(world.validated(champion), world.contract)
         tolerance = world.plan.params.tolerance
         watched = concept.watched(measured, world.contract, tolerance, periods=spec.periods_per_false_alarm)
         self.detectors = concept.Detectors(watched, world.contract)

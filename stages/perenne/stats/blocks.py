@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from perenne.common import periods
@@ -20,7 +21,7 @@ from perenne.stats import dependence
 from perenne.stats.dependence import Choice, one_each
 from perenne.stats.memory import Whole
 from perenne.stats.metrics import Array
-from perenne.stats.sharing import FEWEST, both, centred, coded
+from perenne.stats.sharing import FEWEST, both, centred, coded, different
 
 
 class Counted(NamedTuple):
@@ -192,7 +193,7 @@ def finest(contract: Contract, block: Block) -> Block:
 
 def _nested(labels: Whole, whole: Whole) -> bool:
     """Return whether rows with one label are always of one block."""
-    return coded(both(labels, whole))[1] == coded(labels)[1]
+    return np.array_equal(labels, whole) or different(labels, whole) == different(labels)
 
 
 def _entities(contract: Contract) -> list[tuple[str, ...]]:

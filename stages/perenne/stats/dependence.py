@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from perenne.stats.memory import Neighbours, Whole, neighbours
 from perenne.stats.metrics import Array
-from perenne.stats.sharing import FEWEST, Codes, Sharing, both, coded, sharing
+from perenne.stats.sharing import FEWEST, Codes, Sharing, both, coded, different, sharing
 
 LEVEL = 0.04  # the chance that independent rows get a block: nominal, for .05 as simulated
 HARMFUL = (
@@ -172,7 +172,7 @@ def _harmful(shared: Mapping[str, Sharing], level: float) -> dict[str, float]:
 
 def one_each(days: Whole, groups: Codes) -> bool:
     """Return whether a group has but one day: then what days share is what groups share."""
-    return coded(both(groups, days))[1] < 2 * coded(groups)[1]
+    return different(groups, days) < 2 * different(groups)
 
 
 def _span(alike: Neighbours) -> int:

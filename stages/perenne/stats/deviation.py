@@ -25,7 +25,7 @@ Biometrics 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -106,42 +106,46 @@ class Shocks(NamedTuple):
     skewness: float = 0.0
 
 
-def design_effect(
-    residuals: Array, variances: Array, blocks: npt.NDArray[np.intp], groups: npt.NDArray[np.intp]
-) -> DesignEffect:
+class Group(NamedTuple):
+    """The rows of one period: residuals less their mean, variances if rows are independent, blocks.
+
+    ``blocks`` are numbers from 0, not many more than there are; all of shape (rows,).
+    """
+
+    residuals: Array
+    variances: Array
+    blocks: npt.NDArray[np.intp]
+
+
+def design_effect(groups: Iterable[Group]) -> DesignEffect:
     """Return by how much the variance of a sum is larger than that of independent rows; at least 1.
+
+    Centring in a group costs one of its blocks: of a week it takes a seventh of what its days vary.
 
     Parameters
     ----------
-    residuals, variances
-        Of each row, less the mean of its group, and its variance if rows are independent; shape (rows,).
-    blocks
-        The number of each row's block, shape (rows,); a block lies in one group.
     groups
-        The number of each row's group (a period), shape (rows,). Centring in it costs one of its blocks: of
-        a week it takes a seventh of what its days vary.
+        All rows; a block lies in one group.
 
     Examples
     --------
-    >>> design_effect(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]), np.zeros(4, int))
+    >>> design_effect([Group(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]))])
     DesignEffect(factor=4.0, freedom=1.0, company=1.0)
 
     """
-    each = np.bincount(blocks, variances)
-    squares = np.bincount(groups, each[blocks] * variances)
-    whole = np.bincount(groups, variances)
-    there = whole * whole > squares * (1 + 1e-9)  # groups of more than one block
-    left = whole[there] - squares[there] / whole[there]
-    if not there.any():
+    expected = weighed = seen = company = variance = 0.0
+    for residuals, variances, blocks in groups:
+        each, whole = np.bincount(blocks, variances), float(np.sum(variances))
+        squares = float(np.sum(each**2))
+        if whole**2 <= squares * (1 + 1e-9):  # a single block
+            continue
+        left, known = whole - squares / whole, whole**2 / squares - 1  # and its degrees of freedom
+        expected, weighed = expected + left, weighed + left**2 / known
+        seen += float(np.sum(np.bincount(blocks, residuals) ** 2))
+        company, variance = company + pairs(variances, blocks), variance + whole
+    if not expected or seen <= expected:
         return DesignEffect()
-    expected = float(left.sum())
-    inside = there[groups]
-    factor = float(np.sum(np.bincount(blocks[inside], residuals[inside]) ** 2)) / expected
-    known = whole[there] ** 2 / squares[there] - 1  # degrees of freedom of each group
-    freedom = expected**2 / float(np.sum(left**2 / known))
-    if factor <= 1:
-        return DesignEffect()
-    return DesignEffect(factor, freedom, pairs(variances[inside], blocks[inside]) / float(whole[there].sum()))
+    return DesignEffect(seen / expected, expected**2 / weighed, company / variance)
 
 
 def pairs(variances: Array, blocks: npt.NDArray[np.intp]) -> float:

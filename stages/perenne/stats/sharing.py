@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,34 @@ def both(one: npt.ArrayLike, other: npt.ArrayLike) -> Codes:
     second, count = coded(np.asarray(other))
     labels: Codes = first * count + second
     return labels
+
+
+def different(one: npt.ArrayLike, other: npt.ArrayLike | None = None) -> int:
+    """Return how many different labels there are, or pairs of labels.
+
+    >>> different([0, 0, 1], [7, 8, 7]), different(["a", "b", "a"])
+    (3, 2)
+    """
+    labels = np.asarray(one) if other is None else _paired(np.asarray(one), np.asarray(other))
+    if labels.dtype.kind == "i" and len(labels):
+        least = int(labels.min())
+        span = int(labels.max()) - least + 1
+        if span <= 8 * len(labels):  # a flag for each takes less memory than a table of those seen
+            there = np.zeros(span, dtype=bool)
+            there[labels - least] = True
+            return int(there.sum())
+    return coded(labels)[1]
+
+
+def _paired(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Codes:
+    """Return a label for each pair; of whole numbers that lie close together, without a search."""
+    if len(one) and one.dtype.kind == other.dtype.kind == "i":
+        first, second = int(one.min()), int(other.min())
+        width = int(other.max()) - second + 1
+        if (int(one.max()) - first + 1) * width <= 8 * len(one):
+            labels: Codes = (one - first) * width + (other - second)
+            return labels
+    return both(one, other)
 
 
 def codes_of(residuals: Array, labels: npt.ArrayLike) -> Codes:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
 from perenne.stats.metrics import Array
 
 CELLS = 100  # to which a column is cut: distances between distributions are then exact to 0.01
 
 Column: TypeAlias = pd.Series | npt.ArrayLike | Iterable[object]
+Numbers: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+Codes: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 
 def cut(reference: Column) -> Array:
@@ -48,17 +50,29 @@ def cut(reference: Column) -> Array:
     return np.unique(np.concatenate([below, values[np.maximum(places, 0)]]))
 
 
-@dataclass(frozen=True)
-class Tally:
-    """How many rows of each block are in each cell; what :func:`compare` needs of a batch, and no more.
+class Members(NamedTuple):
+    """Which block has rows in which cell, where rows of a block resemble each other; each (entries,).
 
-    `counts` has shape (blocks, 1 + cells), missing values first. `blocks` are the labels of its rows, None
-    if rows are independent and counted together; `labels` those of its cells, None if they are ordered.
+    `blocks` are numbers, the same for one block in every batch. `rows` is how many rows an entry stands for;
+    None: one. Two entries may be of the same block and cell.
     """
 
-    counts: sparse.csr_array
-    blocks: pd.Index | None
+    blocks: Numbers
+    cells: Codes
+    rows: Numbers | None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows are in each cell; what :func:`compare` needs of a batch, and no more.
+
+    `counts` has shape (1 + cells,), missing values first. `labels` are those of its cells, None if they are
+    ordered. `members` are None if rows are independent.
+    """
+
+    counts: Numbers
     labels: pd.Index | None
+    members: tuple[Members, ...] | None
 
     def __add__(self, other: Tally) -> Tally:
         """Count the rows of two batches together, cut by the same edges."""
@@ -66,7 +80,9 @@ class Tally:
 
 
 def tally(
-    values: Column, edges: Array | None = None, blocks: pd.Series | Iterable[Hashable] | None = None
+    values: Column,
+    edges: Array | None = None,
+    blocks: Numbers | pd.Series | Iterable[Hashable] | None = None,
 ) -> Tally:
     """Count a column's rows by cell, and by block if rows of a block resemble each other.
 
@@ -77,12 +93,8 @@ def tally(
     edges
         What :func:`cut` returned for the reference; None for categories, each of which is a cell.
     blocks
-        The label of each row's block, shape (rows,); None if rows are independent.
-
-    Returns
-    -------
-    Tally
-        Counts of shape (blocks, 1 + cells), a single row of them if rows are independent.
+        The label of each row's block, or what :func:`block_numbers` made of it, shape (rows,); None if rows
+        are independent.
 
     Raises
     ------
@@ -91,16 +103,58 @@ def tally(
 
     """
     if blocks is None and edges is not None:
-        return Tally(sparse.csr_array(_counts(numbers(values), edges)[None]), None, None)
+        return Tally(_counts(numbers(values), edges), None, None)
     codes, labels, cells = _categories(values) if edges is None else _places(numbers(values), edges)
+    counts = np.bincount(codes, minlength=cells)
     if blocks is None:
-        return Tally(sparse.csr_array(np.bincount(codes, minlength=cells)[None]), None, labels)
-    rows, names = pd.factorize(pd.Series(blocks))
-    if len(rows) != len(codes) or (rows < 0).any():
-        raise ValueError(f"expected a block for each of {len(codes)} rows, received {(rows >= 0).sum()}")
-    ones = np.ones(len(rows), np.int64)
-    counts = sparse.coo_array((ones, (rows, codes)), shape=(len(names), cells)).tocsr()
-    return Tally(counts, pd.Index(names), labels)
+        return Tally(counts, labels, None)
+    given = blocks if isinstance(blocks, np.ndarray) else block_numbers(blocks)
+    if len(given) != len(codes):
+        raise ValueError(f"expected a block for each of {len(codes)} rows, received {len(given)}")
+    return Tally(counts, labels, (_members(codes, given, cells),))
+
+
+def block_numbers(labels: pd.Series | Iterable[Hashable]) -> Numbers:
+    """Return a number for each row's block, shape (rows,), the same for equal labels of any batch.
+
+    Integers and dates are numbers already. Others are hashed to 64 bits: of ten million different labels, two
+    get the same number with a chance of one in 400,000, and then count as one block.
+
+    Raises
+    ------
+    ValueError
+        If a row has no block.
+
+    """
+    series = pd.Series(labels)
+    if series.isna().any():
+        there = int(series.notna().sum())
+        raise ValueError(f"expected a block for each of {len(series)} rows, received {there}")
+    if series.dtype.kind in "iub":
+        return series.to_numpy(dtype=np.int64)
+    if isinstance(series.dtype, pd.DatetimeTZDtype) or series.dtype.kind == "M":
+        return np.asarray(pd.DatetimeIndex(series).as_unit("us").asi8)
+    return pd.util.hash_pandas_object(series, index=False).to_numpy().view(np.int64)
+
+
+class BlockRegistry:
+    """Small numbers for blocks, from 0: those of the blocks that come first, and of others as they come.
+
+    What is counted by small numbers needs no search for equal ones when it is compared.
+    """
+
+    def __init__(self, known: Numbers) -> None:
+        """Begin with the numbers of some blocks, as `block_numbers` gives them, each once."""
+        self._known = pd.Index(known)
+
+    def of(self, blocks: Numbers) -> Numbers:
+        """Return the small number of each row's block, shape (rows,)."""
+        places = self._known.get_indexer(pd.Index(blocks))
+        if (places < 0).any():
+            new = pd.unique(blocks[places < 0])
+            self._known = self._known.append(pd.Index(new))
+            places = self._known.get_indexer(pd.Index(blocks))
+        return np.asarray(places, dtype=np.int32)
 
 
 def total(tallies: Sequence[Tally]) -> Tally:
@@ -115,95 +169,67 @@ def total(tallies: Sequence[Tally]) -> Tally:
     first = tallies[0]
     for other in tallies[1:]:
         _alike(first, other)
-    if first.blocks is None and first.labels is None:
-        return Tally(
-            sparse.csr_array(np.sum([each.counts.toarray() for each in tallies], axis=0)), None, None
-        )
-    parts = [sparse.coo_array(each.counts) for each in tallies]
-    blocks, rows = _joined([each.blocks for each in tallies])
-    labels, cells = _joined([each.labels for each in tallies])
-    row = [part.row if rows is None else rows[k][part.row] for k, part in enumerate(parts)]
-    col = [
-        part.col if cells is None else np.append(0, 1 + cells[k])[part.col] for k, part in enumerate(parts)
-    ]
-    shape = (
-        1 if blocks is None else len(blocks),
-        first.counts.shape[1] if labels is None else 1 + len(labels),
-    )
-    data = np.concatenate([part.data for part in parts])
-    counts = sparse.coo_array((data, (np.concatenate(row), np.concatenate(col))), shape=shape).tocsr()
-    return Tally(counts, blocks, labels)
-
-
-def _joined(indices: list[pd.Index | None]) -> tuple[pd.Index | None, list[npt.NDArray[np.intp]] | None]:
-    """Return all labels in order of appearance, and the places among them of each index's."""
-    known = [index for index in indices if index is not None]
-    if not known:
-        return None, None
-    codes, labels = pd.factorize(known[0].append(known[1:]))
-    return pd.Index(labels), np.split(codes, np.cumsum([len(index) for index in known])[:-1])
+    if first.labels is not None:
+        tallies = aligned(tallies)
+    members = [each.members for each in tallies if each.members is not None]
+    counts = np.sum([each.counts for each in tallies], axis=0)
+    return Tally(counts, tallies[0].labels, tuple(chain.from_iterable(members)) if members else None)
 
 
 def _alike(first: Tally, second: Tally) -> None:
-    if (first.blocks is None) != (second.blocks is None) or (first.labels is None) != (second.labels is None):
+    if (first.members is None) != (second.members is None) or (first.labels is None) != (
+        second.labels is None
+    ):
         raise ValueError("expected two tallies of one column, either both by block or neither")
-    if first.labels is None and first.counts.shape[1] != second.counts.shape[1]:
+    if first.labels is None and len(first.counts) != len(second.counts):
         raise ValueError("expected two tallies cut by the same edges")
 
 
-def aligned(
-    first: Tally, second: Tally
-) -> tuple[sparse.csr_array, sparse.csr_array, pd.Index | None, pd.Index | None]:
-    """Return the counts of both over the same blocks and cells, with the labels of these.
-
-    Parameters
-    ----------
-    first, second
-        Two tallies of one column.
-
-    Returns
-    -------
-    first, second : csr_array
-        The counts of each, both of shape (blocks, 1 + cells), missing values in the first column.
-    blocks, labels : Index or None
-        The labels of the blocks and of the cells, None as in :class:`Tally`.
+def aligned(tallies: Sequence[Tally]) -> list[Tally]:
+    """Return tallies of one column over the same cells: of categories, all labels in order of appearance.
 
     Raises
     ------
     ValueError
-        If only one tally is by block, only one is by category, or the numbers of their edges differ.
+        If only one of two is by block, only one is by category, or the numbers of their edges differ.
 
     """
-    _alike(first, second)
-    blocks, rows = _union(first.blocks, second.blocks)
-    labels, cells = _union(first.labels, second.labels)
-    shape = (
-        1 if blocks is None else len(blocks),
-        first.counts.shape[1] if labels is None else 1 + len(labels),
-    )
-    columns = None if cells is None else np.append(0, 1 + cells)
-    old = sparse.coo_array(first.counts)
-    new = sparse.coo_array(second.counts)
-    row = new.row if rows is None else rows[new.row]
-    col = new.col if columns is None else columns[new.col]
-    return (
-        sparse.coo_array((old.data, (old.row, old.col)), shape=shape).tocsr(),
-        sparse.coo_array((new.data, (row, col)), shape=shape).tocsr(),
-        blocks,
-        labels,
-    )
+    first = tallies[0]
+    for other in tallies[1:]:
+        _alike(first, other)
+    if first.labels is None or all(other.labels is first.labels for other in tallies):
+        return list(tallies)
+    indices = [each.labels for each in tallies if each.labels is not None]
+    codes, labels = pd.factorize(indices[0].append(indices[1:]))
+    ends = np.cumsum([len(index) for index in indices])[:-1]
+    return [
+        _renamed(each, pd.Index(labels), places)
+        for each, places in zip(tallies, np.split(codes, ends), strict=True)
+    ]
 
 
-def _union(
-    first: pd.Index | None, second: pd.Index | None
-) -> tuple[pd.Index | None, npt.NDArray[np.intp] | None]:
-    """Return the labels of the first, then those of the second alone; and the places of the second's."""
-    if first is None or second is None:
-        return None, None
-    places = first.get_indexer(second)
-    new = places < 0
-    places[new] = len(first) + np.arange(new.sum())
-    return first.append(second[new]), places
+def _renamed(one: Tally, labels: pd.Index, places: npt.NDArray[np.intp]) -> Tally:
+    """Return a tally over other labels; `places` are those of its own among them, shape (cells,)."""
+    cells = np.append(0, 1 + places)
+    counts = np.zeros(1 + len(labels), np.int64)
+    counts[cells] = one.counts
+    if one.members is None:
+        return Tally(counts, labels, None)
+    smallest = cells.astype(np.min_scalar_type(len(labels)))
+    members = (each._replace(cells=smallest[each.cells]) for each in one.members)
+    return Tally(counts, labels, tuple(members))
+
+
+def _members(codes: npt.NDArray[np.intp], blocks: Numbers, cells: int) -> Members:
+    """Return the entries of rows: one each, or one for each block and cell if those are far fewer."""
+    small = np.min_scalar_type(max(cells - 1, 0))
+    first = int(blocks.min()) if len(blocks) else 0
+    span = int(blocks.max()) - first + 1 if len(blocks) else 0
+    if not 2 * span * cells <= len(codes):
+        return Members(blocks, codes.astype(small), None)
+    counts = np.bincount((blocks - first) * cells + codes)
+    used = np.flatnonzero(counts)
+    return Members(used // cells + first, (used % cells).astype(small), counts[used])
 
 
 def numbers(values: Column) -> Array:

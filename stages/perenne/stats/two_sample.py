@@ -21,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse, special, stats
+from scipy import special, stats
 
+from perenne.stats.crossed import LEFT_OUT, Crossed, crossed, spread
 from perenne.stats.metrics import Array
 from perenne.stats.quadratic import quadratic
 from perenne.stats.tally import CELLS, Tally, aligned
@@ -93,14 +94,11 @@ def compare(reference: Tally, current: Tally) -> tuple[Test, ...]:
     Kuonen 1999, Saddlepoint approximations for quadratic forms in normal variables, Biometrika 86, 929-935.
 
     """
-    before, after, blocks, labels = aligned(reference, current)
-    clustered = blocks is not None
-    tests = [
-        _distribution(before[:, 1:], after[:, 1:], clustered=clustered, ordered=labels is None),
-        _missing(before, after, clustered=clustered),
-    ]
-    if labels is not None:
-        tests.append(unseen(*(_spread(side[:, 1:], clustered=clustered) for side in (before, after))))
+    before, after = aligned([reference, current])
+    often = None if before.labels is None else _spreads(before, after)
+    tests = [_distribution(before, after, often), _missing(before, after)]
+    if often is not None:
+        tests.append(unseen(*often))
     return tuple(tests)
 
 
@@ -156,17 +154,16 @@ def unseen(reference: npt.ArrayLike, current: npt.ArrayLike) -> Test:
     return Test("unseen", seen / mean if mean else math.nan, pvalue, (seen - mean) / m)
 
 
-def _distribution(
-    before: sparse.csr_array, after: sparse.csr_array, *, clustered: bool, ordered: bool
-) -> Test:
-    if not (before.nnz and after.nnz):
+def _distribution(before: Tally, after: Tally, often: tuple[Array, Array] | None) -> Test:
+    """Test the distribution; `often` is in how many blocks each category occurs, None of an order."""
+    if not (before.counts[1:].any() and after.counts[1:].any()):
         return Test("distribution", math.nan, math.nan, math.nan)
-    if not ordered:
-        pool = _pool(*(_spread(side, clustered=clustered) for side in (before, after)))
-        before, after = before @ pool, after @ pool
-    difference, covariance, share, blocks = _difference(before, after, clustered=clustered)
+    ordered = often is None
+    places = np.arange(len(before.counts) - 1) if often is None else _pool(*often)
+    table = _Table(before, after, np.append(LEFT_OUT, places))
+    difference, covariance, share, blocks = table.difference()
     if len(share) == 2 and not ordered:
-        statistic, pvalue = _two_cells(before, after, clustered=clustered)
+        statistic, pvalue = _two_cells(table)
         return Test("distribution", statistic, pvalue, float(abs(difference[1])))
     if not ordered:
         statistic, pvalue = quadratic(difference, covariance, 1 / share, blocks)
@@ -179,60 +176,74 @@ def _distribution(
     return Test("distribution", statistic, pvalue, float(np.abs(difference).max(initial=0.0)))
 
 
-def _missing(before: sparse.csr_array, after: sparse.csr_array, *, clustered: bool) -> Test:
-    if not (before.nnz and after.nnz):
+def _missing(before: Tally, after: Tally) -> Test:
+    n, m = before.counts.sum(), after.counts.sum()
+    if not (n and m):
         return Test("missing", math.nan, math.nan, math.nan)
+    effect = float(after.counts[0] / m - before.counts[0] / n)
+    if not (before.counts[0] or after.counts[0]):
+        return Test("missing", math.nan, math.nan, effect)
     # Present, missing: the only two cells.
-    pool = sparse.csr_array(np.eye(2, dtype=np.int64)[[1] + [0] * (before.shape[1] - 1)])
-    before, after = before @ pool, after @ pool
-    effect = float(after.sum(axis=0)[1] / after.sum() - before.sum(axis=0)[1] / before.sum())
-    return Test("missing", *_two_cells(before, after, clustered=clustered), effect)
+    places = np.append(1, np.zeros(len(before.counts) - 1, np.intp))
+    return Test("missing", *_two_cells(_Table(before, after, places)), effect)
 
 
-def _two_cells(before: sparse.csr_array, after: sparse.csr_array, *, clustered: bool) -> tuple[float, float]:
+def _two_cells(table: _Table) -> tuple[float, float]:
     """Return statistic and p-value of a 2 x 2 table, by the exact binomial if its rarer cell is rare."""
-    spread = np.array([_spread(side, clustered=clustered) for side in (before, after)])
-    rare = int(np.argmin(spread.sum(axis=0)))
-    if not (total := int(spread[:, rare].sum())):
+    rare = int(np.argmin(table.spread.sum(axis=0)))
+    if not (total := int(table.spread[:, rare].sum())):
         return math.nan, math.nan
-    share = after.sum() / (before.sum() + after.sum())
+    n, m = table.counts.sum(axis=1)
+    share = m / (n + m)
     if total * min(share, 1 - share) >= EXPECTED:
-        difference, covariance, p, blocks = _difference(before, after, clustered=clustered)
+        difference, covariance, p, blocks = table.difference()
         return quadratic(difference, covariance, 1 / p, blocks)
-    count = int(spread[1, rare])
+    count = int(table.spread[1, rare])
     return count / (total * share), float(stats.binomtest(count, total, share).pvalue)
 
 
-def _difference(
-    before: sparse.csr_array, after: sparse.csr_array, *, clustered: bool
-) -> tuple[Array, Array, Array, float]:
-    """Return the difference of shares, its covariance under no drift, the shares of both together.
+class _Table:
+    """The counts of two sides in the cells of a test.
 
-    Cells that are empty on both sides are left out: shapes (cells,), (cells, cells), (cells,). Last comes
-    the number of blocks that the covariance is estimated from, infinite where it is known.
+    `counts` has shape (2, cells), `spread` is in how many blocks each occurs; independent rows are blocks of
+    their own. `to` is the new place of each cell of the tallies, or `LEFT_OUT`.
     """
-    rows = np.array([before.sum(axis=0), after.sum(axis=0)], dtype=np.float64)
-    used = rows.sum(axis=0) > 0
-    rows = rows[:, used]
-    n, m = rows.sum(axis=1)
-    difference, share = rows[1] / m - rows[0] / n, rows.sum(axis=0) / (n + m)
-    if not clustered:
-        factor = (1 / n + 1 / m) * (n + m) / max(n + m - 1, 1)
-        return difference, factor * (np.diag(share) - np.outer(share, share)), share, math.inf
-    # A block adds (its shares - the common ones) * its weight. Centred on what both sides have in common,
-    # as without drift; a column that is constant on either side then still has a variance.
-    parts = (after[:, used] / m - before[:, used] / n).tocsr()
-    weight = after.sum(axis=1) / m - before.sum(axis=1) / n
-    own = sparse.hstack([parts, sparse.csr_array(weight[:, None])]).tocsr()
-    centre = np.vstack([np.eye(len(share)), -share])
-    size = (before.sum(axis=1) / n) ** 2 + (after.sum(axis=1) / m) ** 2
-    blocks = float(size.sum() ** 2 / np.sum(size**2))  # of equal size that would tell as much
-    covariance = centre.T @ (own.T @ own).toarray() @ centre * blocks / max(blocks - 1, 1)
-    return difference, covariance, share, blocks
+
+    def __init__(self, before: Tally, after: Tally, to: npt.NDArray[np.intp]) -> None:
+        cells = int(to.max(initial=-1)) + 1
+        kept = to != LEFT_OUT
+        self.counts = np.zeros((2, cells), np.int64)
+        for side, each in zip(self.counts, (before, after), strict=True):
+            np.add.at(side, to[kept], each.counts[kept])
+        self.crossed: Crossed | None = None
+        self.spread = self.counts.astype(np.float64)
+        if before.members is not None and after.members is not None:
+            self.crossed = crossed(before.members, after.members, to, cells)
+            self.spread = self.crossed.spread
+
+    def difference(self) -> tuple[Array, Array, Array, float]:
+        """Return the difference of shares, its covariance under no drift, the shares of both together.
+
+        Cells that are empty on both sides are left out: shapes (cells,), (cells, cells), (cells,). Last comes
+        the number of blocks that the covariance is estimated from, infinite where it is known.
+        """
+        used = self.counts.any(axis=0)
+        rows = self.counts[:, used].astype(np.float64)
+        n, m = rows.sum(axis=1)
+        difference, share = rows[1] / m - rows[0] / n, rows.sum(axis=0) / (n + m)
+        if self.crossed is None:
+            factor = (1 / n + 1 / m) * (n + m) / max(n + m - 1, 1)
+            return difference, factor * (np.diag(share) - np.outer(share, share)), share, math.inf
+        # A block adds (its shares - the common ones) * its weight. Centred on what both sides have in common,
+        # as without drift; a column that is constant on either side then still has a variance.
+        blocks = self.crossed.blocks(n, m)
+        centre = np.eye(len(share)) - share
+        own = self.crossed.difference(int(n), int(m))[np.ix_(used, used)]
+        return difference, centre.T @ own @ centre * blocks / max(blocks - 1, 1), share, blocks
 
 
-def _pool(before: Array, after: Array) -> sparse.csr_array:
-    """Return what pools rare categories, shape (categories, cells); the rest is the last cell."""
+def _pool(before: Array, after: Array) -> npt.NDArray[np.intp]:
+    """Return the cell of each category, shape (categories,): rare ones share the last one."""
     total = before + after
     smaller = min(before.sum(), after.sum()) / total.sum()
     order = np.lexsort((_hashes(len(total)), -total))
@@ -240,11 +251,10 @@ def _pool(before: Array, after: Array) -> sparse.csr_array:
     rest = total[order[often:]].sum()
     if 0 < rest * smaller < EXPECTED and often > 1:
         often -= 1
-    cell = np.full(len(total), often)
+    cell = np.full(len(total), often, np.intp)
     cell[order[:often]] = np.arange(often)
-    ones = np.ones(len(total), np.int64)
     cells = often + bool(rest or often < np.count_nonzero(total))
-    return sparse.coo_array((ones, (np.arange(len(total)), np.minimum(cell, cells - 1)))).tocsr()
+    return np.minimum(cell, cells - 1)
 
 
 def _hashes(count: int) -> npt.NDArray[np.uint64]:
@@ -252,7 +262,9 @@ def _hashes(count: int) -> npt.NDArray[np.uint64]:
     return pd.util.hash_array(np.arange(count))
 
 
-def _spread(counts: sparse.csr_array, *, clustered: bool) -> Array:
-    """Return in how many blocks each cell occurs; independent rows are blocks of their own."""
-    spread = (counts > 0).sum(axis=0) if clustered else counts.sum(axis=0)
-    return np.asarray(spread, dtype=np.float64)
+def _spreads(before: Tally, after: Tally) -> tuple[Array, Array]:
+    """Return in how many blocks each category occurs on either side; an independent row is one."""
+    if before.members is None or after.members is None:
+        return before.counts[1:].astype(np.float64), after.counts[1:].astype(np.float64)
+    cells = len(before.counts)
+    return spread(before.members, cells)[1:], spread(after.members, cells)[1:]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from perenne.common import model, predicted
+from perenne.common.block import moments
 from perenne.common.contract import Contract
 from perenne.stats.between import Between, between
 from perenne.stats.metrics import Array
-from perenne.stats.tally import Tally, cut, tally, total
+from perenne.stats.tallies import Tallies
+from perenne.stats.tally import BlockRegistry, Numbers, Tally, block_numbers, cut, numbers, tally
 from perenne.stats.two_sample import compare
 from perenne.watch import rhythm
+from perenne.watch.feature_sample import FeatureSample, Sampled, most, sampled
+from perenne.watch.reference import only
 from perenne.watch.seasons import Seasons
 
 LONGER = ("week", "month", "quarter", "year")  # than a day
@@ -24,23 +29,24 @@ SPARSE = 2.0  # rows a day below which days need not be looked at
 FEWEST_DAYS = 5  # in a period, for days to be blocks of its rows
 
 
+AT_ONCE = 2**24  # values of columns that are put in order in one pass over the reference
+
+
 @dataclass(frozen=True)
 class Baseline:
     """The reference, counted once; each batch is compared with the periods of it that are like the batch's.
 
     `edges` and `tallies` are by column; `by_day` are the columns in which rows of a day resemble each other,
-    where the contract has no block: days are then their blocks. `features` are the model's inputs, shape
-    (rows, features), in the order of `rows`, and `blocks` the block of each. `seasons` are those of the
-    reference, `scored` those of its periods with scores. `rows`, `unlabelled` (rows without a label) and
-    `days` are by period. `scores` is the mean of each column of predictions. `calendar` names columns that
-    move with the calendar.
+    where the contract has no block: days are then their blocks. `sample` has rows with their features.
+    `seasons` are those of the reference, `scored` those of its periods with scores. `rows`, `unlabelled`
+    (rows without a label) and `days` are by period. `scores` is the mean of each column of predictions.
+    `calendar` names columns that move with the calendar. `registry` numbers the contract's blocks.
     """
 
     edges: Mapping[str, Array | None]
-    tallies: Mapping[str, Mapping[pd.Period, Tally]]
+    tallies: Mapping[str, Tallies[pd.Period]]
     by_day: frozenset[str]
-    features: pd.DataFrame
-    blocks: npt.NDArray[np.object_] | None
+    sample: FeatureSample
     seasons: Seasons
     scored: Seasons
     rows: Mapping[pd.Period, int]
@@ -48,6 +54,7 @@ class Baseline:
     days: Mapping[pd.Period, float]
     scores: Mapping[str, float]
     calendar: str
+    registry: BlockRegistry | None
     spreads: dict[str, dict[str, Between | None]] = field(default_factory=dict, repr=False, compare=False)
 
     def seasons_of(self, name: str) -> Seasons:
@@ -62,25 +69,17 @@ class Baseline:
         has moved is for its own test, which knows how far periods lie apart.
         """
         several = [period for period, rows in self.rows.items() if rows > 1]
+        cells = {name: self.tallies[name].cells() for name in map(str, self.sample.features)}
         return [
             name
-            for name in map(str, self.features)
-            if 2 * sum(_cells(self.tallies[name][period]) > 1 for period in several) >= len(several)
+            for name, used in cells.items()
+            if 2 * sum(used[period] > 1 for period in several) >= len(several)
         ]
 
     @cached_property
     def compared(self) -> float:
         """With how many rows of the reference a batch is compared, on average."""
         return float(np.mean(self.seasons.sizes(self.rows)))
-
-    def rows_of(self, periods: Iterable[pd.Period]) -> npt.NDArray[np.intp]:
-        """The places of some periods' rows among the features, in order."""
-        spans = sorted(self._spans[period] for period in periods)
-        return np.concatenate([np.arange(*span) for span in spans] or [np.arange(0)])
-
-    @cached_property
-    def _spans(self) -> dict[pd.Period, tuple[int, int]]:
-        return _spans(self.rows)
 
     def spread(self, name: str) -> dict[str, Between | None]:
         """How far a column's counts in like periods lie apart, by kind of test; measured once."""
@@ -89,21 +88,25 @@ class Baseline:
         return self.spreads[name]
 
 
-def _spans(rows: Mapping[pd.Period, int]) -> dict[pd.Period, tuple[int, int]]:
-    """Where the rows of each period begin and end, one period after the other."""
-    ends = np.cumsum(list(rows.values())).tolist()
-    return dict(zip(rows, zip([0, *ends], ends, strict=False), strict=True))
+class _Survey(NamedTuple):
+    """What is known of the reference before its columns are counted; the figures of each period.
+
+    `scores` are those of the rows that have one, by column; `by_day` says whether days may be blocks, and
+    `registry` numbers the contract's blocks.
+    """
+
+    rows: dict[pd.Period, int]
+    unlabelled: dict[pd.Period, int]
+    scores: dict[str, dict[pd.Period, Array]]
+    by_day: bool = False
+    registry: BlockRegistry | None = None
 
 
-def _cells(tally: Tally) -> int:
-    """How many cells have rows."""
-    return len(np.unique(tally.counts.indices[tally.counts.data > 0]))
-
-
-def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> Baseline:
+def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, *, seed: int = 0) -> Baseline:
     """Count the reference: the periods that the model was trained on, and those that measured it.
 
-    Only the latter have scores: scores of training rows say nothing about new rows.
+    Only the latter have scores: scores of training rows say nothing about new rows. The reference is read
+    three times or more, one period, or some columns, at a time: memory holds counts, and a sample of rows.
 
     Parameters
     ----------
@@ -111,44 +114,102 @@ def baseline(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) ->
         The rows of each period with their predictions, which are missing for rows without one.
     contract
         What the rows are.
+    seed
+        Decides which rows are kept for the joint test.
 
     """
-    whole = pd.concat(reference.values(), ignore_index=True)
-    names = predicted.columns(contract)
-    X = model.inputs(whole, contract)
-    edges: dict[str, Array | None] = {
-        name: None if contract.columns[name].type == "category" else cut(X[name])
-        for name in contract.features
-    }
-    edges |= {name: cut(whole[name]) for name in names}
-    by_day = _by_day(X.assign(**{n: whole[n] for n in names}), edges, whole, contract, len(reference))
+    survey = _surveyed(reference, contract)
+    edges = _edges(reference, sum(survey.rows.values()), contract)
+    edges |= {name: cut(_joined(scores)) for name, scores in survey.scores.items()}
     seasons = Seasons(reference)
-    scored = {period: rows[predicted.scored(rows, contract)] for period, rows in reference.items()}
-    scored = {period: rows for period, rows in scored.items() if len(rows)}
-    tallies: dict[str, dict[pd.Period, Tally]] = {name: {} for name in edges}
-    spans = _spans({period: len(rows) for period, rows in reference.items()})
+    tallies: dict[str, Tallies[pd.Period]] = {name: Tallies() for name in edges}
+    every = frozenset(edges) if survey.by_day else frozenset[str]()
+    kept: dict[pd.Period, Sampled] = {}
+    counts = most(survey.rows, seasons)
     for period, rows in reference.items():
-        for name, column in X.iloc[slice(*spans[period])].items():
-            tallies[str(name)][period] = tally(
-                column, edges[str(name)], blocks(str(name), rows, by_day, contract)
-            )
-    for period, rows in scored.items():
-        for name in names:
-            tallies[name][period] = tally(rows[name], edges[name], blocks(name, rows, by_day, contract))
+        number = BlockNumbers(rows, every, survey.registry, contract)
+        X = model.inputs(rows, contract)
+        for name, column in X.items():
+            tallies[str(name)].add(period, tally(column, edges[str(name)], number.of(str(name))))
+        has_score = predicted.scored(rows, contract)
+        if has_score.any():
+            for name in survey.scores:
+                blocks = number.of(name)
+                values = rows[name].to_numpy(dtype=np.float64)[has_score]
+                own = None if blocks is None else blocks[has_score]
+                tallies[name].add(period, tally(values, edges[name], own))
+        kept[period] = sampled(X, number.any(), period, counts[period], seed)
+    by_day = frozenset(name for name in every if rhythm.design(tallies[name]) > rhythm.DESIGN)
+    for name in every - by_day:
+        tallies[name] = tallies[name].without_blocks()
+    if every and not by_day:
+        kept = {period: each._replace(blocks=None) for period, each in kept.items()}
+    scored = next(iter(survey.scores.values()))
     return Baseline(
         edges,
         tallies,
         by_day,
-        X,
-        _whole_blocks(whole, by_day, contract),
+        FeatureSample(kept),
         seasons,
         Seasons(scored, seasons.periods) if scored else seasons,
-        {period: len(rows) for period, rows in reference.items()},
-        {period: int(rows[contract.target].isna().sum()) for period, rows in reference.items()},
+        survey.rows,
+        survey.unlabelled,
         {period: days(period) for period in reference},
-        {name: float(whole[name].mean()) for name in names},
+        {name: float(np.mean(_joined(each))) if each else math.nan for name, each in survey.scores.items()},
         rhythm.calendar(reference, contract, seasons),
+        survey.registry,
     )
+
+
+def _surveyed(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract) -> _Survey:
+    names = predicted.columns(contract)
+    found = _Survey({}, {}, {name: {} for name in names})
+    seen: list[Numbers] = []
+    asked = not contract.block and contract.period in LONGER
+    needed = [contract.time, contract.target, *names, *([contract.block] if contract.block else [])]
+    for period in reference:
+        rows = only(reference, period, needed)
+        found.rows[period] = len(rows)
+        found.unlabelled[period] = int(rows[contract.target].isna().sum())
+        has_score = predicted.scored(rows, contract)
+        if has_score.any():
+            for name in names:
+                found.scores[name][period] = rows[name].to_numpy(dtype=np.float64)[has_score]
+        if contract.block:
+            seen.append(pd.unique(block_numbers(rows[contract.block])))
+        elif asked:
+            seen.append(np.unique(moments(rows, contract, "day")))
+    blocks = pd.unique(np.concatenate(seen)) if seen else np.zeros(0, np.int64)
+    if contract.block:
+        return found._replace(registry=BlockRegistry(blocks))
+    # Where all rows of a month have one date, days are months: a batch would be a single block.
+    enough = len(blocks) >= FEWEST_DAYS * len(reference)
+    return found._replace(by_day=enough and sum(found.rows.values()) >= SPARSE * len(blocks) > 0)
+
+
+def _edges(
+    reference: Mapping[pd.Period, pd.DataFrame], count: int, contract: Contract
+) -> dict[str, Array | None]:
+    """The edges of each feature's cells; as many columns at once as memory should hold."""
+    ordered = [name for name in contract.features if contract.columns[name].type != "category"]
+    width = max(AT_ONCE // max(count, 1), 1)
+    found: dict[str, Array | None] = dict.fromkeys(contract.features)
+    for start in range(0, len(ordered), width):
+        some = ordered[start : start + width]
+        values = {name: np.empty(count) for name in some}
+        end = 0
+        for period in reference:
+            rows = only(reference, period, [contract.time, *some])
+            begin, end = end, end + len(rows)
+            for name in some:
+                values[name][begin:end] = numbers(model.feature(rows, name, contract))
+        for name in some:
+            found[name] = cut(values.pop(name))
+    return found
+
+
+def _joined(scores: Mapping[pd.Period, Array]) -> Array:
+    return np.concatenate(list(scores.values()) or [np.zeros(0)])
 
 
 def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[str, Tally]:
@@ -170,10 +231,8 @@ def tallied(batch: pd.DataFrame, before: Baseline, contract: Contract) -> dict[s
     """
     scores = {name: batch[name].to_numpy() for name in predicted.columns(contract)}
     X = model.inputs(batch, contract).assign(**scores)
-    return {
-        name: tally(X[name], edges, blocks(name, batch, before.by_day, contract))
-        for name, edges in before.edges.items()
-    }
+    number = BlockNumbers(batch, before.by_day, before.registry, contract)
+    return {name: tally(X[name], edges, number.of(name)) for name, edges in before.edges.items()}
 
 
 def pooled(sofar: Mapping[str, Tally], more: Mapping[str, Tally]) -> dict[str, Tally]:
@@ -181,11 +240,31 @@ def pooled(sofar: Mapping[str, Tally], more: Mapping[str, Tally]) -> dict[str, T
     return {name: sofar[name] + counted if name in sofar else counted for name, counted in more.items()}
 
 
-def blocks(name: str, batch: pd.DataFrame, by_day: frozenset[str], contract: Contract) -> pd.Series | None:
-    """The block of each row for a column's tests; None if its rows are independent."""
-    if contract.block:
-        return batch[contract.block]
-    return rhythm.days(batch, contract) if name in by_day else None
+class BlockNumbers:
+    """The block of each row of a batch, for the tests of each column: one array for all columns."""
+
+    def __init__(
+        self,
+        batch: pd.DataFrame,
+        by_day: frozenset[str],
+        registry: BlockRegistry | None,
+        contract: Contract,
+    ) -> None:
+        self.by_day = by_day
+        self.numbers: Numbers | None = None
+        self.all = registry is not None
+        if registry is not None:
+            self.numbers = registry.of(block_numbers(batch[contract.block]))
+        elif by_day:
+            self.numbers = moments(batch, contract, "day")
+
+    def of(self, name: str) -> Numbers | None:
+        """Those of a column's rows, shape (rows,); None if they are independent."""
+        return self.numbers if self.all or name in self.by_day else None
+
+    def any(self) -> Numbers | None:
+        """Those of a test of all columns together: days as soon as one column needs them."""
+        return self.numbers
 
 
 def days(period: pd.Period) -> float:
@@ -200,34 +279,8 @@ def size(first: Tally, second: Tally) -> float:
     return n * m / (n + m) if n + m else 0.0
 
 
-def _by_day(
-    X: pd.DataFrame,
-    edges: Mapping[str, Array | None],
-    whole: pd.DataFrame,
-    contract: Contract,
-    count: int,
-) -> frozenset[str]:
-    if contract.block or contract.period not in LONGER or whole.empty:
-        return frozenset()
-    day = rhythm.days(whole, contract)
-    # Where all rows of a month have one date, days are months: a batch would be a single block.
-    if day.nunique() < FEWEST_DAYS * count or len(whole) < SPARSE * day.nunique():
-        return frozenset()
-    return frozenset(
-        name for name in edges if rhythm.design(tally(X[name], edges[name], day)) > rhythm.DESIGN
-    )
-
-
-def _whole_blocks(
-    whole: pd.DataFrame, by_day: frozenset[str], contract: Contract
-) -> npt.NDArray[np.object_] | None:
-    """Return the blocks of a test of all columns together: days as soon as one column needs them."""
-    labels = blocks(next(iter(by_day), ""), whole, by_day, contract)
-    return None if labels is None else labels.to_numpy()
-
-
-def _spread(tallies: Mapping[pd.Period, Tally], seasons: Seasons) -> dict[str, Between | None]:
-    folds = [(tallies[one], total([tallies[other] for other in others])) for one, others in seasons.folds]
+def _spread(tallies: Tallies[pd.Period], seasons: Seasons) -> dict[str, Between | None]:
+    folds = [(tallies[one], tallies.total(others)) for one, others in seasons.folds]
     tests = [compare(others, one) for one, others in folds]
     sizes = [size(*fold) for fold in folds]
     return {kind[0].name: between(kind, sizes, seasons.degrees()) for kind in zip(*tests, strict=True)}

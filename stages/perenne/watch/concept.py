@@ -32,10 +32,11 @@ from perenne.stats import deviation, sequential
 from perenne.stats.blocks import Alike
 from perenne.stats.deviation import DesignEffect, Shocks, Sums
 from perenne.stats.sequential import Wealth
-from perenne.watch.effects import Shared, blocks_of, effects
+from perenne.watch.effects import Shared, Unexpected, blocks_of, effects
 from perenne.watch.error_scale import ErrorScale
+from perenne.watch.reference import only
 from perenne.watch.seasons import Seasons
-from perenne.watch.streams import ENOUGH, SLICES, STREAMS, Places, Rows, StreamKind, Subject, rows_of
+from perenne.watch.streams import ENOUGH, SLICES, STREAMS, Places, StreamKind, Subject, rows_of
 from perenne.watch.wording import Wording
 
 
@@ -101,33 +102,73 @@ def watched(
         Between two false alarms of all streams together, on average, at least.
 
     """
-    by_period = {period: labelled(rows, contract) for period, rows in sorted(reference.items())}
-    by_period = {period: rows for period, rows in by_period.items() if len(rows)}
-    whole = pd.concat(by_period.values(), ignore_index=True) if by_period else pd.DataFrame()
-    if not len(whole):
+    alike = list(
+        dict.fromkeys([contract.time, *contract.entity, *([contract.block] if contract.block else [])])
+    )
+    needed = list(dict.fromkeys([*alike, contract.target, *contract.slices, *predicted.columns(contract)]))
+
+    def read(period: pd.Period) -> pd.DataFrame:
+        rows = only(reference, period, needed) if contract.classes else reference[period]
+        return labelled(rows, contract)
+
+    held, counts = [], dict[pd.Period, int]()
+    for period in sorted(reference):
+        rows = read(period)
+        if len(rows):
+            counts[period] = len(rows)
+            # The sizes of a regression's errors are learned from all columns.
+            held.append(rows[alike] if contract.classes else rows)
+    if not counts:
         return WatchedStreams((), None, 1 / periods)
+    whole = pd.concat(held, ignore_index=True)
+    del held
     scale = None
     if not contract.classes:
-        scale = ErrorScale(whole, contract, batch=len(whole) / len(by_period), tolerance=tolerance.loss)
-    parts = {period: rows_of(rows, contract, scale) for period, rows in by_period.items()}
+        scale = ErrorScale(whole, contract, batch=len(whole) / len(counts), tolerance=tolerance.loss)
+    parts: dict[Subject, list[Unexpected]] = {}
+    expected: set[Subject] = set()
+    for period in counts:
+        for subject, each in rows_of(read(period), contract, scale).items():
+            parts.setdefault(subject, []).append(Unexpected.of(each))
+            # What is never expected is not watched, and takes no share.
+            if each.sizes.any():
+                expected.add(subject)
+    known = effects(Alike(whole, contract, within=True), parts)
+    del whole
+    known = {subject: shared for subject, shared in known.items() if subject in expected}
+    sums = _summed(map(read, counts), known, contract, scale)
     limits = _limits(tolerance, scale)
-    known = effects(Alike(whole, contract, within=True), list(parts.values()))
-    # What is never expected is not watched, and takes no share.
-    subjects = [subject for subject in known if any(part[subject].sizes.any() for part in parts.values())]
-    sharing = Counter(subject.rows for subject in subjects)
+    sharing = Counter(subject.rows for subject in known)
     streams: list[Watched] = []
-    numbered = {period: _Numbered(rows, contract) for period, rows in by_period.items()}
     for name in contract.task.streams:
         kind = STREAMS[name]
-        for subject in subjects:
+        for subject, shared in known.items():
             if subject.rows == kind.rows:
-                block = known[subject].block
-                sums = [part[subject].sums(None, numbered[p].by(block)) for p, part in parts.items()]
                 alpha = kind.share / sharing[kind.rows] / periods
-                streams.append(_watched(kind, subject, None, sums, known[subject], limits, alpha))
-    if contract.slices:
-        streams += _sliced(numbered, parts, streams, limits, 1 / periods)
+                streams.append(_watched(kind, subject, None, sums[None][subject], shared, limits, alpha))
+    streams += _sliced(sums, streams, limits, 1 / periods)
     return WatchedStreams(tuple(stream for stream in streams if stream.bound < math.inf), scale, 1 / periods)
+
+
+def _summed(
+    batches: Iterable[pd.DataFrame],
+    known: Mapping[Subject, Shared],
+    contract: Contract,
+    scale: ErrorScale | None,
+) -> dict[str | None, dict[Subject, list[Sums]]]:
+    """The sums of each batch by subject: of all rows under None, and of each slice those of a bias."""
+    found: dict[str | None, dict[Subject, list[Sums]]] = {}
+    for rows in batches:
+        parts, numbered = rows_of(rows, contract, scale), _Numbered(rows, contract)
+        places: dict[str | None, Places | None] = {None: None}
+        if contract.slices:
+            places.update(sliced(rows, contract))
+        for name, some in places.items():
+            for subject, shared in known.items():
+                if name is None or subject.rows == "bias":
+                    each = found.setdefault(name, {}).setdefault(subject, [])
+                    each.append(parts[subject].sums(some, numbered.by(shared.block)))
+    return found
 
 
 def _limits(tolerance: Tolerance, scale: ErrorScale | None) -> dict[str, float]:
@@ -172,8 +213,7 @@ def _watched(
 
 
 def _sliced(
-    numbered: Mapping[pd.Period, _Numbered],
-    parts: Mapping[pd.Period, Mapping[Subject, Rows]],
+    sums: Mapping[str | None, Mapping[Subject, list[Sums]]],
     streams: Iterable[Watched],
     limits: Mapping[str, float],
     rate: float,
@@ -183,20 +223,15 @@ def _sliced(
     A slice may have good and bad periods of its own, which the others even out: the larger shock counts.
     """
     biases = {stream.subject: stream for stream in streams if stream.kind.rows == "bias"}
-    sums: dict[str, dict[Subject, list[Sums]]] = {}
-    for period, rows in numbered.items():
-        for name, places in sliced(rows.rows, rows.contract).items():
-            for subject, bias in biases.items():
-                each = sums.setdefault(name, {}).setdefault(subject, [])
-                each.append(parts[period][subject].sums(places, rows.by(bias.shared.block)))
     kinds = [kind for kind in STREAMS.values() if kind.rows == "bias"]
-    alpha = SLICES * rate / (2 * len(sums) * max(len(biases), 1))
+    alpha = SLICES * rate / (2 * max(len(sums) - 1, 1) * max(len(biases), 1))
     found = []
     for name, by_subject in sums.items():
-        for subject, each in by_subject.items():
-            bias = biases[subject]
+        for subject, bias in biases.items():
+            if name is None or subject not in by_subject:
+                continue
             for kind in kinds:
-                stream = _watched(kind, subject, name, each, bias.shared, limits, alpha)
+                stream = _watched(kind, subject, name, by_subject[subject], bias.shared, limits, alpha)
                 shock = max(bias.shock, stream.shock, key=lambda one: one.variance)
                 found.append(stream._replace(shock=shock))
     return found

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from perenne.common import model
@@ -22,16 +21,16 @@ from perenne.stats.between import Between, allowing, between
 from perenne.stats.counts import Volume, scatter, volume
 from perenne.stats.joint import joint
 from perenne.stats.multiplicity import LEVEL
-from perenne.stats.tally import Tally, total
+from perenne.stats.tally import Numbers, Tally
 from perenne.stats.two_sample import Test, compare
-from perenne.watch.baseline import Baseline, blocks, days, size
+from perenne.watch.baseline import Baseline, BlockNumbers, days, size
+from perenne.watch.feature_sample import told_apart
 from perenne.watch.seasons import Seasons
 
 Key = tuple[str, str]  # a column (or one of the names of ours, which no column has), and the kind of test
 Tests = dict[Key, Test]
 
 OVERLAP = 0.05  # of a batch's rows whose blocks the batch before had: more, and the two are not independent
-MOST_JOINT = 12  # periods of the reference that a classifier tries to tell from those like them
 
 
 class TestKind(NamedTuple):
@@ -88,10 +87,10 @@ def _against(before: Baseline, name: str, now: Tally, periods: Iterable[pd.Perio
     # Of several batches each counts with its own season: the mix of seasons is then the same on both sides.
     times = Counter(like for period in periods for like in seasons.like(period))
     fewest = min(times.values(), default=1)
-    like = [before.tallies[name][one] for one, n in sorted(times.items()) for _ in range(n // fewest)]
+    like = [one for one, n in sorted(times.items()) for _ in range(n // fewest)]
     if not like:
         return []
-    reference = total(like)
+    reference = before.tallies[name].total(like)
     tests = list(compare(reference, now))
     # Spread only ever raises a p-value: it need not be measured for one that is high already.
     if any(test.pvalue <= LEVEL for test in tests):
@@ -124,42 +123,37 @@ def together(
     feature varies within periods.
 
     """
-    like = before.rows_of(before.seasons.like(period))
-    if not len(like) or not before.varying:
+    like = before.seasons.like(period)
+    n, m = len(batch), sum(before.rows[one] for one in like)
+    if not m or not before.varying:
         return {}
-    labels = blocks(next(iter(before.by_day), ""), batch, before.by_day, contract)
-    theirs = None if labels is None else labels.to_numpy()
-    test = _joint(before, like, model.inputs(batch, contract), theirs, seed)
+    numbers = BlockNumbers(batch, before.by_day, before.registry, contract).any()
+    test = _joint(before, like, model.inputs(batch, contract), numbers, seed)
     if test.pvalue <= LEVEL:
-        n, m = len(batch), len(like)
         test = allowing(test, _joint_spread(before, seed), n * m / (n + m))
     return {(FEATURES, "joint"): test}
 
 
 def _joint(
-    before: Baseline,
-    like: npt.NDArray[np.intp],
-    features: pd.DataFrame,
-    labels: npt.NDArray[np.object_] | None,
-    seed: int,
+    before: Baseline, like: Iterable[pd.Period], features: pd.DataFrame, numbers: Numbers | None, seed: int
 ) -> Test:
-    sides = None if before.blocks is None or labels is None else (before.blocks[like], labels)
-    names = before.varying
-    return joint(before.features[names].iloc[like], features[names], sides, seed=seed)
+    sample, names = before.sample, before.varying
+    places = sample.places(like)
+    sides = None if sample.blocks is None or numbers is None else (sample.blocks[places], numbers)
+    return joint(sample.features[names].iloc[places], features[names], sides, seed=seed)
 
 
 def _joint_spread(before: Baseline, seed: int) -> Between | None:
     """Return how well some of the reference's periods can be told from those like them; measured once."""
     if FEATURES not in before.spreads:
-        folds = before.seasons.folds
-        some = folds[:: -(-len(folds) // MOST_JOINT) or 1]
+        sample, some = before.sample, told_apart(before.seasons)
         tests, sizes = [], []
         for period, others in some:
-            own, like = before.rows_of([period]), before.rows_of(others)
-            labels = None if before.blocks is None else before.blocks[own]
-            tests.append(_joint(before, like, before.features.iloc[own], labels, seed))
+            own = sample.places([period])
+            numbers = None if sample.blocks is None else sample.blocks[own]
+            tests.append(_joint(before, others, sample.features.iloc[own], numbers, seed))
             sizes.append(1.0)
-        degrees = before.seasons.degrees() * len(some) / max(len(folds), 1)
+        degrees = before.seasons.degrees() * len(some) / max(len(before.seasons.folds), 1)
         before.spreads[FEATURES] = {"joint": between(tests, sizes, degrees)}
     return before.spreads[FEATURES]["joint"]
 

@@ -83,14 +83,19 @@ class LabelFree:
     """What validation says of the model's errors, ready for any batch."""
 
     def __init__(
-        self, validated: pd.DataFrame, watched: WatchedStreams, contract: Contract, *, seed: int
+        self,
+        validated: Mapping[pd.Period, pd.DataFrame],
+        watched: WatchedStreams,
+        contract: Contract,
+        *,
+        seed: int,
     ) -> None:
         """Learn from rows that were predicted without being seen.
 
         Parameters
         ----------
         validated
-            Such rows, with labels and predictions.
+            Such rows by period, with labels and predictions.
         watched
             The streams on matured labels: their bounds, and how batches vary by themselves.
         contract
@@ -103,7 +108,7 @@ class LabelFree:
         self.streams = [stream for stream in watched.streams if stream.slice is None]
         #: By what they are about: how batches vary by themselves is the same in both directions.
         self.kinds: dict[Subject, Watched] = {stream.subject: stream for stream in self.streams}
-        rows = latest(concept.labelled(validated, contract), contract, seed=seed)
+        rows = latest(validated, contract, seed=seed)
         needed = {"bias", "loss"} if watched.scale else {"bias", "loss", "ranking"}
         self.known = len(rows) >= FEWEST_ROWS and needed <= {subject.rows for subject in self.kinds}
         if not self.known:
@@ -287,15 +292,16 @@ def _outranking(chance: Array, score: Array) -> float:
     return METRICS[RANKING].prepare(outcome, np.tile(score, 2))(share)
 
 
-def latest(rows: pd.DataFrame, contract: Contract, *, seed: int) -> pd.DataFrame:
-    """The rows of the latest periods, as many as hold `MOST_ROWS`, and so many of them.
+def latest(validated: Mapping[pd.Period, pd.DataFrame], contract: Contract, *, seed: int) -> pd.DataFrame:
+    """The labelled rows of the latest periods, as many as hold `MOST_ROWS`, and so many of them.
 
     The models of the last folds are most like the one that is watched: earlier ones learned from less.
     """
-    when = periods.of(rows[contract.time], contract.period, contract.zone)
-    counts = when.value_counts().sort_index(ascending=False)
-    later = counts.cumsum() - counts
-    rows = rows[when.isin(later.index[later < MOST_ROWS])]
+    some: list[pd.DataFrame] = []
+    for period in sorted(validated, reverse=True):
+        if sum(map(len, some)) < MOST_ROWS:
+            some.append(concept.labelled(validated[period], contract))
+    rows = pd.concat(some[::-1], ignore_index=True) if some else pd.DataFrame()
     if len(rows) <= MOST_ROWS:
         return rows
     return rows.iloc[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]

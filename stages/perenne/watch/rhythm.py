@@ -11,8 +11,11 @@ from scipy import stats
 
 from perenne.common import model
 from perenne.common.contract import Contract
+from perenne.stats.crossed import by_block
 from perenne.stats.metrics import Array
-from perenne.stats.tally import Tally, numbers
+from perenne.stats.tallies import Tallies
+from perenne.stats.tally import numbers
+from perenne.watch.reference import only
 from perenne.watch.seasons import Seasons
 
 ALPHA = 0.05  # of all statements together that a column moves with the calendar (Bonferroni)
@@ -21,13 +24,7 @@ COMMONEST = 3  # categories of a column that are looked at
 DESIGN = 1.2  # how many times the variance of independent rows makes days the blocks of a column
 
 
-def days(batch: pd.DataFrame, contract: Contract) -> pd.Series:
-    """The day of each row by the contract's clocks, shape (rows,)."""
-    floored: pd.Series = _clock(batch, contract).dt.floor("D")
-    return floored
-
-
-def design(by_day: Tally) -> float:
+def design(by_day: Tallies[pd.Period]) -> float:
     """How many times the variance of independent rows a column's distribution has, as its days differ.
 
     Parameters
@@ -44,19 +41,21 @@ def design(by_day: Tally) -> float:
     Kish 1965, Survey Sampling, section 8.2.
 
     """
-    counts = np.asarray(by_day.counts.sum(axis=0), dtype=np.float64)[1:]
+    whole = by_day.total(by_day)
+    counts = whole.counts[1:].astype(np.float64)
     total = counts.sum()
     used = 1 + np.flatnonzero(counts)
-    if by_day.labels is not None:
+    if whole.labels is not None:
         used = 1 + np.argsort(-counts, kind="stable")[: np.sum(counts > 0)][:20]
-    if len(used) < 2 or by_day.counts.shape[0] < 2:
+    days = by_block(whole.members or (), len(whole.counts))
+    if len(used) < 2 or days.shape[0] < 2:
         return 1.0
-    each = by_day.counts[:, used].toarray().astype(np.float64)
-    size = np.asarray(by_day.counts[:, 1:].sum(axis=1), dtype=np.float64)
+    each = days[:, used].toarray().astype(np.float64)
+    size = np.asarray(days[:, 1:].sum(axis=1), dtype=np.float64)
     share = counts[used - 1] / total
     apart = each - np.outer(size, share)
     weights, variance = 1 / share, share * (1 - share)
-    if by_day.labels is None:
+    if whole.labels is None:
         apart, below = np.cumsum(apart, axis=1)[:, :-1], np.cumsum(share)[:-1]
         variance = below * (1 - below)
         weights = (share[:-1] + share[1:]) / 2 / variance
@@ -81,14 +80,13 @@ def calendar(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, se
     """
     if seasons.yearly:
         return ""
-    whole = pd.concat(reference.values(), ignore_index=True)
-    of = np.repeat(np.arange(len(reference)), [len(batch) for batch in reference.values()])
-    factors = _factors(_clock(whole, contract), of, contract)
-    X = model.inputs(whole, contract)
+    times = [only(reference, period, [contract.time])[contract.time] for period in reference]
+    of = np.repeat(np.arange(len(reference)), [len(each) for each in times])
+    factors = _factors(_clock(pd.concat(times, ignore_index=True), contract), of, contract)
     tests = [
         (name, factor, *_moves(values, unit, level))
         for name in contract.features
-        for values in _values(X[name])
+        for values in _values(_column(reference, name, contract))
         for factor, (unit, level) in factors.items()
     ]
     moving: dict[str, dict[str, None]] = {}
@@ -104,8 +102,13 @@ def calendar(reference: Mapping[pd.Period, pd.DataFrame], contract: Contract, se
     )
 
 
-def _clock(batch: pd.DataFrame, contract: Contract) -> pd.Series:
-    times: pd.Series = batch[contract.time]
+def _column(reference: Mapping[pd.Period, pd.DataFrame], name: str, contract: Contract) -> pd.Series:
+    """Return a feature of all rows; nothing else is held."""
+    some = (only(reference, period, [contract.time, name]) for period in reference)
+    return pd.concat([model.feature(rows, name, contract) for rows in some], ignore_index=True)
+
+
+def _clock(times: pd.Series, contract: Contract) -> pd.Series:
     if contract.zone is not None:
         times = times.dt.tz_localize("UTC").dt.tz_convert(contract.zone).dt.tz_localize(None)
     return times
