@@ -88,8 +88,9 @@ def drift(
     the whole.
 
     """
-    before = baseline.baseline(reference, contract, seed=spec.seed)
+    # The streams first: what their measure takes of memory is free again before the reference is counted.
     watch = concept.watched(validated, contract, tolerance, periods=spec.periods_per_false_alarm)
+    before = baseline.baseline(reference, contract, seed=spec.seed)
     detectors = concept.Detectors(watch, contract, before.seasons)
     # Where labels are never late, nothing is estimated: they are there.
     late = labelfree.LabelFree(validated, watch, contract, seed=spec.seed) if contract.label_delay else None

@@ -193,7 +193,10 @@ def finest(contract: Contract, block: Block) -> Block:
 
 def _nested(labels: Whole, whole: Whole) -> bool:
     """Return whether rows with one label are always of one block."""
-    return np.array_equal(labels, whole) or different(labels, whole) == different(labels)
+    if np.array_equal(labels, whole):
+        return True
+    count = different(labels)
+    return different(whole) <= count == different(labels, whole)
 
 
 def _entities(contract: Contract) -> list[tuple[str, ...]]:
