@@ -10,8 +10,8 @@ from scipy import stats
 
 from perenne.stats.deviation import (
     FARTHEST,
+    BlockedRows,
     DesignEffect,
-    Group,
     Shocks,
     Sums,
     design_effect,
@@ -53,7 +53,7 @@ def test_days_that_share_something() -> None:
     residuals = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     true = (1 + rows * shared**2) / (1 + shared**2)
     variances, blocks = np.full(days * rows, 1 + shared**2), np.repeat(np.arange(days), rows)
-    factor, freedom, _ = design_effect([Group(residuals.ravel(), variances, blocks)])
+    factor, freedom, _ = design_effect([BlockedRows(residuals.ravel(), variances, blocks)])
     assert factor == pytest.approx(true, rel=0.2)
     assert freedom == pytest.approx(days - 1)
 
@@ -62,7 +62,7 @@ def test_independent_rows_have_no_effect() -> None:
     """It is never below 1: that days balance each other is luck."""
     rng = np.random.default_rng(2)
     found = [
-        design_effect([Group(rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30))]).factor
+        design_effect([BlockedRows(rng.normal(size=900), np.ones(900), np.repeat(np.arange(30), 30))]).factor
         for _ in range(50)
     ]
     assert min(found) == 1.0
@@ -105,7 +105,7 @@ def test_effect_of_few_days_is_not_taken_as_known() -> None:
         reference, batch = (
             (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for _ in range(2)
         )
-        effect = design_effect([Group(reference - reference.mean(), np.full(days * rows, 2.0), blocks)])
+        effect = design_effect([BlockedRows(reference - reference.mean(), np.full(days * rows, 2.0), blocks)])
         n = float(len(batch))
         sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks))
         beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
@@ -119,7 +119,7 @@ def test_more_rows_of_a_day_make_the_effect_larger() -> None:
     known = rng.normal(size=(days, rows)) + rng.normal(0, shared, (days, 1))
     day = np.repeat(np.arange(days), rows)
     unit = 1 + shared**2
-    effect = design_effect([Group(known.ravel(), np.full(len(day), unit), day)])
+    effect = design_effect([BlockedRows(known.ravel(), np.full(len(day), unit), day)])
     for sizes in ([100] * 30, [5] * 30, [1000, *[10] * 30]):
         blocks = np.repeat(np.arange(len(sizes)), sizes)
         variance = unit * len(blocks)
@@ -139,7 +139,7 @@ def test_effect_on_more_rows_is_known_with_fewer_degrees_of_freedom() -> None:
         reference, batch = (
             (rng.normal(size=(days, rows)) + rng.normal(size=(days, 1))).ravel() for rows in (4, 40)
         )
-        effect = design_effect([Group(reference - reference.mean(), np.full(days * 4, 2.0), blocks[4])])
+        effect = design_effect([BlockedRows(reference - reference.mean(), np.full(days * 4, 2.0), blocks[4])])
         n = float(len(batch))
         sums = Sums(float(batch.sum()), n, 2 * n, 0.0, n, pairs(np.full(len(batch), 2.0), blocks[40]))
         beyond += score(sums, 0.0, effect, ALONE) > -stats.norm.ppf(0.001)
@@ -162,7 +162,7 @@ def test_centring_in_weeks_takes_nothing_of_the_effect() -> None:
     values = rng.normal(size=(weeks, 7, rows)) + rng.normal(size=(weeks, 7, 1))
     centred = values - values.mean(axis=(1, 2), keepdims=True)
     variances, day = np.full(7 * rows, 2.0), np.repeat(np.arange(7), rows)
-    factor, freedom, _ = design_effect(Group(week.ravel(), variances, day) for week in centred)
+    factor, freedom, _ = design_effect(BlockedRows(week.ravel(), variances, day) for week in centred)
     assert factor == pytest.approx((rows + 1) / 2, rel=0.07)
     assert freedom == pytest.approx(6 * weeks)
 

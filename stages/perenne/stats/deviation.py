@@ -106,7 +106,7 @@ class Shocks(NamedTuple):
     skewness: float = 0.0
 
 
-class Group(NamedTuple):
+class BlockedRows(NamedTuple):
     """The rows of one period: residuals less their mean, variances if rows are independent, blocks.
 
     ``blocks`` are numbers from 0, not many more than there are; all of shape (rows,).
@@ -117,7 +117,7 @@ class Group(NamedTuple):
     blocks: npt.NDArray[np.intp]
 
 
-def design_effect(groups: Iterable[Group]) -> DesignEffect:
+def design_effect(groups: Iterable[BlockedRows]) -> DesignEffect:
     """Return by how much the variance of a sum is larger than that of independent rows; at least 1.
 
     Centring in a group costs one of its blocks: of a week it takes a seventh of what its days vary.
@@ -129,7 +129,7 @@ def design_effect(groups: Iterable[Group]) -> DesignEffect:
 
     Examples
     --------
-    >>> design_effect([Group(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]))])
+    >>> design_effect([BlockedRows(np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4), np.array([0, 0, 1, 1]))])
     DesignEffect(factor=4.0, freedom=1.0, company=1.0)
 
     """

@@ -12,7 +12,7 @@ from perenne.common.block import Block, labels_of
 from perenne.common.contract import Contract
 from perenne.stats import deviation
 from perenne.stats.blocks import Alike
-from perenne.stats.deviation import DesignEffect, Group
+from perenne.stats.deviation import BlockedRows, DesignEffect
 from perenne.stats.metrics import Array
 from perenne.stats.sharing import coded
 from perenne.watch.streams import Places, Rows, Subject
@@ -65,13 +65,13 @@ def _shared(alike: Alike, parts: Sequence[Unexpected], errors: Shared | None) ->
     return Shared(block, effect)
 
 
-def _groups(alike: Alike, parts: Sequence[Unexpected], block: Block) -> Iterator[Group]:
+def _groups(alike: Alike, parts: Sequence[Unexpected], block: Block) -> Iterator[BlockedRows]:
     """The rows of each batch with the numbers of their blocks: only rows of one batch count together."""
     end = 0
     for residuals, variances in parts:
         begin, end = end, end + len(residuals)
         labels = labels_of(alike.rows.iloc[begin:end], alike.contract, block)
-        yield Group(residuals, variances, coded(labels)[0])
+        yield BlockedRows(residuals, variances, coded(labels)[0])
 
 
 def blocks_of(rows: pd.DataFrame, contract: Contract, block: Block) -> Places | None:
