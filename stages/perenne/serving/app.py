@@ -24,6 +24,7 @@ from perenne.serving.problems import JSON, RequestError, body, detail, problems
 from perenne.serving.rows import PredictAdapter, request_keys
 from perenne.serving.service import Service
 from perenne.serving.settings import TokenRole
+from perenne.serving.slices import checked
 
 PREDICT, LABELS, RELOAD = "/v1/predict", "/v1/labels", "/admin/reload"
 NEEDED: dict[str, TokenRole] = {PREDICT: "predict", LABELS: "label", RELOAD: "admin"}
@@ -147,7 +148,7 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
     async def predict(request: Request) -> Response:
         """A prediction is in the log before it is returned, unless `serve.log` is `async`."""
         try:
-            rows = adapters.predict.validate_json(await body(request, max_bytes))["rows"]
+            rows = await checked(await body(request, max_bytes), adapters.predict, service.turn)
         except ValidationError as error:
             return problems(error, "rows", columns)
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)

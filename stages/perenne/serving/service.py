@@ -162,6 +162,11 @@ class Service:
         return self.prod.live
 
     @property
+    def turn(self) -> asyncio.Lock:
+        """Is held by the large request that is worked on."""
+        return self._batcher.turn
+
+    @property
     def threshold(self) -> float | None:
         """The lowest score of class 1; None if the target is not an event."""
         return self.settings.threshold if self.live.contract.task.outcome == "event" else None

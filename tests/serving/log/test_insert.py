@@ -68,12 +68,12 @@ def test_any_number_of_rows(count: int, database: Database) -> None:
 
 def test_all_rows_or_none(database: Database) -> None:
     """One that cannot be stored is at fault for all that are written with it, in whichever statement."""
-    bad = many(200)
-    bad[150] = bad[150]._replace(score=None)  # type: ignore[arg-type]  # what the table refuses
+    bad = many(2_000)
+    bad[1_500] = bad[1_500]._replace(score=None)  # type: ignore[arg-type]  # what the table refuses
     with pytest.raises(DBAPIError):
         database.add(bad)
     assert stored(database) == []
-    assert database.add(many(200)) == 200
+    assert database.add(many(2_000)) == 2_000
 
 
 def test_value_that_postgresql_refuses_is_at_fault(postgres: str) -> None:
@@ -93,4 +93,4 @@ def test_labels_come_after_their_predictions(database: Database) -> None:
 def test_few_texts_of_statements() -> None:
     """SQLite prepares a text once, so sizes must not be as many as groups."""
     texts = {statement.text for count in range(1, 300) for statement in in_sqlite(many(count))}
-    assert len(texts) == 7
+    assert len(texts) == 10

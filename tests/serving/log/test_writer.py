@@ -22,6 +22,7 @@ from sqlalchemy import event, make_url
 
 from perenne.serving.log import Entry, Label, LabelResult, Log, LogUnavailable
 from perenne.serving.log.database import Database
+from perenne.serving.log.writer import LARGE
 from tests.project import ROOT
 from tests.serving.log.hammer import entry
 from tests.serving.log.test_database import NOON
@@ -80,6 +81,69 @@ def test_waiting_callers_share_a_commit(url: str) -> None:
     do(work())
     assert len(ids(url)) == 6_400
     assert 0 < commits < 6_400 / 8
+
+
+def test_small_writes_come_before_large_ones(url: str) -> None:
+    """A large one has a commit alone, and between two of them come those that have arrived meanwhile."""
+    groups: list[list[str]] = []
+
+    async def work() -> None:
+        log = Log(url)
+        add, begun, go = log._database.add, threading.Event(), threading.Event()
+
+        def recorded(entries: Sequence[Entry]) -> int:
+            groups.append([entry.id for entry in entries])
+            begun.set()
+            assert go.wait(60)
+            return add(entries)
+
+        log._database.add = recorded  # type: ignore[method-assign]  # to see the order
+        waiting = [asyncio.create_task(log.append([entry("first")]))]
+        assert await asyncio.to_thread(begun.wait, 60)
+        for name in ("x", "y"):
+            waiting.append(asyncio.create_task(log.append(large(name))))
+            waiting += [asyncio.create_task(log.append([entry(f"{name}{n}")])) for n in range(2)]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*waiting)
+        log.close()
+
+    do(work())
+    x, y = ([one.id for one in large(name)] for name in ("x", "y"))
+    assert groups == [["first"], ["x0", "x1", "y0", "y1"], x, y]
+    assert len(ids(url)) == 5 + len(x) + len(y)
+
+
+def large(name: str) -> list[Entry]:
+    """Return predictions of one caller."""
+    return [entry(f"{name}-{n:03}") for n in range(LARGE + 1)]
+
+
+def test_large_write_is_committed_when_the_log_is_closed(url: str) -> None:
+    """Each of those that wait, though only one is in a commit."""
+
+    async def work() -> None:
+        log = Log(url)
+        waiting = [asyncio.ensure_future(log.append(large(str(n)))) for n in range(4)]
+        await asyncio.sleep(0)
+        log.close()
+        await asyncio.gather(*waiting)
+
+    do(work())
+    assert len(ids(url)) == 4 * (LARGE + 1)
+
+
+def test_label_does_not_overtake_a_large_write(url: str) -> None:
+    """In the mode `async` its prediction was acknowledged, and may not be committed yet."""
+
+    async def work() -> None:
+        log = Log(url, "async")
+        for n in range(20):
+            await log.append(large(str(n)))
+            assert await log.label([Label(f"{n}-000", 1, NOON)]) == LabelResult(1, [], [])
+        log.close()
+
+    do(work())
 
 
 def test_label_follows_its_prediction(url: str) -> None:

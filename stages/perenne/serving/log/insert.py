@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from perenne.serving.log.records import Entry
 
-MOST_ROWS = 64  # in one statement of SQLite, a power of two; more save nothing
+MOST_ROWS = 1024  # in one statement of SQLite, a power of two: it takes at most 32,766 values
 COLUMNS = ", ".join(Entry._fields)
 ONE_ROW = f"({', '.join('?' * len(Entry._fields))})"
 
@@ -33,8 +33,9 @@ Statements = Callable[[Sequence[Entry]], Iterator[Statement]]
 def in_sqlite(entries: Sequence[Entry]) -> Iterator[Statement]:
     """The statements that insert predictions into SQLite; an id and stage that are there already are left.
 
-    The numbers of rows are powers of two, so there are only seven texts. While one statement runs, the other
-    threads of the process do.
+    The numbers of rows are powers of two, so there are few texts; the last row is repeated to make up for
+    what is missing. While a statement runs, so do the other threads of the process, and once it has ended
+    this one may have to wait for them: few statements are best.
 
     Parameters
     ----------
@@ -42,14 +43,14 @@ def in_sqlite(entries: Sequence[Entry]) -> Iterator[Statement]:
         At least one.
 
     """
-    start = 0
-    while rest := len(entries) - start:
-        count = min(1 << (rest.bit_length() - 1), MOST_ROWS)
+    for start in range(0, len(entries), MOST_ROWS):
         values: list[object] = []
-        for id_, at, *others in entries[start : start + count]:
+        for id_, at, *others in entries[start : start + MOST_ROWS]:
             values += (id_, utc(at).isoformat(" ", "microseconds"), *others)  # as SQLAlchemy writes a time
-        yield Statement(SQLITE[count], tuple(values))
-        start += count
+        width = len(Entry._fields)
+        count = len(values) // width
+        wanted = 1 << (count - 1).bit_length()
+        yield Statement(SQLITE[wanted], (*values, *values[-width:] * (wanted - count)))
 
 
 def in_postgresql(entries: Sequence[Entry]) -> Iterator[Statement]:
@@ -106,6 +107,9 @@ def insert(connection: Any, entries: Sequence[Entry]) -> int:
     if isinstance(connection, psycopg.Connection):
         return _committed_at_once(connection, entries)
     assert isinstance(connection, sqlite3.Connection)  # noqa: S101 -- there are two
+    if len(entries) <= MOST_ROWS:  # a statement by itself is a transaction
+        (statement,) = in_sqlite(entries)
+        return connection.execute(*statement).rowcount
     connection.execute("BEGIN IMMEDIATE")
     new = sum(connection.execute(*statement).rowcount for statement in in_sqlite(entries))
     connection.execute("COMMIT")
