@@ -14,7 +14,7 @@ from perenne.registry import golden
 from perenne.registry.tags import Version
 from perenne.serving import code_identity, served
 from perenne.serving.answers import Ready, ServedModel
-from perenne.serving.batcher import Batcher
+from perenne.serving.batcher import Batcher, Done
 from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower, in_thread
 from perenne.serving.log import Label, LabelResult, Log
@@ -183,6 +183,10 @@ class Service:
 
         """
         return await self._batcher.predict(rows)
+
+    def give(self, rows: Sequence[InputRow], done: Done) -> None:
+        """Score a few rows, and call back; see `Batcher.give`."""
+        self._batcher.give(rows, done)
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
         """Commit outcomes; see `Log.label`.
