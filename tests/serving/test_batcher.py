@@ -254,7 +254,7 @@ def test_small_requests_go_between_the_slices_of_a_large_one(quick: bool) -> Non
         ones = [place for place, rows in enumerate(desk.scorer.calls) if rows == 1]
         assert len(ones) > 3
         # The event loop needs some iterations for an answer, and has a slice in each.
-        assert all(after - before <= 5 for before, after in pairwise(ones))
+        assert all(after - before <= 5 for before, after in pairwise([-1, *ones]))
         assert [answer.scores for answer in small] == [[-1]] * len(small)
         assert sorted(map(len, desk.log.groups)) == [1] * len(small) + [len(MANY)]
         (group,) = (group for group in desk.log.groups if len(group) > 1)
@@ -363,6 +363,20 @@ async def test_cancelled_request_does_not_affect_others() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     assert (await stays).scores == [2]
+
+
+@running
+async def test_answer_that_cannot_be_sent_is_its_own_matter() -> None:
+    """Those of the same batch are answered, and its rows no longer count."""
+
+    def broken(_: object) -> None:
+        raise RuntimeError("the connection is closed")
+
+    desk = Desk()
+    desk.batcher.give([{"size": 1, "colour": "red"}], broken)
+    assert (await desk.predict(2)).scores == [2]
+    assert desk.scorer.calls == [2]
+    assert desk.batcher._rows == 0
 
 
 @running

@@ -6,6 +6,7 @@ A request with many rows is scored by itself, slice by slice, and small ones go 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from perenne.common import project_code
 from perenne.common.project_code import CodeError
+from perenne.serving.guard import raised_at
 from perenne.serving.log import LabelResult, Log, LogUnavailable
 from perenne.serving.predictions import PredictResult
 from perenne.serving.prometheus import ServiceMetrics
@@ -27,6 +29,7 @@ MAX_WAITING = 20_000  # rows; further requests get a 503 before memory runs out
 MAX_BATCH = 128  # rows of small requests that are scored at once in the event loop
 MAX_IN_THREAD = 256  # the same of a model that takes long for a single row
 
+logger = logging.getLogger("perenne.serve")
 Done = Callable[[PredictResult | Exception], None]
 
 
@@ -208,7 +211,7 @@ class Batcher:
         start = 0
         for request in batch:
             end = start + len(request.rows)
-            request.done(found.part(start, end) if len(batch) > 1 else found.result)
+            _tell(request, found.part(start, end) if len(batch) > 1 else found.result)
             start = end
         self._rows -= start
         self._metrics.scored([found.result])
@@ -218,7 +221,7 @@ class Batcher:
         """Let requests raise an error; `sys.exit` in the project's code ends a request, not the service."""
         self._rows -= len(_rows(batch))
         for request in batch:
-            request.done(_raised(error))
+            _tell(request, _raised(error))
 
     async def _large(self, rows: Sequence[InputRow]) -> PredictResult:
         self._admit(rows)
@@ -269,6 +272,13 @@ def _rows(batch: Sequence[Request]) -> Sequence[InputRow]:
 
 def _raised(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else project_code.failed(error, "the model")
+
+
+def _tell(request: Request, outcome: PredictResult | Exception) -> None:
+    try:
+        request.done(outcome)
+    except Exception as error:  # noqa: BLE001 -- the others of its batch must be answered
+        logger.error("a prediction was not sent: %s", raised_at(error))  # noqa: TRY400
 
 
 def _settle(result: asyncio.Future[PredictResult], outcome: PredictResult | Exception) -> None:

@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastapi import Response
-from pydantic import ValidationError
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from perenne.serving.batcher import Busy
 from perenne.serving.connections import LimitedProtocol
 from perenne.serving.predictions import PredictResult
 from perenne.serving.problems import JSON
@@ -26,7 +24,6 @@ POST = "POST"
 PLAIN = JSON.encode()
 # A request with one of them is not plain: its body is packed, it waits for a word, or a page has sent it.
 UNUSUAL = {b"content-encoding", b"transfer-encoding", b"expect", b"origin"}
-OTHERWISE = (ValidationError, Busy)  # the usual way finds them again, and answers
 
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Any  # ASGI's, a dictionary of anything
@@ -112,7 +109,7 @@ class QuickProtocol(LimitedProtocol):
             if len(rows) <= SMALL:
                 self._route.predict(rows, lambda outcome: self._answer(cycle, outcome))
                 return
-        except OTHERWISE:
+        except Exception:  # noqa: BLE001, S110 -- the usual way finds it again, and says what is wrong
             pass
         super()._start_asgi_task(cycle, self.app)
 
