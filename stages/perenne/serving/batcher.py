@@ -174,21 +174,25 @@ class Batcher:
         self._write(batch, found)
 
     async def _in_thread(self) -> None:
-        async with self._model:
-            served, batches = self._live(), deque([self._taken(MAX_IN_THREAD)])
-            while batches:
-                batch = batches.popleft()
-                try:
-                    found = await _scored_in_thread(served, _rows(batch), datetime.now(UTC))
-                except project_code.FAILURES as error:
-                    if len(batch) > 1:  # as above
-                        batches += [[request] for request in batch]
-                    else:
-                        self._fail(batch, error)
+        try:
+            async with self._model:
+                await self._all_in_thread(self._live(), deque([self._taken(MAX_IN_THREAD)]))
+        finally:
+            self._planned = False
+            self._plan()
+
+    async def _all_in_thread(self, served: Served, batches: deque[list[Request]]) -> None:
+        while batches:
+            batch = batches.popleft()
+            try:
+                found = await _scored_in_thread(served, _rows(batch), datetime.now(UTC))
+            except project_code.FAILURES as error:
+                if len(batch) > 1:  # as above
+                    batches += [[request] for request in batch]
                 else:
-                    self._write(batch, found)
-        self._planned = False
-        self._plan()
+                    self._fail(batch, error)
+            else:
+                self._write(batch, found)
 
     def _write(self, batch: list[Request], found: ScoredRows) -> None:
         try:
