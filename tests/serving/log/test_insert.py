@@ -31,9 +31,9 @@ def database(url: str) -> Iterator[Database]:
 
 
 def stored(database: Database) -> list[tuple[object, ...]]:
-    """Return the rows of the table, as SQLAlchemy reads them; a number by all its bits."""
+    """Return the rows of the table, as the driver reads them; a number by all its bits."""
     with database.engine.connect() as connection:
-        found = connection.execute(predictions.select().order_by(predictions.c.id))
+        found = connection.exec_driver_sql("SELECT * FROM predictions ORDER BY id")
         return [tuple(repr(value) for value in row) for row in found]
 
 
