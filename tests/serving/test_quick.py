@@ -200,12 +200,13 @@ async def test_second_request_waits_for_the_first() -> None:
 
 @in_a_loop
 async def test_caller_that_has_gone_gets_nothing() -> None:
-    """It left while its rows were scored."""
-    bench = Bench()
-    bench.send(ROWS)
-    bench.protocol.connection_lost(None)
-    bench.answer()
-    assert bench.wire.writes == []
+    """It left while its rows were scored, with a word or without."""
+    for error in (None, ConnectionResetError()):
+        bench = Bench()
+        bench.send(ROWS)
+        bench.protocol.connection_lost(error)
+        bench.answer()
+        assert bench.wire.writes == []
 
 
 @in_a_loop
