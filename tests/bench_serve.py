@@ -1,6 +1,6 @@
 """The service beside the two that people would pick, under swaps, and killed: `make bench-serve`.
 
-    make bench-serve TABLES="speed swaps kills"
+    make bench-serve TABLES="speed floor large swaps kills"
 
 All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine.
 BentoML gets the bare estimator and arrays, which suits it most; MLflow these, and the pipeline with a frame.
@@ -12,65 +12,46 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import psutil
 import sklearn
 
-from perenne.common import git, model, names, strict_yaml
-from perenne.registry import golden, publish, tags
-from tests.project import Project, clone, environment
+from perenne.common import model
+from tests.project import ROOT, Project
 from tests.serving.kills import kill
+from tests.serving.load import (
+    CONNECTIONS,
+    FEATURES,
+    ROW,
+    SECONDS,
+    Load,
+    assign,
+    inside,
+    loads,
+    project,
+    written,
+    wrk,
+)
 from tests.serving.running import BEARER, Running, serving
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "perenne" / "bench"
-CONNECTIONS = (1, 4, 64)
-SECONDS = int(os.environ.get("SECONDS_OF_LOAD", "8"))
+ROUNDS = 3
 SECONDS_OF_SWAPS = int(os.environ.get("SECONDS_OF_SWAPS", "600"))
 BETWEEN_SWAPS = 20.0
-FEATURES = [f"x{i}" for i in range(12)]
-ROW = {name: 0.1 * i - 0.5 for i, name in enumerate(FEATURES)}
-
-CONTRACT = "\n".join(
-    [
-        "row: one thing that happened",
-        "task: binary",
-        "period: month",
-        "label_delay: 0",
-        "columns:",
-        "  at: {type: datetime, role: time}",
-        *(f"  {name}: {{type: number, role: feature, range: [-9, 9], missing: true}}" for name in FEATURES),
-        "  y: {type: integer, role: target, values: [0, 1]}",
-    ]
-)
-PARAMS = """
-case: bench
-ingest: {source: files, glob: "*.csv", through: 2021-04}
-validate: {max_quarantined_share: 0.1}
-split: {as_of: 2021-04, window: 3, holdout: 1}
-train:
-  estimator: sklearn.ensemble.HistGradientBoostingClassifier
-  params: {max_iter: 200, early_stopping: false}
-  seed: 0
-"""
-WRK = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "{token}"
-wrk.body = '{body}'
-"""
 BENTOML = """
 import bentoml, joblib, numpy as np
 
@@ -87,72 +68,6 @@ MLFLOW = """
 import joblib, mlflow.sklearn
 mlflow.sklearn.save_model(joblib.load("{file}"), "saved-{file}", serialization_format="cloudpickle")
 """
-
-
-class Load(NamedTuple):
-    """What wrk saw: answers a second, the 99th percentile in ms, and what was no good answer."""
-
-    rate: float
-    p99: float
-    errors: int
-
-
-def project(to: Path) -> Project:
-    """Return a project with two versions, v1.0.0 in prod. No gate has seen them: it is not the point."""
-    made = clone(to / "project")
-    made.write("data/cases/bench/contract.yaml", CONTRACT)
-    rest = made.read("params.yaml")
-    sections = ("evaluate", "drift", "gate", "review", "serve", "loop")
-    kept = [re.search(rf"(?ms)^{name}:.*?(?=^\S|\Z)", rest) for name in sections]
-    made.write("params.yaml", PARAMS + "".join(found[0] for found in kept if found))
-    made.run("rm -rf data/incoming/* data/raw")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(8_000, len(FEATURES))).clip(-9, 9)
-    y = (x[:, 0] + x[:, 1] * x[:, 2] + np.sin(3 * x[:, 3]) + rng.normal(size=len(x)) > 0).astype(int)
-    lines = [
-        f"2021-{i % 4 + 1:02d}-{i % 28 + 1:02d},{','.join(f'{v:.3f}' for v in row)},{label}"
-        for i, (row, label) in enumerate(zip(x, y.tolist(), strict=True))
-    ]
-    made.write("data/incoming/bench/rows.csv", "\n".join([f"at,{','.join(FEATURES)},y", *lines, ""]))
-    made.run("dvc add -q data/incoming/bench/rows.csv")
-    for version, rate in (("v1.0.0", "0.1"), ("v1.1.0", "0.05")):
-        made.edit("max_iter: 200.*}", f"max_iter: 200, early_stopping: false, learning_rate: {rate}}}")
-        made.repro("ingest validate split train")
-        made.commit(version)
-        with inside(made):
-            release(version)
-    with inside(made):
-        assign("v1.0.0")
-    return made
-
-
-@contextmanager
-def inside(made: Project) -> Iterator[None]:
-    """Be in the project, as whoever works in it."""
-    folder, before = Path.cwd(), dict(os.environ)
-    os.chdir(made.path)
-    os.environ.update(environment(made.path))
-    try:
-        yield
-    finally:
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def release(version: str) -> None:
-    """Tag the commit as a version."""
-    card = json.loads(names.CARD.read_text(encoding="utf-8"))
-    proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record("bench")}
-    message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
-    publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)
-
-
-def assign(version: str) -> None:
-    """Put a version in prod."""
-    registry = tags.read("bench")
-    commit = registry.registered[version].commit
-    publish.publish([publish.assigned(registry, "prod", commit, "the bench")], push=False)
 
 
 # Speed.
@@ -186,31 +101,6 @@ def speed() -> str:
 
 
 Other = Callable[[Path], AbstractContextManager[tuple[str, str]]]
-
-
-def loads(url: str, body: str, folder: Path) -> dict[int, Load]:
-    """Return what wrk sees at each number of connections, after a short time to get warm."""
-    script = folder / "post.lua"
-    script.write_text(WRK.format(token=BEARER["Authorization"], body=body), encoding="utf-8")
-    wrk(url, script, 4, 2)
-    return {count: wrk(url, script, count, SECONDS) for count in CONNECTIONS}
-
-
-def wrk(url: str, script: Path, connections: int, seconds: int) -> Load:
-    """Run wrk once."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
-    said = subprocess.run(
-        [*command, "-s", str(script), url], capture_output=True, text=True, check=True
-    ).stdout
-    tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert tail
-    assert rate
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
-    errors = int(bad[1]) if bad else 0
-    errors += sum(map(int, sockets.groups())) if sockets else 0
-    return Load(float(rate[1]), float(tail[1]) * {"us": 0.001, "ms": 1, "s": 1_000}[tail[2]], errors)
 
 
 def export(made: Project) -> None:
@@ -329,6 +219,94 @@ def _speed(found: dict[str, dict[int, Load]]) -> str:
     return "\n".join([*lines, *(f"  {value:8.1f} {what:28} goal: {goal}" for what, value, goal in goals)])
 
 
+# The floor.
+
+
+def floor() -> str:
+    """Return the speed beside a bare server that does the same job, on asyncio and httptools alone."""
+    with TemporaryDirectory(prefix="perenne-bench-") as name:
+        folder = Path(name)
+        made = project(folder)
+        script = written(json.dumps({"rows": [ROW]}), folder / "one.lua")
+        with serving(made) as running, bare(made) as (process, address):
+            own = running.process.pid, str(running.client.base_url)
+            servers = {"perenne": own, "bare": (process, address)}
+            found: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+            for _ in range(1 + ROUNDS):  # the first one warms up
+                for count in CONNECTIONS:
+                    for server, (pid, base) in servers.items():
+                        before = cpu(pid)
+                        load = wrk(f"{base.rstrip('/')}/v1/predict", script, count, SECONDS)
+                        assert not load.errors
+                        found[server, count].append((load.rate, (cpu(pid) - before) / load.answers * 1e6))
+    lines = [
+        f"The same job on asyncio and httptools alone, in turn, {ROUNDS} times {SECONDS} s each; medians",
+        f"{'connections':>12}{'perenne/s':>11}{'bare/s':>9}{'ratio':>7}{'CPU us':>9}{'bare':>6}{'ratio':>7}",
+    ]
+    for count in CONNECTIONS:
+        rates, costs = zip(*(np.median(found[server, count][1:], axis=0) for server in servers), strict=True)
+        lines.append(
+            f"{count:12}{rates[0]:11,.0f}{rates[1]:9,.0f}{rates[0] / rates[1]:7.2f}"
+            f"{costs[0]:9.0f}{costs[1]:6.0f}{costs[1] / costs[0]:7.2f}   goal: >= 0.6"
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def bare(made: Project) -> Iterator[tuple[int, str]]:
+    """Run the bare server in a project; yield its process and its address."""
+    log = str(made.path.parent / "bare.sqlite")
+    command = [sys.executable, "-m", "tests.serving.bare", str(made.path), log]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield process.pid, process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def cpu(pid: int) -> float:
+    """Return the seconds of CPU that a process has used, with those that it has started."""
+    own = psutil.Process(pid)
+    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
+# Large requests.
+
+
+def large(rows: int = 1_000, clients: int = 4) -> str:
+    """Return the latency of single rows without and with clients that send many rows at a time."""
+    with TemporaryDirectory(prefix="perenne-bench-") as name:
+        folder = Path(name)
+        made = project(folder)
+        one = written(json.dumps({"rows": [ROW]}), folder / "one.lua")
+        many = written(json.dumps({"rows": [ROW] * rows}), folder / "many.lua")
+        found: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
+        with serving(made) as running, ThreadPoolExecutor(1) as beside:
+            url = f"{running.client.base_url}/v1/predict"
+            for _ in range(1 + ROUNDS):  # the first one warms up
+                for count in (1, 4):
+                    alone = wrk(url, one, count, SECONDS)
+                    heavy = beside.submit(wrk, url, many, clients, SECONDS + 2)
+                    time.sleep(1)
+                    mixed, other = wrk(url, one, count, SECONDS), heavy.result()
+                    assert not alone.errors + mixed.errors + other.errors
+                    found[count].append((alone.p99, mixed.p99, other.rate))
+    lines = [
+        f"Single rows beside {clients} clients with requests of {rows:,} rows",
+        f"{ROUNDS} times {SECONDS} s each, without them and beside them in turn; medians",
+        f"{'connections':>12}{'p99 alone, ms':>15}{'beside':>9}{'ratio':>7}{'large requests/s':>18}",
+    ]
+    for count, rounds in found.items():
+        without, mixed_p99, rate = np.median(rounds[1:], axis=0)
+        ratio = float(np.median([after / before for before, after, _ in rounds[1:]]))
+        lines.append(
+            f"{count:12}{without:15.1f}{mixed_p99:9.1f}{ratio:7.1f}{rate:18.1f}   goal of the ratio: <= 2"
+        )
+    return "\n".join(lines)
+
+
 # Swaps.
 
 
@@ -415,7 +393,13 @@ def kills(times: int = 20) -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {"speed": speed, "kills": kills, "swaps": swaps}
+TABLES: dict[str, Callable[[], str]] = {
+    "speed": speed,
+    "floor": floor,
+    "large": large,
+    "kills": kills,
+    "swaps": swaps,
+}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from perenne.common.contract import Contract
 from perenne.common.project_code import CodeError
 from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
-from perenne.serving import batcher, shadow
+from perenne.serving import batcher, shadow, slices
 from perenne.serving.batcher import Batcher, Busy
 from perenne.serving.completion import RequestFeatures
 from perenne.serving.forest import Array
@@ -59,12 +60,19 @@ class Paper(Log):
         self.groups: list[list[Entry]] = []
         self.broken = False
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Record a group."""
-        await asyncio.sleep(0)
+    def give(self, entries: Sequence[Entry]) -> asyncio.Future[LabelResult]:
+        """Record a group, a little later."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[LabelResult] = loop.create_future()
+        loop.call_soon(self._record, entries, done)
+        return done
+
+    def _record(self, entries: Sequence[Entry], done: asyncio.Future[LabelResult]) -> None:
         if self.broken:
-            raise LogUnavailable("no disk")
-        self.groups.append(list(entries))
+            done.set_exception(LogUnavailable("no disk"))
+        else:
+            self.groups.append(list(entries))
+            done.set_result(LabelResult(0, [], []))
 
     async def label(self, labels: Sequence[Any]) -> LabelResult:
         """Record nothing."""
@@ -227,6 +235,115 @@ def test_failing_shadow_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     assert record.getMessage().startswith("shadow tiny@v2.0.0: ValueError at test_batcher.py:")
 
 
+MANY = [float(size) for size in range(1_000)]
+AT_ONCE = 40
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_small_requests_go_between_the_slices_of_a_large_one(quick: bool) -> None:  # noqa: FBT001 -- pytest gives it
+    """Each waits for a slice at most; the large one has its rows in order, and all of them in one write."""
+
+    async def together() -> None:
+        desk = Desk(quick=quick)
+        large = asyncio.create_task(desk.predict(*MANY))
+        small = []
+        while not large.done():
+            small.append(await desk.predict(-1))
+        assert (await large).scores == MANY
+        assert max(desk.scorer.calls) <= AT_ONCE
+        ones = [place for place, rows in enumerate(desk.scorer.calls) if rows == 1]
+        assert len(ones) > 3
+        # The event loop needs some iterations for an answer, and has a slice in each.
+        assert all(after - before <= 5 for before, after in pairwise([-1, *ones]))
+        assert [answer.scores for answer in small] == [[-1]] * len(small)
+        assert sorted(map(len, desk.log.groups)) == [1] * len(small) + [len(MANY)]
+        (group,) = (group for group in desk.log.groups if len(group) > 1)
+        assert [entry.id for entry in group] == (await large).ids
+        assert [entry.score for entry in group] == MANY
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batcher, "MAX_IN_THREAD", AT_ONCE)
+        patch.setattr(slices, "VALUES", AT_ONCE * len(tiny.contract().columns))
+        asyncio.run(together())
+
+
+@running
+async def test_large_requests_take_turns() -> None:
+    """One after the other: beside two of them, nobody waits longer than beside one."""
+    desk = Desk()
+    first, second = (asyncio.create_task(desk.predict(*MANY)) for _ in range(2))
+    await asyncio.sleep(0)
+    await first
+    assert sum(desk.scorer.calls) < 2 * len(MANY)
+    assert (await second).scores == MANY
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_swap_in_the_middle_of_a_large_request(quick: bool) -> None:  # noqa: FBT001 -- pytest gives it
+    """Its version answers for all of its rows; the next request has the other one."""
+
+    async def swapped() -> None:
+        desk = Desk(quick=quick)
+        large = asyncio.create_task(desk.predict(*MANY))
+        while not desk.scorer.calls:
+            await asyncio.sleep(0)
+        assert sum(desk.scorer.calls) < len(MANY)
+        other = Sizes(quick=quick)
+        desk.live = served(other, "v1.1.0")
+        result = await large
+        assert result.version == "v1.0.0"
+        assert not other.calls
+        (group,) = desk.log.groups
+        assert {entry.version for entry in group} == {"v1.0.0"}
+        assert len({entry.at for entry in group}) == 1
+        assert (await desk.predict(*MANY)).version == "v1.1.0"
+
+    asyncio.run(swapped())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_large_request_fails_as_a_whole(quick: bool) -> None:  # noqa: FBT001 -- pytest gives it
+    """Nothing of it is in the log, and its rows no longer count."""
+
+    async def failed() -> None:
+        desk = Desk()
+        desk.live = served(Picky(quick=quick))
+        with pytest.raises(ValueError, match="no such size"):
+            await desk.predict(*MANY, -1)
+        with pytest.raises(CodeError):
+            await desk.predict(*MANY, -2)
+        assert desk.log.groups == []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batcher, "MAX_WAITING", len(MANY))
+            assert (await desk.predict(*MANY)).scores == MANY
+            with pytest.raises(Busy):
+                await desk.predict(*MANY, 1)
+
+    asyncio.run(failed())
+
+
+@running
+async def test_failing_row_of_a_large_request_is_counted_from_its_begin() -> None:
+    """Not from that of the slice."""
+    desk = Desk()
+    desk.live = served(Located())
+    with pytest.raises(CodeError) as raised:
+        await desk.predict(*MANY)
+    assert raised.value.row == 700
+
+
+class Located(Sizes):
+    """Fails for a row of size 700, and knows which of those it was given that is."""
+
+    def score(self, encoded: Sequence[float]) -> Array:
+        """Return the sizes, if it likes them."""
+        if 700 in encoded:
+            error = CodeError("no such size", "no such size")
+            error.row = encoded.index(700)
+            raise error
+        return super().score(encoded)
+
+
 @running
 async def test_too_many_waiting_rows_are_rejected() -> None:
     """The limit counts rows, and answered rows no longer count."""
@@ -246,6 +363,20 @@ async def test_cancelled_request_does_not_affect_others() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     assert (await stays).scores == [2]
+
+
+@running
+async def test_answer_that_cannot_be_sent_is_its_own_matter() -> None:
+    """Those of the same batch are answered, and its rows no longer count."""
+
+    def broken(_: object) -> None:
+        raise RuntimeError("the connection is closed")
+
+    desk = Desk()
+    desk.batcher.give([{"size": 1, "colour": "red"}], broken)
+    assert (await desk.predict(2)).scores == [2]
+    assert desk.scorer.calls == [2]
+    assert desk.batcher._rows == 0
 
 
 @running

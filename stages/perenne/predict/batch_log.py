@@ -15,10 +15,10 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PROD
-from perenne.serving.batcher import features
 from perenne.serving.log import Entry
 from perenne.serving.log.database import Database, reason
 from perenne.serving.predictions import scored
+from perenne.serving.scored_rows import features
 
 GROUP = 5_000  # rows in one transaction: a service that writes to the same log waits for it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
@@ -16,14 +16,16 @@ from pydantic_core import to_json
 from perenne.common.project_code import CodeError
 from perenne.serving import answers
 from perenne.serving.batcher import Busy
-from perenne.serving.guard import Guard, Route, roles_of
+from perenne.serving.guard import INTERNAL, Guard, Route, raised_at, roles_of
 from perenne.serving.labels import LabelRequest, as_labels, label_adapter
 from perenne.serving.log import LogUnavailable
 from perenne.serving.predictions import as_json, several
 from perenne.serving.problems import JSON, RequestError, body, detail, problems
+from perenne.serving.quick import QuickProtocol, QuickRoute
 from perenne.serving.rows import PredictAdapter, request_keys
 from perenne.serving.service import Service
 from perenne.serving.settings import TokenRole
+from perenne.serving.slices import checked
 
 PREDICT, LABELS, RELOAD = "/v1/predict", "/v1/labels", "/admin/reload"
 NEEDED: dict[str, TokenRole] = {PREDICT: "predict", LABELS: "label", RELOAD: "admin"}
@@ -91,7 +93,7 @@ def build(service: Service) -> Guard:
     _get_routes(app, service)
     _docs_route(app)
     app.openapi = lambda: _document(app, service, adapters)  # type: ignore[method-assign]  # FastAPI's way
-    return Guard(
+    guard = Guard(
         app,
         {("POST", PREDICT): predict},
         service.metrics,
@@ -100,6 +102,18 @@ def build(service: Service) -> Guard:
         paths={route.path for route in app.routes},  # type: ignore[attr-defined]  # all of ours have one
         documented={*app.openapi()["paths"]},
     )
+    route = QuickRoute(
+        PREDICT,
+        service.settings.max_body,
+        adapters.predict,
+        guard.refusal,
+        service.give,
+        lambda result: as_json(result, service.threshold),
+        partial(failure, path=PREDICT),
+        service.metrics,
+    )
+    service.connections.make = partial(QuickProtocol, route)
+    return guard
 
 
 def with_errors(route: Route) -> Route:
@@ -117,18 +131,37 @@ def with_errors(route: Route) -> Route:
     async def answered(request: Request) -> Response:
         try:
             return await route(request)
-        except RequestError as error:
-            return detail(error.status, str(error))
-        except Busy:
-            return detail(503, "too many rows are waiting; try again")
-        except LogUnavailable:
-            return detail(503, "the log could not be written, so there is no answer; try again")
-        except CodeError as error:  # its message may hold a caller's data
-            place = "" if error.row is None else f"row {error.row}: "
-            logger.error("%s %s: %s%s", request.method, request.url.path, place, error.brief)  # noqa: TRY400
-            return detail(500, f"{place}code of this version fails; the service's own log has the place")
+        except (RequestError, Busy, LogUnavailable, CodeError) as error:
+            return failure(error, request.url.path)
 
     return answered
+
+
+def failure(error: Exception, path: str) -> Response:
+    """The response to a request that data was posted with.
+
+    Parameters
+    ----------
+    error
+        What its route has raised.
+    path
+        Of the route.
+
+    """
+    match error:
+        case RequestError():
+            return detail(error.status, str(error))
+        case Busy():
+            return detail(503, "too many rows are waiting; try again")
+        case LogUnavailable():
+            return detail(503, "the log could not be written, so there is no answer; try again")
+        case CodeError():  # its message may hold a caller's data
+            place = "" if error.row is None else f"row {error.row}: "
+            logger.error("POST %s: %s%s", path, place, error.brief)
+            return detail(500, f"{place}code of this version fails; the service's own log has the place")
+        case _:
+            logger.error("POST %s: %s", path, raised_at(error))
+            return detail(500, INTERNAL)
 
 
 def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
@@ -147,7 +180,7 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
     async def predict(request: Request) -> Response:
         """A prediction is in the log before it is returned, unless `serve.log` is `async`."""
         try:
-            rows = adapters.predict.validate_json(await body(request, max_bytes))["rows"]
+            rows = await checked(await body(request, max_bytes), adapters.predict, service.turn)
         except ValidationError as error:
             return problems(error, "rows", columns)
         return Response(as_json(await service.predict(rows), service.threshold), media_type=JSON)

@@ -46,19 +46,25 @@ class Connections:
     seconds
         In which a request has to arrive, and an answer to be taken.
 
+    Attributes
+    ----------
+    make
+        Makes the protocol of a connection.
+
     """
 
     def __init__(self, most: int, seconds: float) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = most if files == resource.RLIM_INFINITY else min(most, max(files - RESERVED, FEWEST))
         self.seconds = seconds
+        self.make: Callable[..., LimitedProtocol] = LimitedProtocol
         self._open: dict[LimitedProtocol, None] = {}  # in the order of their beginnings
         self._give: Callable[[int], None] | None = None
         self._closed: Counter[str] = Counter(dict.fromkeys((TIMEOUT, SHED, TOO_LARGE, FULL, PIPELINE), 0))
 
     def protocol(self, *arguments: Any, **options: Any) -> LimitedProtocol:  # uvicorn's own
         """Make the protocol of a new connection."""
-        return LimitedProtocol(self, *arguments, **options)
+        return self.make(self, *arguments, **options)
 
     def add(self, new: LimitedProtocol) -> None:
         """Take a connection in; beyond the limit the oldest one that waits for its caller has to go.
@@ -111,6 +117,11 @@ class Connections:
         """
         self._give = give
         self.give_idle()
+
+    @property
+    def gives(self) -> bool:
+        """Whether connections are given away."""
+        return self._give is not None
 
     def give_idle(self) -> bool:
         """Give those away that are idle; return whether none is left."""
@@ -250,8 +261,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        if not self._again:
-            super().on_header(name, value)
+        if self._again:
+            return
+        name = name.lower()  # here and not in uvicorn's own: there are many of them
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
@@ -300,8 +315,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._since is None and (self._part or self.cycle.response_complete):
             self._since = time.monotonic()
-        self._connections.give_if_idle(self)  # it reads no more
-        self.loop.call_soon(self._connections.give_if_idle, self)  # by then the answer is sent
+        if self._connections.gives:
+            self._connections.give_if_idle(self)  # it reads no more
+            self.loop.call_soon(self._connections.give_if_idle, self)  # by then the answer is sent
 
     def rest(self) -> bool:
         """Whether nothing of a request has arrived, and all answers are sent; it reads nothing then."""

@@ -176,9 +176,11 @@ class PredictAdapter:
     """
 
     def __init__(self, contract: Contract, max_rows: int) -> None:
+        self.max_rows = max_rows
         # Few callers write integers as floats, and to look for them takes twice as long as all the rest.
-        self._quick = _request(contract, max_rows, whole=False)
-        self._full = _request(contract, max_rows, whole=True)
+        quick, full = (_row(contract, whole=whole) for whole in (False, True))
+        self._quick, self._full = (_request(contract, max_rows, row) for row in (quick, full))
+        self._quick_list, self._full_list = _list(quick), _list(full)
 
     def validate_json(self, body: str | bytes) -> PredictRequest:
         """The rows of a body, or a `ValidationError`."""
@@ -189,23 +191,37 @@ class PredictAdapter:
                 raise
             return self._full.validate_json(body)
 
+    def validate_list(self, rows: bytes) -> list[InputRow]:
+        """The rows of a list in JSON, of any length, or a `ValidationError`."""
+        try:
+            return self._quick_list.validate_json(rows)
+        except ValidationError:
+            return self._full_list.validate_json(rows)
+
     # JSON schema is anybody's: pydantic makes it as a plain dictionary.
     def json_schema(self, ref_template: str = DEFAULT_REF_TEMPLATE) -> dict[str, Any]:
         """What a body may be."""
         return self._quick.json_schema(ref_template=ref_template)
 
 
-def _request(contract: Contract, max_rows: int, *, whole: bool) -> TypeAdapter[PredictRequest]:
-    """A validator; `whole`: of floats, too, where the contract has integers."""
+def _row(contract: Contract, *, whole: bool) -> TypeForm:
+    """The type of a row; `whole`: with floats, too, where the contract has integers."""
     columns = {
         name: _field(name, column, contract, whole=whole) for name, column in input_columns(contract).items()
     }
     if contract.remembered:
         columns[HISTORY] = _history(contract, whole=whole)
     about = contract.row[0].upper() + contract.row[1:] + "."
-    row = typed_dict("Row", columns, about, example(contract))
-    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]  # made here
+    return typed_dict("Row", columns, about, example(contract))
+
+
+def _request(contract: Contract, max_rows: int, row: TypeForm) -> TypeAdapter[PredictRequest]:
+    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]
     return TypeAdapter(typed_dict("Request", {"rows": rows}, "Rows to score.", {"rows": [example(contract)]}))
+
+
+def _list(row: TypeForm) -> TypeAdapter[list[InputRow]]:
+    return TypeAdapter(list[row])
 
 
 def typed_dict(name: str, fields: dict[str, TypeForm], about: str, shown: InputRow | None = None) -> TypeForm:

@@ -14,7 +14,7 @@ from perenne.registry import golden
 from perenne.registry.tags import Version
 from perenne.serving import code_identity, served
 from perenne.serving.answers import Ready, ServedModel
-from perenne.serving.batcher import Batcher
+from perenne.serving.batcher import Batcher, Done
 from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower, in_thread
 from perenne.serving.log import Label, LabelResult, Log
@@ -162,6 +162,11 @@ class Service:
         return self.prod.live
 
     @property
+    def turn(self) -> asyncio.Lock:
+        """Is held by the large request that is worked on."""
+        return self._batcher.turn
+
+    @property
     def threshold(self) -> float | None:
         """The lowest score of class 1; None if the target is not an event."""
         return self.settings.threshold if self.live.contract.task.outcome == "event" else None
@@ -178,6 +183,10 @@ class Service:
 
         """
         return await self._batcher.predict(rows)
+
+    def give(self, rows: Sequence[InputRow], done: Done) -> None:
+        """Score a few rows, and call back; see `Batcher.give`."""
+        self._batcher.give(rows, done)
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
         """Commit outcomes; see `Log.label`.

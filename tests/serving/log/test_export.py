@@ -16,11 +16,11 @@ from perenne.common import batches
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
-from perenne.serving.batcher import features
 from perenne.serving.log.database import Database
 from perenne.serving.log.export import export, over
 from perenne.serving.log.records import Entry, Label
 from perenne.serving.rows import PredictAdapter
+from perenne.serving.scored_rows import features
 from tests import classes, tiny
 from tests.project import Project
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, make_url
 
-from perenne.serving.log import Label, LabelResult, Log, LogUnavailable
+from perenne.serving.log import Entry, Label, LabelResult, Log, LogUnavailable
 from perenne.serving.log.database import Database
+from perenne.serving.log.writer import LARGE
 from tests.project import ROOT
 from tests.serving.log.hammer import entry
 from tests.serving.log.test_database import NOON
@@ -60,23 +61,89 @@ def test_waiting_callers_share_a_commit(url: str) -> None:
     """64 callers with 100 rows each need far fewer commits than rows."""
     commits = 0
 
-    def count(_: object) -> None:
-        nonlocal commits
-        commits += 1
-
     async def caller(log: Log, name: int) -> None:
         for n in range(100):
             await log.append([entry(f"{name}-{n}")])
 
     async def work() -> None:
         log = Log(url)
-        event.listen(log._database.engine, "commit", count)
+        add = log._database.add
+
+        def counted(entries: Sequence[Entry]) -> int:
+            nonlocal commits
+            commits += 1
+            return add(entries)
+
+        log._database.add = counted  # type: ignore[method-assign]  # to count
         await asyncio.gather(*(caller(log, name) for name in range(64)))
         log.close()
 
     do(work())
     assert len(ids(url)) == 6_400
-    assert commits < 6_400 / 8
+    assert 0 < commits < 6_400 / 8
+
+
+def test_small_writes_come_before_large_ones(url: str) -> None:
+    """A large one has a commit alone, and between two of them come those that have arrived meanwhile."""
+    groups: list[list[str]] = []
+
+    async def work() -> None:
+        log = Log(url)
+        add, begun, go = log._database.add, threading.Event(), threading.Event()
+
+        def recorded(entries: Sequence[Entry]) -> int:
+            groups.append([entry.id for entry in entries])
+            begun.set()
+            assert go.wait(60)
+            return add(entries)
+
+        log._database.add = recorded  # type: ignore[method-assign]  # to see the order
+        waiting = [asyncio.create_task(log.append([entry("first")]))]
+        assert await asyncio.to_thread(begun.wait, 60)
+        for name in ("x", "y"):
+            waiting.append(asyncio.create_task(log.append(large(name))))
+            waiting += [asyncio.create_task(log.append([entry(f"{name}{n}")])) for n in range(2)]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*waiting)
+        log.close()
+
+    do(work())
+    x, y = ([one.id for one in large(name)] for name in ("x", "y"))
+    assert groups == [["first"], ["x0", "x1", "y0", "y1"], x, y]
+    assert len(ids(url)) == 5 + len(x) + len(y)
+
+
+def large(name: str) -> list[Entry]:
+    """Return predictions of one caller."""
+    return [entry(f"{name}-{n:03}") for n in range(LARGE + 1)]
+
+
+def test_large_write_is_committed_when_the_log_is_closed(url: str) -> None:
+    """Each of those that wait, though only one is in a commit."""
+
+    async def work() -> None:
+        log = Log(url)
+        waiting = [asyncio.ensure_future(log.append(large(str(n)))) for n in range(4)]
+        await asyncio.sleep(0)
+        log.close()
+        await asyncio.gather(*waiting)
+
+    do(work())
+    assert len(ids(url)) == 4 * (LARGE + 1)
+
+
+def test_label_does_not_overtake_a_large_write(url: str) -> None:
+    """In the mode `async` its prediction was acknowledged, and may not be committed yet."""
+
+    async def work() -> None:
+        log = Log(url, "async")
+        for n in range(20):
+            await log.append(large(str(n)))
+            assert await log.label([Label(f"{n}-000", 1, NOON)]) == LabelResult(1, [], [])
+        log.close()
+
+    do(work())
 
 
 def test_label_follows_its_prediction(url: str) -> None:

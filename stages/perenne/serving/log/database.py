@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +24,14 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
-    insert,
     make_url,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from perenne.common.errors import PerenneError
+from perenne.serving.log.insert import STATEMENTS, insert
 from perenne.serving.log.migrate import migrate
 from perenne.serving.log.records import SKEW, Entry, Label, LabelResult
 from perenne.serving.log.schema import labels, predictions
@@ -42,8 +43,10 @@ WAIT = (
 )
 PROBE = "probe"  # the id and the stage of a row that is written only to see whether rows can be written
 Identity = tuple[tuple[int, int] | None, ...]  # device and inode of each file
-Insert = sqlite.Insert | postgresql.Insert
-INSERT: dict[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+NO_LABELS = LabelResult(0, [], [])
+INSERTING = "INSERT INTO predictions"  # what an error calls the statement
+Upsert = sqlite.Insert | postgresql.Insert
+UPSERT: dict[str, Callable[[Table], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # A commit is on disk before it returns: otherwise a power cut would lose acknowledged predictions.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
@@ -76,7 +79,7 @@ class Database:
 
     def __init__(self, url: str, *, prompt: bool = False) -> None:
         self.engine = _engine(url)
-        self._insert = INSERT[self.engine.dialect.name]
+        self._upsert = UPSERT[self.engine.dialect.name]
         self.name = self.engine.url.render_as_string(hide_password=True)
         self._opened: Identity | None = None  # of SQLite's files; None if they are to be opened again
         try:
@@ -117,10 +120,15 @@ class Database:
             if its file was removed or replaced: the next call opens what is there then.
 
         """
+        if not any(label_lists):
+            if entries:
+                self.add(entries)
+            return [NO_LABELS for _ in label_lists]
         with self._transaction() as connection:
             if entries:
-                self._add(connection, entries)
-            return [self._label(connection, given) for given in label_lists]
+                for statement in STATEMENTS[self.engine.dialect.name](entries):
+                    connection.exec_driver_sql(*statement)
+            return [self._label(connection, given) if given else NO_LABELS for given in label_lists]
 
     def add(self, entries: Sequence[Entry]) -> int:
         """Commit predictions; return how many are new: one whose id and stage are in the log is ignored.
@@ -136,8 +144,15 @@ class Database:
             As `write`.
 
         """
-        with self._transaction() as connection:
-            return self._add(connection, entries)
+        with self._same_files(), closing(self.engine.raw_connection()) as pooled:
+            connection = pooled.driver_connection
+            try:
+                return insert(connection, entries)
+            except Exception as error:
+                if isinstance(connection, psycopg.Connection) and connection.closed:
+                    pooled.invalidate(error)
+                of_driver = sqlite3.Error if isinstance(error, sqlite3.Error) else psycopg.Error
+                raise DBAPIError.instance(INSERTING, None, error, of_driver) from error
 
     def probe(self, size: int) -> None:
         """Commit a row, and remove it.
@@ -160,7 +175,7 @@ class Database:
         row = Entry(PROBE, datetime.now(UTC), PROBE, PROBE, " " * size, 0.0)
         with self._transaction() as connection:
             connection.execute(remove)  # of a process that was killed between the two commits
-            connection.execute(insert(predictions), row._asdict())
+            connection.execute(predictions.insert(), row._asdict())
         with self._transaction() as connection:
             connection.execute(remove)
 
@@ -200,7 +215,13 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction in the files that were opened, if their names still mean them.
+        """A transaction in the files that were opened."""
+        with self._same_files(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _same_files(self) -> Iterator[None]:
+        """Write in the files that were opened, if their names still mean them.
 
         SQLite writes on in a file that was removed or renamed, and says nothing.
         """
@@ -208,8 +229,7 @@ class Database:
             self._open()
         self._check()
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         finally:
             self._check()  # it may have happened meanwhile
 
@@ -228,11 +248,7 @@ class Database:
         name = self.engine.url.database
         if self.engine.dialect.name != "sqlite" or not name:
             return ()
-        return tuple(_inode(Path(file)) for file in (name, f"{name}-wal"))
-
-    def _add(self, connection: Connection, entries: Sequence[Entry]) -> int:
-        kept = self._insert(predictions).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-        return int(connection.execute(kept, [entry._asdict() for entry in entries]).rowcount)
+        return _inode(name), _inode(f"{name}-wal")
 
     def _label(self, connection: Connection, given: Sequence[Label]) -> LabelResult:
         """Store labels. Of two for one id the one known later wins, in whatever order they arrive."""
@@ -240,7 +256,7 @@ class Database:
         # A statement may change a row only once in PostgreSQL, so of several for one id the last is kept.
         latest = {label.id: label for label in sorted(given, key=lambda label: label.at) if label.id in known}
         if latest:
-            new = self._insert(labels)
+            new = self._upsert(labels)
             # What claims to be from the future must not stay for ever: it gives way to any other label.
             wins = (new.excluded.at >= labels.c.at) | (labels.c.at > datetime.now(UTC) + SKEW)
             kept = new.on_conflict_do_update(
@@ -260,9 +276,9 @@ class FileMovedError(SQLAlchemyError):
     """The file of SQLite is not the one that was opened."""
 
 
-def _inode(file: Path) -> tuple[int, int] | None:
+def _inode(file: str) -> tuple[int, int] | None:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116 -- four times for each commit, and a path takes twice as long
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -325,7 +341,8 @@ def _engine(url: str) -> Engine:
         return engine
     if kind == "postgresql":
         own = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(own, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
+        # Whoever writes tries again if a connection has died meanwhile: nobody asks before each statement.
+        return create_engine(own, connect_args={"connect_timeout": WAIT})
     raise PerenneError(f"serve.log_url: found {parsed.drivername!r}; expected {VALID}")
 
 

@@ -1,7 +1,8 @@
 """The log as the service uses it: all waiting rows are written in one transaction (group commit).
 
 A commit takes a few milliseconds, whatever the number of rows. So one thread takes all waiting rows, commits
-them, and only then wakes their callers: nothing is acknowledged before it is committed.
+them, and only then wakes their callers: nothing is acknowledged before it is committed. Who writes many rows
+has a commit alone, between two of the others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from perenne.serving.log.records import Entry, Label, LabelResult, LogUnavailabl
 
 MAX_WAITING = 50_000  # rows; more are rejected before memory runs out
 MAX_GROUP = 5_000  # rows in one transaction
+LARGE = 64  # rows of a caller; with more it does not share a transaction, which would keep the others waiting
 PATIENCE = 3.0  # seconds to wait for a database that is down: it may be restarting
 DEADLINE = 5.0  # seconds until a caller is answered, whatever the database does
 PAUSE = 0.1  # seconds between two attempts
@@ -92,6 +94,9 @@ class Log:
         self._since = 0.0
         self._probe = 0  # bytes of the write that failed
         self._closed = False
+        self._ended = False
+        self._small: list[Job] = []
+        self._large: deque[Job] = deque()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -106,11 +111,19 @@ class Log:
             they may be in the log all the same, but never twice.
 
         """
-        if not entries:
-            return
-        waiting = self._give(entries, (), waits=self.mode == "commit")
-        if waiting:
-            await self._result(waiting)
+        if entries and (written := self.give(entries)):
+            await written
+
+    def give(self, entries: Sequence[Entry]) -> asyncio.Future[LabelResult] | None:
+        """Have predictions written; return what `append` waits for, None in the mode `async`.
+
+        Raises
+        ------
+        LogUnavailable
+            If the log takes no more rows.
+
+        """
+        return self._give(entries, (), waits=self.mode == "commit")
 
     async def label(self, labels: Sequence[Label]) -> LabelResult:
         """Write outcomes; in both modes they are committed on return.
@@ -122,7 +135,7 @@ class Log:
 
         """
         waiting = self._give((), labels, waits=True)
-        return await self._result(waiting) if waiting else LabelResult(0, [], [])
+        return await waiting if waiting else LabelResult(0, [], [])
 
     @property
     def pending(self) -> int:
@@ -142,44 +155,49 @@ class Log:
             self._thread.join()
             self._database.close()
 
-    async def _result(self, waiting: asyncio.Future[LabelResult]) -> LabelResult:
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await waiting
-        except TimeoutError as error:
-            raise LogUnavailable(f"nothing was committed for {self._deadline:g} s") from error
-
     def _give(
         self, entries: Sequence[Entry], labels: Sequence[Label], *, waits: bool
     ) -> asyncio.Future[LabelResult] | None:
         if self._closed:
             raise LogUnavailable("the log is closed")
-        done = asyncio.get_running_loop().create_future() if waits else None
-        job = Job(entries, labels, done, time.monotonic())
-        if self.pending + job.rows > MAX_WAITING:
+        rows = len(entries) + len(labels)
+        if self.pending + rows > MAX_WAITING:
             raise LogUnavailable(f"{self.pending} rows are waiting to be written, the limit is {MAX_WAITING}")
+        done = self._promise() if waits else None
+        job = Job(entries, labels, done, time.monotonic())
         if not self.pending:
             self._since = job.since
-        self._taken += job.rows
+        self._taken += rows
         self._jobs.put(job)
+        return done
+
+    def _promise(self) -> asyncio.Future[LabelResult]:
+        """What a caller waits for, within the deadline."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[LabelResult] = loop.create_future()
+        late: Wakeup = done, LogUnavailable(f"nothing was committed for {self._deadline:g} s")
+        timer = loop.call_later(self._deadline, _set_results, [late])
+        done.add_done_callback(lambda _: timer.cancel())
         return done
 
     def _run(self) -> None:
         """The thread: take all waiting jobs, write them, wake their callers, until the log is closed."""
-        while True:
+        while self._large or not self._ended:
             try:
-                group, last = self._next(PROBE_SECONDS if self.failing else None)
+                self._take(PROBE_SECONDS if self.failing else None)
             except queue.Empty:
                 self._try_again()
                 continue
-            if group:
-                self._since = group[0].since
+            if self._small:
+                group, self._small = self._small, []
+                self._since = min(job.since for job in (*group, *self._large))
                 self._commit(group)
-            if last:
-                return
+            if self._large:
+                self._since = self._large[0].since
+                self._commit([self._large.popleft()])
 
-    def _next(self, timeout: float | None) -> tuple[list[Job], bool]:
-        """All waiting jobs, at least one unless the log was closed, and whether the log was closed.
+    def _take(self, timeout: float | None) -> None:
+        """Take the waiting jobs; if there is none at hand, wait for one.
 
         Raises
         ------
@@ -187,19 +205,24 @@ class Log:
             If there is none within `timeout` seconds.
 
         """
-        job = self._jobs.get(timeout=timeout)
-        group: list[Job] = []
-        rows = 0
-        while job is not None:
-            group.append(job)
-            rows += job.rows
-            if rows >= MAX_GROUP:
-                return group, False
+        rows, waits = 0, not (self._large or self._ended)
+        while rows < MAX_GROUP:
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(waits, timeout)
             except queue.Empty:
-                return group, False
-        return group, True
+                if waits:
+                    raise
+                return
+            waits = False
+            if job is None:
+                self._ended = True
+                return
+            # Where predictions are acknowledged at once, a label must not overtake its own.
+            if job.rows > LARGE and self.mode == "commit":
+                self._large.append(job)
+            else:
+                self._small.append(job)
+                rows += job.rows
 
     def _try_again(self) -> None:
         """Find out whether rows can be written again: a service that is not ready gets none to write."""
