@@ -16,7 +16,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, disk, model, params, periods, predicted, project_code
+from perenne.common import batches, disk, model, model_file, params, periods, predicted, project_code
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
@@ -272,7 +272,7 @@ def main() -> None:
     p = params.load("drift")
     contract = read_contract(p.case)
     cut = Cut.of(p.split, contract)
-    pipeline, _ = model.load()
+    pipeline, _ = model_file.load()
     project_code.check_deps("drift")
     files = batches.listed(CLEAN, contract)
     sample: list[pd.DataFrame] = []

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, model, params, predicted, project_code, storable
+from perenne.common import batches, model, model_file, params, predicted, project_code, storable
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -262,7 +262,7 @@ def check_stored(
     """
     if not description.trusted:
         return
-    again = model.stored(pipeline, description.trusted)
+    again = model_file.stored(pipeline, description.trusted)
     some = rows[:ROWS_CHECKED]
     try:
         before, after = (model.predict(each, some, contract) for each in (pipeline, again))
