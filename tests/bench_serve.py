@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 import sklearn
 
-from perenne.common import git, model, names, strict_yaml
+from perenne.common import git, model_file, names, strict_yaml
 from perenne.registry import golden, publish, tags
 from tests.project import Project, clone, environment
 from tests.serving.kills import kill
@@ -140,17 +140,17 @@ def inside(made: Project) -> Iterator[None]:
         os.environ.update(before)
 
 
-def release(version: str) -> None:
+def release(version: str, name: str = "bench") -> None:
     """Tag the commit as a version."""
     card = json.loads(names.CARD.read_text(encoding="utf-8"))
-    proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record("bench")}
+    proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record(name)}
     message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
-    publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)
+    publish.publish([publish.Tag(f"{name}@{version}", git.commit("HEAD"), message)], push=False)
 
 
-def assign(version: str) -> None:
+def assign(version: str, name: str = "bench") -> None:
     """Put a version in prod."""
-    registry = tags.read("bench")
+    registry = tags.read(name)
     commit = registry.registered[version].commit
     publish.publish([publish.assigned(registry, "prod", commit, "the bench")], push=False)
 
@@ -218,7 +218,7 @@ def export(made: Project) -> None:
     import joblib
 
     with inside(made):
-        pipeline, _ = model.load()
+        pipeline, _ = model_file.load()
     joblib.dump(pipeline["model"], made.path.parent / "model.joblib")
     joblib.dump(pipeline, made.path.parent / "pipeline.joblib")
 
