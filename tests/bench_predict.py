@@ -36,8 +36,9 @@ from pathlib import Path
 import numpy as np
 from perenne.common import batches, model, model_file
 from perenne.common.contract import read_contract
+from perenne.common.names import RELEASED, RELEASED_CARD
 contract = read_contract("retirement")
-pipeline, _ = model_file.load()
+pipeline, _ = model_file.load(RELEASED, RELEASED_CARD)
 X = model.inputs(batches.read_parquet(Path("rows.parquet")), contract)
 start, spent = time.perf_counter(), time.process_time()
 scores = pipeline.predict_proba(X)[:, 1]
@@ -51,8 +52,7 @@ def project(to: Path) -> Project:
     """Return a project with a version in prod of so many trees, and a file of so many rows."""
     made = clone(to / "project")
     made.edit(r"max_iter: .*", f"max_iter: {TREES}")
-    made.edit("  refit: true", "  refit: false")
-    made.repro("ingest validate split train")
+    made.repro("ingest validate split train refit")
     made.commit("v1.0.0")
     with inside(made):
         release("v1.0.0", "retirement")

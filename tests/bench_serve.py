@@ -142,8 +142,10 @@ def inside(made: Project) -> Iterator[None]:
 
 def release(version: str, name: str = "bench") -> None:
     """Tag the commit as a version."""
-    card = json.loads(names.CARD.read_text(encoding="utf-8"))
-    proof = {"model": {"sha256": card["sha256"]}, "golden": golden.record(name)}
+    proof: dict[str, Any] = {"golden": golden.record(name)}  # as a tag has it
+    for part, path in (("model", names.CARD), ("released", names.RELEASED_CARD)):
+        if path.exists():
+            proof[part] = {"sha256": json.loads(path.read_text(encoding="utf-8"))["sha256"]}
     message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
     publish.publish([publish.Tag(f"{name}@{version}", git.commit("HEAD"), message)], push=False)
 
