@@ -6,6 +6,7 @@ Also how a value is read as a type of the contract: in the same way wherever it 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -180,13 +181,15 @@ def encode(to: Path | BinaryIO, table: pa.Table) -> None:
     pq.write_table(table, to, compression="zstd")
 
 
-def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
+def read_parquet(path: Path, columns: Sequence[str] | None = None, *, nullable: bool = False) -> pd.DataFrame:
     """Read a Parquet file.
 
     Parameters
     ----------
     path
         The file.
+    columns
+        Those to read; None: all.
     nullable
         Keep integers beside missing values, where pandas would turn the column into floats.
 
@@ -196,7 +199,7 @@ def read_parquet(path: Path, *, nullable: bool = False) -> pd.DataFrame:
         Names the file if there is none, or if it cannot be read.
 
     """
-    return as_read(read_table(path), nullable=nullable)
+    return as_read(read_table(path, columns), nullable=nullable)
 
 
 def as_read(table: pa.Table, *, nullable: bool) -> pd.DataFrame:
@@ -206,11 +209,11 @@ def as_read(table: pa.Table, *, nullable: bool) -> pd.DataFrame:
     return frame
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file as an Arrow table; errors as for `read_parquet`."""
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file as an Arrow table; arguments and errors as for `read_parquet`."""
     try:
         with pq.ParquetFile(path) as file:
-            return file.read()
+            return file.read(columns)
     except FileNotFoundError as error:
         raise PerenneError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
