@@ -42,8 +42,8 @@ class NumberBins(NamedTuple):
         """The place of a missing value: the last one."""
         return self.first + len(self.thresholds) + 1
 
-    def place(self, value: float | None) -> int:
-        """The place in the table for a value."""
+    def place(self, value: Any) -> int:
+        """The place in the table for a number; None: it is missing."""
         return self.missing if value is None else self.first + bisect_left(self.thresholds, value)
 
     def places(self, values: pd.Series) -> Places:
@@ -71,8 +71,8 @@ class CategoryBins(NamedTuple):
         """The place of a missing value: the last one."""
         return self.first + len(self.rows)
 
-    def place(self, value: str | None) -> int:
-        """The place in the table for a value."""
+    def place(self, value: Any) -> int:
+        """The place in the table for a category; None: it is missing."""
         return self.missing if value is None else self.rows.get(value, self.missing)
 
     def places(self, values: pd.Series) -> Places:
@@ -117,7 +117,7 @@ class Forest:
         most = max(len(group) for group in self._groups)
         self._rows = max(VALUES_AT_ONCE // most, 2 * FEW_ROWS)
 
-    def encode(self, row: Mapping[str, Any]) -> list[int]:
+    def encode(self, row: Mapping[str, object]) -> list[int]:
         """The places in the table that a row selects, one for each feature; None counts as missing."""
         return [feature.place(row.get(feature.name)) for feature in self.features]
 
