@@ -36,14 +36,15 @@ from tests import (
     bench_log,
     bench_look,
     bench_million,
+    bench_predict,
     bench_replay,
     bench_review,
+    bench_scale,
     bench_shocks,
 )
-from tests.project import Project, clone
+from tests.bench_scale import ROWS_AT_SCALE_1, STAGES
+from tests.project import clone
 
-STAGES = ["ingest", "validate", "split", "train", "refit", "evaluate", "drift"]
-ROWS_AT_SCALE_1 = 303_000  # 2013Q1 to 2020Q4
 SIZES = {"default": 1.0} | {f"{rows:.0e}": rows / ROWS_AT_SCALE_1 for rows in (1e5, 5e5, 5e6)}
 
 # Imports first: what is timed is the work, not the start of Python.
@@ -56,12 +57,6 @@ for stage in stages:
     stage.main()
     times[stage.__name__.split(".")[-1]] = time.perf_counter() - start
 print(json.dumps(times))
-"""
-
-PEAK = """
-import importlib, resource, sys
-importlib.import_module(f"perenne.pipeline.{sys.argv[1]}").main()
-print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
 
 
@@ -89,15 +84,9 @@ def measure(scale: float) -> Measured:
         repro = time.perf_counter() - start
         said = project.out(f"python -c '{WARM}' {' '.join(STAGES)}")
         warm = json.loads(said.splitlines()[-1])  # the line after what the stages say
-        peak = {stage: peak_memory(project, stage) for stage in STAGES}
+        peak = {stage: bench_scale.costs(project, stage).peak for stage in STAGES}
         rows = json.loads(project.read("data/reports/validation.json"))["total"]["rows"]
     return Measured(rows, repro, warm, peak)
-
-
-def peak_memory(project: Project, stage: str) -> float:
-    """Return the most memory, in MB, that a stage's process or one that it started held."""
-    # By way of a shell that forks: a process begun straight from here would count the memory held here.
-    return int(project.out(f"python -c '{PEAK}' {stage}; true").split()[-1]) / 1024
 
 
 def exponent(sizes: list[Measured], stage: str | None = None) -> float:
@@ -161,7 +150,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "challengers": bench_challengers.months,
     "classes": bench_classes.table,
     "million": bench_million.table,
+    "predict": bench_predict.table,
     "review": bench_review.table,
+    "scale": bench_scale.table,
     "log": bench_log.table,
     "replay": bench_replay.companies,
     "replay-fresh": bench_replay.fresh,

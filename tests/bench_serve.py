@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 import sklearn
 
-from perenne.common import model
+from perenne.common import model_file
 from tests.project import ROOT, Project
 from tests.serving.kills import kill
 from tests.serving.load import (
@@ -108,7 +108,7 @@ def export(made: Project) -> None:
     import joblib
 
     with inside(made):
-        pipeline, _ = model.load()
+        pipeline, _ = model_file.load()
     joblib.dump(pipeline["model"], made.path.parent / "model.joblib")
     joblib.dump(pipeline, made.path.parent / "pipeline.joblib")
 

@@ -1,32 +1,21 @@
-"""The model file: every estimator survives it, equal models are equal bytes, and nothing in it can act."""
+"""Scores: by tables to the bit what scikit-learn says, and a number for each row or one line."""
 
-import functools
-import hashlib
-import importlib
-import io
-import itertools
-import json
+from __future__ import annotations
+
+import gc
 import math
-import os
-import pickle
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import weakref
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io as sio
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import all_estimators
 
-from perenne.common import model
+from perenne.common import forest, model, sklearn_trees
 from perenne.common.contract import Contract
-from perenne.common.errors import PerenneError
+from perenne.common.forest import Array
 from perenne.common.params import Train
 from perenne.common.project_code import CodeError
 from perenne.common.recalibrated import Recalibrated
@@ -34,576 +23,230 @@ from perenne.common.typed import parse
 from perenne.pipeline.train import train
 from tests import tiny
 
+CROPS = ("wheat", "maize", "rye", "oats", "barley", "spelt", "millet", "sorghum", "teff")
+COLOURS = ("red", "green", "blue", "grey", "black")
+TARGETS: dict[str, dict[str, Any]] = {
+    "binary": {"type": "integer", "values": [0, 1]},
+    "multiclass": {"type": "category", "values": list(CROPS)},
+    "regression": {"type": "number"},
+}
+N = sklearn_trees.ROWS_THAT_PAY + 2_345
+
 
 def contract(task: str) -> Contract:
-    """A category and two numbers decide a class or an amount."""
-    target = {"type": "integer", "values": [0, 1]} if task == "binary" else {"type": "number"}
+    """Return a contract with features of every type."""
     columns = {
         "time": {"type": "datetime", "role": "time"},
         "colour": {"type": "category", "role": "feature", "missing": True},
+        "shape": {"type": "category", "role": "feature"},
         "size": {"type": "number", "role": "feature", "missing": True},
-        "age": {"type": "integer", "role": "feature"},
-        "y": target | {"role": "target"},
+        "weight": {"type": "number", "role": "feature"},
+        "age": {"type": "integer", "role": "feature", "missing": True},
+        "new": {"type": "boolean", "role": "feature", "missing": True},
+        "since": {"type": "datetime", "role": "feature", "missing": True},
+        "y": TARGETS[task] | {"role": "target"},
     }
     text = {"row": "a parcel", "task": task, "period": "month", "label_delay": 0, "columns": columns}
     return parse(Contract, text, "contract.yaml")
 
 
-def rows(task: str) -> pd.DataFrame:
-    """Eighty rows with a missing size and a missing colour."""
-    rng = np.random.default_rng(0)
-    size, age = rng.random(80), rng.integers(1, 9, 80)
-    y = (size + rng.random(80) / 3 > 0.6).astype(int) if task == "binary" else 1 + size + age
-    colour = pd.Series(rng.choice(["red", "green", "blue"], 80), dtype="str")
+def rows(task: str, n: int, seed: int) -> pd.DataFrame:
+    """Return rows with missing values; beyond seed 0 some are infinite, and a category is new."""
+    rng = np.random.default_rng(seed)
+
+    def some(values: Any, dtype: str) -> pd.Series:
+        return pd.Series(values, dtype=dtype).mask(rng.random(n) < 0.1)
+
+    colours = (*COLOURS, *(("pink",) if seed else ()))
+    time = pd.Timestamp("2021-01-31T06:30")
     frame = pd.DataFrame(
-        {"time": pd.Timestamp("2020-01-31"), "colour": colour, "size": size, "age": age, "y": y}
+        {
+            "time": pd.Series(time, index=range(n)).astype("datetime64[us]"),
+            "colour": some(rng.choice(colours, n), "str"),
+            "shape": pd.Series(rng.choice(["round", "square"], n), dtype="str"),
+            "size": some(rng.normal(size=n).round(2), "float64"),
+            "weight": rng.exponential(size=n),
+            "age": some(rng.integers(0, 30, n), "Int64"),
+            "new": some(rng.random(n) < 0.5, "boolean"),
+            "since": some(time - pd.to_timedelta(rng.integers(0, 9_000, n), "h"), "datetime64[us]"),
+        }
     )
-    return frame.assign(
-        colour=frame["colour"].mask(frame.index == 4), size=frame["size"].mask(frame.index == 3)
-    )
+    signal = frame["age"].fillna(9).astype(float) / 9 + frame["size"].fillna(1) + rng.normal(size=n)
+    signal += (frame["colour"] == "red") - (frame["shape"] == "round").astype(float)
+    if seed:
+        frame.loc[rng.random(n) < 0.05, "weight"] = np.inf
+        frame.loc[rng.random(n) < 0.05, "size"] = -np.inf
+    match task:
+        case "binary":
+            return frame.assign(y=(signal > 1).astype("int64"))
+        case "multiclass":
+            return frame.assign(y=[CROPS[int(place) % len(CROPS)] for place in signal * 2 + 90])
+        case _:
+            return frame.assign(y=np.exp(signal))
 
 
-CONTRACTS = {task: contract(task) for task in ("binary", "regression")}
-ROWS = {task: rows(task) for task in CONTRACTS}
+def fitted(task: str, **given: Any) -> Pipeline:
+    """Return boosted trees as the stage trains them."""
+    seed = given.pop("seed", 0)
+    kind = "Regressor" if task == "regression" else "Classifier"
+    path = f"sklearn.ensemble.HistGradientBoosting{kind}"
+    spec = Train(estimator=path, params={"max_iter": 20, "min_samples_leaf": 5, **given}, seed=seed)
+    return train(rows(task, 3_000, 0), spec, contract(task))
 
-# Some need a parameter to be usable at all on one target and a few correlated columns, others to be quick.
-GIVEN: dict[str, dict[str, Any]] = {
-    "AdaBoostClassifier": {"n_estimators": 5},
-    "AdaBoostRegressor": {"n_estimators": 5},
-    "CCA": {"n_components": 1},
-    "ExtraTreesClassifier": {"n_estimators": 5},
-    "ExtraTreesRegressor": {"n_estimators": 5},
-    "GradientBoostingClassifier": {"n_estimators": 5},
-    "GradientBoostingRegressor": {"n_estimators": 5},
-    "HistGradientBoostingClassifier": {"max_iter": 5},
-    "HistGradientBoostingRegressor": {"max_iter": 5},
-    "PLSCanonical": {"n_components": 1},
-    "QuadraticDiscriminantAnalysis": {"reg_param": 0.1},
-    "RandomForestClassifier": {"n_estimators": 5},
-    "RandomForestRegressor": {"n_estimators": 5},
-    "SGDClassifier": {"loss": "log_loss"},
-    "TheilSenRegressor": {"max_subpopulation": 100},
+
+def by_itself(pipeline: Pipeline, frame: pd.DataFrame, task: str) -> Array:
+    """Return what the pipeline says of rows."""
+    its = contract(task)
+    said = np.asarray(getattr(pipeline, its.task.method)(model.inputs(frame, its)))
+    return said[:, 1] if task == "binary" else said
+
+
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "event": ("binary", {}),
+    "another seed": ("binary", {"seed": 7, "max_features": 0.5}),
+    "two leaves": ("binary", {"max_leaf_nodes": 2}),
+    "eight leaves": ("binary", {"max_leaf_nodes": 8}),
+    "nine leaves": ("binary", {"max_leaf_nodes": 9}),
+    "16 leaves": ("binary", {"max_leaf_nodes": 16}),
+    "17 leaves": ("binary", {"max_leaf_nodes": 17}),
+    "64 leaves": ("binary", {"max_leaf_nodes": 64}),
+    "deep": ("binary", {"max_depth": 9, "max_leaf_nodes": 40}),
+    "many trees": ("binary", {"max_iter": 1_100, "max_leaf_nodes": 4}),
+    "one leaf": ("binary", {"min_samples_leaf": 3_000}),
+    "stopped early": ("binary", {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 60}),
+    "ever rising": ("binary", {"monotonic_cst": {"size": 1, "age": 1}}),
+    "few bins": ("binary", {"max_bins": 5}),
+    "classes": ("multiclass", {}),
+    "classes, many trees": ("multiclass", {"max_iter": 60}),
+    "classes, more trees": ("multiclass", {"max_iter": 600, "max_leaf_nodes": 3, "min_samples_leaf": 50}),
+    "quantity": ("regression", {}),
+    "absolute error": ("regression", {"loss": "absolute_error"}),
+    "quantile": ("regression", {"loss": "quantile", "quantile": 0.8}),
+    "counts": ("regression", {"loss": "poisson"}),
+    "amounts": ("regression", {"loss": "gamma", "early_stopping": True}),
 }
 
-CANNOT = {
-    "CategoricalNB": "takes no negative values, such as a standardised number",
-    "ComplementNB": "takes no negative values",
-    "MultinomialNB": "takes no negative values",
-    "IsotonicRegression": "takes a single column",
-    **dict.fromkeys(
-        ["MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV"],
-        "predicts several targets at once",
-    ),
-    **dict.fromkeys(
-        ["LinearSVC", "PassiveAggressiveClassifier", "Perceptron", "RidgeClassifier", "RidgeClassifierCV"],
-        "gives no probabilities",
-    ),
-    **dict.fromkeys(
-        ["NuSVC", "SVC"], "gives probabilities only by a parameter that scikit-learn is about to remove"
-    ),
-    **dict.fromkeys(
-        [
-            "ClassifierChain",
-            "FixedThresholdClassifier",
-            "MultiOutputClassifier",
-            "MultiOutputRegressor",
-            "OneVsOneClassifier",
-            "OneVsRestClassifier",
-            "OutputCodeClassifier",
-            "RegressorChain",
-            "SelfTrainingClassifier",
-            "StackingClassifier",
-            "StackingRegressor",
-            "TunedThresholdClassifierCV",
-            "VotingClassifier",
-            "VotingRegressor",
-        ],
-        "takes other estimators",
-    ),
-}
 
-
-def public(cls: type) -> str:
-    """The import path that scikit-learn documents."""
-    public = itertools.takewhile(lambda part: not part.startswith("_"), cls.__module__.split("."))
-    return ".".join([*public, cls.__name__])
-
-
-EVERY = {
-    name: (task, public(cls))
-    for task, kind in (("binary", "classifier"), ("regression", "regressor"))
-    for name, cls in all_estimators(type_filter=kind)
-}
-ABLE = sorted(EVERY.keys() - CANNOT.keys())
-
-# Beyond their defaults, estimators are made of other things for some of their parameters.
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    ("CalibratedClassifierCV", {"method": "temperature"}),
-    ("CalibratedClassifierCV", {"method": "isotonic"}),
-    ("GradientBoostingClassifier", {"loss": "exponential", "n_estimators": 5}),
-    ("HistGradientBoostingRegressor", {"loss": "poisson", "max_iter": 5}),
-    ("KNeighborsClassifier", {"algorithm": "ball_tree"}),
-    ("KNeighborsRegressor", {"metric": "manhattan"}),
-    ("KNeighborsRegressor", {"metric": "chebyshev"}),
-    ("KNeighborsRegressor", {"p": 3}),
-    ("MLPClassifier", {"solver": "sgd"}),
-    ("TweedieRegressor", {"power": 1.5}),
-]
-
-
-def fitted(name: str, given: dict[str, Any] | None = None) -> tuple[Pipeline, str]:
-    """An estimator of scikit-learn, fitted as `train` does it, and its task."""
-    task, path = EVERY[name]
-    spec = Train(estimator=path, params=GIVEN.get(name, {}) if given is None else given, seed=0)
-    return train(ROWS[task], spec, CONTRACTS[task]), task
-
-
-def survives(pipeline: Pipeline, data: bytes, task: str) -> bool:
-    """Whether the model in the file says what the model says, to the bit."""
-    loaded = model.loads(data, "model.skops")
-    said = [model.predict(each, ROWS[task], CONTRACTS[task]).tobytes() for each in (pipeline, loaded)]
-    return said[0] == said[1]
-
-
-# Eighty rows are few: that some estimators have not converged, or see collinear columns, does not matter.
-unconcerned = pytest.mark.filterwarnings(
-    "ignore::UserWarning", "ignore::RuntimeWarning", "ignore::FutureWarning"
-)
-
-
-@unconcerned
-@pytest.mark.parametrize("name", ABLE)
-def test_every_estimator_survives_the_file(name: str) -> None:
-    """It predicts the same to the bit, and made again among other objects in memory it is the same bytes."""
-    pipeline, task = fitted(name)
-    data = model.dumps(pipeline)
-    junk = [bytearray(size) for size in range(1, 5000, 7)]
-    again = model.dumps(fitted(name)[0])
-    assert again == data
-    assert survives(pipeline, data, task)
-    del junk
-
-
-@unconcerned
-@pytest.mark.parametrize(("name", "given"), VARIANTS)
-def test_parameters_do_not_keep_an_estimator_from_the_file(name: str, given: dict[str, Any]) -> None:
-    """What it is made of for these parameters is trusted too."""
-    pipeline, task = fitted(name, given)
-    assert survives(pipeline, model.dumps(pipeline), task)
-
-
-@unconcerned
-@pytest.mark.parametrize("name", sorted(CANNOT))
-def test_the_estimators_left_out_say_why_in_one_line(name: str) -> None:
-    """None of them fails later than in training, or in any other way."""
-    with pytest.raises(PerenneError) as error:
-        fitted(name, {})
-    assert str(error.value).startswith("params.yaml: train.")
-    assert "\n" not in str(error.value)
-
-
-@unconcerned
-def test_every_trusted_type_is_needed() -> None:
-    """An entry that no estimator is made of would be trusted for nothing."""
-    needed: set[str] = set()
-    for name, given in [*((name, None) for name in ABLE), *VARIANTS]:
-        needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted(name, given)[0])))
-    # Ours: what a repair wraps around any of them.
-    older = fitted("LogisticRegression")[0]
-    stacked = {"estimators": ["sklearn.linear_model.LogisticRegression"]}
-    needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted("StackingClassifier", stacked)[0])))
-    repaired = Pipeline([("model", Recalibrated(older, "intercept"))])
-    needed |= set(sio.get_untrusted_types(data=sio.dumps(repaired)))
-    assert needed == set(model.TRUSTED)
-
-
-PROCESS = """
-import sys, hashlib
-from perenne.common import model
-sys.path.insert(0, sys.argv[1])
-from test_model import fitted
-junk = [bytearray(size) for size in range(1, 3000, int(sys.argv[2]))]
-for name in sys.argv[3:]:
-    print(name, hashlib.sha256(model.dumps(fitted(name)[0])).hexdigest())
-"""
-
-
-def test_another_process_makes_the_same_bytes() -> None:
-    """Whatever its hash seed and its addresses."""
-    names = ["HistGradientBoostingClassifier", "LogisticRegression", "RandomForestClassifier"]
-    here = [f"{name} {hashlib.sha256(model.dumps(fitted(name)[0])).hexdigest()}" for name in names]
-    for seed in ("1", "2"):
-        command = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), seed, *names]
-        done = subprocess.run(
-            command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
-        )
-        assert done.stdout.splitlines() == here
-
-
-AWKWARD = ['"__id__": 5', '"file": "123.npy"', "123.npy", "5", '{"__id__": 5}', "é\n\u2028"]
-
-
-def test_a_category_may_look_like_an_address() -> None:
-    """What skops writes of itself is renumbered, what the data hold never is."""
-    task = "binary"
-    frame = ROWS[task].assign(colour=(AWKWARD * 14)[:80], y=[0, 1] * 40)
-    spec = Train(estimator="sklearn.linear_model.LogisticRegression", params={}, seed=0)
-    pipeline = train(frame, spec, CONTRACTS[task])
-    loaded = model.loads(model.dumps(pipeline), "model.skops")
-    known = loaded["encode"].named_transformers_["categories"].categories_[0]
-    assert known.tolist() == sorted(AWKWARD)
-    assert model.dumps(train(frame, spec, CONTRACTS[task])) == model.dumps(pipeline)
-
-
-def holding(value: Any) -> Pipeline:
-    """A pipeline in which a value is stored."""
-    return Pipeline([("model", FunctionTransformer(kw_args=value))])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"__id__": 5, "file": "0.npy", "__loader__": "JsonNode"},
-        {"a": np.arange(3), "b": np.arange(4.0), "c": {"file": np.arange(5)}},
-        {"raw": b"\x00\x01", "more": b"\x02"},
-        {1: "one", 2.5: [True, None, ("x", 1e300)]},
-    ],
-)
-def test_any_value_comes_back(value: dict[Any, Any]) -> None:
-    """Keys named like those of skops, arrays, bytes: each as it was."""
-    data = model.dumps(holding(value))
-    assert data == model.dumps(holding(value))
-    np.testing.assert_equal(model.loads(data, "model.skops")["model"].kw_args, value)
-
-
-def test_what_is_one_object_stays_one_object() -> None:
-    """An array that two parts of a model share is stored once and shared again."""
-    shared = np.arange(1000.0)
-    data = model.dumps(holding({"a": shared, "b": shared}))
-    loaded = model.loads(data, "model.skops")["model"].kw_args
-    assert loaded["a"] is loaded["b"]
-    assert len(data) < len(model.dumps(holding({"a": shared, "b": shared.copy()})))
-
-
-def test_equal_strings_are_equal_bytes_shared_or_not() -> None:
-    """Which of them are one object differs from one Python to the next."""
-    one, other = "".join(["a", "bc"]), "".join(["ab", "c"])
-    assert one is not other
-    assert model.dumps(holding({"x": one, "y": one})) == model.dumps(holding({"x": one, "y": other}))
-
-
-def test_members_are_numbered_and_dated_alike() -> None:
-    """No address, no date: the names count up, the date is the oldest that a zip can hold."""
-    with zipfile.ZipFile(io.BytesIO(model.dumps(fitted("RandomForestClassifier")[0]))) as archive:
-        members = archive.infolist()
-        schema = json.loads(archive.read("schema.json"))
-    assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}
-    assert members[0].filename == "schema.json"
-    numbers = {int(Path(member.filename).stem) for member in members[1:]}
-    assert max(numbers | set(ids(schema))) < len(numbers) + len(set(ids(schema)))
-
-
-def ids(node: Any) -> list[int]:
-    """Every number by which skops tells objects apart."""
-    if isinstance(node, list):
-        return [i for item in node for i in ids(item)]
-    if not isinstance(node, dict):
-        return []
-    own = [node["__id__"]] if isinstance(node.get("__id__"), int) else []
-    return own + [i for value in node.values() for i in ids(value)]
-
-
-class Saved:
-    """A model file and its card in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path, self.beside = folder / "model.skops", folder / "model.json"
-
-    def load(self) -> Pipeline:
-        """The pipeline, as the later stages load it."""
-        return model.load(self.path, self.beside)[0]
-
-    def forge(self, data: bytes, trusted: list[Any] | None = None) -> None:
-        """Put other bytes in the file, and their sha256 and what is trusted on the card."""
-        self.path.write_bytes(data)
-        listed = {} if trusted is None else {"trusted": trusted}
-        self.beside.write_text(json.dumps({"sha256": hashlib.sha256(data).hexdigest(), **listed}))
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Saved:
-    """A small model as `train` saves it."""
-    found = Saved(tmp_path)
-    model.save(fitted("LogisticRegression")[0], {"rows": 80}, found.path, found.beside)
-    return found
-
-
-def refusal(saved: Saved) -> str:
-    """The one line with which a file is refused."""
-    with pytest.raises(PerenneError) as error:
-        saved.load()
-    message = str(error.value)
-    assert "\n" not in message
-    return message
-
-
-def test_the_card_holds_what_was_said_and_the_sha256(saved: Saved) -> None:
-    """And the file, loaded, is the model."""
-    card = json.loads(saved.beside.read_text())
-    assert card == {"rows": 80, "trusted": [], "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest()}
-    assert isinstance(saved.load(), Pipeline)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-        lambda data: data[:40] + b"!" + data[41:],
-        lambda _: b"",
-    ],
-    ids=["truncated", "longer", "one byte", "empty"],
-)
-def test_a_file_that_is_not_the_one_on_the_card_is_not_opened(
-    saved: Saved, spoil: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its sha256 is compared before anything reads it."""
-    was = saved.path.read_bytes()
-    saved.path.write_bytes(spoil(was))
-
-    def opened(*_: Any, **__: Any) -> None:
-        raise AssertionError("the file was opened")
-
-    for owner, name in [(sio, "loads"), (sio, "get_untrusted_types"), (zipfile, "ZipFile")]:
-        monkeypatch.setattr(owner, name, opened)
-    found, said = (hashlib.sha256(data).hexdigest() for data in (saved.path.read_bytes(), was))
-    assert refusal(saved) == f"{saved.path}: its sha256 is {found}, but {saved.beside} says {said}"
-
-
-@pytest.mark.parametrize("card", ["{}", '{"sha256": null}', "[]", '"text"'])
-def test_a_card_without_a_sha256_trusts_nothing(saved: Saved, card: str) -> None:
-    """What is missing is never a pass."""
-    saved.beside.write_text(card)
-    assert refusal(saved).startswith(f"{saved.path}: its sha256 is ")
-
-
-def test_a_card_that_is_no_json_is_named(saved: Saved) -> None:
-    """With what is wrong in it."""
-    saved.beside.write_text('{"sha256": ')
-    assert refusal(saved).startswith(f"{saved.beside}: not valid JSON: ")
-
-
-@pytest.mark.parametrize("name", ["path", "beside"])
-def test_a_missing_file_is_named(saved: Saved, name: str) -> None:
-    """The model or its card."""
-    missing: Path = getattr(saved, name)
-    missing.unlink()
-    assert refusal(saved) == f"{missing}: no such file"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"PK\x03\x04", pickle.dumps({"a": 1}), b"not a model"],
-    ids=["empty", "zip's first bytes", "pickle", "text"],
-)
-def test_what_is_no_model_file_is_refused(saved: Saved, data: bytes) -> None:
-    """Even if the card vouches for it."""
-    saved.forge(data)
-    assert refusal(saved).startswith(f"{saved.path}: not a model file: ")
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_refused(saved: Saved, share: float) -> None:
-    """Wherever it ends."""
-    data = saved.path.read_bytes()
-    saved.forge(data[: int(len(data) * share)])
-    assert refusal(saved).startswith(f"{saved.path}: not a model file: ")
-
-
-def test_another_object_is_no_model(saved: Saved) -> None:
-    """A file of harmless types that holds no pipeline."""
-    saved.forge(sio.dumps({"a": 1}))
-    assert refusal(saved) == f"{saved.path}: holds a dict, not a model"
-
-
-@pytest.mark.parametrize(
-    ("value", "named"),
-    [
-        (os.system, "posix.system"),
-        (functools.partial(os.system, "true"), "posix.system"),
-        (functools.partial(eval, "1"), "builtins.eval"),
-        (functools.partial(functools.partial(exec), "1"), "builtins.exec"),
-        (functools.partial(subprocess.Popen, "true"), "subprocess.Popen"),
-        (functools.partial(np.arange(3).tofile, "trace"), "__main__.tofile"),
-        (subprocess.Popen, "subprocess.Popen"),
-        (subprocess.CompletedProcess("true", 0), "subprocess.CompletedProcess"),
-        (Path, "pathlib.Path"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
-def test_a_foreign_type_is_refused(saved: Saved, value: Any, named: str) -> None:
-    """Bare or inside the trusted `functools.partial`, it is named."""
-    saved.forge(sio.dumps(Pipeline([("model", FunctionTransformer(func=value))])))
-    assert refusal(saved) == f"{saved.path}: holds types that are not trusted: {named}"
-
-
-def test_nothing_of_a_refused_file_is_executed(
-    saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A module that only the file names is not imported, and its function not called."""
-    trace = tmp_path / "trace"
-    (tmp_path / "mischief.py").write_text(
-        f"import pathlib\npathlib.Path({str(trace)!r}).touch()\ndef act(x): return x\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    mischief = importlib.import_module("mischief")
-    data = sio.dumps(Pipeline([("model", FunctionTransformer(func=functools.partial(mischief.act, 1)))]))
-    del sys.modules["mischief"]
-    trace.unlink()
-    saved.forge(data)
-    assert refusal(saved) == f"{saved.path}: holds types that are not trusted: mischief.act"
-    assert not trace.exists()
-
-
-def test_a_model_that_could_not_be_loaded_is_not_written(tmp_path: Path) -> None:
-    """Better no file than one that the next stage refuses."""
-    with pytest.raises(PerenneError, match=r"holds types that are not trusted: posix\.system"):
-        model.save(holding({"a": os.system}), {}, tmp_path / "model.skops", tmp_path / "model.json")
-    assert list(tmp_path.iterdir()) == []
-
-
-OWN = """
-from os import system
-from sklearn.base import BaseEstimator, TransformerMixin
-
-
-class Mine(TransformerMixin, BaseEstimator):
-    def fit(self, X, y=None):
-        return self
-
-    def transform(self, X):
-        return X
-"""
-
-
-@pytest.fixture
-def own(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Iterator[Saved]:
-    """A model file with a class of the project in it, in the project's folder."""
-    folder = saved.path.parent
-    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
-        monkeypatch.delitem(sys.modules, name)
-    (folder / "stages").mkdir()
-    (folder / "stages" / "__init__.py").write_text("")
-    (folder / "stages" / "models.py").write_text(OWN)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    mine = importlib.import_module("stages.models").Mine()
-    model.save(Pipeline([("model", mine)]), {"trusted": ["stages.models.Mine"]}, saved.path, saved.beside)
-    yield saved
-    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
-        del sys.modules[name]
-
-
-def test_a_type_of_the_project_is_trusted_if_the_card_lists_it(own: Saved) -> None:
-    """And only then."""
-    assert own.load().steps[0][1].__class__.__name__ == "Mine"
-    own.forge(own.path.read_bytes())  # a card without a list
-    assert refusal(own) == f"{own.path}: holds types that are not trusted: stages.models.Mine"
-
-
-def test_the_card_lists_no_more_than_the_file_holds(own: Saved) -> None:
-    """What is listed for nothing would be trusted for nothing."""
-    listed = {"trusted": ["stages.models.Mine", "stages.models.Other"]}
-    model.save(own.load(), listed, own.path, own.beside)
-    assert json.loads(own.beside.read_text())["trusted"] == ["stages.models.Mine"]
-
-
-@pytest.mark.parametrize(
-    ("value", "listed"),
-    [
-        (os.system, "posix.system"),
-        (functools.partial(eval, "1"), "builtins.eval"),
-        (subprocess.Popen, "subprocess.Popen"),
-        (Path, "pathlib.Path"),
-        (os.system, ["stages.models.Mine", "posix.system"]),
-        (os.system, "stages.perenne.common.git.git"),
-        (os.system, "stages..system"),
-        (os.system, 5),
-        (os.system, None),
-    ],
-)
-def test_a_forged_card_makes_nothing_trusted(own: Saved, value: Any, listed: Any) -> None:
-    """Its list may hold nothing but code of the project."""
-    data = sio.dumps(Pipeline([("model", FunctionTransformer(func=value))]))
-    own.forge(data, listed if isinstance(listed, list) else [listed])
-    shown = listed[-1] if isinstance(listed, list) else listed
-    assert refusal(own) == (
-        f"{own.path}: trusted: found {shown!r}, must be a class or function of the project, such as "
-        "stages.models.Mine"
-    )
-
-
-def test_what_a_module_of_the_project_imports_is_not_its_own(own: Saved) -> None:
-    """A file could name `os.system` by way of it."""
-    data = sio.dumps(Pipeline([("model", FunctionTransformer(func=os.system))]))
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    schema = members["schema.json"].replace(b'"posix"', b'"stages.models"')
-    assert schema != members["schema.json"]
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in (members | {"schema.json": schema}).items():
-            archive.writestr(name, content)
-    own.forge(out.getvalue(), ["stages.models.system"])
-    assert refusal(own) == (
-        f"{own.path}: it holds stages.models.system: it is not defined there, it is posix.system, which is "
-        "not trusted"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "it holds: 'stages.models.Mine': stages/models.py has no Mine; there is none"),
-        ("x = 1 / 0\n", "stages/models.py:1: ZeroDivisionError: division by zero"),
-        (None, "it holds: 'stages.models.Mine': there is no stages/models.py; write the module, or correct"),
-    ],
-)
-def test_a_checkout_with_other_code_is_one_line(own: Saved, text: str | None, says: str) -> None:
-    """The class of the model is gone, or its module fails."""
-    module = own.path.parent / "stages" / "models.py"
-    module.unlink()
-    if text is not None:
-        module.write_text(text)
-    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
-        del sys.modules[name]
-    importlib.invalidate_caches()
-    sys.path_importer_cache.clear()
-    assert says in refusal(own)
-
-
-@pytest.mark.parametrize("extra", sorted(model.BOOSTED))
-def test_a_model_of_a_library_that_is_missing_names_the_extra(
-    saved: Saved, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And how it is installed."""
-    path = {"catboost": "CatBoost", "lightgbm": "LGBM", "xgboost": "XGB"}[extra] + "Classifier"
-    spec = Train(estimator=f"{extra}.{path}", params={}, seed=0)
-    data = model.dumps(train(ROWS["binary"], spec, CONTRACTS["binary"]))
-    saved.forge(data)
-    held = set(sio.get_untrusted_types(data=data)) - set(model.TRUSTED)
-    assert held <= set(model.BOOSTED[extra])
-    monkeypatch.setattr(model, "find_spec", lambda _: None)
-    assert refusal(saved).startswith(
-        f"{saved.path}: holds a model of {extra}, which is not installed; make dev installs it"
-    )
-
-
-class Odd:
+@pytest.mark.parametrize(("task", "given"), MODELS.values(), ids=MODELS.keys())
+def test_many_rows_are_scored_by_tables_to_the_bit(task: str, given: dict[str, Any]) -> None:
+    """With categories that training has not seen, missing and infinite values, in frames of either kind."""
+    pipeline, its, frame = fitted(task, **given), contract(task), rows(task, N, 1)
+    said = model.predict(pipeline, frame, its)
+    assert sklearn_trees.tables(pipeline, 2) is not None
+    assert said.tobytes() == by_itself(pipeline, frame, task).tobytes()
+    assert model.score(pipeline, model.inputs(frame, its), its).tobytes() == said.tobytes()
+    coded = frame.astype({"colour": "category", "shape": object})
+    assert model.predict(pipeline, coded, its).tobytes() == said.tobytes()
+    assert np.isinf(frame["weight"]).any()
+    assert (frame["colour"] == "pink").any()
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_a_row_has_one_score_however_many_are_scored(task: str) -> None:
+    """Whether rows fill what is scored at once, or one, two or three are left over; one by one, too."""
+    pipeline, its, frame = fitted(task), contract(task), rows(task, N, 2)
+    said = model.predict(pipeline, frame, its)
+    made = sklearn_trees.tables(pipeline, 2)
+    assert made is not None
+    places = made.places(model.inputs(frame, its))
+    for count in (*range(1, 30), *(made._rows + more for more in range(-2, 4)), 3 * made._rows + 1):
+        assert made.score(places[:count]).tobytes() == said[:count].tobytes(), count
+        assert made.score(places[:count].tolist()).tobytes() == said[:count].tobytes(), count
+
+
+def test_rows_that_are_scored_at_once_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the rows, and the parts are put together in their order."""
+    pipeline, its, frame = fitted("multiclass"), contract("multiclass"), rows("multiclass", N, 3)
+    sizes = []
+    score = forest.Forest.score
+
+    def counted(self: forest.Forest, encoded: Any) -> Array:
+        sizes.append(len(encoded))
+        return score(self, encoded)
+
+    monkeypatch.setattr(model, "ROWS_AT_ONCE", 5_000)
+    monkeypatch.setattr(forest.Forest, "score", counted)
+    said = model.predict(pipeline, frame, its)
+    assert sizes == [5_000, 5_000, N - 10_000]
+    assert said.tobytes() == by_itself(pipeline, frame, "multiclass").tobytes()
+
+
+def test_few_rows_are_not_worth_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made when a model has scored many, and again when it is fitted again; others have none."""
+    made = []
+    compiled = sklearn_trees.compiled
+
+    def counted(pipeline: Pipeline) -> forest.Forest | None:
+        made.append(pipeline)
+        return compiled(pipeline)
+
+    monkeypatch.setattr(sklearn_trees, "compiled", counted)
+    pipeline, its = fitted("binary"), contract("binary")
+    frame = rows("binary", 4_000, 1)
+    for _ in range(2):
+        assert sklearn_trees.tables(pipeline, 0) is None
+        model.predict(pipeline, frame, its)
+    assert made == []
+    for _ in range(2):
+        assert model.predict(pipeline, frame, its).tobytes() == by_itself(pipeline, frame, "binary").tobytes()
+    assert made == [pipeline]
+    old = model.predict(pipeline, frame, its)
+    pipeline["model"].set_params(max_iter=3)
+    others = rows("binary", 3_000, 0)
+    pipeline["model"].fit(pipeline["encode"].transform(model.inputs(others, its)), others["y"])
+    for _ in range(3):
+        new = model.predict(pipeline, frame, its)
+        assert new.tobytes() == by_itself(pipeline, frame, "binary").tobytes() != old.tobytes()
+    assert made == [pipeline, pipeline]
+
+
+def test_tables_are_kept_no_longer_than_their_model() -> None:
+    """A replay makes many models."""
+    pipeline, its = fitted("binary"), contract("binary")
+    model.predict(pipeline, rows("binary", N, 1), its)
+    kept = weakref.ref(sklearn_trees._known[pipeline])
+    assert kept() is not None
+    del pipeline
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_single_row_is_scored_as_before() -> None:
+    """scikit-learn adds nine classes of one row in another order; whoever scores one row hears that."""
+    pipeline, its, frame = fitted("multiclass"), contract("multiclass"), rows("multiclass", N, 1)
+    model.predict(pipeline, frame, its)
+    one = frame[:1]
+    assert model.predict(pipeline, one, its).tobytes() == by_itself(pipeline, one, "multiclass").tobytes()
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_recalibrated_scores_are_corrected_ones_of_the_tables(task: str) -> None:
+    """By the slices of each row, and in frames with few rows as in those with many."""
+    older, its, frame = fitted(task), contract(task), rows(task, N, 1)
+    by = {"colour": {"red": 0.5, "blue": -0.25}, "age": {"[0, 9)": 1.0}}
+    intercept = [0.1] * len(CROPS) if task == "multiclass" else 0.1
+    offsets = {} if task == "multiclass" else by
+    corrected = Recalibrated(older, "slices", intercept, 0.9, offsets, {"age": [0, 9]})
+    pipeline = Pipeline([("model", corrected)])
+    many, few = model.predict(pipeline, frame, its), model.predict(pipeline, frame[:50], its)
+    assert sklearn_trees.tables(older, 2) is not None
+    assert many.tobytes() == by_itself(pipeline, frame, task).tobytes()
+    assert few.tobytes() == many[:50].tobytes()
+    assert model.score(pipeline, model.inputs(frame, its), its).tobytes() == many.tobytes()
+
+
+class Odd(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A model that answers in its own way."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: pd.DataFrame, y: Array) -> Odd:  # noqa: ARG002 -- scikit-learn asks for one
+        """Return itself."""
+        return self
 
     def predict_proba(self, X: pd.DataFrame) -> object:
         """Return the answer."""
@@ -614,6 +257,6 @@ class Odd:
 @pytest.mark.parametrize("answer", [[[0.5, math.nan]] * 3, [[0.5, math.inf]] * 3, [[0.5, 0.5]] * 2])
 def test_what_is_no_number_for_each_row_is_one_line(answer: object) -> None:
     """Neither a stage nor the service goes on with it."""
-    odd: Any = Odd(answer)
+    odd = Pipeline([("model", Odd(answer))])
     with pytest.raises(CodeError, match=r"^the model: predict_proba does not give a number for each row$"):
         model.score(odd, pd.DataFrame({"a": [1, 2, 3]}), tiny.contract())

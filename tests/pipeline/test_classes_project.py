@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from perenne.common import model
+from perenne.common import model_file
 from tests import classes, tiny
 from tests.project import Project, clone
 
@@ -53,6 +53,6 @@ def test_a_project_of_several_classes(tmp_path: Path) -> None:
     drawn = made.out("dvc plots show -o drawn && cat drawn/index.html")
     assert {name for name in PLOTS if name in drawn} == PLOTS
     data = (made.path / "data/model/model.skops").read_bytes()
-    once = model.dumps(model.loads(data, "model.skops"))
+    once = model_file.dumps(model_file.loads(data, "model.skops"))
     assert once == data
-    assert model.dumps(model.loads(once, "model.skops")) == data
+    assert model_file.dumps(model_file.loads(once, "model.skops")) == data

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import all_estimators
 from sklearn.utils._param_validation import HasMethods
 
-from perenne.common import model, storable, strict_yaml
+from perenne.common import model, model_file, storable, strict_yaml
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
@@ -100,14 +100,14 @@ def holds_together(task: str, section: Train, *, exact: bool = True) -> Pipeline
     """Fit a model and check that it is the same again, the same from its file, and the same row by row."""
     frame, its = rows(task), CONTRACTS[task]
     fitted = train(frame, section, its)
-    data = model.dumps(fitted)
-    assert model.dumps(train(frame, section, its)) == data
-    loaded = model.loads(data, "model.skops", section.trusted)
+    data = model_file.dumps(fitted)
+    assert model_file.dumps(train(frame, section, its)) == data
+    loaded = model_file.loads(data, "model.skops", section.trusted)
     scores = model.predict(fitted, frame, its)
     assert np.isfinite(scores).all()
     assert model.predict(loaded, frame, its).tobytes() == scores.tobytes()
-    once = model.dumps(loaded)
-    assert model.dumps(model.loads(once, "model.skops", section.trusted)) == once
+    once = model_file.dumps(loaded)
+    assert model_file.dumps(model_file.loads(once, "model.skops", section.trusted)) == once
     service = scorer(loaded, its)
     names = [*its.features, its.time]
     for place in range(5):
@@ -149,7 +149,7 @@ def test_threads_leave_no_trace(task: str, path: str, given: dict[str, Any]) -> 
     """Fitted on two threads or one, the file has the same bytes."""
     name = boosting.LIBRARIES[path.split(".")[0]].threads
     sections = [Train(estimator=path, params=given | more, seed=0) for more in ({}, {name: 2}, {name: 1})]
-    files = [model.dumps(train(rows(task, 2000), section, CONTRACTS[task])) for section in sections]
+    files = [model_file.dumps(train(rows(task, 2000), section, CONTRACTS[task])) for section in sections]
     assert files[0] == files[1] == files[2]
 
 
@@ -157,17 +157,18 @@ PROCESS = """
 import sys, hashlib
 sys.path.insert(0, sys.argv[1])
 from tests.pipeline.test_estimators import BOOSTED, CONTRACTS, rows, spec
-from perenne.common import model
+from perenne.common import model, model_file
 from perenne.pipeline.train import train
 for task, path, given in BOOSTED[:6]:
-    print(hashlib.sha256(model.dumps(train(rows(task), spec(path, **given), CONTRACTS[task]))).hexdigest())
+    pipeline = train(rows(task), spec(path, **given), CONTRACTS[task])
+    print(hashlib.sha256(model_file.dumps(pipeline)).hexdigest())
 """
 
 
 def test_another_process_with_other_threads_makes_the_same_bytes() -> None:
     """Whatever the environment says of threads and hash seeds."""
     here = [
-        hashlib.sha256(model.dumps(train(rows(task), spec(path, **given), CONTRACTS[task]))).hexdigest()
+        hashlib.sha256(model_file.dumps(train(rows(task), spec(path, **given), CONTRACTS[task]))).hexdigest()
         for task, path, given in BOOSTED[:6]
     ]
     for threads in ("1", "2"):

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, task
+from perenne.common import model, model_file, task
 from perenne.common.column import Column
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
@@ -154,11 +154,11 @@ def test_file_scores_bit_for_bit(older: Pipeline) -> None:
     rows = drawn(before, 200, 5)
     for world, count in ((lower, 1_000), (wider, 4_000), (apart, 4_000), (bent, 20_000)):
         corrected = recalibrated(older, drawn(world, count, 2), BINARY)
-        again = model.loads(model.dumps(corrected), "model.skops")
+        again = model_file.loads(model_file.dumps(corrected), "model.skops")
         np.testing.assert_array_equal(
             model.predict(again, rows, BINARY), model.predict(corrected, rows, BINARY)
         )
-        assert model.dumps(again) == model.dumps(corrected)
+        assert model_file.dumps(again) == model_file.dumps(corrected)
 
 
 def test_score_of_a_row_is_not_that_of_its_batch(older: Pipeline) -> None:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, predicted
+from perenne.common import model, model_file, predicted
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
 from perenne.common.recalibrated import NEAREST, shares
@@ -106,11 +106,11 @@ def test_file_scores_bit_for_bit(older: Pipeline) -> None:
     rows = classes.fields("2021-06", 7, 60)
     for known in (classes.fields("2021-05", 2, 2000, SHIFT), wider(classes.fields("2021-05", 2, 4000), 4)):
         corrected = recalibrated(older, known, CROPS)
-        again = model.loads(model.dumps(corrected), "model.skops")
+        again = model_file.loads(model_file.dumps(corrected), "model.skops")
         expected = model.predict(corrected, rows, CROPS)
         assert np.array_equal(model.predict(again, rows, CROPS), expected)
-        assert model.dumps(again) == model.dumps(corrected)
-        assert model.dumps(recalibrated(older, known, CROPS)) == model.dumps(corrected)
+        assert model_file.dumps(again) == model_file.dumps(corrected)
+        assert model_file.dumps(recalibrated(older, known, CROPS)) == model_file.dumps(corrected)
         scores = model.predict(older, rows, CROPS)  # a linear model's own differ in a batch, by BLAS
         alone = [again["model"].corrected(scores[i : i + 1], rows[i : i + 1])[0] for i in range(len(rows))]
         assert np.array_equal(alone, expected)

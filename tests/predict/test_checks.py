@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from perenne.cases.source import NULLABLE
+from perenne.common import batches
 from perenne.common.contract import Contract
-from perenne.predict.checks import checked
+from perenne.predict.checks import checked, plain
 from perenne.serving.rows import PredictAdapter
 from tests import tiny
 
@@ -79,3 +84,79 @@ def test_times_are_read_as_the_service_reads_them(zone: str | None, time: str) -
     else:
         assert cells.empty
         assert frame["seen"][0] == served["seen"]
+
+
+TYPED = {
+    "id": 1,
+    "seen": datetime(2021, 3, 28, 1, 30),
+    "size": 2.5,
+    "colour": "red",
+    "adult": True,
+    "member": datetime(2020, 12, 31),
+}
+
+
+def arrived(contract: Contract, **values: Any) -> pa.Table:
+    """Return two rows in the contract's types: a good one, and one with other values."""
+    names = [name for name in contract.raw if name != contract.target]
+    return pa.Table.from_pylist([TYPED, TYPED | values], schema=batches.schema(contract, names))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"size": None, "member": None},
+        {"colour": NOT_LISTED},
+        {"size": 100.0},
+        {"member": datetime(2121, 1, 1)},
+        {"colour": "x" * 200},
+    ],
+)
+def test_plain_rows_are_what_a_closer_look_makes_of_them(values: dict[str, Any]) -> None:
+    """In the same types, without a broken rule: so they need none."""
+    contract = tiny.contract()
+    table = arrived(contract, **values)
+    assert plain(table, contract, None)
+    frame, cells = checked(table.to_pandas(types_mapper=NULLABLE.get), contract, None)
+    assert cells.empty
+    pd.testing.assert_frame_equal(batches.to_frame(table), frame)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id": None},
+        {"adult": None},
+        {"colour": None},
+        {"size": 100.1},
+        {"size": math.inf},
+        {"size": math.nan},
+        {"colour": "x" * 201},
+        {"colour": " red"},
+        {"colour": ""},
+    ],
+)
+def test_rows_that_may_break_a_rule_are_not_plain(values: dict[str, Any]) -> None:
+    """Nor are those with a value that is written otherwise."""
+    contract = tiny.contract()
+    assert not plain(arrived(contract, **values), contract, None)
+
+
+def test_listed_integers_and_clocks_and_types_are_looked_at() -> None:
+    """Times without an offset are read by the clocks of a zone; other types are read first."""
+    contract = tiny.contract(
+        "number, role: feature, range: [0, 100]", "integer, role: feature, values: [1, 2]"
+    )
+    assert plain(arrived_whole(2), contract, None)
+    assert not plain(arrived_whole(3), contract, None)
+    assert not plain(arrived(tiny.contract()), tiny.contract(), "Europe/Paris")
+    texts = arrived(tiny.contract()).cast(pa.schema([(n, pa.string()) for n in TYPED]))
+    assert not plain(texts, tiny.contract(), None)
+
+
+def arrived_whole(size: int) -> pa.Table:
+    """Return rows whose size is an integer."""
+    table = arrived(tiny.contract())
+    place = table.column_names.index("size")
+    return table.set_column(place, pa.field("size", pa.int64()), pa.array([1, size]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perenne.common import locked, model, names
+from perenne.common import locked, model_file, names
 from perenne.common.errors import PerenneError
 from perenne.registry.fetch import fetch
 from tests.conftest import Enter
@@ -33,7 +33,7 @@ def test_fetched_model_is_the_released_one(inside: Project, which: str) -> None:
     sha256 = json.loads(inside.read("data/model/released.json"))["sha256"]
     assert bring(which).startswith(f"retirement@v1.0.0 is in out/model.skops, sha256 {sha256}")
     assert hashlib.sha256((inside.path / "out/model.skops").read_bytes()).hexdigest() == sha256
-    model.load(Path("out/model.skops"), Path("out/model.json"))
+    model_file.load(Path("out/model.skops"), Path("out/model.json"))
 
 
 def test_fetched_in_a_clone_without_anything(inside: Project, enter: Enter) -> None:

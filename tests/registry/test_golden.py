@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perenne.common import batches, model, names
+from perenne.common import batches, model, model_file, names
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from perenne.documents.proof import Proof
@@ -26,7 +26,7 @@ def test_release_records_what_its_model_says(company: Project, enter: Enter) -> 
     assert len(recorded) == golden.COUNT
     assert (min(recorded), max(recorded)) == (0, len(holdout) - 1)
     contract = read_contract("retirement")
-    pipeline, _ = model.load(names.RELEASED, names.RELEASED_CARD)
+    pipeline, _ = model_file.load(names.RELEASED, names.RELEASED_CARD)
     scores = model.predict(pipeline, holdout.iloc[list(recorded)], contract)
     assert scores.tolist() == list(recorded.values())
     assert "salary" not in (version.proof_text or "").partition("golden:")[2].partition("verdict:")[0]

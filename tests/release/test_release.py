@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perenne.common import batches, git, model, names, notes
+from perenne.common import batches, git, model, model_file, names, notes
 from perenne.common.contract import read_contract
 from perenne.common.errors import PerenneError
 from perenne.documents.evaluation import Evaluation
@@ -157,7 +157,7 @@ def test_proof_is_what_was_released(inside: Project) -> None:
     assert (held.released.first, held.released.last) == ("2014Q1", "2019Q3")
     rows, contract = batches.read_parquet(names.HOLDOUT), read_contract("retirement")
     mine, other = (
-        model.predict(model.load(path, path.with_suffix(".json"))[0], rows, contract)
+        model.predict(model_file.load(path, path.with_suffix(".json"))[0], rows, contract)
         for path in (names.MODEL, names.RELEASED)
     )
     assert held.released.moved == pytest.approx(sum(abs(mine - other)) / len(rows), rel=1e-4)

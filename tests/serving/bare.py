@@ -25,7 +25,7 @@ import httptools
 import uvloop
 from pydantic_core import to_json
 
-from perenne.common import model
+from perenne.common import model_file
 from perenne.common.contract import read_contract
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scored_rows import new_id
@@ -138,7 +138,7 @@ async def main() -> None:
     folder, log = sys.argv[1:]
     os.chdir(folder)
     contract = read_contract("bench")
-    pipeline, _ = model.load()
+    pipeline, _ = model_file.load()
     server = BareServer(PredictAdapter(contract, 1_000), scorer(pipeline, contract), log)
     listening = await asyncio.get_running_loop().create_server(lambda: BareProtocol(server), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)

@@ -105,20 +105,20 @@ def inside(made: Project) -> Iterator[None]:
         os.environ.update(before)
 
 
-def release(version: str) -> None:
-    """Tag the commit as a version."""
+def release(version: str, name: str = "bench") -> None:
+    """Tag the commit as a version of a model."""
     shas = {
         part: {"sha256": json.loads(card.read_text(encoding="utf-8"))["sha256"]}
         for part, card in (("model", names.CARD), ("released", names.RELEASED_CARD))
     }
-    proof = {**shas, "golden": golden.record("bench")}
+    proof = {**shas, "golden": golden.record(name)}
     message = f"{version}\n\n---\n{strict_yaml.dumps(proof)}"
-    publish.publish([publish.Tag(f"bench@{version}", git.commit("HEAD"), message)], push=False)
+    publish.publish([publish.Tag(f"{name}@{version}", git.commit("HEAD"), message)], push=False)
 
 
-def assign(version: str) -> None:
-    """Put a version in prod."""
-    registry = tags.read("bench")
+def assign(version: str, name: str = "bench") -> None:
+    """Put a version of a model in prod."""
+    registry = tags.read(name)
     commit = registry.registered[version].commit
     publish.publish([publish.assigned(registry, "prod", commit, "the bench")], push=False)
 

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from perenne.common.contract import Contract
+from perenne.common.forest import Array
 from perenne.common.project_code import CodeError
 from perenne.documents.proof import Proof
 from perenne.registry.tags import Version
 from perenne.serving import batcher, shadow, slices
 from perenne.serving.batcher import Batcher, Busy
 from perenne.serving.completion import RequestFeatures
-from perenne.serving.forest import Array
 from perenne.serving.log import Entry, LabelResult, Log, LogUnavailable
 from perenne.serving.predictions import PredictResult, RowScores, as_json, scored
 from perenne.serving.prometheus import ServiceMetrics

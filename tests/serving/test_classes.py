@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.cases.files import Files
-from perenne.common import batches, git, model, names, strict_yaml
+from perenne.common import batches, git, model, model_file, names, strict_yaml
 from perenne.common.errors import PerenneError
 from perenne.pipeline import ingest
 from perenne.registry import golden, publish, tags
@@ -99,7 +99,7 @@ def others() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
 
 def chances(folder: Path, rows: pd.DataFrame) -> list[list[float]]:
     """Return what scikit-learn says of rows."""
-    pipeline, _ = model.load(folder / names.RELEASED, folder / names.RELEASED_CARD)
+    pipeline, _ = model_file.load(folder / names.RELEASED, folder / names.RELEASED_CARD)
     found: list[list[float]] = pipeline.predict_proba(model.inputs(rows, CONTRACT)).tolist()
     return found
 

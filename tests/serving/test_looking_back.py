@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from perenne.common import batches, model, names
+from perenne.common import batches, model, model_file, names
 from tests import shop
 from tests.conftest import once
 from tests.project import Project
@@ -51,7 +51,7 @@ def later(released: Project, to: Path) -> tuple[Project, pd.DataFrame]:
 
 def scores(project: Project, rows: pd.DataFrame) -> list[float]:
     """Return what scikit-learn says of clean rows."""
-    pipeline, _ = model.load(project.path / names.RELEASED, project.path / names.RELEASED_CARD)
+    pipeline, _ = model_file.load(project.path / names.RELEASED, project.path / names.RELEASED_CARD)
     found: list[float] = model.predict(pipeline, rows, CONTRACT).tolist()
     return found
 

@@ -34,9 +34,9 @@ DERIVED = """derived:
 """
 SCORES = f"""
 import json
-from perenne.common import batches, model, names
+from perenne.common import batches, model, model_file, names
 from perenne.common.contract import read_contract
-pipeline, _ = model.load(names.RELEASED, names.RELEASED_CARD)
+pipeline, _ = model_file.load(names.RELEASED, names.RELEASED_CARD)
 rows = batches.read_parquet("data/clean/{JULY}.parquet", nullable=True)
 print(json.dumps(model.predict(pipeline, rows, read_contract("{shop.NAME}")).tolist()))
 """

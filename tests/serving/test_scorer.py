@@ -16,13 +16,12 @@ from perenne.cases.retirement import Retirement
 from perenne.cases.source import Source
 from perenne.common import batches, model
 from perenne.common.contract import Contract, read_contract
+from perenne.common.forest import Array, CategoryBins
 from perenne.common.params import Train
 from perenne.common.recalibrated import Recalibrated
 from perenne.pipeline import ingest, recalibration
 from perenne.pipeline.recalibration import FORMS
 from perenne.pipeline.train import train
-from perenne.serving import forest
-from perenne.serving.forest import Array
 from perenne.serving.rows import InputRow, PredictAdapter
 from perenne.serving.scorer import Corrected, Frames, Scorer, Tables, frame, scorer
 from tests import tiny
@@ -169,7 +168,7 @@ def test_unseen_categories_and_values_at_thresholds(
     base = sent_rows(holdout[:40], contract)
     made = [row | {name: None} for row in base for name in contract.features]
     for feature in quick.forest.features:
-        if isinstance(feature, forest.CategoryBins):
+        if isinstance(feature, CategoryBins):
             made += [row | {feature.name: "never seen"} for row in base]
         else:
             for cut in feature.thresholds[:20]:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from perenne.common import batches, model, names
+from perenne.common import batches, model, model_file, names
 from perenne.common.contract import read_contract
 from tests.conftest import Enter
 from tests.project import environment
@@ -29,7 +29,7 @@ def holdout(running: Running) -> tuple[list[dict[str, Any]], list[float]]:
     frame = batches.read_parquet(running.project.path / names.HOLDOUT)[:200]
     contract = read_contract("retirement")
     folder = running.project.path
-    pipeline, _ = model.load(folder / names.RELEASED, folder / names.RELEASED_CARD)
+    pipeline, _ = model_file.load(folder / names.RELEASED, folder / names.RELEASED_CARD)
     rows = batches.to_table(frame, batches.schema(contract)).drop([contract.target]).to_pylist()
     sent = json.loads(json.dumps(rows, default=lambda time: time.isoformat()))
     return sent, model.predict(pipeline, frame, contract).tolist()

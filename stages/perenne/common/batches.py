@@ -181,17 +181,17 @@ def encode(to: Path | BinaryIO, table: pa.Table) -> None:
     pq.write_table(table, to, compression="zstd")
 
 
-def read_parquet(path: Path, *, nullable: bool = False, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_parquet(path: Path, columns: Sequence[str] | None = None, *, nullable: bool = False) -> pd.DataFrame:
     """Read a Parquet file.
 
     Parameters
     ----------
     path
         The file.
-    nullable
-        Keep integers beside missing values, where pandas would turn the column into floats.
     columns
         Those to read, as far as the file has them; None: all.
+    nullable
+        Keep integers beside missing values, where pandas would turn the column into floats.
 
     Raises
     ------
@@ -210,10 +210,10 @@ def as_read(table: pa.Table, *, nullable: bool) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file as an Arrow table; columns and errors as for `read_parquet`."""
+    """Read a Parquet file as an Arrow table; arguments and errors as for `read_parquet`."""
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(None if columns is None else list(columns))
+            return file.read(columns)
     except FileNotFoundError as error:
         raise PerenneError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:

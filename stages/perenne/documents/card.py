@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model
+from perenne.common import model_file
 from perenne.common.column import Type
 from perenne.common.document import Rounded, UnnumberedDocument
 from perenne.common.names import CARD, MODEL
@@ -94,7 +94,7 @@ def save_model(
         If the file could not be loaded again; then nothing is written.
 
     """
-    model.save(pipeline, description.to_json(), path, beside)
+    model_file.save(pipeline, description.to_json(), path, beside)
 
 
 def load_model(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, ModelCard]:
@@ -112,5 +112,5 @@ def load_model(path: Path = MODEL, beside: Path = CARD) -> tuple[Pipeline, Model
         not trusted, or the card cannot be read.
 
     """
-    pipeline, content = model.load(path, beside)
+    pipeline, content = model_file.load(path, beside)
     return pipeline, ModelCard.from_json(content, str(beside))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import code_of, model, names, predicted, project_code, strict_json
+from perenne.common import code_of, model, model_file, names, predicted, project_code, strict_json
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
@@ -53,7 +53,7 @@ def here(contract: Contract, path: Path = names.MODEL, name: str = "the challeng
         holds types that are not trusted.
 
     """
-    pipeline, card = model.load(path, path.with_suffix(".json"))
+    pipeline, card = model_file.load(path, path.with_suffix(".json"))
     return Loaded(name, pipeline, str(card["sha256"]), contract, path.stat().st_size)
 
 
@@ -91,7 +91,7 @@ def of(rev: str, name: str, case: str, tagged: TaggedModel | None = None) -> Loa
             raise PerenneError(f"{path} of {rev}: its sha256 is {actual}, but {source} says {expected}")
     trusted = card.get("trusted", ())
     with code_of.commit(rev, trusted):
-        pipeline = model.loads(data, f"{path} of {rev}", trusted)
+        pipeline = model_file.loads(data, f"{path} of {rev}", trusted)
     return Loaded(name, pipeline, actual, contract_of(case, rev), len(data), rev)
 
 

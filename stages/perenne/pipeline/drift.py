@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import batches, disk, model, params, predicted, project_code
+from perenne.common import batches, disk, model, model_file, params, predicted, project_code
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
@@ -268,7 +268,7 @@ def main() -> None:
     p = params.load("drift")
     contract = read_contract(p.case)
     cut = Cut.of(p.split, contract)
-    pipeline, _ = model.load()
+    pipeline, _ = model_file.load()
     project_code.check_deps("drift")
     files = batches.listed(CLEAN, contract)
     sample: list[pd.DataFrame] = []

@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from perenne.common import extras, model, project_code
+from perenne.common import extras, model_file, project_code
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Train
@@ -87,7 +87,7 @@ def configured(spec: Train, contract: Contract) -> BaseEstimator:
         If it cannot be made of what is given: the message names the key, what is wrong and what would do.
 
     """
-    model.own_types(spec.trusted, "params.yaml: train.trusted")
+    model_file.own_types(spec.trusted, "params.yaml: train.trusted")
     given, spec = spec.params, outermost(spec)
     key = "params.yaml: train.params" if given == spec.params else f"{KEY}.{spec.estimator}"
     if not names_own(spec.estimator):  # whose parameters are the project's affair

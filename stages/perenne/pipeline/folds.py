@@ -197,7 +197,7 @@ def _predicted(
 
 
 def _fitted(rows: pd.DataFrame, fold: Fold, spec: Train, contract: Contract, place: int) -> FoldModel:
-    learned = rows[fold.learned]
+    learned = rows.loc[fold.learned, train.learned_columns(contract)]
     try:
         pipeline = train.train(learned, spec, contract)
     except PerenneError as error:

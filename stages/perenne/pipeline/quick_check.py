@@ -5,7 +5,6 @@ A batch that does goes on as it is. For any other, `validate` says in detail wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -33,7 +32,7 @@ class QuickCheck:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._like = batches.schema(contract, list(contract.raw))
-        self._edges = {name: list(_edges(column, contract.zone)) for name, column in contract.raw.items()}
+        self._edges = {name: edges(column, contract.zone) for name, column in contract.raw.items()}
         self._allowed = {name: frozenset(_allowed(column)) for name, column in contract.raw.items()}
         self._key = [*contract.entity, contract.time] if contract.entity else []
 
@@ -57,20 +56,20 @@ class QuickCheck:
             return False
         first, last = map(periods.microseconds, periods.bounds(period, self.contract.zone))
         for name, column in self.contract.raw.items():
-            values, edges = table[name], self._edges[name]
+            values, limits = table[name], self._edges[name]
             if values.null_count and not (column.missing or (name == self.contract.target and not matured)):
                 return False
             if name == self.contract.time:
-                edges = [*edges, (first, last)]
+                limits = [*limits, (first, last)]
             elif column.type == "datetime" and "version" not in column.role:
-                edges = [*edges, (-float("inf"), last)]
-            if not (_within(values, edges) and _listed(values, self._allowed[name])):
+                limits = [*limits, (-float("inf"), last)]
+            if not (within(values, limits) and listed(values, self._allowed[name])):
                 return False
         return self.all_differ(table)
 
     def reads(self, table: pa.Table) -> bool:
         """Whether a batch has the contract's columns and types, and `batches.typed` changes no value."""
-        return table.schema.equals(self._like, check_metadata=True) and all(map(_typed, table.columns))
+        return reads_as(table, self._like)
 
     def all_differ(self, table: pa.Table) -> bool:
         """Whether no two rows have the same entity and time."""
@@ -86,13 +85,18 @@ def _comparable(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
 
 
-def _edges(column: Column, zone: str | None) -> Iterator[Edges]:
+def reads_as(table: pa.Table, like: pa.Schema) -> bool:
+    """Whether rows have these columns and types, and `batches.typed` changes no value of them."""
+    return bool(table.schema.equals(like, check_metadata=True)) and all(map(_typed, table.columns))
+
+
+def edges(column: Column, zone: str | None) -> list[Edges]:
     """The range of a column, times in microseconds; none if it has none."""
-    if column.limits:
-        yield column.limits
+    limits = [column.limits] if column.limits else []
     if moments := column.moments(zone):
         first, last = map(periods.microseconds, moments)
-        yield first, last
+        limits.append((first, last))
+    return limits
 
 
 def _allowed(column: Column) -> tuple[str | int, ...]:
@@ -102,17 +106,17 @@ def _allowed(column: Column) -> tuple[str | int, ...]:
     return column.categories if column.type == "category" else column.values
 
 
-def _within(values: pa.ChunkedArray, edges: list[Edges]) -> bool:
+def within(values: pa.ChunkedArray, limits: list[Edges]) -> bool:
     """Whether all known values are between all edges."""
-    if not edges:
+    if not limits:
         return True
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
     low, high = (edge.as_py() for edge in pc.min_max(values).values())
-    return low is None or all(first <= low and high <= last for first, last in edges)
+    return low is None or all(first <= low and high <= last for first, last in limits)
 
 
-def _listed(values: pa.ChunkedArray, allowed: frozenset[str | int]) -> bool:
+def listed(values: pa.ChunkedArray, allowed: frozenset[str | int]) -> bool:
     """Whether all known values are allowed."""
     return not allowed or allowed.issuperset(_known(values))
 
@@ -122,7 +126,7 @@ def _typed(values: pa.ChunkedArray) -> bool:
     if pa.types.is_floating(values.type):
         return pc.all(pc.is_finite(values)).as_py() is not False
     if pa.types.is_timestamp(values.type):
-        return _within(values, [(MISSING + 1, float("inf"))])
+        return within(values, [(MISSING + 1, float("inf"))])
     texts = _known(values) if pa.types.is_string(values.type) else ()
     return all(text and spelling(text) == text for text in texts)
 

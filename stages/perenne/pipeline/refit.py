@@ -30,9 +30,10 @@ def main() -> None:
         _copy(CARD, RELEASED_CARD)
         return
     contract = read_contract(p.case)
-    rows = batches.read_parquet(REFIT)
+    cut = Cut.released(p.split, contract)
+    rows = batches.read_parquet(REFIT, train.columns_of(cut, contract))
     try:
-        made = train.made(rows, Cut.released(p.split, contract), p.train, contract, str(REFIT))
+        made = train.made(rows, cut, p.train, contract, str(REFIT))
     except PerenneError as error:
         raise PerenneError(f"{error}; with split.refit: false the proven model is released") from error
     project_code.check_deps("refit")

@@ -15,14 +15,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, model, params, predicted, project_code, storable
+from perenne.common import batches, model, model_file, params, predicted, project_code, storable
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
-from perenne.pipeline import boosting, constraints, estimators, recalibration
+from perenne.pipeline import boosting, constraints, encoding, estimators, recalibration
 
 Array = npt.NDArray[Any]
 
@@ -51,14 +51,13 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
 
     """
     y = learned_from(rows, contract, source)
-    X = model.inputs(rows, contract)
     # A column without any value carries no information, and histograms cannot be made of it.
-    names = [name for name in contract.features if X[name].notna().any()]
+    names = [name for name in contract.features if _has_values(rows, name, contract)]
     pipeline = build(spec, contract, names)
     try:
         # One BLAS thread: the number of threads changes the order of sums, and so their last bits.
         with threadpool_limits(1, user_api="blas"):
-            encoded = pipeline["encode"].fit_transform(X, y)
+            encoded = encoding.fitted(pipeline["encode"], rows, y, contract)
             _fit(pipeline, encoded, y, spec, contract)
     except PerenneError:
         raise
@@ -66,6 +65,12 @@ def train(rows: pd.DataFrame, spec: Train, contract: Contract, source: str = str
         raise explained(error) or error from error
     forget_run(pipeline["model"])
     return pipeline
+
+
+def _has_values(rows: pd.DataFrame, name: str, contract: Contract) -> bool:
+    if contract.columns[name].type == "category":
+        return bool(rows[name].notna().any())
+    return bool(model.feature(rows, name, contract).notna().any())
 
 
 def _fit(pipeline: Pipeline, encoded: Array, y: Array, spec: Train, contract: Contract) -> None:
@@ -115,6 +120,16 @@ def explained(error: BaseException) -> PerenneError | None:
     if isinstance(error, ValueError | TypeError) or top in boosting.LIBRARIES:
         return PerenneError(f"params.yaml: train.params: {said(error)}")
     return None
+
+
+def learned_columns(contract: Contract) -> list[str]:
+    """The columns that `train` and `card` read."""
+    return list(dict.fromkeys([*contract.features, contract.time, contract.target]))
+
+
+def columns_of(cut: Cut, contract: Contract) -> list[str] | None:
+    """The columns that a model of a cut is made of; None: all, as what corrects its scores may be any."""
+    return None if cut.recalibrate else learned_columns(contract)
 
 
 def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDArray[np.generic]:
@@ -262,7 +277,7 @@ def check_stored(
     """
     if not description.trusted:
         return
-    again = model.stored(pipeline, description.trusted)
+    again = model_file.stored(pipeline, description.trusted)
     some = rows[:ROWS_CHECKED]
     try:
         before, after = (model.predict(each, some, contract) for each in (pipeline, again))
@@ -324,8 +339,9 @@ def main() -> None:
     """Write the model file and its card."""
     p = params.load("train")
     contract = read_contract(p.case)
-    rows = batches.read_parquet(TRAIN)
-    pipeline, description = made(rows, Cut.of(p.split, contract), p.train, contract)
+    cut = Cut.of(p.split, contract)
+    rows = batches.read_parquet(TRAIN, columns_of(cut, contract))
+    pipeline, description = made(rows, cut, p.train, contract)
     project_code.check_deps("train")
     check_stored(pipeline, description, rows, contract)
     save_model(pipeline, description)

@@ -111,6 +111,11 @@ def broken_cells(raw: pd.DataFrame, frame: pd.DataFrame, schema: pandera.DataFra
     return pd.concat([*unread, _contradictions(frame, schema)]).drop_duplicates(["row", "column"])
 
 
+def none_broken() -> pd.DataFrame:
+    """What `broken_cells` returns if no rule is broken."""
+    return pd.DataFrame(columns=["row", "column", "rule", "value"])
+
+
 def rules_by_row(broken: pd.DataFrame) -> pd.Series:
     """The rules that each row breaks, as one text, by the row's number; rows that break none are left out."""
     rules: pd.Series = (broken["column"] + ": " + broken["rule"]).groupby(broken["row"]).agg("; ".join)
@@ -136,7 +141,7 @@ def _contradictions(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> pd.
                 "value": cases["failure_case"].astype("str"),
             }
         )
-    return pd.DataFrame(columns=["row", "column", "rule", "value"])
+    return none_broken()
 
 
 def _by_rule(why: pd.Series) -> dict[str, pd.Index]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from perenne.common import batches
 from perenne.common.column import Column
 from perenne.common.contract import Contract
+from perenne.pipeline.quick_check import edges, listed, reads_as, within
 from perenne.pipeline.validate import broken_cells
 from perenne.predict.inputs import needed
 from perenne.serving.rows import MAX_TEXT
@@ -42,6 +45,40 @@ def checked(raw: pd.DataFrame, contract: Contract, zone: str | None) -> tuple[pd
         for name, column in columns.items()
     }
     return frame, broken_cells(raw, frame, pandera.DataFrameSchema(schema))
+
+
+def plain(table: pa.Table, contract: Contract, zone: str | None) -> bool:
+    """Whether `checked` would change no value of some rows and find no broken rule, seen at a glance.
+
+    Parameters
+    ----------
+    table
+        The rows as they arrived, with columns of the contract.
+    contract, zone
+        As for `checked`.
+
+    Returns
+    -------
+    bool
+        False also where the quick look cannot tell.
+
+    """
+    if not reads_as(table, batches.schema(contract, table.column_names)):
+        return False
+    must = needed(contract)
+    for name in table.column_names:
+        column, values = contract.columns[name], table[name]
+        if zone and column.type == "datetime":  # it may have no offset
+            return False
+        if values.null_count and name in must and not column.missing:
+            return False
+        if column.values and column.type == "integer" and not listed(values, frozenset(column.values)):
+            return False
+        if not within(values, edges(column, contract.zone)):
+            return False
+        if pa.types.is_string(values.type) and (pc.max(pc.utf8_length(values)).as_py() or 0) > MAX_TEXT:
+            return False
+    return True
 
 
 def _checks(column: Column, zone: str | None) -> list[pandera.Check]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
@@ -27,9 +29,9 @@ from perenne.common.errors import PerenneError
 from perenne.common.names import BROKEN_RULES
 from perenne.common.project_code import CodeError
 from perenne.common.sections import contract_of
-from perenne.pipeline.validate import at_row, rules_by_row
+from perenne.pipeline.validate import at_row, none_broken, rules_by_row
 from perenne.predict import outputs
-from perenne.predict.checks import checked
+from perenne.predict.checks import checked, plain
 from perenne.predict.file_features import FileFeatures
 from perenne.predict.inputs import InputFile, canonical, given
 from perenne.predict.outputs import AT, FILE, ID, ROW, UNSEEN, VERSION, own, score_columns
@@ -41,6 +43,8 @@ from perenne.serving.served import Served
 
 if TYPE_CHECKING:
     from perenne.predict.batch_log import BatchLog  # which needs the extra `serve`
+
+Item = TypeVar("Item")
 
 ID_LENGTH = 32  # characters: as many as an id of the service has
 
@@ -152,6 +156,19 @@ def predict(
     return _Run(model, contract, threshold, at, log).run(files, out)
 
 
+class PieceScores(NamedTuple):
+    """A piece of a file: its rows, the good ones of them with their scores, and the cells that break a rule.
+
+    `first` is the number of its first row in the file; `good` has all features.
+    """
+
+    first: int
+    table: pa.Table
+    good: pd.DataFrame
+    scores: npt.NDArray[np.float64]
+    broken: pd.DataFrame
+
+
 class _Run:
     """One run: what is the same for all of its rows, and what is counted."""
 
@@ -193,29 +210,39 @@ class _Run:
 
     def _pieces(self, file: InputFile) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Yield the scores of each piece of a file, and its rows that were set aside."""
+        # While one is written, the next one is scored.
+        for piece in ahead(self._piece_scores(file)):
+            self.rows += len(piece.table)
+            self.rules.update(piece.broken["column"] + ": " + piece.broken["rule"])
+            yield self._scored(piece, file), self._rejected(piece, file)
+
+    def _piece_scores(self, file: InputFile) -> Iterator[PieceScores]:
         for first, table, good, broken in self._checked(file):
-            self.rows += len(table)
-            self.rules.update(broken["column"] + ": " + broken["rule"])
-            rules = rules_by_row(broken)
-            yield self._scored(good, file, first), self._rejected(table, rules, file, first)
+            if good.empty:
+                yield PieceScores(first, table, good, np.empty(0), broken)
+                continue
+            with _rows_named(file, good.index + first):
+                rows = self.features.complete(good)
+                scores = self.model.scorer.score_frame(rows)
+            yield PieceScores(first, table, rows, scores, broken)
 
     def _checked(self, file: InputFile) -> Iterator[tuple[int, pa.Table, pd.DataFrame, pd.DataFrame]]:
         """Yield of each piece the number of its first row, its rows, the good ones typed, and what breaks."""
         for first, table in file.pieces(self.contract):
+            if plain(table, self.contract, file.zone):
+                yield first, table, batches.to_frame(table), none_broken()
+                continue
             raw = canonical(table, self.contract).to_pandas(types_mapper=NULLABLE.get)
             frame, broken = checked(raw, self.contract, file.zone)
             yield first, table, frame.drop(index=rules_by_row(broken).index), broken
 
-    def _scored(self, rows: pd.DataFrame, file: InputFile, first: int) -> pa.Table:
+    def _scored(self, piece: PieceScores, file: InputFile) -> pa.Table:
+        rows, scores, version = piece.good, piece.scores, self.model.version
         if rows.empty:
             return self.schema.empty_table()
-        version, numbers = self.model.version, rows.index + first
-        with _rows_named(file, numbers):
-            rows = self.features.complete(rows)
-            scores = self.model.scorer.score_frame(rows)
-        ids = _ids(version.tag, file, numbers)
+        ids = _ids(version.tag, file, rows.index + piece.first)
         unseen = _unseen(self.model.unseen_in(rows), len(rows))
-        self.unseen += sum(text is not None for text in unseen)
+        self.unseen += len(unseen) - unseen.null_count
         if self.log is not None:
             self.logged += self.log.add(
                 *(rows, ids, scores), version=version.version, at=self.at, contract=self.contract
@@ -223,17 +250,18 @@ class _Run:
         ours = {
             ID: ids,
             **score_columns(scores, self.contract, self.threshold),
-            VERSION: [version.version] * len(rows),
-            AT: [self.at] * len(rows),
+            VERSION: pa.repeat(version.version, len(rows)),
+            AT: pa.repeat(pa.scalar(self.at, outputs.UTC_TIME), len(rows)),
             UNSEEN: unseen,
         }
         given = batches.to_table(rows, batches.schema(self.contract, list(rows.columns)))
         return self._filled(self.schema, ours, given)
 
-    def _rejected(self, table: pa.Table, rules: pd.Series, file: InputFile, first: int) -> pa.Table:
+    def _rejected(self, piece: PieceScores, file: InputFile) -> pa.Table:
         """Rows that were set aside: values as they arrived, as text, as files differ in their types."""
-        bad = table.take(pa.array(rules.index, pa.int64()))
-        ours = {FILE: [str(file.path)] * len(bad), ROW: rules.index + first, BROKEN_RULES: rules}
+        rules = rules_by_row(piece.broken)
+        bad = piece.table.take(pa.array(rules.index, pa.int64()))
+        ours = {FILE: [str(file.path)] * len(bad), ROW: rules.index + piece.first, BROKEN_RULES: rules}
         return self._filled(self.beside, ours, bad)
 
     def _filled(self, schema: pa.Schema, ours: Mapping[str, Any], given: pa.Table) -> pa.Table:
@@ -250,13 +278,22 @@ class _Run:
         return pa.table(columns, schema=schema)
 
 
-def _unseen(marks: Mapping[str, pd.Series], n: int) -> list[str | None]:
-    """The columns whose category training has not seen, as a text for each of n rows; None: there is none."""
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items, while a thread makes the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = thread.submit(next, items, None)
+            yield item
+
+
+def _unseen(marks: Mapping[str, pd.Series], n: int) -> pa.Array:
+    """The columns whose category training has not seen, as a text for each of n rows; null: there is none."""
     texts: list[str | None] = [None] * n
     for name, mark in marks.items():
         for row in np.flatnonzero(mark):
             texts[row] = f"{texts[row]}; {name}" if texts[row] else name
-    return texts
+    return pa.array(texts, pa.string())
 
 
 @contextmanager
@@ -272,7 +309,7 @@ def _ids(tag: str, file: InputFile, rows: pd.Index) -> list[str]:
     """An id for each row: another for another version, file or row, and the same if it is scored again."""
     begin = hashlib.sha256(f"{tag}\n{file.sha256}\n".encode())
     ids = []
-    for row in rows:
+    for row in rows.tolist():
         one = begin.copy()
         one.update(str(row).encode())
         ids.append(one.hexdigest()[:ID_LENGTH])

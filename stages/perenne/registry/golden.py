@@ -48,11 +48,11 @@ def record(case: str) -> dict[int, Score]:
         If the model or the holdout is missing or cannot be read.
 
     """
-    from perenne.common import batches, locked, model
+    from perenne.common import batches, locked, model, model_file
     from perenne.common.contract import read_contract
 
     path = locked.load().released
-    pipeline, _ = model.load(path, path.with_suffix(".json"))
+    pipeline, _ = model_file.load(path, path.with_suffix(".json"))
     holdout = batches.read_parquet(HOLDOUT)
     rows = _spread(len(holdout))
     scores = model.predict(pipeline, holdout.iloc[rows], read_contract(case))

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from perenne.common import model, project_code
+from perenne.common import model, project_code, sklearn_trees
 from perenne.common.contract import Contract
+from perenne.common.forest import Array, Forest
 from perenne.common.recalibrated import Recalibrated
-from perenne.serving import forest
-from perenne.serving.forest import Array, Forest
 from perenne.serving.rows import InputRow
 
 DTYPES = {"integer": "float64", "number": "float64", "datetime": "datetime64[us]"}
@@ -74,7 +73,7 @@ class Tables(NamedTuple):
 
     def score_frame(self, rows: pd.DataFrame) -> Array:
         """Score typed rows: see `Scorer`."""
-        return self.forest.score(self.forest.places(model.inputs(rows, self.contract)))
+        return model.by_tables(self.forest, rows, self.contract)
 
 
 class Frames(NamedTuple):
@@ -163,7 +162,7 @@ def scorer(pipeline: Pipeline, contract: Contract) -> Scorer:
     estimator = pipeline[-1]
     if isinstance(estimator, Recalibrated):
         return Corrected(scorer(estimator.pipeline, contract), estimator, contract)
-    compiled = forest.compiled(pipeline)
+    compiled = sklearn_trees.compiled(pipeline)
     if compiled is None:
         return Frames(pipeline, contract)
     dates = tuple(name for name in contract.features if contract.columns[name].type == "datetime")

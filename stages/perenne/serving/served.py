@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from perenne.common import code_of, model, names
+from perenne.common import code_of, model_file, names
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.past import Past, stored
@@ -81,7 +81,7 @@ def load(name: str, version: Version, folder: Path) -> Served:
     contract = contract_of(name, version.commit)
     own_code.must_be_here(version, contract)
     with code_of.commit(version.commit, card.trusted):
-        pipeline = model.loads(data, str(path), card.trusted)
+        pipeline = model_file.loads(data, str(path), card.trusted)
     served = Served(
         version,
         proof,
