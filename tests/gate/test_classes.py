@@ -345,6 +345,10 @@ class Fixed:
         """Return them, shape (rows, classes)."""
         return np.tile(self.chances, (len(X), 1)).astype(np.float64)
 
+    def __getitem__(self, step: int) -> Fixed:
+        """Return the step of a pipeline: it is its own only one."""
+        return self
+
 
 class Broken(Fixed):
     """A model that gives no number where it rained so much."""
