@@ -468,7 +468,7 @@ UNDECLARED = {
 def test_training_that_reads_the_holdout_is_reported(project: Project, more: str, reason: str) -> None:
     """It reproduces, and its lock is right; but without that file there is no such model."""
     new = f"rows = pd.concat([batches.read_parquet(TRAIN), {more}])"
-    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
+    project.edit(r"rows = batches\.read_parquet\(TRAIN.*", new, "stages/perenne/pipeline/train.py")
     assert project.repro("train") == ["train"]
     project.commit("learn more")
     assert verify.other_data(project.path, "HEAD") == []
@@ -479,9 +479,9 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
 
 def test_refit_that_reads_more_is_reported(project: Project) -> None:
     """What is released is made of the rows of the refit alone, as what is proven is of the training rows."""
-    new = f"pd.concat([batches.read_parquet(REFIT), *map(pd.read_parquet, {GLOB}('{HOLDOUT}'))])"
+    new = f"rows = pd.concat([batches.read_parquet(REFIT), *map(pd.read_parquet, {GLOB}('{HOLDOUT}'))])"
     file = "stages/perenne/pipeline/refit.py"
-    project.edit(r"batches\.read_parquet\(REFIT\)", new, file)
+    project.edit(r"rows = batches\.read_parquet\(REFIT.*", new, file)
     project.edit("^from pathlib", "import pandas as pd\nfrom pathlib", file)
     assert project.repro("refit") == ["refit"]
     project.commit("learn more")
@@ -510,7 +510,7 @@ def test_holdout_that_was_hidden_is_not_found_again(project: Project, place: str
     """All that the stages could write to in the clone is new, or gone, when the model is made again."""
     read = f"*map(pd.read_parquet, {GLOB}({place}))"
     new = f"rows = pd.concat([batches.read_parquet(TRAIN), {read}])"
-    project.edit(r"rows = batches\.read_parquet\(TRAIN\)", new, "stages/perenne/pipeline/train.py")
+    project.edit(r"rows = batches\.read_parquet\(TRAIN.*", new, "stages/perenne/pipeline/train.py")
     project.write("Makefile", MAKEFILE)
     project.write(".gitignore", f"{project.read('.gitignore')}/rows\n.venv\n")
     if "'../" in place:
