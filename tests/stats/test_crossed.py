@@ -89,6 +89,7 @@ def test_many_rows_of_few_blocks_are_entries_with_a_number() -> None:
     edges = np.array([-1.0, 0.0, 1.0])
     [each] = tally(values, edges, days).members or ()
     assert len(each.blocks) <= 3 * 5
+    assert set(each.blocks.tolist()) == {18_000, 18_001, 18_002}
     assert each.rows is not None
     assert int(each.rows.sum()) == 100_000
     codes = 1 + np.searchsorted(edges, values)
