@@ -74,6 +74,14 @@ def test_numbers_of_blocks_do_not_matter(far: int) -> None:
     assert np.array_equal(crossed.spread(first, 5), crossed.spread(FIRST, 5))
 
 
+def test_small_numbers_of_many_blocks_and_categories_do_not_overflow() -> None:
+    """Fifty thousand blocks by a hundred thousand categories are more places than 32 bits can number."""
+    blocks, last = np.arange(50_000, dtype=np.int32), np.full(50_000, 99_999, dtype=np.uint32)
+    often = crossed.spread([Members(blocks, last, None)], 100_000)
+    assert np.flatnonzero(often).tolist() == [99_999]
+    assert often[-1] == 50_000
+
+
 def test_what_is_the_same_on_both_sides_cancels() -> None:
     """To the last bit, though the sides differ in size: else a constant column would seem to vary."""
     twice = [*FIRST, *FIRST]

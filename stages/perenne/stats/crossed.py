@@ -158,5 +158,5 @@ def _compact(blocks: Numbers) -> Places:
     least = int(blocks.min(initial=0)) if len(blocks) else 0
     span = int(blocks.max(initial=0)) - least if len(blocks) else 0
     if span <= 4 * len(blocks) + 1_000:
-        return np.asarray(blocks - least)
+        return (blocks - least).astype(np.intp)  # times cells, 32 bits would overflow
     return np.asarray(pd.factorize(blocks)[0])
