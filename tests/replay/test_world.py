@@ -11,7 +11,7 @@ from perenne.common import batches, periods
 from perenne.loop import arrivals
 from perenne.replay import plan
 from perenne.replay.plan import ReplaySettings
-from perenne.replay.policies import make
+from perenne.replay.policies import come, make
 from perenne.replay.walk import walk
 from perenne.replay.world import World
 from tests import tiny
@@ -54,6 +54,16 @@ def test_a_label_is_not_known_before_it_has_matured(world: World) -> None:
             world.rows(quarter)
     finally:
         world.now = None
+
+
+def test_blocks_that_came_are_counted_once(world: World) -> None:
+    """An employee with labels in several quarters is one block; the last quarter has no labels by then."""
+    before, now = pd.Period("2018Q4", freq="Q-DEC"), pd.Period("2020Q2", freq="Q-DEC")
+    block, delay = world.contract.block, world.contract.label_delay
+    known = pd.concat([world.rows(p) for p in world.files if before - delay < p <= now - delay])
+    assert block is not None
+    assert come(world, before, now) == len(set(known[block])) < len(known)
+    assert come(world, now, now) == 0
 
 
 @pytest.mark.parametrize("through", ["2021-04", "2021-06"])

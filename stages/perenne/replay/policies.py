@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from perenne.common.cut import Cut
@@ -132,12 +133,12 @@ def ordered(world: World, offered: list[Candidate]) -> list[Candidate]:
 
 
 def come(world: World, before: pd.Period, now: pd.Period) -> int:
-    """How many blocks have got labels since a retraining."""
-    delay, contract = world.contract.label_delay, world.contract
-    batches = [world.rows(p) for p in world.files if before - delay < p <= now - delay]
-    if contract.block:
-        return len({block for rows in batches for block in rows[contract.block].tolist()})
-    return sum(map(len, batches))
+    """How many blocks have got labels since a retraining; a row is its own where the contract has none."""
+    delay = world.contract.label_delay
+    seen = [world.blocks(p) for p in world.files if before - delay < p <= now - delay]
+    if not seen or not world.contract.block:
+        return sum(map(len, seen))
+    return len(np.unique(np.concatenate(seen)))
 
 
 def spec(plan: Plan, settings: Settings) -> Drift:

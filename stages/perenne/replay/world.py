@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +31,10 @@ from perenne.replay.plan import Plan
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
-BATCHES_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = (
-    32,
-    4,
-    128,
-    8,
-)  # in memory; the rest is on disk or made again
+# In memory; the rest is on disk or made again.
+BATCHES_HELD, BLOCKS_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = 32, 1024, 4, 128, 8
+# All that a history and its models are made by: a list of modules would soon lack one.
+MADE_BY = "cases/*.py", "common/*.py", "pipeline/*.py", "stats/*.py", "replay/batch_figures.py"
 
 
 class Trained(NamedTuple):
@@ -58,25 +56,12 @@ class World:
         self.plan, self.contract = plan, plan.contract
         self.now: pd.Period | None = None
         source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.contract)]
-        made_by = store.code(
-            "pipeline/ingest.py",
-            "pipeline/validate.py",
-            "cases/*.py",
-            "common/batches.py",
-            "common/column.py",
-            "common/contract.py",
-            "common/derived.py",
-            "common/feature_code.py",
-            "common/features.py",
-            "common/past.py",
-            "common/periods.py",
-            "common/column_values.py",
-            "common/versions.py",
-        )
+        made_by = store.code(*MADE_BY)
         own = own_code.on_disk(self.contract) if self.contract.coded else {}
         self.key = store.key("history", source, made_by, *([own] if own else []))
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
+        self._blocks: OrderedDict[Hashable, npt.NDArray[Any]] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
         self._scores: OrderedDict[Hashable, Array] = OrderedDict()
         self._known: OrderedDict[Hashable, dict[str, Figures]] = OrderedDict()
@@ -142,6 +127,15 @@ class World:
 
         return _held(self._rows, period, BATCHES_HELD, read)
 
+    def blocks(self, period: pd.Period) -> npt.NDArray[Any]:
+        """The distinct blocks of the labelled rows of a batch; without a `block`, the numbers of its rows."""
+
+        def distinct() -> npt.NDArray[Any]:
+            rows, block = self.rows(period), self.contract.block
+            return np.arange(len(rows)) if block is None else rows[block].unique()  # asked again each day
+
+        return _held(self._blocks, period, BLOCKS_HELD, distinct)
+
     def parts(self, cut: Cut) -> dict[Part, list[pd.Period]]:
         """The periods that a model learns from, and those that measure it.
 
@@ -167,18 +161,7 @@ class World:
         """The model's name on disk: by what it learns from, and how."""
         learned = [str(period) for period in self.learned(cut)]
         recent = [str(period) for period in self.learned(cut) if cut.recalibrates(period)]
-        made_by = store.code(
-            "pipeline/train.py",
-            "pipeline/constraints.py",
-            "pipeline/recalibration.py",
-            "pipeline/split.py",
-            "common/batches.py",
-            "common/cut.py",
-            "common/model.py",
-            "common/predicted.py",
-            "common/recalibrated.py",
-        )
-        return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
+        return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump())
 
     def released(self, cut: Cut) -> Cut:
         """The cut of the model that is put to use once that of another cut is proven."""
@@ -212,7 +195,7 @@ class World:
     def validated(self, cut: Cut) -> pd.DataFrame:
         """The rows of the window of a cut, predicted by models that did not see them."""
         count = self.plan.params.evaluate.folds
-        key = store.key("validated", self.name(cut), count, store.code("pipeline/folds.py"))
+        key = store.key("validated", self.name(cut), count)
         path = self.folder / "validated" / f"{key}.parquet"
         with store.alone(path):
             if not path.exists():
