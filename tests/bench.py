@@ -41,6 +41,7 @@ from tests import (
     bench_review,
     bench_scale,
     bench_shocks,
+    bench_wide,
 )
 from tests.bench_scale import ROWS_AT_SCALE_1, STAGES
 from tests.project import clone
@@ -153,10 +154,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "predict": bench_predict.table,
     "review": bench_review.table,
     "scale": bench_scale.table,
+    "wide": bench_wide.table,
     "log": bench_log.table,
     "replay": bench_replay.companies,
     "replay-fresh": bench_replay.fresh,
     "replay-flights": bench_replay.flights,
+    "replay-flights-grid": bench_replay.flights_grid,
     "replay-speed": bench_replay.speed,
 }
 

@@ -154,6 +154,25 @@ def test_a_row_has_one_score_however_many_are_scored(task: str) -> None:
         assert made.score(places[:count].tolist()).tobytes() == said[:count].tobytes(), count
 
 
+@pytest.mark.parametrize("name", ["event", "many trees", "one leaf", "classes, more trees", "quantity"])
+def test_rows_with_changes_have_the_scores_of_all_trees(name: str) -> None:
+    """Whatever changes: nothing, one feature, which few trees may ask for, or all; one row, or many."""
+    task, given = MODELS[name]
+    its, frame = contract(task), rows(task, 300, 2)
+    made = sklearn_trees.compiled(fitted(task, **given))
+    assert made is not None
+    before, rng = made.places(model.inputs(frame, its)), np.random.default_rng(0)
+    every = range(len(made.features))
+    for count in (1, len(before)):
+        known = made.known(before[:count])
+        for changed in ((), *((at,) for at in every), (0, 3), tuple(every)):
+            places = before[:count].copy()
+            places[:, list(changed)] = before[rng.permutation(len(before))[:count]][:, list(changed)]
+            said = made.score_changed(known, places)
+            assert said.tobytes() == made.score(places).tobytes(), changed
+        assert known.places.tobytes() == before[:count].tobytes()
+
+
 def test_rows_that_are_scored_at_once_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the rows, and the parts are put together in their order."""
     pipeline, its, frame = fitted("multiclass"), contract("multiclass"), rows("multiclass", N, 3)

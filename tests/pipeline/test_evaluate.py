@@ -43,11 +43,11 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-def contract(task: str = "binary", **more: Any) -> Contract:
+def contract(task: str = "binary", columns: dict[str, Any] = COLUMNS, **more: Any) -> Contract:
     """People of some age, by quarter; `more` are further keys of the contract, such as its headline."""
     target = {"type": "integer", "values": [0, 1]} if task == "binary" else {"type": "number"}
     given = {"row": "a person", "task": task, "period": "quarter", "label_delay": 0}
-    return parse(Contract, given | {"columns": COLUMNS | {"y": target | {"role": "target"}}} | more, "c.yaml")
+    return parse(Contract, given | {"columns": columns | {"y": target | {"role": "target"}}} | more, "c.yaml")
 
 
 BINARY, REGRESSION = contract(), contract("regression")
@@ -518,6 +518,24 @@ def test_importance_is_measured_on_as_many_rows_as_the_params_say(monkeypatch: p
     spec = SPEC.model_copy(update={"importance_rows": 50, "importance_repeats": 2})
     importance(held(frame, 0.5, pipeline=pipeline), spec, BINARY)
     assert asked == [50] * (1 + 3 * 2)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_importance_to_trees_is_the_same_by_tables(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit: with leaves kept, without, and by the estimator, which has categories before numbers."""
+    its, frame = contract(task, dict(sorted(COLUMNS.items(), key=lambda item: item[0] == "colour"))), rows()
+    assert its.features == ["age", "noise", "colour"]
+    kind = "Classifier" if its.classes else "Regressor"
+    spec = Train(estimator=f"sklearn.ensemble.HistGradientBoosting{kind}", params={"max_iter": 10}, seed=0)
+    measured = held(frame, 0.5, pipeline=train(frame, spec, its))
+    monkeypatch.setattr("perenne.common.sklearn_trees.ROWS_THAT_PAY", 2)
+    kept = importance(measured, SPEC, its)
+    monkeypatch.setattr("perenne.pipeline.importance.MOST_LEAVES", 0)
+    anew = importance(measured, SPEC, its)
+    monkeypatch.setattr("perenne.common.sklearn_trees.tables", lambda *_: None)
+    pd.testing.assert_frame_equal(kept, importance(measured, SPEC, its), check_exact=True)
+    pd.testing.assert_frame_equal(kept, anew, check_exact=True)
+    assert kept["importance"].any()
 
 
 def test_a_feature_that_the_model_ignores_has_no_importance() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,13 @@ def test_stage_writes_clean_quarantine_and_counts(raw: Path) -> None:
     assert pq.read_table(clean / "2021-02.parquet").num_rows == 19
     assert '"colour: category": 1' in names.VALIDATION.read_text(encoding="utf-8")
     assert '"rows": 40' in names.VALIDATION.read_text(encoding="utf-8")
+
+
+def test_a_hundred_and_fifty_columns_are_no_reason_to_warn() -> None:
+    """Pandas would warn, to the user's face, that a column is added to a frame of so many: an error here."""
+    wide = pa.schema([pa.field(f"x{i}", pa.float64()) for i in range(150)])
+    quarantine = pq.read_table(BytesIO(stage._empty(wide, frozenset())))
+    assert quarantine.column_names == [*wide.names, names.BROKEN_RULES]
 
 
 def test_large_identifiers_stay_exact_beside_a_missing_one(raw: Path) -> None:

@@ -114,6 +114,7 @@ class Forest:
             TreeGroup(of_classes, self.features, words[:, trees], leaves[trees])
             for of_classes, trees in _groups(len(leaves), len(baselines))
         ]
+        self.trees = len(leaves)
         most = max(len(group) for group in self._groups)
         self._rows = max(VALUES_AT_ONCE // most, 2 * FEW_ROWS)
 
@@ -148,6 +149,33 @@ class Forest:
         sums = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return np.asarray(self._link(sums.T.ravel()))
 
+    def score_changed(self, known: KnownLeaves, places: Places) -> Array:
+        """Score rows of which some features changed: to the bit what `score` says of them.
+
+        Only the trees that ask for these features are gone through again.
+
+        Parameters
+        ----------
+        known
+            Of the rows as they were.
+        places
+            As they are, shape (n, features).
+
+        """
+        changed = np.flatnonzero((places != known.places).any(axis=0)).tolist()
+        sums = np.repeat(self._baselines, len(places), axis=1)
+        for group, values in zip(self._groups, known.values, strict=True):
+            trees = group.asking(changed)
+            now = values.copy()
+            if trees.any():
+                now[trees] = group.part(trees).values(places)
+            sums[group.classes] = group.summed(now, sums[group.classes])
+        return np.asarray(self._link(sums.T.ravel()))
+
+    def known(self, places: Places) -> KnownLeaves:
+        """The leaves that rows are in: 8 bytes a row and tree, so of some thousands at most."""
+        return KnownLeaves(places, [group.values(places) for group in self._groups])
+
     def _sums(self, places: Places) -> Array:
         """The sums of the leaves of some rows, shape (classes, n)."""
         if len(self._groups) == 1:
@@ -156,6 +184,13 @@ class Forest:
         for group in self._groups:
             sums[group.classes] = group.added(places, sums[group.classes])
         return sums
+
+
+class KnownLeaves(NamedTuple):
+    """Rows, shape (n, features), and the values of their leaves by group of trees, shapes (trees, n)."""
+
+    places: Places
+    values: list[Array]
 
 
 class TreeGroup:
@@ -173,18 +208,29 @@ class TreeGroup:
     """
 
     def __init__(self, classes: slice, features: Sequence[Feature], words: Words, leaves: Array) -> None:
-        self.classes = classes
+        self.classes, self._features = classes, features
         self._words = np.ascontiguousarray(words)
         self._one = words.dtype.type(1)
         self._leaves = leaves.ravel()
         self._starts = np.arange(leaves.size, step=leaves.shape[1], dtype=np.int64)[:, None]
         # A feature that none of the trees asks for excludes no leaf.
-        every = np.bitwise_or.reduce(words, axis=0)
-        of_feature = (words[feature.first : feature.missing + 1] for feature in features)
-        self._used = [at for at, of in enumerate(of_feature) if (of != every).any()] or [0]
+        self._every = np.bitwise_or.reduce(words, axis=0)
+        self._used = [at for at in range(len(features)) if self.asking([at]).any()] or [0]
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def asking(self, features: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which of the trees ask for some of the features, by their numbers; shape (trees,)."""
+        trees = np.zeros(len(self), dtype=bool)
+        for feature in (self._features[at] for at in features):
+            trees |= (self._words[feature.first : feature.missing + 1] != self._every).any(axis=0)
+        return trees
+
+    def part(self, trees: npt.NDArray[np.bool_]) -> TreeGroup:
+        """The trees of a mask, as a group of their own."""
+        leaves = self._leaves.reshape(len(self), -1)
+        return TreeGroup(self.classes, self._features, self._words[:, trees], leaves[trees])
 
     def added(self, places: Places, sums: Array) -> Array:
         """Sums to which the leaves of rows are added, shape (classes, n).
@@ -197,11 +243,19 @@ class TreeGroup:
             So far, shape (classes, n), or (classes, 1) if they are those of every row.
 
         """
+        return self.summed(self.values(places), sums)
+
+    def values(self, places: Places) -> Array:
+        """The value of the leaf of each tree that rows are in, shape (trees, n)."""
         where = np.bitwise_count(self._left(places) - self._one).T + self._starts
-        values = self._leaves.take(where, mode="clip").reshape(len(sums), -1, len(places))
+        return np.asarray(self._leaves.take(where, mode="clip"))
+
+    def summed(self, values: Array, sums: Array) -> Array:
+        """Sums to which values of leaves are added, shape (classes, n); `values` are written over."""
+        values = values.reshape(len(sums), -1, values.shape[1])
         # Added one after the other as scikit-learn does: another order changes the last bits.
         values[:, 0] += sums
-        if len(places) == 1:
+        if values.shape[2] == 1:
             return np.asarray(np.add.accumulate(values, axis=1)[:, -1])
         return np.asarray(np.add.reduce(values, axis=1))  # in this order too: not along the last axis
 

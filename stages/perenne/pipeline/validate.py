@@ -388,7 +388,8 @@ def _without_type(table: pa.Table) -> frozenset[str]:
 def _empty(schema: pa.Schema, without_type: frozenset[str]) -> bytes:
     """The file of a quarantine without rows, as `Checked.quarantined` of such a batch would be written."""
     raw = batches.as_read(schema.empty_table(), nullable=True)
-    rows = raw.astype(dict.fromkeys(without_type, "object")).assign(**{BROKEN_RULES: None})
+    rows = raw.astype(dict.fromkeys(without_type, "object")).copy()  # of hundreds of columns in one piece
+    rows[BROKEN_RULES] = None
     file = BytesIO()
     batches.encode(file, batches.to_table(rows))
     return file.getvalue()
