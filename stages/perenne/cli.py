@@ -11,6 +11,7 @@ from perenne.adopt import commands as adopt
 from perenne.gate import commands as gate
 from perenne.loop import commands as loop
 from perenne.new import commands as new
+from perenne.overview import commands as overview
 from perenne.predict import commands as predict
 from perenne.registry import commands as registry
 from perenne.release import commands as release
@@ -62,7 +63,21 @@ def use(
 
 
 # Each folder brings its own commands, in the order in which a model meets them.
-FOLDERS = (new, adopt, tune, gate, review, release, registry, serving, predict, loop, replay, actions)
+FOLDERS = (
+    overview,
+    new,
+    adopt,
+    tune,
+    gate,
+    review,
+    release,
+    registry,
+    serving,
+    predict,
+    loop,
+    replay,
+    actions,
+)
 for folder in FOLDERS:
     app.add_typer(folder.app)
 
