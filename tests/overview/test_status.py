@@ -141,5 +141,5 @@ def test_what_is_no_project_is_said_in_one_line(tmp_path: Path, monkeypatch: pyt
     fresh = overview.status()
     assert (fresh.data, fresh.model, fresh.next.command) == (None, None, "dvc repro")
     Path("dvc.lock").write_text("stages: {}", encoding="utf-8")
-    with pytest.raises(PerenneError, match="^dvc status: .*not inside of a DVC repository"):
+    with pytest.raises(PerenneError, match=r"^dvc status: .*not inside of a DVC repository"):
         overview.status()
