@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from perenne.cases.source import source_of
-from perenne.common import batches, disk, model, names, periods, predicted
+from perenne.common import batches, disk, kept, model, names, periods, predicted
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
@@ -25,12 +25,13 @@ from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import folds, ingest, split, train, validate
 from perenne.registry import own_code
-from perenne.replay import batch_figures, store
+from perenne.replay import batch_figures
 from perenne.replay.plan import Plan
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
+FOLDER = Path("data/reports/replay")
 BATCHES_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = (
     32,
     4,
@@ -53,12 +54,12 @@ class World:
     While a decision is taken `now` is set, and a label that has not matured by then cannot be had.
     """
 
-    def __init__(self, plan: Plan, folder: Path = store.FOLDER) -> None:
+    def __init__(self, plan: Plan, folder: Path = FOLDER) -> None:
         """Bring in the history, unless it is there already."""
         self.plan, self.contract = plan, plan.contract
         self.now: pd.Period | None = None
         source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.contract)]
-        made_by = store.code(
+        made_by = kept.code(
             "pipeline/ingest.py",
             "pipeline/validate.py",
             "cases/*.py",
@@ -74,7 +75,7 @@ class World:
             "common/versions.py",
         )
         own = own_code.on_disk(self.contract) if self.contract.coded else {}
-        self.key = store.key("history", source, made_by, *([own] if own else []))
+        self.key = kept.key("history", source, made_by, *([own] if own else []))
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._trained: OrderedDict[Hashable, Trained] = OrderedDict()
@@ -86,7 +87,7 @@ class World:
     def _bring(self) -> None:
         """Ingest and validate, as the stages do, one batch after another."""
         clean, plan = self.folder / "clean", self.plan
-        with store.alone(clean):
+        with kept.alone(clean):
             if clean.exists():
                 return
             source = source_of(plan.params.ingest, plan.case)
@@ -99,8 +100,8 @@ class World:
                 most = plan.params.validation.max_quarantined_share
                 check = validate.BatchCheck(self.contract, max(arrived), most)
                 for period, path in arrived.items():
-                    kept = check.kept(batches.read_table(path), period, names.RAW / path.name)
-                    whole = derived.add(kept, period)
+                    good = check.kept(batches.read_table(path), period, names.RAW / path.name)
+                    whole = derived.add(good, period)
                     table = batches.to_table(whole, batches.schema(self.contract))
                     batches.write_parquet(folder / path.name, table)
 
@@ -167,7 +168,7 @@ class World:
         """The model's name on disk: by what it learns from, and how."""
         learned = [str(period) for period in self.learned(cut)]
         recent = [str(period) for period in self.learned(cut) if cut.recalibrates(period)]
-        made_by = store.code(
+        made_by = kept.code(
             "pipeline/train.py",
             "pipeline/constraints.py",
             "pipeline/recalibration.py",
@@ -178,7 +179,7 @@ class World:
             "common/predicted.py",
             "common/recalibrated.py",
         )
-        return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
+        return kept.key("model", self.key, [learned, recent], self.plan.params.train.model_dump(), made_by)
 
     def released(self, cut: Cut) -> Cut:
         """The cut of the model that is put to use once that of another cut is proven."""
@@ -201,7 +202,7 @@ class World:
         path = self.folder / "models" / f"{self.name(cut)}.skops"
         card = path.with_suffix(".json")
         spec, contract = self.plan.params.train, self.contract
-        with store.alone(path):
+        with kept.alone(path):
             if not card.exists():
                 learned = pd.concat(map(self.rows, self.learned(cut)), ignore_index=True)
                 save_model(*train.made(learned, cut, spec, contract), path, card)
@@ -212,9 +213,9 @@ class World:
     def validated(self, cut: Cut) -> pd.DataFrame:
         """The rows of the window of a cut, predicted by models that did not see them."""
         count = self.plan.params.evaluate.folds
-        key = store.key("validated", self.name(cut), count, store.code("pipeline/folds.py"))
+        key = kept.key("validated", self.name(cut), count, kept.code("pipeline/folds.py"))
         path = self.folder / "validated" / f"{key}.parquet"
-        with store.alone(path):
+        with kept.alone(path):
             if not path.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
                 made, spec = self.trained(cut).pipeline, self.plan.params.train
