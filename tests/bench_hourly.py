@@ -33,9 +33,9 @@ columns:
 """
 PARAMS = """\
 case: hourly
-ingest: {{source: files, glob: "*.parquet", through: {last}}}
+ingest: {{source: files, glob: "*.parquet", through: "{last}"}}
 validate: {{max_quarantined_share: 0.01}}
-split: {{as_of: {as_of}, window: {window}, holdout: {holdout}}}
+split: {{as_of: "{as_of}", window: {window}, holdout: {holdout}}}
 train: {{estimator: sklearn.linear_model.LogisticRegression, params: {{C: 1.0}}, seed: 0}}
 evaluate: {{resamples: 100, confidence: 0.95, bins: 9, importance_rows: 900, importance_repeats: 1, seed: 0}}
 drift:
@@ -127,13 +127,13 @@ def again(hours: int) -> dict[str, tuple[float, float]]:
             seconds: dict[str, float] = json.loads(said.splitlines()[-1])
             return seconds
 
-        made.edit(f"through: {last}", f"through: {before}")
+        made.edit(last, before)
         first = run(WARM, *STAGES, "refit")
         made.out("dvc commit -f")
         made.commit("a model")
         release(made)
         first |= run(MONITOR, f'"{before}"')
-        made.edit(f"through: {before}", f"through: {last}")
+        made.edit(before, last)
         then = run(WARM, "ingest", "validate", "drift") | run(MONITOR, f'"{last}"')
     return {name: (first[name], seconds) for name, seconds in then.items()}
 

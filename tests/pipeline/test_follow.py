@@ -8,21 +8,27 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from perenne.common import batches, kept
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.kept import Shelf
-from perenne.common.names import PREDICTION
+from perenne.common.names import CLEAN, DRIFT, DRIFT_PAGE, DRIFT_TIMELINE, PREDICTION
 from perenne.common.params import Tolerance
+from perenne.pages import evidently
+from perenne.pipeline import drift as stage
 from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.pipeline.follow import STATE, Follower, _marks, _stretch
 from perenne.pipeline.scored_files import ScoredFiles
 from perenne.stats.two_sample import Test
 from perenne.watch.validated import by_period
+from tests.conftest import Enter
 from tests.pipeline.test_drift import BEFORE, ENTITY, IMPORTANCE, NONE, SPEC, VALIDATED, older, visits
+from tests.project import Project
 
 LATER = pd.period_range("2020Q1", "2020Q4", freq="Q")
 FEW = 150  # rows: too few to estimate anything without labels, which takes time
@@ -139,14 +145,59 @@ def test_any_part_may_be_torn_or_missing(world: World) -> None:
 
 def test_states_are_few_and_some_are_old() -> None:
     """After any number of batches a state is kept of the latest, and of some farther and farther back."""
-    kept: set[int] = set()
-    for batches in range(1, 400):
-        kept |= {batches}
+    there: set[int] = set()
+    for last in range(1, 400):
+        there |= {last}
         oldest: dict[int, int] = {}
-        for place in sorted(kept):
-            oldest.setdefault(_stretch(batches - place), place)
-        kept = {*oldest.values()}
-        assert batches in kept
-        assert len(kept) <= 4
-    assert min(kept) < 336
+        for place in sorted(there):
+            oldest.setdefault(_stretch(last - place), place)
+        there = {*oldest.values()}
+        assert last in there
+        assert len(there) <= 4
+    assert min(there) < 336
     assert sorted(_marks(100)) == [36, 92, 99, 100]
+
+
+def test_stage_writes_the_same_bytes(project: Project, enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept; of an amended batch, another param or other code, nothing old is used."""
+    enter(project)
+    read: list[str] = []
+    whole = ScoredFiles.batch
+
+    def batch(history: ScoredFiles, period: pd.Period) -> ScoredBatch:
+        read.append(str(period))
+        return whole(history, period)
+
+    def page(*given: Any, rows: int, seed: int) -> str:
+        sides = (evidently.sampled(given[0], rows, seed), given[1], evidently.sampled(given[2], rows, seed))
+        drawn = [int(pd.util.hash_pandas_object(side).sum()) for side in sides]
+        return f"{drawn} {given[4]}"  # Evidently itself takes seconds
+
+    monkeypatch.setattr(ScoredFiles, "batch", batch)
+    monkeypatch.setattr(evidently, "page", page)
+
+    def written() -> list[bytes]:
+        read.clear()
+        stage.main()
+        return [path.read_bytes() for path in (DRIFT, DRIFT_TIMELINE, DRIFT_PAGE)]
+
+    by_repro = [path.read_bytes() for path in (DRIFT, DRIFT_TIMELINE)]
+    before = written()
+    assert before[:2] == by_repro
+    assert read == ["2020Q4"], "it waits for labels"
+    path = CLEAN / "2020Q2.parquet"
+    rows = batches.read_table(path)
+    path.unlink()
+    batches.write_parquet(path, rows.slice(100))
+    amended = written()
+    assert "2020Q2" in read
+    assert amended[0] != before[0]
+    project.run("rm -rf .git/perenne")
+    assert written() == amended
+    for change in ("param", "code"):
+        if change == "param":
+            project.edit("min_effect: 0.05", "min_effect: 0.06")
+        else:
+            monkeypatch.setattr(kept, "code", lambda *_: "other")
+        written()
+        assert read == ["2019Q4", "2020Q1", "2020Q2", "2020Q3", "2020Q4"], change

@@ -81,9 +81,10 @@ def _matching(pattern: str) -> list[Path]:
 def surroundings() -> list[str]:
     """All that runs, each of which may change the last bit: our code, the project's own, Python, packages."""
     found = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
-    library = project_code.root() / project_code.FOLDER / project_code.LIBRARY
-    scripts = (project_code.root() / project_code.FOLDER).rglob("*.py")
-    own = [f"{path} {sha256(path)}" for path in sorted(scripts) if not path.is_relative_to(library)]
+    stages = project_code.root() / project_code.FOLDER
+    scripts = {str(path.relative_to(stages)): path for path in sorted(stages.rglob("*.py"))}
+    library = f"{project_code.LIBRARY}/"
+    own = [f"{name} {sha256(path)}" for name, path in scripts.items() if not name.startswith(library)]
     return [code("**/*.py"), *own, sys.version, *sorted(found)]
 
 
