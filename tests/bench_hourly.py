@@ -38,6 +38,8 @@ validate: {{max_quarantined_share: 0.01}}
 split: {{as_of: "{as_of}", window: {window}, holdout: {holdout}}}
 train: {{estimator: sklearn.linear_model.LogisticRegression, params: {{C: 1.0}}, seed: 0}}
 evaluate: {{resamples: 100, confidence: 0.95, bins: 9, importance_rows: 900, importance_repeats: 1, seed: 0}}
+tolerance: {{calibration: 0.05, loss: 0.01, ranking: 0.01}}
+loop: {{alarms: 1, windows: 1, cool_down: 3, on_eligible: pull-request}}
 drift:
   {{false_discovery_rate: 0.05, min_effect: 0.05, periods_per_false_alarm: 160, report_rows: 1000, seed: 0}}
 """
