@@ -22,7 +22,7 @@ from perenne.common.params import Tolerance
 from perenne.pages import evidently
 from perenne.pipeline import drift as stage
 from perenne.pipeline.drift_fold import ScoredBatch
-from perenne.pipeline.follow import STATE, Follower, _marks, _stretch
+from perenne.pipeline.follow import STATE, DriftFollower, _marks, _stretch
 from perenne.pipeline.scored_files import ScoredFiles
 from perenne.stats.two_sample import Test
 from perenne.watch.validated import by_period
@@ -68,7 +68,7 @@ class World:
         def note(batch: ScoredBatch) -> int | None:
             return len(batch.rows) if batch.matured else None
 
-        follower = Follower(
+        follower = DriftFollower(
             history,
             by_period(VALIDATED, self.contract),
             IMPORTANCE,

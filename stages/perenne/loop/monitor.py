@@ -34,7 +34,7 @@ from perenne.loop.candidates import Candidate, candidates
 from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, LastAttempt, decide
 from perenne.pipeline.drift_fold import ScoredBatch
-from perenne.pipeline.follow import Follower
+from perenne.pipeline.follow import DriftFollower
 from perenne.pipeline.scored_files import ScoredFiles
 from perenne.registry import tags
 
@@ -129,7 +129,7 @@ class ChampionHistory:
         current, history = self.champion, self.files()
         signatures = self._signatures()
         shelf = kept.Shelf("monitor", self._made_of(p, history, signatures))
-        follower = Follower(
+        follower = DriftFollower(
             history,
             current.validated,
             current.importance,

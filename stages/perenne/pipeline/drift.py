@@ -33,7 +33,7 @@ from perenne.pages import drift as drift_page
 from perenne.pages import evidently
 from perenne.pipeline.drawn_rows import DrawnRows
 from perenne.pipeline.drift_fold import DriftFold, DriftReference, ScoredBatch
-from perenne.pipeline.follow import Follower
+from perenne.pipeline.follow import DriftFollower
 from perenne.pipeline.scored_files import ScoredFiles
 from perenne.watch.streams import STREAMS
 from perenne.watch.validated import predictions
@@ -119,7 +119,7 @@ def main() -> None:
     signatures = {period: kept.sha256(path) for period, path in history.files.items()}
     shelf = kept.Shelf("drift", made_of(p, history, important, signatures))
     some = DrawnRows(history, shelf, p.drift, signatures)
-    follower: Follower[None] = Follower(
+    follower: DriftFollower[None] = DriftFollower(
         history,
         validated,
         important,

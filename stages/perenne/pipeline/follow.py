@@ -36,7 +36,7 @@ class Followed(NamedTuple, Generic[Beside]):
     beside: dict[pd.Period, Beside]
 
 
-class Follower(Generic[Beside]):
+class DriftFollower(Generic[Beside]):
     """Follows one model over its batches.
 
     Parameters
