@@ -17,6 +17,7 @@ from perenne.common.cut import Cut
 from perenne.common.names import PARAMS, PREDICTION
 from perenne.common.typed import parse
 from perenne.pipeline import drift, train
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.stats.metrics import roc_auc
 from perenne.watch import concept
 
@@ -99,7 +100,7 @@ def months() -> str:
         f"{cut.as_of!s:10}{'holdout':>10}{'':22}{base:8.3f}",
     ]
     later = [m for m in by if m > cut.as_of]
-    batches = [drift.ScoredBatch(m, scored[m], matured=True) for m in later]
+    batches = [ScoredBatch(m, scored[m], matured=True) for m in later]
     report = drift.drift(
         reference, {cut.as_of: scored[cut.as_of]}, batches, {}, p.drift, p.tolerance, contract
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,11 +33,13 @@ columns:
 """
 PARAMS = """\
 case: hourly
-ingest: {{source: files, glob: "*.parquet", through: {last}}}
+ingest: {{source: files, glob: "*.parquet", through: "{last}"}}
 validate: {{max_quarantined_share: 0.01}}
-split: {{as_of: {as_of}, window: {window}, holdout: {holdout}}}
+split: {{as_of: "{as_of}", window: {window}, holdout: {holdout}}}
 train: {{estimator: sklearn.linear_model.LogisticRegression, params: {{C: 1.0}}, seed: 0}}
 evaluate: {{resamples: 100, confidence: 0.95, bins: 9, importance_rows: 900, importance_repeats: 1, seed: 0}}
+tolerance: {{calibration: 0.05, loss: 0.01, ranking: 0.01}}
+loop: {{alarms: 1, windows: 1, cool_down: 3, on_eligible: pull-request}}
 drift:
   {{false_discovery_rate: 0.05, min_effect: 0.05, periods_per_false_alarm: 160, report_rows: 1000, seed: 0}}
 """
@@ -54,6 +57,18 @@ for name in sys.argv[1:]:
     stage.main()
     times[name] = spent() - before
 print(json.dumps(times))
+"""
+
+MONITOR = """
+import json, resource, sys
+from datetime import datetime
+from perenne.loop.monitor import monitor
+def spent():
+    who = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in who)
+before = spent()
+monitor(datetime(2030, 1, 1), sys.argv[1], offline=True)
+print(json.dumps({"monitor": spent() - before}))
 """
 
 
@@ -102,11 +117,59 @@ def spent(hours: int) -> dict[str, float]:
     return seconds | {"together": sum(seconds.values())}
 
 
+def again(hours: int) -> dict[str, tuple[float, float]]:
+    """Return the CPU seconds with so many hourly batches for the first time, and with one more after that."""
+    with TemporaryDirectory(prefix="perenne-bench-") as folder:
+        made = project(Path(folder) / "project", hours)
+        end = pd.Period("2021-01-01 00:00", "h") + hours
+        before, last = str(end - 2), str(end - 1)
+
+        def run(script: str, *given: str) -> dict[str, float]:
+            said = made.out(f"python -c '{script}' {' '.join(given)}")
+            seconds: dict[str, float] = json.loads(said.splitlines()[-1])
+            return seconds
+
+        made.edit(last, before)
+        first = run(WARM, *STAGES, "refit")
+        made.out("dvc commit -f")
+        made.commit("a model")
+        release(made)
+        first |= run(MONITOR, f'"{before}"')
+        made.edit(before, last)
+        then = run(WARM, "ingest", "validate", "drift") | run(MONITOR, f'"{last}"')
+    return {name: (first[name], seconds) for name, seconds in then.items()}
+
+
+def release(made: Project) -> None:
+    """Put the model of the last commit into prod, whatever a gate would say of it."""
+    sha256 = hashlib.sha256((made.path / "data/model/model.skops").read_bytes()).hexdigest()
+    made.write(".git/message", f"by hand\n\n---\nmodel: {{sha256: '{sha256}'}}\n")
+    for tag in ("hourly@v1.0.0", "hourly#prod#1"):
+        made.out(f"git tag -a '{tag}' -F .git/message")
+
+
+def one_more(hours: int = 2_000) -> str:
+    """Return what one more batch costs, with few and with many before it, and with those of three years."""
+    few = hours // 4
+    less, more = again(few), again(hours)
+    lines = [
+        f"hourly: CPU seconds of a run over {hours:,} batches, and of the next, with one more; the latter",
+        f"over {few:,} as well, and over {YEARS:,} if it grows on so",
+        f"{'':10}{'first run':>12}{f'next, {few:,}':>12}{f'next, {hours:,}':>14}{'three years':>14}",
+    ]
+    for stage, (first, then) in more.items():
+        further = (then - less[stage][1]) / (hours - few)
+        years = then + further * (YEARS - hours)
+        lines.append(f"{stage:10}{first:12.1f}{less[stage][1]:12.1f}{then:14.1f}{years:14.1f}")
+    return "\n".join(lines)
+
+
 def table(hours: int = YEARS // 10) -> str:
     """Return the CPU milliseconds of each further batch, by stage, and the minutes of three years of them."""
     few = hours // 4
     before, after = spent(few), spent(hours)
     lines = [
+        one_more(),
         f"hourly: CPU of {few:,} and of {hours:,} batches of {ROWS} rows; of each further one between them,",
         f"and of {YEARS:,} if all cost as much",
         f"{'':10}{f's, {few:,}':>10}{f's, {hours:,}':>10}{'ms a batch':>12}{'min, three years':>18}",

@@ -22,7 +22,8 @@ from perenne.common.contract import Contract
 from perenne.common.names import PREDICTION
 from perenne.common.params import Drift, Tolerance
 from perenne.common.typed import parse
-from perenne.pipeline.drift import ScoredBatch, drift
+from perenne.pipeline.drift import drift
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.stats.metrics import Array
 from perenne.stats.multiplicity import Looks
 from perenne.watch import baseline, covariates

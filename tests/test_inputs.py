@@ -22,7 +22,7 @@ from perenne.gate.evidence import Contender
 from perenne.gate.policy import Policy
 from perenne.gate.rules import Calibration, Floor, Rules
 from perenne.pipeline import drift, evaluate, folds
-from perenne.pipeline.drift import ScoredBatch
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.pipeline.train import train
 from perenne.stats import bootstrap
 from perenne.watch.validated import by_period

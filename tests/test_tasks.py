@@ -24,6 +24,7 @@ from perenne.gate.policy import Policy
 from perenne.gate.rules import Calibration, Floor, Rules
 from perenne.pages import evidently
 from perenne.pipeline import drift, evaluate, folds, plots
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.pipeline.importance import importance
 from perenne.pipeline.train import card, train
 from perenne.registry import change
@@ -129,9 +130,7 @@ def watched(pipeline: Any, contract: Contract, times: int) -> DriftReport:
 
     months = {pd.Period(month, freq="M"): scored(month, seed) for seed, month in enumerate(tiny.MONTHS[:3])}
     now = scored("2021-04", 9)
-    batch = drift.ScoredBatch(
-        pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True
-    )
+    batch = ScoredBatch(pd.Period("2021-04", freq="M"), now.assign(won=now["won"] * times), matured=True)
     important = dict.fromkeys(contract.features, 0.1)
     return drift.drift(months, months, [batch], important, WATCH, Tolerance(), contract)
 

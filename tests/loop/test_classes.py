@@ -15,7 +15,7 @@ from perenne.common.cut import Cut
 from perenne.documents.decision import SliceSums
 from perenne.loop import show
 from perenne.loop.candidates import improves
-from perenne.loop.monitor import ChampionHistory, _sums
+from perenne.loop.monitor import BatchSums, ChampionHistory, _sums
 from tests import classes
 from tests.loop.test_show import decision
 
@@ -43,7 +43,7 @@ def test_sums_of_the_batches_since_a_change_are_ranked() -> None:
         rows = classes.right(classes.fields(month, 1, 300), CROPS)
         if place:
             rows = rows.assign(crop=rows["crop"].mask(rows["crop"] == "rye", "wheat"))
-        history.sums[pd.Period(month, freq="M")] = _sums(rows, CROPS)
+        history.noted[pd.Period(month, freq="M")] = BatchSums(_sums(rows, CROPS), ())
     found = history.slices(pd.Period("2021-02", freq="M"))
     assert {s.of for s in found[:4]} == {"rye", "wheat"}
     assert found[0].rows == sum(
@@ -100,6 +100,6 @@ def test_history_holds_a_probability_for_each_class(monkeypatch: pytest.MonkeyPa
     champion: Any = SimpleNamespace(contract=CROPS, cut=cut)
     history = ChampionHistory(champion, arrived)
     monkeypatch.setattr("perenne.loop.champion.scored", lambda _, asked: classes.chances(asked))
-    reference = history.reference()
+    reference = history.files().reference()
     assert np.isnan(predicted.scores(reference[period], CROPS)).all()
     assert predicted.scores(reference[period + 1], CROPS) == pytest.approx(classes.chances(rows))

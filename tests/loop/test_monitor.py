@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
 from perenne.common.errors import PerenneError
 from perenne.documents.decision import Attempt, AttemptAnswer, MonitorDecision
 from perenne.documents.drift import DriftReport
-from perenne.loop import arrivals, history
+from perenne.loop import arrivals, champion, history
+from perenne.loop.champion import Champion
 from perenne.loop.monitor import monitor
 from tests import tiny
 from tests.conftest import Enter
@@ -66,11 +69,30 @@ def test_law_calls_for_a_retraining(watched: Project) -> None:
     assert watched.read("loop/decision.json") == first, "the same history, another decision"
 
 
+def test_what_is_kept_changes_nothing(watched: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later batch is added to what an earlier run has seen; all of it anew gives the same decision."""
+    read: list[int] = []
+    whole = champion.scored
+
+    def scored(current: Champion, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        read.append(len(rows))
+        return whole(current, rows)
+
+    monkeypatch.setattr(champion, "scored", scored)
+    monitored("2021Q2")
+    read.clear()
+    found = monitored("2021Q3")
+    assert len(read) == 2, "the new batch, and the one whose labels have come by it"
+    watched.run("rm -rf .git/perenne")
+    assert monitored("2021Q3") == found
+    assert len(read) > 5
+
+
 def test_champion_is_that_of_its_tag(watched: Project) -> None:
     """What the working tree's params say of `as_of`, and which model lies there, is another matter."""
     before = monitored(CALM)
     watched.edit("as_of: 2019Q4", "as_of: 2018Q4")
-    watched.run("rm -rf data/model data/reports data/clean data/raw")
+    watched.run("rm -rf data/model data/reports data/clean data/raw .git/perenne")  # what is kept as well
     assert monitored(CALM) == before
 
 

@@ -20,7 +20,7 @@ from perenne.documents.drift import (
     ReferenceSpan,
     StreamState,
 )
-from perenne.pages.drift import ADVICE, listed, render, table
+from perenne.pages.drift import ADVICE, MOST_BATCHES, listed, render, table
 
 REPORT = DriftReport(
     advice=DriftAdvice(level="look", reasons=("age moved", "more rows than expected")),
@@ -256,3 +256,14 @@ def test_fragment_stands_alone() -> None:
 def test_empty_tables_and_lists_are_not_there() -> None:
     """There is no heading without content."""
     assert table("Nothing", [], {"a": "A"}) == listed([]) == ""
+
+
+def test_page_of_many_batches_shows_the_latest() -> None:
+    """It says how many are left out, and where they are."""
+    many = [REPORT.batches[0].model_copy(update={"period": f"hour {n}"}) for n in range(MOST_BATCHES + 1_200)]
+    html = render(REPORT.model_copy(update={"batches": tuple(many)}))
+    assert "1,200 earlier batches are in drift.json." in html
+    assert html.count("<details") == MOST_BATCHES
+    assert "hour 1199:" not in html
+    assert "hour 1200:" in html
+    assert "earlier batches" not in render(REPORT)

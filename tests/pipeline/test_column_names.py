@@ -18,7 +18,8 @@ from perenne.common.typed import parse
 from perenne.documents import drift as drift_documents
 from perenne.documents import evaluation, validation
 from perenne.gate import judge
-from perenne.pipeline.drift import ScoredBatch, drift
+from perenne.pipeline.drift import drift
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.pipeline.evaluate import evaluate
 from perenne.pipeline.folds import Validation
 from perenne.pipeline.ingest import table

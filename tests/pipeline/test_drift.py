@@ -22,7 +22,8 @@ from perenne.common.typed import parse
 from perenne.documents.drift import DriftReport
 from perenne.pages.drift import render
 from perenne.pipeline import drift as stage
-from perenne.pipeline.drift import ScoredBatch, drift, timeline
+from perenne.pipeline.drift import drift, timeline
+from perenne.pipeline.drift_fold import ScoredBatch
 from perenne.watch.validated import by_period
 from tests.project import Project
 

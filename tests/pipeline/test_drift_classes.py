@@ -15,7 +15,8 @@ from perenne.common.contract import Contract
 from perenne.common.params import Drift, Tolerance
 from perenne.documents.drift import DriftReport
 from perenne.pages.drift import render
-from perenne.pipeline.drift import ScoredBatch, drift, timeline
+from perenne.pipeline.drift import drift, timeline
+from perenne.pipeline.drift_fold import ScoredBatch
 from tests import classes
 
 SPEC = Drift(false_discovery_rate=0.05, min_effect=0.05, periods_per_false_alarm=160, report_rows=100, seed=0)

@@ -6,18 +6,18 @@ decision, byte for byte, on every machine.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from perenne.common import notes, predicted, sections
+from perenne.common import kept, notes, predicted, sections
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
+from perenne.common.params import Params
 from perenne.documents.decision import (
     Attempt,
     DecisionWindow,
@@ -26,16 +26,17 @@ from perenne.documents.decision import (
     OfferedCut,
     SliceSums,
 )
-from perenne.documents.drift import DriftBatch
+from perenne.documents.drift import DriftBatch, DriftReport
 from perenne.gate import contenders, judge
 from perenne.loop import arrivals, champion, history, settings
 from perenne.loop.arrivals import ArrivedBatches
 from perenne.loop.candidates import Candidate, candidates
 from perenne.loop.champion import Champion
 from perenne.loop.decide import Decision, LastAttempt, decide
-from perenne.pipeline.drift import ScoredBatch, drift
+from perenne.pipeline.drift_fold import ScoredBatch
+from perenne.pipeline.follow import DriftFollower
+from perenne.pipeline.scored_files import ScoredFiles
 from perenne.registry import tags
-from perenne.watch.reference import ReferenceRows, few
 
 SliceClass = tuple[str, str]
 """A slice, and one of several classes; "" if there is one prediction a row."""
@@ -69,17 +70,7 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
     contenders.must_have_features(current.loaded, contract)
     with arrivals.arrived(p, contract, arrivals.newest(p, contract, through, now)) as arrived:
         watched = ChampionHistory(current, arrived)
-        # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
-        with threadpool_limits(1, user_api="blas"):
-            report = drift(
-                watched.reference(),
-                current.validated,
-                watched.current(),
-                current.importance,
-                p.drift,
-                p.tolerance,
-                current.contract,
-            )
+        report = watched.report(p)
     before = history.last(p.case, current.version.version, contract.period, arrived.through)
     cut = Cut.rule(p.split, contract)._replace(as_of=arrived.through)
     decision = decide(report.batches, rule, arrived.through, watched.since(before, cut.holdout))
@@ -107,21 +98,27 @@ def monitor(now: datetime, through: str | None = None, *, offline: bool = False)
     )
 
 
+class BatchSums(NamedTuple):
+    """What a batch with matured labels adds to `since` and `slices`; `blocks` are those with labels."""
+
+    sums: dict[SliceClass, list[float]]
+    blocks: Collection[Hashable]
+
+
 class ChampionHistory:
     """The batches that have arrived, scored by the champion, one at a time; and its reference."""
 
     def __init__(self, current: Champion, arrived: ArrivedBatches) -> None:
         self.champion, self.arrived = current, arrived
-        self.sums: dict[pd.Period, dict[SliceClass, list[float]]] = {}
-        self.blocks: dict[pd.Period, set[Hashable]] = {}
-        self._scores: dict[pd.Period, predicted.Array] = {}
+        self.noted: dict[pd.Period, BatchSums] = {}
 
-    def reference(self) -> ReferenceRows:
-        """The rows that the champion was trained on, and those that measured it.
+    def report(self, p: Params) -> DriftReport:
+        """What drift says of the champion; the sums of batches with matured labels are kept for the rest.
 
-        Returns
-        -------
-        The rows by period, with the predictions of the holdout, and NaN for those of other periods.
+        Parameters
+        ----------
+        p
+            The sections `drift`, `tolerance` and `validate`.
 
         Raises
         ------
@@ -129,44 +126,74 @@ class ChampionHistory:
             If the batches that have arrived end before the champion's `as_of`, or too many rows are bad.
 
         """
-        cut, files = self.champion.cut, self.arrived.files
-        window = cut.reference(files)
-        if not window or cut.as_of > max(files):  # `as_of` may be a period without rows
+        current, history = self.champion, self.files()
+        signatures = self._signatures()
+        shelf = kept.Shelf("monitor", self._made_of(p, history, signatures))
+        follower = DriftFollower(
+            history,
+            current.validated,
+            current.importance,
+            p.drift,
+            p.tolerance,
+            beside=self._noted,
+            shelf=shelf,
+            signature=signatures.__getitem__,
+            title="monitor",
+        )
+        # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
+        with threadpool_limits(1, user_api="blas"):
+            report, self.noted = follower.run()
+        return report
+
+    def files(self) -> ScoredFiles:
+        """The batches, with what cleans and scores them; errors as for `report`."""
+        current, arrived = self.champion, self.arrived
+        history = ScoredFiles(
+            arrived.files,
+            lambda period, _: arrived.clean(period),
+            lambda rows: champion.scored(current, rows),
+            current.cut,
+            current.contract,
+        )
+        if not history.window or current.cut.as_of > history.through:  # `as_of` may be a period without rows
             raise PerenneError(
-                f"{arrivals.WHERE}: the batches go from {min(files)} to {max(files)}, but "
-                f"{self.champion.version.version} knows those up to {cut.as_of}"
+                f"{arrivals.WHERE}: the batches go from {min(arrived.files)} to {history.through}, but "
+                f"{current.version.version} knows those up to {current.cut.as_of}"
             )
-        return ReferenceRows(
-            window, lambda period, _: self._reference(period), keep=few(files[period] for period in window)
+        return history
+
+    def _signatures(self) -> dict[pd.Period, str]:
+        """What each batch is: its file as it arrived, whether a label may be missing, and what is before it.
+
+        The latter only where features look back.
+        """
+        found, before = dict[pd.Period, str](), ""
+        delay = self.arrived.contract.label_delay
+        for period, path in self.arrived.files.items():
+            matured = bool(period + delay <= self.arrived.through)
+            found[period] = kept.key(before, kept.sha256(path), matured)
+            before = found[period] if self.arrived.contract.remembered else ""
+        return found
+
+    def _made_of(self, p: Params, history: ScoredFiles, signatures: Mapping[pd.Period, str]) -> str:
+        """The key of all that the report depends on, the later batches left out."""
+        current, contract = self.champion, self.arrived.contract
+        return kept.key(
+            kept.surroundings(),
+            current.version.commit,
+            current.loaded.sha256,
+            [each.model_dump(mode="json") for each in (current.contract, contract)],
+            [each.model_dump(mode="json") for each in (p.drift, p.tolerance, p.validation)],
+            list(current.importance.items()),
+            str(current.cut),
+            [(str(period), signatures[period]) for period in history.window],
         )
 
-    def _reference(self, period: pd.Period) -> pd.DataFrame:
-        """The rows of a period of the reference, with the scores of those of the holdout."""
-        rows, contract = self.arrived.clean(period), self.champion.contract
-        if self.champion.cut.part(period) != "holdout":
-            return predicted.assign(rows, math.nan, contract)
-        if period not in self._scores:
-            self._scores[period] = champion.scored(self.champion, rows)
-        return predicted.assign(rows, self._scores[period], contract)
-
-    def current(self) -> Iterator[ScoredBatch]:
-        """The later batches, and those of the champion's last periods, whose labels it could not know.
-
-        Yields
-        ------
-        Scored batches, oldest first. The sums for `slices` are kept for each one with matured labels.
-
-        """
-        cut, files = self.champion.cut, self.arrived.files
-        for period in tqdm(cut.news(files), desc="monitor", unit="batch", disable=None):
-            rows = self.arrived.clean(period)
-            scores = champion.scored(self.champion, rows)
-            rows = predicted.assign(rows, scores, self.champion.contract)
-            matured = period + cut.label_delay <= self.arrived.through
-            if matured:
-                self.sums[period] = _sums(rows, self.champion.contract)
-                self.blocks[period] = _blocks(rows, self.champion.contract)
-            yield ScoredBatch(period, rows, matured, period <= cut.as_of)
+    def _noted(self, batch: ScoredBatch) -> BatchSums | None:
+        if not batch.matured:
+            return None
+        contract = self.champion.contract
+        return BatchSums(_sums(batch.rows, contract), _blocks(batch.rows, contract))
 
     def since(self, tried: tuple[pd.Period, Attempt] | None, holdout: int) -> LastAttempt | None:
         """The last retraining, with the blocks that have got labels since then.
@@ -183,8 +210,9 @@ class ChampionHistory:
             return None
         as_of, attempt = tried
         known = as_of - self.champion.cut.label_delay
-        come = {block for period, blocks in self.blocks.items() if period > known for block in blocks}
-        return LastAttempt(as_of, history.lacks(attempt), len(come), holdout)
+        later = [each.blocks for period, each in self.noted.items() if period > known]
+        come = len(set().union(*later)) if self.champion.contract.block else sum(map(len, later))
+        return LastAttempt(as_of, history.lacks(attempt), come, holdout)
 
     def slices(self, since: pd.Period | None) -> tuple[SliceSums, ...]:
         """Observed and expected by slice (and class), from a period on; the largest difference first.
@@ -196,13 +224,13 @@ class ChampionHistory:
 
         Returns
         -------
-        Sums over the labelled rows of the batches that `current` has yielded.
+        Sums over the labelled rows of the batches of the report.
 
         """
         total: dict[SliceClass, list[float]] = {}
-        for period, by_slice in self.sums.items():
+        for period, noted in self.noted.items():
             if since is not None and period >= since:
-                for name, sums in by_slice.items():
+                for name, sums in noted.sums.items():
                     total[name] = [a + b for a, b in zip(total.get(name, [0.0] * 3), sums, strict=True)]
         ranked = sorted(total.items(), key=lambda item: (-abs(item[1][1] - item[1][2]), item[0]))
         return tuple(
@@ -211,12 +239,10 @@ class ChampionHistory:
         )
 
 
-def _blocks(rows: pd.DataFrame, contract: Contract) -> set[Hashable]:
-    """The blocks of the labelled rows of a batch; a row is its own, unlike any of another batch."""
+def _blocks(rows: pd.DataFrame, contract: Contract) -> Collection[Hashable]:
+    """The blocks of the labelled rows of a batch; without blocks so many rows, each unlike any other."""
     known = rows[rows[contract.target].notna()]
-    if contract.block:
-        return set(known[contract.block].tolist())
-    return {(time, place) for place, time in enumerate(known[contract.time].tolist())}
+    return set(known[contract.block].tolist()) if contract.block else range(len(known))
 
 
 def _sums(rows: pd.DataFrame, contract: Contract) -> dict[SliceClass, list[float]]:

@@ -64,6 +64,7 @@ STREAM_NAMES = {"above": "more than predicted", "below": "less than predicted"}
 OF_CLASS = STREAM_NAMES | {"below": "fewer than predicted"}  # rows, which are counted
 FEW = "too few to tell"
 MOST_STREAMS = 60  # of a batch; two for each of several classes, and alarms in slices
+MOST_BATCHES = 500  # the latest ones: thousands would make a page of many MB; drift.json has all
 NBSP = "\N{NO-BREAK SPACE}"
 
 STYLE = """
@@ -97,13 +98,15 @@ STYLE = """
 
 def render(report: DriftReport) -> str:
     """The report in HTML: a fragment with its own style, for the top of a page."""
-    advice, batches = report.advice, report.batches
+    advice, batches = report.advice, report.batches[-MOST_BATCHES:]
+    left = len(report.batches) - len(batches)
     parts = [
         "<h1>Drift: does the model still fit the world?</h1>",
         f'<p class="advice {advice.level}">{ADVICE[advice.level]}</p>',
         listed(advice.reasons, "ol"),
         compared(report.reference, batches),
         f'<p class="note">{shown(report.calendar)}.</p>' if report.calendar else "",
+        f'<p class="note">{shown(left)} earlier batches are in drift.json.</p>' if left else "",
         table("Batches, oldest first", [batch.model_dump() for batch in batches], BATCHES),
         estimates(batches),
         *(details(batch, is_open=batch is batches[-1]) for batch in reversed(batches)),

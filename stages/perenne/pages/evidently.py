@@ -216,6 +216,16 @@ def labelled(
     return Comparison(name, before, now, kinds, contract.target, tuple(scores)), []
 
 
+def labelled_sample(frame: pd.DataFrame, contract: Contract, rows: int, seed: int) -> pd.DataFrame:
+    """The rows of a frame that `page` draws of it as `validated`: at most `rows` with label and score.
+
+    For those who keep them: of these rows the page has the same bytes.
+    """
+    plain_index = frame.reset_index(drop=True)
+    drawn_of = known(plain_index, contract).index.to_series()
+    return plain_index.loc[sampled(drawn_of.to_frame(), rows, seed)[0]]
+
+
 def known(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Labels and scores of the rows that have both; labels are int64 where they are events or classes."""
     target, scores = contract.target, predicted.columns(contract)

@@ -22,11 +22,12 @@ from perenne.documents.replay import (
     TriedParams,
 )
 from perenne.pages import replay as page
-from perenne.replay import costs, grid, policies, store
+from perenne.replay import costs, grid, policies
 from perenne.replay.batch_figures import about, ratio
 from perenne.replay.grid import Tried
 from perenne.replay.plan import Plan
 from perenne.replay.walk import Walk
+from perenne.replay.world import FOLDER
 
 HEAD = {
     "cost": "cost",
@@ -104,7 +105,7 @@ def write(
         How right estimates without labels were.
 
     """
-    folder = store.FOLDER / next(iter(plans.values())).case
+    folder = FOLDER / next(iter(plans.values())).case
     lines = timeline(walks)
     frames = {
         "costs": costs.table(walks, plans, policies.ORACLE).reset_index(),

@@ -11,9 +11,9 @@ from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import disk
+from perenne.common import disk, kept
 from perenne.documents.replay import Costs, EstimateErrors, EstimatesRecord, GridRecord, Kept, WalkRecord
-from perenne.replay import estimates, grid, plan, policies, store
+from perenne.replay import estimates, grid, plan, policies
 from perenne.replay.oracle import oracle
 from perenne.replay.policies import ORACLE
 from perenne.replay.walk import Walk, recorded, restored, walk
@@ -134,8 +134,8 @@ def _kept(world: World, name: str, kind: type[K], make: Callable[[], K]) -> K:
     """
     p = world.plan
     made_of = [p.params.model_dump(), p.settings.model_dump(), p.debounce.model_dump(), repr(p.contract)]
-    path: Path = world.folder / "walks" / f"{store.key('walk', name, made_of, store.code('**/*.py'))}.json"
-    with store.alone(path):
+    path: Path = world.folder / "walks" / f"{kept.key('walk', name, made_of, kept.code('**/*.py'))}.json"
+    with kept.alone(path):
         if not path.exists():
             with threadpool_limits(1):
                 done = make()

@@ -8,7 +8,7 @@ from perenne.common import predicted
 from perenne.common.cut import Cut
 from perenne.common.params import Drift
 from perenne.documents.drift import DriftWindow
-from perenne.pipeline import drift
+from perenne.pipeline import drift_advice
 from perenne.replay.world import World
 from perenne.watch import concept
 from perenne.watch.validated import by_period
@@ -45,7 +45,7 @@ class Watch:
     def _window(self, period: pd.Period) -> DriftWindow:
         rows = self._scored(period)
         streams = self.detectors.update(period, rows)
-        advice = drift.advice({}, {}, streams, {})
+        advice = drift_advice.advice({}, {}, streams, {})
         return DriftWindow(
             period=str(period),
             matured=len(rows),

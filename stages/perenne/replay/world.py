@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from perenne.cases.source import source_of
-from perenne.common import batches, disk, model, names, periods, predicted
+from perenne.common import batches, disk, kept, model, names, periods, predicted
 from perenne.common.cut import Cut, Part
 from perenne.common.errors import PerenneError
 from perenne.common.features import BatchFeatures
@@ -25,12 +25,13 @@ from perenne.documents.card import load_model, save_model
 from perenne.documents.replay import Figures
 from perenne.pipeline import folds, ingest, split, train, validate
 from perenne.registry import own_code
-from perenne.replay import batch_figures, store
+from perenne.replay import batch_figures
 from perenne.replay.plan import Plan
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
+FOLDER = Path("data/reports/replay")
 # In memory; the rest is on disk or made again.
 BATCHES_HELD, BLOCKS_HELD, MODELS_HELD, SCORES_HELD, FILES_HELD = 32, 1024, 4, 128, 8
 # All that a history and its models are made by: a list of modules would soon lack one.
@@ -51,14 +52,14 @@ class World:
     While a decision is taken `now` is set, and a label that has not matured by then cannot be had.
     """
 
-    def __init__(self, plan: Plan, folder: Path = store.FOLDER) -> None:
+    def __init__(self, plan: Plan, folder: Path = FOLDER) -> None:
         """Bring in the history, unless it is there already."""
         self.plan, self.contract = plan, plan.contract
         self.now: pd.Period | None = None
         source = [plan.params.ingest.model_dump(), plan.params.validation.model_dump(), repr(plan.contract)]
-        made_by = store.code(*MADE_BY)
+        made_by = kept.code(*MADE_BY)
         own = own_code.on_disk(self.contract) if self.contract.coded else {}
-        self.key = store.key("history", source, made_by, *([own] if own else []))
+        self.key = kept.key("history", source, made_by, *([own] if own else []))
         self.folder = folder / "cache" / self.key
         self._rows: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._blocks: OrderedDict[Hashable, npt.NDArray[Any]] = OrderedDict()
@@ -71,7 +72,7 @@ class World:
     def _bring(self) -> None:
         """Ingest and validate, as the stages do, one batch after another."""
         clean, plan = self.folder / "clean", self.plan
-        with store.alone(clean):
+        with kept.alone(clean):
             if clean.exists():
                 return
             source = source_of(plan.params.ingest, plan.case)
@@ -84,8 +85,8 @@ class World:
                 most = plan.params.validation.max_quarantined_share
                 check = validate.BatchCheck(self.contract, max(arrived), most)
                 for period, path in arrived.items():
-                    kept = check.kept(batches.read_table(path), period, names.RAW / path.name)
-                    whole = derived.add(kept, period)
+                    good = check.kept(batches.read_table(path), period, names.RAW / path.name)
+                    whole = derived.add(good, period)
                     table = batches.to_table(whole, batches.schema(self.contract))
                     batches.write_parquet(folder / path.name, table)
 
@@ -161,7 +162,7 @@ class World:
         """The model's name on disk: by what it learns from, and how."""
         learned = [str(period) for period in self.learned(cut)]
         recent = [str(period) for period in self.learned(cut) if cut.recalibrates(period)]
-        return store.key("model", self.key, [learned, recent], self.plan.params.train.model_dump())
+        return kept.key("model", self.key, [learned, recent], self.plan.params.train.model_dump())
 
     def released(self, cut: Cut) -> Cut:
         """The cut of the model that is put to use once that of another cut is proven."""
@@ -184,7 +185,7 @@ class World:
         path = self.folder / "models" / f"{self.name(cut)}.skops"
         card = path.with_suffix(".json")
         spec, contract = self.plan.params.train, self.contract
-        with store.alone(path):
+        with kept.alone(path):
             if not card.exists():
                 learned = pd.concat(map(self.rows, self.learned(cut)), ignore_index=True)
                 save_model(*train.made(learned, cut, spec, contract), path, card)
@@ -195,9 +196,9 @@ class World:
     def validated(self, cut: Cut) -> pd.DataFrame:
         """The rows of the window of a cut, predicted by models that did not see them."""
         count = self.plan.params.evaluate.folds
-        key = store.key("validated", self.name(cut), count)
+        key = kept.key("validated", self.name(cut), count)
         path = self.folder / "validated" / f"{key}.parquet"
-        with store.alone(path):
+        with kept.alone(path):
             if not path.exists():
                 learned = pd.concat(map(self.rows, self.parts(cut)["train"]), ignore_index=True)
                 made, spec = self.trained(cut).pipeline, self.plan.params.train

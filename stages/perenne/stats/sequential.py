@@ -44,12 +44,11 @@ class Wealth(NamedTuple):
     """What a detector carries from batch to batch.
 
     ``log_r``: per tilt, the log of the sum of the wealth of all who bet on lasting changes. ``single``: the
-    log of the wealth of who bet on the last batch alone. ``scores``: those of all batches, for the date.
+    log of the wealth of who bet on the last batch alone.
     """
 
     log_r: tuple[float, ...] = (-math.inf,) * len(TILTS)
     single: float = -math.inf
-    scores: tuple[float, ...] = ()
 
     @property
     def log_e(self) -> float:
@@ -87,7 +86,7 @@ def update(wealth: Wealth, score: float, lasting: float, *, alpha: float) -> Wea
         for before, tilt in zip(wealth.log_r, TILTS, strict=True)
     )
     rare = score >= limit(alpha)
-    return Wealth(log_r, -math.log(SINGLE * alpha) if rare else -math.inf, (*wealth.scores, lasting))
+    return Wealth(log_r, -math.log(SINGLE * alpha) if rare else -math.inf)
 
 
 def limit(alpha: float) -> float:

@@ -28,6 +28,7 @@ LONGER = ("week", "month", "quarter", "year")  # than a day
 SPARSE = 2.0  # rows a day below which days need not be looked at
 FEWEST_DAYS = 5  # in a period, for days to be blocks of its rows
 
+Spreads = dict[str, dict[str, Between | None]]  # by column, and by kind of test
 
 AT_ONCE = 2**24  # values of columns that are put in order in one pass over the reference
 
@@ -55,7 +56,7 @@ class Baseline:
     scores: Mapping[str, float]
     calendar: str
     registry: BlockRegistry | None
-    spreads: dict[str, dict[str, Between | None]] = field(default_factory=dict, repr=False, compare=False)
+    spreads: Spreads = field(default_factory=dict, repr=False, compare=False)
 
     def seasons_of(self, name: str) -> Seasons:
         """The periods that a column can be compared with; for scores, those that have some."""

@@ -252,6 +252,20 @@ class _Numbered:
         return self._by[key]
 
 
+class DetectorStates(NamedTuple):
+    """What detectors carry from batch to batch, for each stream.
+
+    `wealth`, `waiting` (the sums of batches with too few events), and of what was judged together so far the
+    first period (`ends`), the sums (`seen`) and the score as a part of a sum (`scores`).
+    """
+
+    wealth: list[Wealth]
+    waiting: list[Sums]
+    ends: list[list[str]]
+    seen: list[list[Sums]]
+    scores: list[list[float]]
+
+
 class Detectors:
     """The state of every stream's detector, batch after batch."""
 
@@ -269,10 +283,26 @@ class Detectors:
 
         """
         self.watched, self.contract, self.seasons = streams, contract, seasons
-        self.wealth = [Wealth() for _ in streams.streams]
-        self.waiting = [Sums() for _ in streams.streams]
-        self.ends: list[list[str]] = [[] for _ in streams.streams]
-        self.seen: list[list[Sums]] = [[] for _ in streams.streams]
+        each = streams.streams
+        self.restore(
+            DetectorStates(
+                [Wealth() for _ in each],
+                [Sums() for _ in each],
+                [[] for _ in each],
+                [[] for _ in each],
+                [[] for _ in each],
+            )
+        )
+
+    def state(self) -> DetectorStates:
+        """Where they stand now; it is part of them, and changes with them."""
+        return DetectorStates(self.wealth, self.waiting, self.ends, self.seen, self.scores)
+
+    def restore(self, state: DetectorStates) -> None:
+        """Go on from a state of detectors of the same streams."""
+        self.wealth, self.waiting, self.ends, self.seen, self.scores = state
+        # What `_since` has summed: from which place, up to which, and the sums.
+        self._summed: list[tuple[int, int, Sums]] = [(0, 0, Sums()) for _ in state.wealth]
 
     def update(self, period: pd.Period, batch: pd.DataFrame) -> tuple[StreamState, ...]:
         """Add a batch whose labels have matured; return the state of the streams after it.
@@ -326,11 +356,10 @@ class Detectors:
             return None
         self.waiting[place] = Sums()
         self.seen[place].append(together)
+        lasting = self._score(stream, together, lasting=True)
+        self.scores[place].append(lasting)
         self.wealth[place] = sequential.update(
-            self.wealth[place],
-            self._score(stream, together),
-            self._score(stream, together, lasting=True),
-            alpha=stream.alpha,
+            self.wealth[place], self._score(stream, together), lasting, alpha=stream.alpha
         )
         return together
 
@@ -364,10 +393,13 @@ class Detectors:
 
     def _since(self, place: int) -> tuple[str, Sums]:
         """The period in which a stream's change began, and its sums from there on."""
-        first = sequential.began(self.wealth[place].scores)
-        whole = Sums()
-        for each in self.seen[place][first:]:
+        first = sequential.began(self.scores[place])
+        start, end, whole = self._summed[place]
+        if start != first:  # else an alarm that stays is summed on, in the same order
+            end, whole = first, Sums()
+        for each in self.seen[place][end:]:
             whole = whole.plus(each)
+        self._summed[place] = first, len(self.seen[place]), whole
         return self.ends[place][first], whole
 
     def _state(self, place: int, sums: Sums | None, *, alarm: bool) -> StreamState:
