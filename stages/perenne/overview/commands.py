@@ -18,7 +18,7 @@ def status(
     from datetime import UTC, datetime
     from json import dumps
 
-    from perenne.overview import status
+    from perenne.overview import project_status
 
-    found = status.status()
-    typer.echo(dumps(found.to_json(), indent=2) if json else status.text(found, datetime.now(UTC)))
+    found = project_status.status()
+    typer.echo(dumps(found.to_json(), indent=2) if json else project_status.text(found, datetime.now(UTC)))

@@ -14,7 +14,7 @@ from perenne.common.errors import PerenneError
 from perenne.documents.drift import DriftAdvice
 from perenne.documents.overview import BuiltModel, ProjectStatus, ServedVersion, WorkingTree
 from perenne.gate.gate import gate
-from perenne.overview import status as overview
+from perenne.overview import project_status as overview
 from perenne.release.release import release
 from tests import tiny
 from tests.conftest import Enter
