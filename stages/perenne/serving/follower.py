@@ -20,6 +20,7 @@ from perenne.registry.rollback import before
 from perenne.registry.tags import Registry, Version
 from perenne.serving import served
 from perenne.serving.download import SIGNED
+from perenne.serving.peers import StageState
 from perenne.serving.served import Served
 
 RETRY_SECONDS = 300.0  # until a rejected version is tried again, unless a reload asks for it
@@ -150,6 +151,42 @@ class Follower:
                 self._refuse(self.refused.subject if self.refused else self.stage, str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it was, the current version keeps serving
                 self._refuse(self.stage, f"{type(error).__name__} while following")
+
+    @property
+    def state(self) -> StageState:
+        """What is served and what is refused, for the other workers."""
+        version = self.live.version.version if self.live else None
+        return StageState(version=version, refused=self.refused, swaps=self.swaps, refusals=self.refusals)
+
+    async def mirror(self, state: StageState) -> None:
+        """Do as the worker that follows the tag; what cannot be served is kept in `refused`.
+
+        Parameters
+        ----------
+        state
+            What that worker serves, by the local tags.
+
+        """
+        async with self._one:
+            try:
+                await self._serve_too(state.version)
+            except PerenneError as error:
+                self._refuse(state.version or self.stage, str(error))
+            except Exception as error:  # noqa: BLE001 -- as `check`
+                self._refuse(state.version or self.stage, f"{type(error).__name__} while following")
+            else:
+                self.refused = Refusal(*state.refused) if state.refused else None
+                self.swaps, self.refusals = state.swaps, state.refusals
+
+    async def _serve_too(self, number: str | None) -> None:
+        if number is None:
+            self.live = None
+            return
+        registry = await in_thread(tags.read, self.name)
+        version = registry.find(number)
+        if self.live is None or self.live.version != version:
+            self._swap(await self._load(version), registry)
+        self.standing = _standing(registry, self.stage, version)
 
     async def _follow(self, *, again: bool) -> None:
         if self.successor:
