@@ -1,8 +1,8 @@
 """Accepts connections, and deals them to workers.
 
-Neither of the usual ways does as well on every system. Workers that share a listening socket get what they are
-quick to take, so that one may have nearly all; sockets of their own (SO_REUSEPORT) are balanced by Linux alone,
-and a worker that dies takes those along that wait for it.
+Neither of the usual ways does as well on every system. Of workers that share a listening socket each gets
+what it is quick to take, so that one may have nearly all; sockets of their own (SO_REUSEPORT) are balanced by
+Linux alone, and a worker that dies takes those along that wait for it.
 """
 
 from __future__ import annotations
@@ -93,5 +93,5 @@ class Dealer:
 
     def close(self) -> None:
         """Accept no more."""
-        for each in self.sockets:
-            each.close()
+        while self.sockets:
+            self.sockets.pop().close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import NamedTuple, TypeVar
 
 from perenne.common.errors import PerenneError
@@ -69,6 +70,8 @@ class Follower:
         Returns the version whose contract a new one must have; None: any contract is accepted.
     elsewhere
         Has a version served by another process if its code is not that of this one; returns whether it is.
+    shared
+        The folder where the files of the version are kept for other workers; None if there are none.
 
     Attributes
     ----------
@@ -80,6 +83,8 @@ class Follower:
         The version that another process serves from now on; None as long as this one serves.
     names
         The sha256 of the model of each version that was loaded: none must change.
+    folder
+        Where other workers find the files of the version; None if they have to download them.
 
     """
 
@@ -92,6 +97,7 @@ class Follower:
         require_signed: bool,
         like: Callable[[], Served | None],
         elsewhere: Callable[[Version], Awaitable[bool]],
+        shared: str | None = None,
     ) -> None:
         self.name, self.stage = name, stage
         self.live: Served | None = None
@@ -107,9 +113,16 @@ class Follower:
         self.names: dict[str, str] = {}
         self._tried: tuple[Version, float] | None = None
         self._one = asyncio.Lock()
+        self._shared = shared
+        self.folder: str | None = None
+        self._mine: str | None = None  # the same, if this worker has downloaded them
 
     async def begin(
-        self, number: str, refused: tuple[str, str] | None, downloaded: Callable[[], None]
+        self,
+        number: str,
+        refused: tuple[str, str] | None,
+        downloaded: Callable[[str], None],
+        folder: str | None = None,
     ) -> None:
         """Load one version, by the local tags, for a process that has to serve it.
 
@@ -120,7 +133,9 @@ class Follower:
         refused
             Why another one is not served, if that is known, as `Refusal` has it.
         downloaded
-            Called once its files are here.
+            Called with the folder of its files, once they are here.
+        folder
+            The same, if another worker has downloaded them.
 
         Raises
         ------
@@ -129,7 +144,7 @@ class Follower:
 
         """
         registry = await in_thread(tags.read, self.name)
-        self._swap(await self._load(registry.find(number), downloaded), registry)
+        self._swap(await self._load(registry.find(number), downloaded, folder), registry)
         if refused:
             self.refused = Refusal(*refused)
             rejected = _version(registry, self.refused.subject)
@@ -155,8 +170,13 @@ class Follower:
     @property
     def state(self) -> StageState:
         """What is served and what is refused, for the other workers."""
-        version = self.live.version.version if self.live else None
-        return StageState(version=version, refused=self.refused, swaps=self.swaps, refusals=self.refusals)
+        return StageState(
+            version=self.live.version.version if self.live else None,
+            folder=self.folder,
+            refused=self.refused,
+            swaps=self.swaps,
+            refusals=self.refusals,
+        )
 
     async def mirror(self, state: StageState) -> None:
         """Do as the worker that follows the tag; what cannot be served is kept in `refused`.
@@ -169,7 +189,7 @@ class Follower:
         """
         async with self._one:
             try:
-                await self._serve_too(state.version)
+                await self._serve_too(state.version, state.folder)
             except PerenneError as error:
                 self._refuse(state.version or self.stage, str(error))
             except Exception as error:  # noqa: BLE001 -- as `check`
@@ -178,14 +198,14 @@ class Follower:
                 self.refused = Refusal(*state.refused) if state.refused else None
                 self.swaps, self.refusals = state.swaps, state.refusals
 
-    async def _serve_too(self, number: str | None) -> None:
+    async def _serve_too(self, number: str | None, folder: str | None) -> None:
         if number is None:
             self.live = None
             return
         registry = await in_thread(tags.read, self.name)
         version = registry.find(number)
         if self.live is None or self.live.version != version:
-            self._swap(await self._load(version), registry)
+            self._swap(await self._load(version, folder=folder), registry)
         self.standing = _standing(registry, self.stage, version)
 
     async def _follow(self, *, again: bool) -> None:
@@ -258,13 +278,37 @@ class Follower:
             return f"{why}; serving the version last known to be in {self.stage}"
         return None
 
-    async def _load(self, version: Version, downloaded: Callable[[], None] = lambda: None) -> Served:
+    async def _load(
+        self, version: Version, downloaded: Callable[[str], None] = lambda _: None, folder: str | None = None
+    ) -> Served:
         if self._require_signed:
             await in_thread(signed, version.tag)
-        with TemporaryDirectory(prefix="perenne-") as folder:
+        if folder and Path(folder).is_dir():
+            downloaded(folder)
+            candidate = await self._proven(version, folder)
+            self._keep(folder, mine=False)
+            return candidate
+        folder = mkdtemp(prefix="perenne-", dir=self._shared)
+        try:
             await self._download(version, folder)
-            downloaded()
-            candidate = await in_thread(served.load, self.name, version, Path(folder))
+            downloaded(folder)
+            candidate = await self._proven(version, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._keep(folder, mine=True)
+        return candidate
+
+    def _keep(self, folder: str, *, mine: bool) -> None:
+        """Keep the files of a version for other workers, and not those of the one before."""
+        before, self._mine = self._mine, folder if mine else None
+        self.folder = folder if self._shared else None
+        for needless in (before, None if self._shared else self._mine):
+            if needless and needless != self.folder:
+                shutil.rmtree(needless, ignore_errors=True)
+
+    async def _proven(self, version: Version, folder: str) -> Served:
+        candidate = await in_thread(served.load, self.name, version, Path(folder))
         like = self._like()
         if like:
             served.same_contract(like, candidate.contract, version.tag)

@@ -12,20 +12,20 @@ from pathlib import Path
 from perenne.serving.channel import Letter
 from perenne.serving.spawned import Spawned, spawn
 
-# Where the workers of a service keep their counters, in files that a scrape adds up; prometheus_client's own
-# variable, which it reads as soon as it is imported.
-COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
+# The folder of the workers of a service. They keep their counters there, in files that a scrape adds up, and
+# what is downloaded. The variable is prometheus_client's own, which it reads as soon as it is imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def with_counters(env: Mapping[str, str]) -> dict[str, str]:
-    """Variables of processes, with a new folder for the counters that they share."""
-    return {**env, COUNTERS: tempfile.mkdtemp(prefix="perenne-counters-")}
+def with_shared(env: Mapping[str, str]) -> dict[str, str]:
+    """Variables of processes, with a new folder that they share."""
+    return {**env, SHARED: tempfile.mkdtemp(prefix="perenne-workers-")}
 
 
-def without_counters(env: Mapping[str, str]) -> None:
-    """Remove the folder that `with_counters` has made, if there is one."""
-    if COUNTERS in env:
-        shutil.rmtree(env[COUNTERS], ignore_errors=True)
+def without_shared(env: Mapping[str, str]) -> None:
+    """Remove the folder that `with_shared` has made, if there is one."""
+    if SHARED in env:
+        shutil.rmtree(env[SHARED], ignore_errors=True)
 
 
 class Generation:
@@ -138,11 +138,11 @@ class Generation:
         self.crew = [one for one in self.crew if one is not child]
         self.joining = [one for one in self.joining if one is not child]
         self._asking = [one for one in self._asking if one is not child]
-        if folder := self.env.get(COUNTERS):
+        if folder := self.env.get(SHARED):
             for file in Path(folder).glob(f"gauge_live*_{child.pid}.db"):
                 file.unlink(missing_ok=True)
         if not self.all:
-            without_counters(self.env)
+            without_shared(self.env)
         if led and not self.workers:
             self._answer(why="the service is changing; try again")
         if not (self.crew and self.workers):

@@ -72,7 +72,7 @@ class Heir:
             peers=self._peers,
         )
         try:
-            await service.inherit(hello, lambda: self._channel.send("downloaded"))
+            await service.inherit(hello, self._downloaded)
             self._service = service
             if self._state:
                 await service.mirror(self._state)
@@ -98,6 +98,9 @@ class Heir:
                     self._take(letter)
                 await server._serve([socket.socket(fileno=copy) for copy in self._copies()])
         return server.caught
+
+    def _downloaded(self, folder: str) -> None:
+        self._channel.send("downloaded", folder=folder)
 
     def _copies(self) -> list[int]:
         return [os.dup(file) for file in self._listening]

@@ -21,9 +21,13 @@ class _Said(Model):
 
 
 class StageState(_Said):
-    """What is served of a stage, and what is refused and why, as `Refusal` has it."""
+    """What is served of a stage, and what is refused and why, as `Refusal` has it.
+
+    `folder` has the files of the version: they are downloaded once for all workers.
+    """
 
     version: str | None
+    folder: str | None
     refused: Annotated[tuple[str, str], Field(strict=False)] | None
     swaps: int
     refusals: int

@@ -87,7 +87,7 @@ class ServiceMetrics:
         if shared:
             self._scraped = CollectorRegistry()
             MultiProcessCollector(self._scraped, shared)  # type: ignore[no-untyped-call]  # theirs
-            Gauge("workers", "Processes that serve", multiprocess_mode="livesum", **own).set(1)
+            self._workers = Gauge("workers", "Processes that serve", multiprocess_mode="livesum", **own)
         self._scraped.register(_Readings(self._of_all if shared else readings))
         self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -128,8 +128,11 @@ class ServiceMetrics:
         return generate_latest(self._scraped)
 
     def share(self) -> None:
-        """Write the readings of this worker to where a scrape of another one finds them."""
-        for reading in self._readings() if self._shared else ():
+        """Write what this worker, which serves, has to say to where a scrape of another one finds it."""
+        if not self._shared:
+            return
+        self._workers.set(1)
+        for reading in self._readings():
             if reading.over:
                 self._write(reading, "livesum" if reading.over == "sum" else "livemax")
 

@@ -19,7 +19,7 @@ from perenne.serving.batcher import Batcher, Done
 from perenne.serving.code_identity import Code
 from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower, in_thread
-from perenne.serving.generation import COUNTERS
+from perenne.serving.generation import SHARED
 from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.peers import Peers, ServiceState, Standing
 from perenne.serving.predictions import PredictResult, several
@@ -77,6 +77,7 @@ class Service:
         self.succession = succession
         self.peers = peers
         self._require_signed = require_signed
+        self._shared = os.environ[SHARED] if peers else None
         self.prod = Follower(
             name,
             stage,
@@ -84,6 +85,7 @@ class Service:
             require_signed=require_signed,
             like=lambda: self.prod.live,
             elsewhere=self._elsewhere,
+            shared=self._shared,
         )
         self.shadow = Follower(
             name,
@@ -92,6 +94,7 @@ class Service:
             require_signed=require_signed,
             like=lambda: self.prod.live,
             elsewhere=self._refused_elsewhere,
+            shared=self._shared,
         )
         self.connections = Connections(settings.max_connections, settings.request_seconds)
         self._task: asyncio.Task[None] | None = None
@@ -117,7 +120,7 @@ class Service:
         await self.shadow.check()
         self._open(shadow_first=False)
 
-    async def inherit(self, hello: Hello, downloaded: Callable[[], None]) -> None:
+    async def inherit(self, hello: Hello, downloaded: Callable[[str], None]) -> None:
         """As `start`, with the version that this process was started for, and no other.
 
         Parameters
@@ -125,7 +128,7 @@ class Service:
         hello
             What the process before this one knows.
         downloaded
-            Called once the version's files are here.
+            Called with the folder of the version's files, once they are here.
 
         Raises
         ------
@@ -136,15 +139,16 @@ class Service:
         for path in hello.code_names:  # one that fails must not do so at the first request that needs it
             await in_thread(project_code.imported, path, hello.version)
         self.prod.names |= hello.names
-        await self.prod.begin(hello.version, hello.refused, downloaded)
+        await self.prod.begin(hello.version, hello.refused, downloaded, hello.folder)
         self.prod.swaps, self.prod.refusals = hello.swaps, hello.refusals
         self._open(shadow_first=True)
 
     def _open(self, *, shadow_first: bool) -> None:
         live = self.live
         self.log = Log(self.settings.log_url, self.settings.log)
-        shared = os.environ[COUNTERS] if self.peers else None
-        self.metrics = ServiceMetrics(_score_buckets(live), self._readings, several(live.contract), shared)
+        self.metrics = ServiceMetrics(
+            _score_buckets(live), self._readings, several(live.contract), self._shared
+        )
         self._shadowing = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, self._shadowing, self.metrics)
         self._opened = True
@@ -281,7 +285,7 @@ class Service:
         return f"the last write failed: {self.log.failing}" if self.log.failing else late
 
     def ready(self) -> Ready:
-        """Whether the service answers predictions, whichever worker does, with the version and the log's state."""
+        """Whether all workers answer predictions, with the version and the state of the log."""
         failing = self._failing() or (self.peers.failing if self.peers else None)
         return Ready(
             ready=not failing,
@@ -333,7 +337,8 @@ class Service:
 
     def for_another(self) -> Hello:
         """What another worker is to serve: the same as this one."""
-        return self._hello(self.live.version, self.succession.code).model_copy(update={"leads": False})
+        told = {"leads": False, "folder": self.prod.folder}
+        return self._hello(self.live.version, self.succession.code).model_copy(update=told)
 
     def _hello(self, version: Version, code: Code) -> Hello:
         return Hello(

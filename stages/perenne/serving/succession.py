@@ -24,7 +24,7 @@ from perenne.registry.tags import Version
 from perenne.serving import code_identity, lock_environment
 from perenne.serving.channel import Letter
 from perenne.serving.code_identity import Code, CodeFile
-from perenne.serving.generation import with_counters, without_counters
+from perenne.serving.generation import with_shared, without_shared
 from perenne.serving.lock_environment import Environment
 from perenne.serving.mailbox import Mailbox
 from perenne.serving.spawned import Spawned, ending, spawn
@@ -52,6 +52,7 @@ class Hello(Model):
     swaps: int = 0
     refusals: int = 0
     first: bool = False
+    folder: str | None = None
     leads: bool = True
 
     @property
@@ -98,7 +99,7 @@ class Direct:
         """Give the new process up."""
         self.mailbox.stop()
         await asyncio.to_thread(self.child.kill)
-        without_counters(self.env)
+        without_shared(self.env)
 
 
 class Relayed:
@@ -271,7 +272,7 @@ class Succession:
             try:
                 if self._alone:
                     return Direct(python, env, listening)
-                return Direct(python, with_counters(env), ())
+                return Direct(python, with_shared(env), ())
             except OSError as error:
                 raise PerenneError(f"{python}: {error.strerror}") from error
         self._attempts += 1

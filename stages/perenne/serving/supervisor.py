@@ -1,4 +1,4 @@
-"""The process that an operator started, once others serve: it passes on signals and messages, and has the socket.
+"""The process that an operator started, once others serve: it passes on signals, and holds the socket.
 
 A server that has given its place to a process with other code becomes this by `exec`: the same process to
 systemd or Docker, with nothing in memory but this module. It has the listening sockets, so that no connection
@@ -24,7 +24,7 @@ from typing import Never
 
 from perenne.serving.channel import Channel, Letter
 from perenne.serving.dealer import Dealer
-from perenne.serving.generation import Generation, with_counters, without_counters
+from perenne.serving.generation import Generation, with_shared, without_shared
 from perenne.serving.spawned import ISOLATED, Spawned, ending
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -94,6 +94,7 @@ class Supervisor:
         self._listening = listening
         self._next: Generation | None = None
         self._said: Counter[str] = Counter()  # by the next ones
+        self._hello: Mapping[str, object] = {}
         self._attempt: object = None
         self._leaving: list[Generation] = []
         self._stopped_by: int | None = None
@@ -183,12 +184,15 @@ class Supervisor:
             return
         for letter in letters:
             if self._next and child in self._next.crew:
-                self._pass_on(self._next, letter)
+                self._pass_on(self._next, child, letter)
             else:
                 self._do(child, letter)
 
-    def _pass_on(self, successors: Generation, letter: Letter) -> None:
+    def _pass_on(self, successors: Generation, child: Spawned, letter: Letter) -> None:
         """Let the serving process know what all of the next ones have said, or that one has failed."""
+        if letter.kind == "downloaded" and child is successors.crew[0]:  # the others need not
+            for other in successors.crew[1:]:
+                other.tell("hello", **{**self._hello, "leads": False, "folder": letter.text("folder")})
         self._said[letter.kind] += 1
         if letter.kind == "failed" or self._said[letter.kind] == len(successors.crew):
             self._serving.crew[0].tell(letter.kind, **{**letter.says, "attempt": self._attempt})
@@ -204,8 +208,8 @@ class Supervisor:
         elif letter.kind == "go" and leads and self._next:
             self._change(self._next)
         elif letter.kind == "hello" and leads and self._next:
-            for number, one in enumerate(self._next.crew):
-                one.tell("hello", **{**letter.says, "leads": not number})
+            self._hello = letter.says
+            self._next.crew[0].tell("hello", **letter.says)
         elif letter.kind == "hire" and leads:
             for new in self._serving.hire(letter):
                 self._watch(new)
@@ -245,7 +249,7 @@ class Supervisor:
         self._said.clear()
         env = letter.says["env"]
         assert isinstance(env, dict)  # noqa: S101 -- by our own code
-        variables = with_counters(env) if self._dealer else env
+        variables = with_shared(env) if self._dealer else env
         self._next = successors = Generation(letter.text("python"), variables, self._serving.workers)
         try:
             for _ in range(successors.workers):
@@ -261,7 +265,7 @@ class Supervisor:
             for child in self._next.all:
                 self._waiting.unregister(child.channel)
                 child.kill()
-            without_counters(self._next.env)
+            without_shared(self._next.env)
             self._next = None
 
     def _ended(self, child: Spawned) -> None:
@@ -294,7 +298,7 @@ class Supervisor:
                 if generation is self._serving:
                     child.signal(signal.SIGKILL)  # it was not ready yet
                 child.wait()
-            without_counters(generation.env)
+            without_shared(generation.env)
         if self._stopped_by is not None:
             signal.signal(self._stopped_by, signal.SIG_DFL)
             os.kill(os.getpid(), self._stopped_by)
