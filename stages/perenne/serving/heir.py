@@ -21,7 +21,7 @@ from perenne.common.errors import PerenneError
 from perenne.common.typed import parse
 from perenne.serving.channel import Channel, Letter
 from perenne.serving.mailbox import Mailbox
-from perenne.serving.peers import Peers, Reloaded, ServiceState
+from perenne.serving.peers import Peers, ReloadAnswer, ServiceState
 from perenne.serving.server import Server, log_lines, raise_again
 from perenne.serving.service import Service
 from perenne.serving.settings import ServeSettings
@@ -151,9 +151,9 @@ class Heir:
         try:
             after = await service.reload()
         except PerenneError as error:
-            peers.answer(Reloaded(why=str(error)))
+            peers.answer(ReloadAnswer(why=str(error)))
         else:
-            peers.answer(Reloaded(version=after.version, swapped=after.swapped))
+            peers.answer(ReloadAnswer(version=after.version, swapped=after.swapped))
 
     def _leave(self, _: Letter) -> None:
         if self._service:

@@ -41,14 +41,14 @@ class ServiceState(_Said):
     shadow: StageState
 
 
-class Standing(_Said):
+class WorkerStanding(_Said):
     """Why a worker cannot write its log, and why it does not serve what it should; None where all is well."""
 
     failing: str | None = None
     refused: str | None = None
 
 
-class Reloaded(_Said):
+class ReloadAnswer(_Said):
     """What became of a request to read the registry; `why` it could not be."""
 
     version: str = ""
@@ -77,12 +77,12 @@ class Peers:
 
     def __init__(self, channel: Channel, *, leads: bool) -> None:
         self.leads = leads
-        self.others: dict[int, Standing] = {}
+        self.others: dict[int, WorkerStanding] = {}
         self._channel = channel
         self._number = 0
-        self._standing = Standing()
+        self._standing = WorkerStanding()
         self._telling: dict[int, asyncio.Future[None]] = {}
-        self._asking: list[asyncio.Future[Reloaded]] = []
+        self._asking: list[asyncio.Future[ReloadAnswer]] = []
 
     def tell(self, prod: StageState, shadow: StageState) -> asyncio.Future[None]:
         """Say what this worker serves.
@@ -111,26 +111,26 @@ class Peers:
         self._number = state.number  # it may have to lead one day
         self._send("heard", number=state.number)
 
-    async def reload(self) -> Reloaded:
+    async def reload(self) -> ReloadAnswer:
         """Have the first worker read the registry."""
-        answer: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ReloadAnswer] = asyncio.get_running_loop().create_future()
         self._asking.append(answer)
         self._send("reload")
         return await answer
 
     def reloaded(self, letter: Letter) -> None:
         """The first worker has read it."""
-        answer = parse(Reloaded, dict(letter.says), "the worker that follows the tag")
+        answer = parse(ReloadAnswer, dict(letter.says), "the worker that follows the tag")
         for asking in self._asking:
             if not asking.done():
                 asking.set_result(answer)
         self._asking.clear()
 
-    def answer(self, reloaded: Reloaded) -> None:
+    def answer(self, reloaded: ReloadAnswer) -> None:
         """Say what became of it."""
         self._send("reloaded", **reloaded.model_dump())
 
-    def stand(self, standing: Standing) -> None:
+    def stand(self, standing: WorkerStanding) -> None:
         """Say how this worker is, if that has changed."""
         if standing != self._standing:
             self._standing = standing
@@ -138,9 +138,9 @@ class Peers:
 
     def stands(self, letter: Letter) -> None:
         """Another worker has said how it is; one that has ended is well."""
-        standing = parse(Standing, dict(letter.says), "another worker")
+        standing = parse(WorkerStanding, dict(letter.says), "another worker")
         self.others.pop(letter.number("pid"), None)
-        if standing != Standing():
+        if standing != WorkerStanding():
             self.others[letter.number("pid")] = standing
 
     @property

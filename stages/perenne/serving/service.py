@@ -21,7 +21,7 @@ from perenne.serving.connections import Connections
 from perenne.serving.follower import Follower, in_thread
 from perenne.serving.generation import SHARED
 from perenne.serving.log import Label, LabelResult, Log
-from perenne.serving.peers import Peers, ServiceState, Standing
+from perenne.serving.peers import Peers, ServiceState, WorkerStanding
 from perenne.serving.predictions import PredictResult, several
 from perenne.serving.prometheus import Reading, ServiceMetrics
 from perenne.serving.rows import InputRow
@@ -186,7 +186,9 @@ class Service:
     def _stand(self) -> None:
         if self.peers:
             refused = None if self.peers.leads else self.prod.refused
-            self.peers.stand(Standing(failing=self._failing(), refused=refused.why if refused else None))
+            self.peers.stand(
+                WorkerStanding(failing=self._failing(), refused=refused.why if refused else None)
+            )
 
     async def stop(self) -> None:
         """Stop following, and commit what is still waiting."""
