@@ -67,6 +67,7 @@ class Server(uvicorn.Server):
         self._announced = announced
         self._given: list[socket.socket] = []
         self._settled = False
+        self._closing = False
         self._tasks: set[asyncio.Task[object]] = set()
         service.succession.leave = self._leave
 
@@ -122,6 +123,7 @@ class Server(uvicorn.Server):
         """Finish the open requests; if another process serves from now on, it gets all connections."""
         if self._service.succession.link:
             await self._give_away()
+        self._closing = True
         await super().shutdown(sockets)
 
     def _leave(self, link: Link) -> None:
@@ -144,7 +146,7 @@ class Server(uvicorn.Server):
         for file in letter.files:
             given = socket.socket(fileno=file)
             given.setblocking(False)  # noqa: FBT003 -- as sockets have it
-            if self.should_exit:
+            if self._closing:
                 given.close()
             elif self.started:
                 self._adopt(given)
