@@ -145,7 +145,7 @@ class Service:
 
     def _open(self, *, shadow_first: bool) -> None:
         live = self.live
-        self.log = Log(self.settings.log_url, self.settings.log)
+        self.log = Log(self.settings.log_url, self.settings.log, in_turn=self.peers is not None)
         self.metrics = ServiceMetrics(
             _score_buckets(live), self._readings, several(live.contract), self._shared
         )
