@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED
@@ -19,22 +15,17 @@ from perenne.registry import tags
 from perenne.registry.fetch import signed
 from perenne.registry.rollback import before
 from perenne.registry.tags import Registry, Version
-from perenne.serving import served
-from perenne.serving.download import SIGNED
+from perenne.serving.loader import Loader, in_thread
 from perenne.serving.peers import StageState
 from perenne.serving.served import Served
 
 RETRY_SECONDS = 300.0  # until a rejected version is tried again, unless a reload asks for it
 
-# One thread for all loading: each thread has its own heap, and keeps some of it after loading a model.
-THREAD = ThreadPoolExecutor(1, "follow")
 
 # The remote has its own: if its packets stop, Git waits for them, and nothing else may wait for Git.
 REMOTE = ThreadPoolExecutor(1, "remote")
 FETCH_SECONDS = 60.0
-DOWNLOAD_SECONDS = 1_800.0
 
-T = TypeVar("T")
 
 logger = logging.getLogger("perenne.serve")
 
@@ -81,10 +72,6 @@ class Follower:
         Why the version in the registry is not the one that is served.
     successor
         The version that another process serves from now on; None as long as this one serves.
-    names
-        The sha256 of the model of each version that was loaded: none must change.
-    folder
-        Where other workers find the files of the version; None if they have to download them.
 
     """
 
@@ -107,15 +94,11 @@ class Follower:
         self.refusals = 0
         self._needed = needed
         self._require_signed = require_signed
-        self._like = like
         self._elsewhere = elsewhere
         self.successor: Version | None = None
-        self.names: dict[str, str] = {}
         self._tried: tuple[Version, float] | None = None
         self._one = asyncio.Lock()
-        self._shared = shared
-        self.folder: str | None = None
-        self._mine: str | None = None  # the same, if this worker has downloaded them
+        self._loader = Loader(name, require_signed=require_signed, like=like, shared=shared)
 
     async def begin(
         self,
@@ -144,7 +127,7 @@ class Follower:
 
         """
         registry = await in_thread(tags.read, self.name)
-        self._swap(await self._load(registry.find(number), downloaded, folder), registry)
+        self._swap(await self._loader.load(registry.find(number), downloaded, folder), registry)
         if refused:
             self.refused = Refusal(*refused)
             rejected = _version(registry, self.refused.subject)
@@ -166,6 +149,16 @@ class Follower:
                 self._refuse(self.refused.subject if self.refused else self.stage, str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it was, the current version keeps serving
                 self._refuse(self.stage, f"{type(error).__name__} while following")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The sha256 of the model of each version that was loaded: none must change."""
+        return self._loader.names
+
+    @property
+    def folder(self) -> str | None:
+        """Where other workers find the files of the version; None if they have to download them."""
+        return self._loader.folder
 
     @property
     def state(self) -> StageState:
@@ -205,7 +198,7 @@ class Follower:
         registry = await in_thread(tags.read, self.name)
         version = registry.find(number)
         if self.live is None or self.live.version != version:
-            self._swap(await self._load(version, folder=folder), registry)
+            self._swap(await self._loader.load(version, folder=folder), registry)
         self.standing = _standing(registry, self.stage, version)
 
     async def _follow(self, *, again: bool) -> None:
@@ -245,7 +238,7 @@ class Follower:
             self.swaps += self.live is not None
             self.refused, self.successor = None, version
             return
-        self._swap(await self._load(version), registry)
+        self._swap(await self._loader.load(version), registry)
 
     async def _fall_back(self, registry: Registry) -> None:
         """After a restart nothing is served yet: serve the version before the rejected one."""
@@ -278,70 +271,6 @@ class Follower:
             return f"{why}; serving the version last known to be in {self.stage}"
         return None
 
-    async def _load(
-        self, version: Version, downloaded: Callable[[str], None] = lambda _: None, folder: str | None = None
-    ) -> Served:
-        if self._require_signed:
-            await in_thread(signed, version.tag)
-        if folder and Path(folder).is_dir():
-            downloaded(folder)
-            candidate = await self._proven(version, folder)
-            self._keep(folder, mine=False)
-            return candidate
-        folder = mkdtemp(prefix="perenne-", dir=self._shared)
-        try:
-            await self._download(version, folder)
-            downloaded(folder)
-            candidate = await self._proven(version, folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self._keep(folder, mine=True)
-        return candidate
-
-    def _keep(self, folder: str, *, mine: bool) -> None:
-        """Keep the files of a version for other workers, and not those of the one before."""
-        before, self._mine = self._mine, folder if mine else None
-        self.folder = folder if self._shared else None
-        for needless in (before, None if self._shared else self._mine):
-            if needless and needless != self.folder:
-                shutil.rmtree(needless, ignore_errors=True)
-
-    async def _proven(self, version: Version, folder: str) -> Served:
-        candidate = await in_thread(served.load, self.name, version, Path(folder))
-        like = self._like()
-        if like:
-            served.same_contract(like, candidate.contract, version.tag)
-        was = self.names.setdefault(version.version, candidate.sha256)
-        if was != candidate.sha256:
-            raise PerenneError(
-                f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]} and is now "
-                f"{candidate.sha256[:12]}; a version must not change its model"
-            )
-        return candidate
-
-    async def _download(self, version: Version, folder: str) -> None:
-        options = [SIGNED] if self._require_signed else []
-        module = ["-P", "-m", "perenne.serving.download"]  # not the code of the repository in the folder
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, *module, self.name, version.version, folder, *options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(DOWNLOAD_SECONDS):
-                _, stderr = await child.communicate()
-        except asyncio.CancelledError:
-            child.kill()
-            raise
-        except TimeoutError as error:
-            child.kill()
-            raise PerenneError(f"{version.tag}: not downloaded within {DOWNLOAD_SECONDS:g} s") from error
-        if child.returncode:
-            why = _reason(stderr.decode("utf-8", "replace"))
-            raise PerenneError(why or f"exit status {child.returncode}")
-
     def _swap(self, candidate: Served, registry: Registry) -> None:
         was = self.live
         self.live = candidate
@@ -359,11 +288,6 @@ class Follower:
         self.refused = refusal
 
 
-async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Call a function in the thread, while the event loop answers requests."""
-    return await asyncio.get_running_loop().run_in_executor(THREAD, function, *arguments)
-
-
 def _version(registry: Registry, name: str) -> Version | None:
     """The version with this name; a stage cannot have the name of a version."""
     return next((version for version in registry.versions if version.version == name), None)
@@ -373,15 +297,3 @@ def _standing(registry: Registry, stage: str, version: Version) -> Standing:
     since = [a.at for a in registry.history(stage) if a.active and a.version == version]
     degraded = registry.in_stage(DEGRADED)
     return Standing(since[-1] if since else None, degraded is not None and degraded == version)
-
-
-def _reason(stderr: str) -> str:
-    r"""The error that ended a process, in one line; the last line of a traceback.
-
-    >>> _reason("a warning\nerror: one thing\n       another\n")
-    'one thing another'
-    """
-    lines = stderr.strip().splitlines()
-    begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-    last = " ".join(lines[begins[-1] :] if begins else lines[-1:])
-    return " ".join(last.removeprefix("error: ").split())

@@ -11,26 +11,26 @@ from typing import NamedTuple
 from perenne.common import project_code
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
-from perenne.registry import golden
 from perenne.registry.tags import Version
 from perenne.serving import code_identity, served
 from perenne.serving.answers import Ready, ServedModel
 from perenne.serving.batcher import Batcher, Done
 from perenne.serving.code_identity import Code
 from perenne.serving.connections import Connections
-from perenne.serving.follower import Follower, in_thread
+from perenne.serving.follower import Follower
 from perenne.serving.generation import SHARED
+from perenne.serving.loader import in_thread
 from perenne.serving.log import Label, LabelResult, Log
 from perenne.serving.peers import Peers, ServiceState, WorkerStanding
 from perenne.serving.predictions import PredictResult, several
 from perenne.serving.prometheus import Reading, ServiceMetrics
+from perenne.serving.readings import readings, score_buckets
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
 from perenne.serving.succession import Hello, Succession
 
-BUCKETS = 20  # of the histogram of scores, if scores have limits
 SECONDS_FOR_SHADOW = 3.0  # to score what waits, once nobody waits for answers
 LATE_SECONDS = 5.0  # without a commit, after which the service is not ready
 
@@ -138,7 +138,7 @@ class Service:
         """
         for path in hello.code_names:  # one that fails must not do so at the first request that needs it
             await in_thread(project_code.imported, path, hello.version)
-        self.prod.names |= hello.names
+        self.prod.names.update(hello.names)
         await self.prod.begin(hello.version, hello.refused, downloaded, hello.folder)
         self.prod.swaps, self.prod.refusals = hello.swaps, hello.refusals
         self._open(shadow_first=True)
@@ -147,13 +147,16 @@ class Service:
         live = self.live
         self.log = Log(self.settings.log_url, self.settings.log, in_turn=self.peers is not None)
         self.metrics = ServiceMetrics(
-            _score_buckets(live), self._readings, several(live.contract), self._shared
+            score_buckets(live), self._readings, several(live.contract), self._shared
         )
         self._shadowing = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, self._shadowing, self.metrics)
         self._opened = True
         if not self.peers or self.peers.leads:
             self._task = asyncio.get_running_loop().create_task(self._follow(shadow_first=shadow_first))
+
+    def _readings(self) -> Iterator[Reading]:
+        return readings(self.prod, self.shadow, self.log, self.connections, self.succession.code.id)
 
     def lead(self) -> None:
         """Follow the tag from now on, for the other workers too."""
@@ -386,40 +389,3 @@ class Service:
         if not self.peers or self.prod.successor:
             return None
         return self.peers.tell(self.prod.state, self.shadow.state)
-
-    def _readings(self) -> Iterator[Reading]:
-        labels = {"version": self.live.version.version, "stage": self.prod.stage}
-        yield Reading("model_info", "The version that is served", labels, 1)
-        if code := self.succession.code.id:
-            yield Reading("model_code_info", "The project's own code that it runs", {"code": code}, 1)
-        degraded = self.prod.standing.degraded
-        yield Reading(
-            "model_degraded", "Whether monitoring found that the model has become worse", {}, degraded
-        )
-        yield Reading("swaps_total", "Versions swapped in since the start", {}, self.prod.swaps)
-        yield Reading("refusals_total", "Versions rejected since the start", {}, self.prod.refusals)
-        for follower in (self.prod, self.shadow):
-            if follower.refused:
-                labels = {
-                    "stage": follower.stage,
-                    "what": follower.refused.subject,
-                    "why": follower.refused.why,
-                }
-                yield Reading("refused", "A version in the registry that is not served", labels, 1)
-        yield Reading("log_pending_rows", "Rows not committed yet", {}, self.log.pending, "sum")
-        yield Reading("log_lag_seconds", "Age of the oldest row not committed yet", {}, self.log.lag, "max")
-        failing = self.log.failing is not None
-        yield Reading(
-            "log_failing", "Whether the last write failed, so that predictions do too", {}, failing, "max"
-        )
-        yield Reading("log_failed_rows_total", "Rows that could not be committed", {}, self.log.failed, "sum")
-        yield from self.connections.readings()
-
-
-def _score_buckets(served: Served) -> list[float]:
-    """The buckets of the histogram of scores: equal between limits, else by the golden scores."""
-    if limits := served.contract.task.score_range:
-        low, high = limits
-        return [low + (high - low) * n / BUCKETS for n in range(1, BUCKETS + 1)]
-    released = golden.recorded(served.version).values()
-    return sorted({score for score in released if isinstance(score, float)})[::3]
