@@ -27,7 +27,7 @@ def connect(dealer: Dealer, number: int) -> list[socket.socket]:
     address = dealer.sockets[0].getsockname()
     made = []
     for _ in range(number):
-        made.append(socket.create_connection(address))
+        made.append(socket.create_connection(address, timeout=30))
         dealer.accept(dealer.sockets[0])
     return made
 
