@@ -15,7 +15,7 @@ from perenne.registry import tags
 from perenne.registry.fetch import signed
 from perenne.registry.rollback import before
 from perenne.registry.tags import Registry, Version
-from perenne.serving.loader import Loader, in_thread
+from perenne.serving.loader import VersionLoader, in_thread
 from perenne.serving.peers import StageState
 from perenne.serving.served import Served
 
@@ -98,7 +98,7 @@ class Follower:
         self.successor: Version | None = None
         self._tried: tuple[Version, float] | None = None
         self._one = asyncio.Lock()
-        self._loader = Loader(name, require_signed=require_signed, like=like, shared=shared)
+        self._loader = VersionLoader(name, require_signed=require_signed, like=like, shared=shared)
 
     async def begin(
         self,

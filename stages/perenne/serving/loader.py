@@ -25,7 +25,7 @@ DOWNLOAD_SECONDS = 1_800.0
 T = TypeVar("T")
 
 
-class Loader:
+class VersionLoader:
     """Loads versions of one model, of which one is served.
 
     Parameters
