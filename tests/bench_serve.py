@@ -1,8 +1,9 @@
 """The service beside the two that people would pick, under swaps, and killed: `make bench-serve`.
 
-    make bench-serve TABLES="speed floor large swaps kills"
+    make bench-serve TABLES="speed floor large workers swaps kills"
 
-All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine.
+All serve one model, of 200 trees and 12 features, with one worker, one after the other on the same machine;
+`workers` compares two of ours with one.
 BentoML gets the bare estimator and arrays, which suits it most; MLflow these, and the pipeline with a frame.
 Neither checks a row or keeps a prediction: ours does, against a contract, and in SQLite before it answers.
 """
@@ -20,7 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -307,6 +308,57 @@ def large(rows: int = 1_000, clients: int = 4) -> str:
     return "\n".join(lines)
 
 
+# Workers.
+
+
+def workers(seconds_of_swaps: float = 61) -> str:
+    """Return the speed of two workers beside that of one, and what two answer while versions change.
+
+    `bound` is what the ratio would be if each worker had a core to itself; `cores` is what they had.
+    """
+    with TemporaryDirectory(prefix="perenne-bench-") as name, ExitStack() as running:
+        folder = Path(name)
+        made = project(folder)
+        bodies = {rows: json.dumps({"rows": [ROW] * rows}) for rows in (1, 20)}
+        scripts = {rows: written(body, folder / f"{rows}.lua") for rows, body in bodies.items()}
+        services = {
+            count: running.enter_context(
+                serving(made, "--workers", str(count), "--log-url", f"sqlite:///{folder}/{count}.sqlite")
+            )
+            for count in (1, 2)
+        }
+        while services[2].metric("perenne_workers") < 2:
+            time.sleep(0.1)
+        found: dict[tuple[int, int], list[list[float]]] = defaultdict(list)
+        for _ in range(1 + ROUNDS):  # the first one warms up
+            for rows, script in scripts.items():
+                for count in (4, 64):
+                    measured = []
+                    for service in services.values():
+                        before = cpu(service.process.pid)
+                        load = wrk(f"{service.client.base_url}/v1/predict", script, count, SECONDS)
+                        assert not load.errors
+                        used = cpu(service.process.pid) - before
+                        measured += [load.rate, used / load.answers * 1e6, used / SECONDS]
+                    found[rows, count].append(measured)
+        with inside(made):
+            changes = _swaps(services[2], seconds_of_swaps, clients=4).splitlines()[:3]
+    lines = [
+        f"Two workers beside one, in turn, {ROUNDS} times {SECONDS} s each, on {os.cpu_count()} "
+        "cores with the load; medians",
+        f"{'rows':>6}{'connections':>12}{'one/s':>8}{'two/s':>8}{'ratio':>7}"
+        f"{'CPU us':>9}{'two':>6}{'bound':>8}{'cores':>8}{'two':>6}",
+    ]
+    for (rows, count), rounds in found.items():
+        rate, cost, cores, rate_2, cost_2, cores_2 = np.median(rounds[1:], axis=0)
+        ratio = float(np.median([one[3] / one[0] for one in rounds[1:]]))
+        lines.append(
+            f"{rows:6}{count:12}{rate:8,.0f}{rate_2:8,.0f}{ratio:7.2f}"
+            f"{cost:9.0f}{cost_2:6.0f}{2 * cost / cost_2:8.2f}{cores:8.2f}{cores_2:6.2f}   goal: >= 1.5"
+        )
+    return "\n".join([*lines, "two workers:", *changes])
+
+
 # Swaps.
 
 
@@ -397,6 +449,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "floor": floor,
     "large": large,
+    "workers": workers,
     "kills": kills,
     "swaps": swaps,
 }

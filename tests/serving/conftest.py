@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from tests.project import Project
+from tests.serving.ends import Worker
 from tests.serving.running import Running, serving
 
 SERVER = os.environ.get("PERENNE_TEST_POSTGRES")
@@ -27,6 +28,15 @@ def served(founded: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     shutil.copytree(founded.path.parent, to, symlinks=True)
     with serving(Project(to / "ada")) as running:
         yield running
+
+
+@pytest.fixture
+def three() -> Iterator[list[Worker]]:
+    """Return three workers without processes."""
+    workers = [Worker(1), Worker(2), Worker(3)]
+    yield workers
+    for worker in workers:
+        worker.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -117,7 +117,7 @@ class Clients:
         finally:
             connection.close()
 
-    def __enter__(self) -> Clients:
+    def __enter__(self) -> Self:
         for thread in self.threads:
             thread.start()
         return self

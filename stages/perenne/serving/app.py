@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from perenne.common.errors import PerenneError
 from perenne.common.project_code import CodeError
 from perenne.serving import answers
 from perenne.serving.batcher import Busy
@@ -206,14 +207,17 @@ def _post_routes(app: FastAPI, service: Service, adapters: Adapters) -> Route:
         RELOAD,
         summary="Read the registry now",
         tags=[OPERATORS],
-        responses=responses(403, 409),
+        responses=responses(403, 409, 503),
         response_model=answers.Reloaded,
     )
     async def reload() -> Response:
         """A rejected version is tried again. The token is required, also on this machine."""
         if not service.settings.allowed:
             return detail(401, "this needs a token; set serve.token_sha256 or serve.tokens", bearer=True)
-        after = await service.reload()
+        try:
+            after = await service.reload()
+        except PerenneError as error:
+            return detail(503, str(error))
         if refused := service.refused():
             return detail(409, refused)
         answer = answers.Reloaded(version=after.version, swapped=after.swapped)

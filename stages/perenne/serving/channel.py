@@ -24,6 +24,11 @@ class Letter(NamedTuple):
         """What it says under a key, as text; empty if it says nothing."""
         return str(self.says.get(key, ""))
 
+    def number(self, key: str) -> int:
+        """The whole number under a key; 0 if there is none."""
+        found = self.says.get(key)
+        return found if isinstance(found, int) else 0
+
 
 class Channel:
     """One end of a pair of sockets.

@@ -45,6 +45,7 @@ def serve(
     case: Case = None,
     host: Annotated[str | None, typer.Option(help="Default: serve.host of params.yaml.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: serve.port. 0: any free port.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. Default: serve.workers.")] = None,
     log_url: LogURL = None,
     token_sha256: Annotated[
         str | None, typer.Option(envvar="PERENNE_TOKEN_SHA256", help="Default: serve.token_sha256.")
@@ -56,7 +57,7 @@ def serve(
     """Serve the released model over HTTP. The next version in the stage replaces it without a restart."""
     with needs_serve_extra():
         from perenne.serving import server, settings
-    chosen = settings.load(host=host, port=port, log_url=log_url, token_sha256=token_sha256)
+    chosen = settings.load(host=host, port=port, workers=workers, log_url=log_url, token_sha256=token_sha256)
     server.run(case or current_case(), stage, chosen, require_signed=require_signed)
 
 

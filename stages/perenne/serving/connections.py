@@ -143,11 +143,11 @@ class Connections:
 
     def readings(self) -> Iterator[Reading]:
         """How many connections are open and may be, and how many were closed by a limit."""
-        yield Reading("connections", "Open connections", {}, len(self._open))
-        yield Reading("connections_limit", "Open connections that are allowed", {}, self.most)
+        yield Reading("connections", "Open connections", {}, len(self._open), "sum")
+        yield Reading("connections_limit", "Open connections that are allowed", {}, self.most, "sum")
         for why, number in self._closed.items():
             about = "Connections that a limit has closed"
-            yield Reading("connections_closed_total", about, {"why": why}, number)
+            yield Reading("connections_closed_total", about, {"why": why}, number, "sum")
 
 
 class OrderedFlow(FlowControl):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from perenne.common.errors import PerenneError
 from perenne.common.names import DEGRADED
@@ -18,21 +15,17 @@ from perenne.registry import tags
 from perenne.registry.fetch import signed
 from perenne.registry.rollback import before
 from perenne.registry.tags import Registry, Version
-from perenne.serving import served
-from perenne.serving.download import SIGNED
+from perenne.serving.loader import VersionLoader, in_thread
+from perenne.serving.peers import StageState
 from perenne.serving.served import Served
 
 RETRY_SECONDS = 300.0  # until a rejected version is tried again, unless a reload asks for it
 
-# One thread for all loading: each thread has its own heap, and keeps some of it after loading a model.
-THREAD = ThreadPoolExecutor(1, "follow")
 
 # The remote has its own: if its packets stop, Git waits for them, and nothing else may wait for Git.
 REMOTE = ThreadPoolExecutor(1, "remote")
 FETCH_SECONDS = 60.0
-DOWNLOAD_SECONDS = 1_800.0
 
-T = TypeVar("T")
 
 logger = logging.getLogger("perenne.serve")
 
@@ -68,6 +61,8 @@ class Follower:
         Returns the version whose contract a new one must have; None: any contract is accepted.
     elsewhere
         Has a version served by another process if its code is not that of this one; returns whether it is.
+    shared
+        The folder where the files of the version are kept for other workers; None if there are none.
 
     Attributes
     ----------
@@ -77,8 +72,6 @@ class Follower:
         Why the version in the registry is not the one that is served.
     successor
         The version that another process serves from now on; None as long as this one serves.
-    names
-        The sha256 of the model of each version that was loaded: none must change.
 
     """
 
@@ -91,6 +84,7 @@ class Follower:
         require_signed: bool,
         like: Callable[[], Served | None],
         elsewhere: Callable[[Version], Awaitable[bool]],
+        shared: str | None = None,
     ) -> None:
         self.name, self.stage = name, stage
         self.live: Served | None = None
@@ -100,15 +94,18 @@ class Follower:
         self.refusals = 0
         self._needed = needed
         self._require_signed = require_signed
-        self._like = like
         self._elsewhere = elsewhere
         self.successor: Version | None = None
-        self.names: dict[str, str] = {}
         self._tried: tuple[Version, float] | None = None
         self._one = asyncio.Lock()
+        self._loader = VersionLoader(name, require_signed=require_signed, like=like, shared=shared)
 
     async def begin(
-        self, number: str, refused: tuple[str, str] | None, downloaded: Callable[[], None]
+        self,
+        number: str,
+        refused: tuple[str, str] | None,
+        downloaded: Callable[[str], None],
+        folder: str | None = None,
     ) -> None:
         """Load one version, by the local tags, for a process that has to serve it.
 
@@ -119,7 +116,9 @@ class Follower:
         refused
             Why another one is not served, if that is known, as `Refusal` has it.
         downloaded
-            Called once its files are here.
+            Called with the folder of its files, once they are here.
+        folder
+            The same, if another worker has downloaded them.
 
         Raises
         ------
@@ -128,7 +127,7 @@ class Follower:
 
         """
         registry = await in_thread(tags.read, self.name)
-        self._swap(await self._load(registry.find(number), downloaded), registry)
+        self._swap(await self._loader.load(registry.find(number), downloaded, folder), registry)
         if refused:
             self.refused = Refusal(*refused)
             rejected = _version(registry, self.refused.subject)
@@ -150,6 +149,57 @@ class Follower:
                 self._refuse(self.refused.subject if self.refused else self.stage, str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it was, the current version keeps serving
                 self._refuse(self.stage, f"{type(error).__name__} while following")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The sha256 of the model of each version that was loaded: none must change."""
+        return self._loader.names
+
+    @property
+    def folder(self) -> str | None:
+        """Where other workers find the files of the version; None if they have to download them."""
+        return self._loader.folder
+
+    @property
+    def state(self) -> StageState:
+        """What is served and what is refused, for the other workers."""
+        return StageState(
+            version=self.live.version.version if self.live else None,
+            folder=self.folder,
+            refused=self.refused,
+            swaps=self.swaps,
+            refusals=self.refusals,
+        )
+
+    async def mirror(self, state: StageState) -> None:
+        """Do as the worker that follows the tag; what cannot be served is kept in `refused`.
+
+        Parameters
+        ----------
+        state
+            What that worker serves, by the local tags.
+
+        """
+        async with self._one:
+            try:
+                await self._serve_too(state.version, state.folder)
+            except PerenneError as error:
+                self._refuse(state.version or self.stage, str(error))
+            except Exception as error:  # noqa: BLE001 -- as `check`
+                self._refuse(state.version or self.stage, f"{type(error).__name__} while following")
+            else:
+                self.refused = Refusal(*state.refused) if state.refused else None
+                self.swaps, self.refusals = state.swaps, state.refusals
+
+    async def _serve_too(self, number: str | None, folder: str | None) -> None:
+        if number is None:
+            self.live = None
+            return
+        registry = await in_thread(tags.read, self.name)
+        version = registry.find(number)
+        if self.live is None or self.live.version != version:
+            self._swap(await self._loader.load(version, folder=folder), registry)
+        self.standing = _standing(registry, self.stage, version)
 
     async def _follow(self, *, again: bool) -> None:
         if self.successor:
@@ -188,7 +238,7 @@ class Follower:
             self.swaps += self.live is not None
             self.refused, self.successor = None, version
             return
-        self._swap(await self._load(version), registry)
+        self._swap(await self._loader.load(version), registry)
 
     async def _fall_back(self, registry: Registry) -> None:
         """After a restart nothing is served yet: serve the version before the rejected one."""
@@ -221,46 +271,6 @@ class Follower:
             return f"{why}; serving the version last known to be in {self.stage}"
         return None
 
-    async def _load(self, version: Version, downloaded: Callable[[], None] = lambda: None) -> Served:
-        if self._require_signed:
-            await in_thread(signed, version.tag)
-        with TemporaryDirectory(prefix="perenne-") as folder:
-            await self._download(version, folder)
-            downloaded()
-            candidate = await in_thread(served.load, self.name, version, Path(folder))
-        like = self._like()
-        if like:
-            served.same_contract(like, candidate.contract, version.tag)
-        was = self.names.setdefault(version.version, candidate.sha256)
-        if was != candidate.sha256:
-            raise PerenneError(
-                f"{version.tag}: the tag was moved: {version.version} was the model {was[:12]} and is now "
-                f"{candidate.sha256[:12]}; a version must not change its model"
-            )
-        return candidate
-
-    async def _download(self, version: Version, folder: str) -> None:
-        options = [SIGNED] if self._require_signed else []
-        module = ["-P", "-m", "perenne.serving.download"]  # not the code of the repository in the folder
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, *module, self.name, version.version, folder, *options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(DOWNLOAD_SECONDS):
-                _, stderr = await child.communicate()
-        except asyncio.CancelledError:
-            child.kill()
-            raise
-        except TimeoutError as error:
-            child.kill()
-            raise PerenneError(f"{version.tag}: not downloaded within {DOWNLOAD_SECONDS:g} s") from error
-        if child.returncode:
-            why = _reason(stderr.decode("utf-8", "replace"))
-            raise PerenneError(why or f"exit status {child.returncode}")
-
     def _swap(self, candidate: Served, registry: Registry) -> None:
         was = self.live
         self.live = candidate
@@ -278,11 +288,6 @@ class Follower:
         self.refused = refusal
 
 
-async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Call a function in the thread, while the event loop answers requests."""
-    return await asyncio.get_running_loop().run_in_executor(THREAD, function, *arguments)
-
-
 def _version(registry: Registry, name: str) -> Version | None:
     """The version with this name; a stage cannot have the name of a version."""
     return next((version for version in registry.versions if version.version == name), None)
@@ -292,15 +297,3 @@ def _standing(registry: Registry, stage: str, version: Version) -> Standing:
     since = [a.at for a in registry.history(stage) if a.active and a.version == version]
     degraded = registry.in_stage(DEGRADED)
     return Standing(since[-1] if since else None, degraded is not None and degraded == version)
-
-
-def _reason(stderr: str) -> str:
-    r"""The error that ended a process, in one line; the last line of a traceback.
-
-    >>> _reason("a warning\nerror: one thing\n       another\n")
-    'one thing another'
-    """
-    lines = stderr.strip().splitlines()
-    begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-    last = " ".join(lines[begins[-1] :] if begins else lines[-1:])
-    return " ".join(last.removeprefix("error: ").split())

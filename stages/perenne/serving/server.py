@@ -1,4 +1,4 @@
-"""Run the service: one process, one loop. A version with other code gets a process of its own."""
+"""Run the service: one process, one loop, or several such workers. Other code gets processes of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from perenne.serving import lock_environment, supervisor
 from perenne.serving.app import build
 from perenne.serving.channel import Letter
 from perenne.serving.code_identity import Code
+from perenne.serving.dealer import BACKLOG
 from perenne.serving.service import Service
 from perenne.serving.settings import ServeSettings
 from perenne.serving.succession import Direct, Link, Succession
@@ -66,6 +67,7 @@ class Server(uvicorn.Server):
         self._announced = announced
         self._given: list[socket.socket] = []
         self._settled = False
+        self._closing = False
         self._tasks: set[asyncio.Task[object]] = set()
         service.succession.leave = self._leave
 
@@ -92,7 +94,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         if counter % 10 == 0:
-            self._service.connections.sweep()
+            self._service.tick()
         return await super().on_tick(counter) or self._service.succession.link is not None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -104,9 +106,7 @@ class Server(uvicorn.Server):
         for given in self._given:
             self._adopt(given)
         if self._announced:
-            host, port, *_ = self.servers[0].sockets[0].getsockname()
-            where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            print(f"{self._service.live.version.tag} is served on {where}", flush=True)
+            announce(self._service.live.version.tag, self.servers[0].sockets[0])
 
     def settle(self) -> None:
         """Collect garbage once, and never search again what is loaded by now: it stays.
@@ -123,6 +123,7 @@ class Server(uvicorn.Server):
         """Finish the open requests; if another process serves from now on, it gets all connections."""
         if self._service.succession.link:
             await self._give_away()
+        self._closing = True
         await super().shutdown(sockets)
 
     def _leave(self, link: Link) -> None:
@@ -145,7 +146,9 @@ class Server(uvicorn.Server):
         for file in letter.files:
             given = socket.socket(fileno=file)
             given.setblocking(False)  # noqa: FBT003 -- as sockets have it
-            if self.started:
+            if self._closing:
+                given.close()
+            elif self.started:
                 self._adopt(given)
             else:
                 self._given.append(given)
@@ -196,13 +199,19 @@ def run(name: str, stage: str, settings: ServeSettings, *, require_signed: bool)
     for variable, value in STANDS_STILL.items():
         os.environ.setdefault(variable, value)
     os.environ[CODE_FOLDER] = os.devnull  # no code of the working tree runs here
-    succession = Succession(Code(), lock_environment.here())
+    succession = Succession(Code(), lock_environment.here(), alone=settings.workers == 1)
     service = Service(name, stage, settings, require_signed=require_signed, succession=succession)
     with Runner(loop_factory=uvloop.new_event_loop) as runner:
         listening, caught = runner.run(_serve(service))
-    if isinstance(succession.link, Direct):
-        supervisor.become(succession.link.child, listening, caught)
+    if isinstance(link := succession.link, Direct):
+        supervisor.become(link.child, link.python, link.env, listening, caught, settings.workers)
     raise_again(caught)
+
+
+def announce(tag: str, listening: socket.socket) -> None:
+    """Print where a version is served."""
+    host, port, *_ = listening.getsockname()
+    print(f"{tag} is served on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
 
 
 def log_lines() -> None:
@@ -232,7 +241,12 @@ async def _serve(service: Service) -> tuple[list[int], list[int]]:
     service.succession.listening = copied
     try:
         await service.start()
-        if not service.prod.successor:
+        if successor := service.prod.successor:
+            if service.settings.workers > 1:
+                with socket.socket(fileno=os.dup(listening[0])) as first:
+                    first.listen(BACKLOG)  # the supervisor accepts
+                    announce(successor.tag, first)
+        else:
             server = Server(service, announced=True)
             await server.serve()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -10,23 +11,26 @@ from typing import NamedTuple
 from perenne.common import project_code
 from perenne.common.errors import PerenneError
 from perenne.common.sections import contract_of
-from perenne.registry import golden
 from perenne.registry.tags import Version
 from perenne.serving import code_identity, served
 from perenne.serving.answers import Ready, ServedModel
 from perenne.serving.batcher import Batcher, Done
+from perenne.serving.code_identity import Code
 from perenne.serving.connections import Connections
-from perenne.serving.follower import Follower, in_thread
+from perenne.serving.follower import Follower
+from perenne.serving.generation import SHARED
+from perenne.serving.loader import in_thread
 from perenne.serving.log import Label, LabelResult, Log
+from perenne.serving.peers import Peers, ServiceState, WorkerStanding
 from perenne.serving.predictions import PredictResult, several
 from perenne.serving.prometheus import Reading, ServiceMetrics
+from perenne.serving.readings import readings, score_buckets
 from perenne.serving.rows import InputRow
 from perenne.serving.served import Served
 from perenne.serving.settings import ServeSettings
 from perenne.serving.shadow import Shadow
 from perenne.serving.succession import Hello, Succession
 
-BUCKETS = 20  # of the histogram of scores, if scores have limits
 SECONDS_FOR_SHADOW = 3.0  # to score what waits, once nobody waits for answers
 LATE_SECONDS = 5.0  # without a commit, after which the service is not ready
 
@@ -53,6 +57,8 @@ class Service:
         Whether a version's tag needs a good signature.
     succession
         Gives the place of this process to another one, if a version has other code.
+    peers
+        The other workers; None if there is one.
 
     """
 
@@ -64,11 +70,14 @@ class Service:
         *,
         require_signed: bool,
         succession: Succession,
+        peers: Peers | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.succession = succession
+        self.peers = peers
         self._require_signed = require_signed
+        self._shared = os.environ[SHARED] if peers else None
         self.prod = Follower(
             name,
             stage,
@@ -76,6 +85,7 @@ class Service:
             require_signed=require_signed,
             like=lambda: self.prod.live,
             elsewhere=self._elsewhere,
+            shared=self._shared,
         )
         self.shadow = Follower(
             name,
@@ -84,9 +94,12 @@ class Service:
             require_signed=require_signed,
             like=lambda: self.prod.live,
             elsewhere=self._refused_elsewhere,
+            shared=self._shared,
         )
         self.connections = Connections(settings.max_connections, settings.request_seconds)
         self._task: asyncio.Task[None] | None = None
+        self._opened = False
+        self.mirroring = asyncio.Lock()  # held while this worker changes to what another one serves
 
     async def start(self) -> None:
         """Load the version in the stage, open the log, and start to follow the stage.
@@ -107,7 +120,7 @@ class Service:
         await self.shadow.check()
         self._open(shadow_first=False)
 
-    async def inherit(self, hello: Hello, downloaded: Callable[[], None]) -> None:
+    async def inherit(self, hello: Hello, downloaded: Callable[[str], None]) -> None:
         """As `start`, with the version that this process was started for, and no other.
 
         Parameters
@@ -115,7 +128,7 @@ class Service:
         hello
             What the process before this one knows.
         downloaded
-            Called once the version's files are here.
+            Called with the folder of the version's files, once they are here.
 
         Raises
         ------
@@ -125,18 +138,60 @@ class Service:
         """
         for path in hello.code_names:  # one that fails must not do so at the first request that needs it
             await in_thread(project_code.imported, path, hello.version)
-        self.prod.names |= hello.names
-        await self.prod.begin(hello.version, hello.refused, downloaded)
+        self.prod.names.update(hello.names)
+        await self.prod.begin(hello.version, hello.refused, downloaded, hello.folder)
         self.prod.swaps, self.prod.refusals = hello.swaps, hello.refusals
         self._open(shadow_first=True)
 
     def _open(self, *, shadow_first: bool) -> None:
         live = self.live
-        self.log = Log(self.settings.log_url, self.settings.log)
-        self.metrics = ServiceMetrics(_score_buckets(live), self._readings, several(live.contract))
+        self.log = Log(self.settings.log_url, self.settings.log, in_turn=self.peers is not None)
+        self.metrics = ServiceMetrics(
+            score_buckets(live), self._readings, several(live.contract), self._shared
+        )
         self._shadowing = Shadow(lambda: self.shadow.live, self.log, self.metrics)
         self._batcher = Batcher(lambda: self.live, self.log, self._shadowing, self.metrics)
-        self._task = asyncio.get_running_loop().create_task(self._follow(shadow_first=shadow_first))
+        self._opened = True
+        if not self.peers or self.peers.leads:
+            self._task = asyncio.get_running_loop().create_task(self._follow(shadow_first=shadow_first))
+
+    def _readings(self) -> Iterator[Reading]:
+        return readings(self.prod, self.shadow, self.log, self.connections, self.succession.code.id)
+
+    def lead(self) -> None:
+        """Follow the tag from now on, for the other workers too."""
+        if self.peers and not self.peers.leads:
+            self.peers.leads = True
+            self._task = asyncio.get_running_loop().create_task(self._follow(at_once=True))
+
+    async def mirror(self, state: ServiceState) -> None:
+        """Serve what the worker does that follows the tag.
+
+        Parameters
+        ----------
+        state
+            What that worker has said last.
+
+        """
+        assert self.peers  # noqa: S101 -- who else would say it
+        async with self.mirroring:
+            await self.prod.mirror(state.prod)
+            await self.shadow.mirror(state.shadow)
+        self._stand()
+        self.peers.does(state)
+
+    def tick(self) -> None:
+        """Do what is due about once a second."""
+        self.connections.sweep()
+        self.metrics.share()
+        self._stand()
+
+    def _stand(self) -> None:
+        if self.peers:
+            refused = None if self.peers.leads else self.prod.refused
+            self.peers.stand(
+                WorkerStanding(failing=self._failing(), refused=refused.why if refused else None)
+            )
 
     async def stop(self) -> None:
         """Stop following, and commit what is still waiting."""
@@ -144,6 +199,7 @@ class Service:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        if self._opened:
             await self._shadowing.finish(SECONDS_FOR_SHADOW)
             self.log.close()
 
@@ -201,22 +257,41 @@ class Service:
         return await self.log.label(labels)
 
     async def reload(self) -> AfterReload:
-        """Read the registry now; return what is served then."""
+        """Read the registry now; return what is served then, by all workers.
+
+        Raises
+        ------
+        PerenneError
+            If the worker that should read it is leaving.
+
+        """
+        if self.peers and not self.peers.leads:
+            answer = await self.peers.reload()
+            if answer.why:
+                raise PerenneError(answer.why)
+            return AfterReload(answer.version, answer.swapped)
         before = self.prod.swaps
         await self.prod.check(again=True)
         if not self.prod.successor:
             await self.shadow.check(again=True)
+            if heard := self._tell():
+                await heard
         now = self.prod.successor or self.live.version
         return AfterReload(now.version, self.prod.swaps > before)
 
     def refused(self) -> str | None:
-        """Why the version in the registry is not the one that is served; None if it is."""
-        return self.prod.refused.why if self.prod.refused else None
+        """Why the version in the registry is not the one that all workers serve; None if it is."""
+        own = self.prod.refused.why if self.prod.refused else None
+        return own or (self.peers.refused if self.peers else None)
+
+    def _failing(self) -> str | None:
+        """Why rows cannot be written by this worker."""
+        late = f"not committed for {lag:.0f} s" if (lag := self.log.lag) > LATE_SECONDS else None
+        return f"the last write failed: {self.log.failing}" if self.log.failing else late
 
     def ready(self) -> Ready:
-        """Whether the service answers predictions, with the version and the state of the log."""
-        late = f"not committed for {lag:.0f} s" if (lag := self.log.lag) > LATE_SECONDS else None
-        failing = f"the last write failed: {self.log.failing}" if self.log.failing else late
+        """Whether all workers answer predictions, with the version and the state of the log."""
+        failing = self._failing() or (self.peers.failing if self.peers else None)
         return Ready(
             ready=not failing,
             version=self.live.version.version,
@@ -255,9 +330,25 @@ class Service:
         prod = self.prod
         if prod.live:  # before a process is started in vain
             served.same_contract(prod.live, contract_of(self.name, version.commit), version.tag)
-        hello = Hello(
+        hello = self._hello(version, code).model_copy(
+            update={
+                "refused": None if prod.live else prod.refused,
+                "swaps": prod.swaps + (prod.live is not None),
+                "first": prod.live is None,
+            }
+        )
+        await self.succession.hand_over(hello, code, place, version.tag)
+        return True
+
+    def for_another(self) -> Hello:
+        """What another worker is to serve: the same as this one."""
+        told = {"leads": False, "folder": self.prod.folder}
+        return self._hello(self.live.version, self.succession.code).model_copy(update=told)
+
+    def _hello(self, version: Version, code: Code) -> Hello:
+        return Hello(
             name=self.name,
-            stage=prod.stage,
+            stage=self.prod.stage,
             version=version.version,
             require_signed=self._require_signed,
             settings=self.settings.model_dump(mode="json", exclude_defaults=True),
@@ -265,14 +356,11 @@ class Service:
             lock=code.lock,
             code_names=list(code.names),
             operator=self.succession.operator,
-            names=prod.names,
-            refused=None if prod.live else prod.refused,
-            swaps=prod.swaps + (prod.live is not None),
-            refusals=prod.refusals,
-            first=prod.live is None,
+            names=self.prod.names,
+            refused=self.prod.refused,
+            swaps=self.prod.swaps,
+            refusals=self.prod.refusals,
         )
-        await self.succession.hand_over(hello, code, place, version.tag)
-        return True
 
     async def _refused_elsewhere(self, version: Version) -> bool:
         """Refuse a shadow whose code is not that of this process: both live in it."""
@@ -284,45 +372,20 @@ class Service:
             f"process of {self.prod.stage}; compare them with perenne review"
         )
 
-    async def _follow(self, *, shadow_first: bool) -> None:
+    async def _follow(self, *, shadow_first: bool = False, at_once: bool = False) -> None:
         if shadow_first:  # before that, it would delay what everybody waits for
             await self.shadow.check()
+            self._tell()
         while True:
-            await asyncio.sleep(self.settings.poll_seconds)
+            if not at_once:
+                await asyncio.sleep(self.settings.poll_seconds)
+            at_once = False
             await self.prod.check()
             await self.shadow.check()
+            self._tell()
 
-    def _readings(self) -> Iterator[Reading]:
-        labels = {"version": self.live.version.version, "stage": self.prod.stage}
-        yield Reading("model_info", "The version that is served", labels, 1)
-        if code := self.succession.code.id:
-            yield Reading("model_code_info", "The project's own code that it runs", {"code": code}, 1)
-        degraded = self.prod.standing.degraded
-        yield Reading(
-            "model_degraded", "Whether monitoring found that the model has become worse", {}, degraded
-        )
-        yield Reading("swaps_total", "Versions swapped in since the start", {}, self.prod.swaps)
-        yield Reading("refusals_total", "Versions rejected since the start", {}, self.prod.refusals)
-        for follower in (self.prod, self.shadow):
-            if follower.refused:
-                labels = {
-                    "stage": follower.stage,
-                    "what": follower.refused.subject,
-                    "why": follower.refused.why,
-                }
-                yield Reading("refused", "A version in the registry that is not served", labels, 1)
-        yield Reading("log_pending_rows", "Rows not committed yet", {}, self.log.pending)
-        yield Reading("log_lag_seconds", "Age of the oldest row not committed yet", {}, self.log.lag)
-        failing = self.log.failing is not None
-        yield Reading("log_failing", "Whether the last write failed, so that predictions do too", {}, failing)
-        yield Reading("log_failed_rows_total", "Rows that could not be committed", {}, self.log.failed)
-        yield from self.connections.readings()
-
-
-def _score_buckets(served: Served) -> list[float]:
-    """The buckets of the histogram of scores: equal between limits, else by the golden scores."""
-    if limits := served.contract.task.score_range:
-        low, high = limits
-        return [low + (high - low) * n / BUCKETS for n in range(1, BUCKETS + 1)]
-    released = golden.recorded(served.version).values()
-    return sorted({score for score in released if isinstance(score, float)})[::3]
+    def _tell(self) -> asyncio.Future[None] | None:
+        """Have the other workers do as this one; if a next process serves by now, they do as that one."""
+        if not self.peers or self.prod.successor:
+            return None
+        return self.peers.tell(self.prod.state, self.shadow.state)

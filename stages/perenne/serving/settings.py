@@ -54,11 +54,14 @@ class ServeSettings(Model):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free port
     token_sha256: SHA256 | None = None  # of a token that allows everything
     tokens: Tokens = Tokens()
+    workers: PositiveInt = 1  # processes that serve
     poll_seconds: Annotated[float, Field(gt=0)] = 30
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # the lowest score of class 1, of an event
     max_rows: PositiveInt = 1_000  # per request
     max_body: PositiveInt = 1_000_000  # bytes per request
-    max_connections: PositiveInt = 1_000  # open at the same time; fewer if the system allows few open files
+    max_connections: PositiveInt = (
+        1_000  # open at the same time, of a worker; fewer if the system allows few open files
+    )
     request_seconds: Annotated[float, Field(gt=0)] = 20  # until a request must have arrived
     budget_ms: Annotated[float, Field(gt=0)] = (
         100  # p99 latency of a single row that a version may have to be deployed

@@ -162,7 +162,16 @@ def started(name: str, version: str) -> Iterator[ServerClient]:
     command = [sys.executable, "-P", "-m", "perenne.cli", "serve", "--stage", version, "--case", name]
     env = os.environ | {"PERENNE_TOKEN_SHA256": hashlib.sha256(token.encode()).hexdigest()}
     with TemporaryDirectory(prefix="perenne-") as folder, (Path(folder) / "stderr").open("w") as stderr:
-        where = ("--host", "127.0.0.1", "--port", "0", "--log-url", f"sqlite:///{folder}/log.sqlite")
+        where = (
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--workers",
+            "1",
+            "--log-url",
+            f"sqlite:///{folder}/log.sqlite",
+        )
         process = subprocess.Popen(  # noqa: S603 -- our own server
             [*command, *where], env=env, stdout=subprocess.PIPE, stderr=stderr, text=True
         )

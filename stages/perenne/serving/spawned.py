@@ -37,6 +37,11 @@ class Spawned:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def tell(self, kind: str, *files: int, **says: object) -> None:
+        """Send a message; one that has ended meanwhile need not know."""
+        with suppress(OSError):
+            self.channel.send(kind, *files, **says)
+
     def kill(self) -> int:
         """End it at once; return how it has ended."""
         self.signal(signal.SIGKILL)

@@ -24,6 +24,7 @@ from perenne.registry.tags import Version
 from perenne.serving import code_identity, lock_environment
 from perenne.serving.channel import Letter
 from perenne.serving.code_identity import Code, CodeFile
+from perenne.serving.generation import with_shared, without_shared
 from perenne.serving.lock_environment import Environment
 from perenne.serving.mailbox import Mailbox
 from perenne.serving.spawned import Spawned, ending, spawn
@@ -51,6 +52,8 @@ class Hello(Model):
     swaps: int = 0
     refusals: int = 0
     first: bool = False
+    folder: str | None = None
+    leads: bool = True
 
     @property
     def code(self) -> Code:
@@ -76,6 +79,7 @@ class Direct:
     """To a child of this process."""
 
     def __init__(self, python: str, env: dict[str, str], listening: Sequence[int]) -> None:
+        self.python, self.env = python, env
         self.child: Spawned = spawn(python, env, listening)
         self.mailbox = Mailbox(self.child.channel)
 
@@ -95,6 +99,7 @@ class Direct:
         """Give the new process up."""
         self.mailbox.stop()
         await asyncio.to_thread(self.child.kill)
+        without_shared(self.env)
 
 
 class Relayed:
@@ -134,6 +139,9 @@ class Succession:
         The environment that the operator made.
     parent
         The supervisor; None in the process that the operator started.
+    alone
+        Whether one process serves. Otherwise the one that the operator started serves nothing, and no process
+        has the sockets: the supervisor deals connections.
 
     Attributes
     ----------
@@ -146,7 +154,9 @@ class Succession:
 
     """
 
-    def __init__(self, code: Code, operator: Environment, parent: Mailbox | None = None) -> None:
+    def __init__(
+        self, code: Code, operator: Environment, parent: Mailbox | None = None, *, alone: bool = True
+    ) -> None:
         self.code = code
         self.link: Link | None = None
         self.listening: Callable[[], Awaitable[Sequence[int]]]
@@ -155,7 +165,13 @@ class Succession:
         self._stopped = False
         self.operator = operator
         self._parent = parent
+        self._alone = alone
         self._attempts = 0
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process may serve."""
+        return self._alone or self._parent is not None
 
     def runs(self, code: Code, version: Version) -> bool:
         """Whether a version can be served by this process.
@@ -188,7 +204,7 @@ class Succession:
             If an environment is needed and cannot be made.
 
         """
-        if self.runs(code, version):
+        if self.serves and self.runs(code, version):
             return None
         known = self._environment(code, version)
         if known and (not code.lock or lock_environment.intact(known)):
@@ -239,6 +255,12 @@ class Succession:
         self.link = link
         self.leave(link)
 
+    def retire(self) -> None:
+        """Give the place of this process to those that serve now."""
+        if self._parent and self.link is None:
+            self.link = Relayed(self._parent, 0)
+            self.leave(self.link)
+
     def stop(self) -> None:
         """Start no process any more, and end one that is not ready. Called by the handler of a signal."""
         self._stopped = True
@@ -248,7 +270,9 @@ class Succession:
     def _start(self, python: str, env: dict[str, str], listening: Sequence[int]) -> Link:
         if self._parent is None:
             try:
-                return Direct(python, env, listening)
+                if self._alone:
+                    return Direct(python, env, listening)
+                return Direct(python, with_shared(env), ())
             except OSError as error:
                 raise PerenneError(f"{python}: {error.strerror}") from error
         self._attempts += 1

@@ -35,6 +35,7 @@ from perenne.serving.log.insert import STATEMENTS, insert
 from perenne.serving.log.migrate import migrate
 from perenne.serving.log.records import SKEW, Entry, Label, LabelResult
 from perenne.serving.log.schema import labels, predictions
+from perenne.serving.log.turn import Turn, synced_by_turn
 
 VALID = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 CHUNK = 1_000  # rows read at a time, ids per query
@@ -69,6 +70,9 @@ class Database:
     prompt
         Whether PostgreSQL must answer each statement within `WAIT` seconds. The service needs this; a
         migration and the export of a large log may take longer.
+    in_turn
+        Whether other processes write all the time as well: with SQLite they take turns, see `Turn`, and in
+        each of them only one thread may write.
 
     Raises
     ------
@@ -77,10 +81,14 @@ class Database:
 
     """
 
-    def __init__(self, url: str, *, prompt: bool = False) -> None:
+    def __init__(self, url: str, *, prompt: bool = False, in_turn: bool = False) -> None:
         self.engine = _engine(url)
         self._upsert = UPSERT[self.engine.dialect.name]
         self.name = self.engine.url.render_as_string(hide_password=True)
+        self._turn: Turn | None = None
+        if in_turn and self._file:
+            self._turn = Turn(self._file)
+            event.listen(self.engine, "connect", synced_by_turn)
         self._opened: Identity | None = None  # of SQLite's files; None if they are to be opened again
         try:
             self._open()
@@ -144,7 +152,7 @@ class Database:
             As `write`.
 
         """
-        with self._same_files(), closing(self.engine.raw_connection()) as pooled:
+        with self._committing(), closing(self.engine.raw_connection()) as pooled:
             connection = pooled.driver_connection
             try:
                 return insert(connection, entries)
@@ -202,6 +210,8 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        if self._turn:
+            self._turn.close()
 
     def _open(self) -> None:
         """Migrate the tables, and keep a connection of SQLite: what it has open is what is written."""
@@ -216,8 +226,23 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """A transaction in the files that were opened."""
-        with self._same_files(), self.engine.begin() as connection:
+        with self._committing(), self.engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Commit in the files that were opened; on return what was committed is on disk."""
+        with self._same_files():
+            if not self._turn:
+                yield
+                return
+            with self._turn.taken():
+                yield
+            try:
+                self._turn.sync()
+            except OSError:
+                self._checkpoint()  # what a second attempt finds there need not be on disk
+                raise
 
     @contextmanager
     def _same_files(self) -> Iterator[None]:
@@ -237,16 +262,23 @@ class Database:
         if self._identity() == self._opened:
             return
         # Each row goes into the file that it was written to, wherever that is now, and not into another one.
-        with suppress(SQLAlchemyError, sqlite3.Error), closing(self.engine.raw_connection()) as old:
-            old.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._checkpoint()
         self.close()
         self._opened = None
         raise FileMovedError("the file was removed or replaced; it is opened again")
 
+    def _checkpoint(self) -> None:
+        with suppress(SQLAlchemyError, sqlite3.Error), closing(self.engine.raw_connection()) as old:
+            old.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def _file(self) -> str | None:
+        """Of SQLite."""
+        return self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+
     def _identity(self) -> Identity:
         """What the names of SQLite's files mean now, the database and its write-ahead log."""
-        name = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not name:
+        if not (name := self._file):
             return ()
         return _inode(name), _inode(f"{name}-wal")
 

@@ -58,6 +58,8 @@ class Log:
     mode
         `commit`: a prediction is acknowledged when it is on disk. `async`: at once; a crash loses the
         `pending` rows, and a database that stays down loses those counted in `failed`.
+    in_turn
+        Whether other processes write as much; see `Database`.
     patience
         Seconds to wait for a database that is down.
     deadline
@@ -80,6 +82,7 @@ class Log:
         url: str,
         mode: Literal["commit", "async"] = "commit",
         *,
+        in_turn: bool = False,
         patience: float = PATIENCE,
         deadline: float = DEADLINE,
     ) -> None:
@@ -89,7 +92,7 @@ class Log:
         self.failing: str | None = None
         self._patience = patience
         self._deadline = deadline
-        self._database = Database(url, prompt=True)
+        self._database = Database(url, prompt=True, in_turn=in_turn)
         self._taken = 0
         self._since = 0.0
         self._probe = 0  # bytes of the write that failed
