@@ -54,8 +54,13 @@ def judged(answer: str, **more: Any) -> BuiltModel:
             None,
         ),
         (
+            {"prod": PROD.model_copy(update={"here": True}), "drift": None},
+            "whether it is still right is not known",
+            None,
+        ),
+        (
             {"prod": PROD.model_copy(update={"here": True})},
-            "in prod and right; when new batches arrive",
+            "in prod, and no drift is seen; when new batches",
             None,
         ),
         (

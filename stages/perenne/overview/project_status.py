@@ -82,10 +82,8 @@ def following(
         first = f"what {waiting[0]} reads or writes has changed" if waiting else "there is no model yet"
         return NextStep(why=first, command="dvc repro")
     if tree.changed:
-        files = "1 file differs" if tree.changed == 1 else f"{tree.changed} files differ"
-        return NextStep(
-            why=f"{files} from the commit; the gate judges commits", command="git add -A && git commit"
-        )
+        why = f"{_differing(tree)} from the commit; the gate judges commits"
+        return NextStep(why=why, command="git add -A && git commit")
     if prod is not None and prod.here:
         return _watched(prod, drift)
     match model.answer:
@@ -105,7 +103,7 @@ def following(
 def text(status: ProjectStatus, now: datetime) -> str:
     """The status in lines of two columns; `now` has a time zone."""
     tree, data, model = status.tree, status.data, status.model
-    differ = f", {tree.changed} files differ" if tree.changed else ""
+    differ = f", {_differing(tree)}" if tree.changed else ""
     lines = {
         "case": status.case,
         "data": f"{data.batches} batches, {data.first} to {data.last}" if data else "none yet",
@@ -123,11 +121,16 @@ def text(status: ProjectStatus, now: datetime) -> str:
     return "\n".join([*shown, *([f"{'':{width}}{command}"] if command else [])])
 
 
+def _differing(tree: WorkingTree) -> str:
+    return "1 file differs" if tree.changed == 1 else f"{tree.changed} files differ"
+
+
 def _watched(prod: ServedVersion, drift: DriftAdvice | None) -> NextStep:
-    """What comes after a release: nothing, as long as the world is as it was."""
+    """What comes after a release: nothing, as long as no drift is seen."""
     if drift is None or drift.level == "none":
+        known = "whether it is still right is not known" if drift is None else "no drift is seen"
         return NextStep(
-            why=f"{prod.version} is in {PROD} and right; when new batches arrive: perenne monitor"
+            why=f"{prod.version} is in {PROD}, and {known}; when new batches arrive: perenne monitor"
         )
     if drift.level == "look":
         return NextStep(why=f"the data have moved; {DRIFT_PAGE} shows how")
@@ -135,7 +138,7 @@ def _watched(prod: ServedVersion, drift: DriftAdvice | None) -> NextStep:
 
 
 def _waiting() -> tuple[str, ...]:
-    """The stages that `dvc repro` would run first, as `dvc status` lists them; all if none has run."""
+    """The stages that `dvc repro` would run first, as `dvc status` lists them; the first if none has run."""
     if not LOCK.exists():
         return ("ingest",)
     try:
@@ -143,7 +146,9 @@ def _waiting() -> tuple[str, ...]:
     except PerenneError as error:
         raise PerenneError(f"dvc status: {str(error).removeprefix(f'{sys.executable}: ')}") from error
     found = strict_json.loads(said, "dvc status")
-    return tuple(found) if isinstance(found, dict) else ()
+    if not isinstance(found, dict):
+        raise PerenneError(f"dvc status: expected stages by name, found {found!r:.60}")
+    return tuple(found)
 
 
 def _data(contract: Contract) -> ArrivedData | None:
