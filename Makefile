@@ -10,7 +10,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
           --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 # Every extra: the tests try all of them.
-EXTRAS = catboost dev excel lightgbm s3 serve tune xgboost
+EXTRAS = catboost dask dev excel lightgbm s3 serve tune xgboost
 
 PYTEST = python -m pytest -n auto --dist worksteal
 
