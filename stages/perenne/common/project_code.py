@@ -56,6 +56,10 @@ class CodeError(PerenneError):
         self.brief = brief
         self.row: int | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By both texts: `Exception` would hand over the first alone to another process."""
+        return type(self), (str(self), self.brief), {"row": self.row}
+
 
 @contextmanager
 def within(folder: Path) -> Iterator[None]:

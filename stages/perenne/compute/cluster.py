@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -40,6 +39,7 @@ CONNECT_SECONDS = 15
 PATIENCE = 60  # seconds without any worker, after which the run ends
 LOOK_SECONDS = 5  # between two looks whether there is any
 AHEAD = 3  # parts of a worker that wait: enough that none is idle, too few for results to pile up
+LOST = "scheduler-connection-lost"  # Dask's word
 MOST_TOGETHER = 64  # items of a part
 PARTS_OF_WORKER = 32  # at least, before a part has more items than one
 
@@ -72,13 +72,15 @@ class DaskWorkers:
         self, work: Callable[[Item], Result], items: Sequence[Item], *, title: str, unit: str
     ) -> Iterator[Result]:
         """As `Workers.map`."""
-        task = Task(work, self.ticket)
         waiting: deque[Future[Any]] = deque()
         size = _together(len(items), self.count)
         parts = [tuple(items[first : first + size]) for first in range(0, len(items), size)]
         rest = iter(parts)
         with tqdm(total=len(items), desc=title, unit=unit, disable=None if title else True) as bar:
             try:
+                with self._named():
+                    # Sent once, however much it holds, and handed on among the workers.
+                    task = self.client.submit(Task, work, self.ticket, pure=False)
                 for part in parts:
                     self._fill(waiting, rest, task)
                     results = self._results(waiting.popleft())
@@ -87,12 +89,14 @@ class DaskWorkers:
             finally:
                 self._forget(waiting)
 
-    def _fill(self, waiting: deque[Future[Any]], rest: Iterator[tuple[Item, ...]], task: Task) -> None:
+    def _fill(
+        self, waiting: deque[Future[Any]], rest: Iterator[tuple[Item, ...]], task: Future[Task]
+    ) -> None:
         """Send as much as the workers are to have."""
         for part in islice(rest, max(0, AHEAD * self.count - len(waiting))):
             with self._named():
                 # Not pure: files have changed since the same was asked before.
-                waiting.append(self.client.submit(task, part, pure=False))
+                waiting.append(self.client.submit(_done, task, part, pure=False))
 
     def _results(self, future: Future[Any]) -> list[Any]:  # of any kind
         """The results of some items, once they are there."""
@@ -130,12 +134,19 @@ class DaskWorkers:
                 f"{self.address}: {error.allowed_failures + 1} workers were lost while they did the same "
                 "piece of work; they may lack memory"
             ) from error
-        except (FutureCancelledError, OSError) as error:
-            if self.client.status == "running" and not isinstance(error, FutureCancelledError):
+        except (RuntimeError, FutureCancelledError, OSError) as error:
+            said = self._said(error)
+            if said is None:
                 raise
-            raise PerenneError(
-                f"{self.address}: the connection to the scheduler was lost; run this again"
-            ) from error
+            raise PerenneError(f"{self.address}: {said}") from error
+
+    def _said(self, error: Exception) -> str | None:
+        """What an error says of the cluster; None: nothing."""
+        if self.client.status != "running" or getattr(error, "reason", "") == LOST:
+            return "the connection to the scheduler was lost; run this again"
+        if isinstance(error, FutureCancelledError) or "deserialization" in str(error):
+            return "the scheduler cannot read the work; start it again, in an environment of the same lock"
+        return None
 
 
 class Refusal(NamedTuple):
@@ -145,23 +156,23 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Task:
-    """Work on some items, with the ticket that a worker must accept."""
+class Task(NamedTuple):
+    """Work, with the ticket that a worker must accept."""
 
     work: Callable[[Any], Any]
     ticket: Path
 
-    def __call__(self, items: Sequence[Any]) -> list[Any] | Refusal:
-        """The result of each item."""
-        worker = get_worker()
-        reason = ticket.refused(self.ticket)
-        if worker.state.nthreads > 1:
-            reason = f"has {worker.state.nthreads} threads, must have one; start it with --nthreads 1"
-        if reason:
-            return Refusal(worker.address, reason)
-        with threadpool_limits(1):  # a worker is one core
-            return [self.work(item) for item in items]
+
+def _done(task: Task, items: Sequence[Any]) -> list[Any] | Refusal:
+    """The result of each item; runs in a worker."""
+    worker = get_worker()
+    reason = ticket.refused(task.ticket)
+    if worker.state.nthreads > 1:
+        reason = f"has {worker.state.nthreads} threads, must have one; start it with --nthreads 1"
+    if reason:
+        return Refusal(worker.address, reason)
+    with threadpool_limits(1):  # a worker is one core
+        return [task.work(item) for item in items]
 
 
 def _together(items: int, workers: int) -> int:

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from perenne.common.errors import PerenneError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,7 +51,18 @@ class Processes:
             parallel_config(backend="loky", inner_max_num_threads=1),
             Parallel(self.count, return_as="generator") as pool,
         ):
-            yield from pool(delayed(work)(item) for item in items)
+            for result in pool(delayed(_tried)(work, item) for item in items):
+                if isinstance(result, PerenneError):
+                    raise result
+                yield result
+
+
+def _tried(work: Callable[[Item], Result], item: Item) -> Result | PerenneError:
+    """The result of an item, or its error: what is raised there is not that of the first item in order."""
+    try:
+        return work(item)
+    except PerenneError as error:
+        return error
 
 
 HERE = Processes()
