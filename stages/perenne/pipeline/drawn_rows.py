@@ -28,6 +28,11 @@ class DrawnReference(NamedTuple):
     empty: pd.DataFrame
 
 
+def drawn(spec: Drift, batch: ScoredBatch) -> pd.DataFrame | None:
+    """A sample of a batch; None if its rows are part of the reference."""
+    return None if batch.in_reference else evidently.sampled(batch.rows, spec.report_rows, spec.seed)
+
+
 class DrawnRows:
     """The rows that are drawn.
 
@@ -51,12 +56,9 @@ class DrawnRows:
         self._added: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._rows = 0
 
-    def add(self, batch: ScoredBatch) -> None:
-        """Remember a sample of a batch that was read anyway, and forget those that later ones displace."""
-        if batch.in_reference:
-            return
-        sample = self._sampled(batch.rows)
-        self._added[self._name(batch.period)] = sample
+    def add(self, period: pd.Period, sample: pd.DataFrame) -> None:
+        """Remember what `drawn` returned of a later batch, and forget what later ones displace."""
+        self._added[self._name(period)] = sample
         self._rows += len(sample)
         while self._rows - len(next(iter(self._added.values()))) >= self._enough:
             self._rows -= len(self._added.popitem(last=False)[1])

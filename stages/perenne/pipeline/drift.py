@@ -8,12 +8,14 @@ labels lead to *retrain*.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from perenne.common import batches, disk, kept, model, model_file, params, project_code
+from perenne.common import batches, disk, kept, model, model_file, params, predicted, project_code
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError, hint
@@ -28,10 +30,11 @@ from perenne.common.names import (
     PREDICTIONS,
 )
 from perenne.common.params import Drift, Params, Tolerance
+from perenne.compute import engine
 from perenne.documents.drift import DriftReport
 from perenne.pages import drift as drift_page
 from perenne.pages import evidently
-from perenne.pipeline.drawn_rows import DrawnRows
+from perenne.pipeline.drawn_rows import DrawnRows, drawn
 from perenne.pipeline.drift_fold import DriftFold, DriftReference, ScoredBatch
 from perenne.pipeline.follow import DriftFollower
 from perenne.pipeline.scored_files import ScoredFiles
@@ -107,10 +110,11 @@ def main() -> None:
     contract = read_contract(p.case)
     pipeline, _ = model_file.load()
     project_code.check_deps("drift")
+    files = batches.listed(CLEAN, contract)
     history = ScoredFiles(
-        batches.listed(CLEAN, contract),
-        lambda period, names: read(history.files[period], contract, names),
-        lambda rows: model.predict(pipeline, rows, contract).round(9),
+        files,
+        partial(_read, files, contract),
+        partial(_scores, pipeline, contract),
         Cut.of(p.split, contract),
         contract,
     )
@@ -119,19 +123,21 @@ def main() -> None:
     signatures = {period: kept.sha256(path) for period, path in history.files.items()}
     shelf = kept.Shelf("drift", made_of(p, history, important, signatures))
     some = DrawnRows(history, shelf, p.drift, signatures)
-    follower: DriftFollower[None] = DriftFollower(
-        history,
-        validated,
-        important,
-        p.drift,
-        p.tolerance,
-        beside=some.add,
-        shelf=shelf,
-        signature=signatures.__getitem__,
-        title="drift",
-    )
     # One BLAS thread: the eigenproblems are many and small, so threads only slow them down.
-    with threadpool_limits(1, user_api="blas"):
+    with engine.opened() as workers, threadpool_limits(1, user_api="blas"):
+        follower = DriftFollower(
+            history,
+            validated,
+            important,
+            p.drift,
+            p.tolerance,
+            beside=partial(drawn, p.drift),
+            shelf=shelf,
+            signature=signatures.__getitem__,
+            title="drift",
+            keep=some.add,
+            workers=workers,
+        )
         report = follower.run().report
     page = render(*some.sides(validated, report), report, p.drift, contract)
     report.write(DRIFT)
@@ -142,6 +148,16 @@ def main() -> None:
         timeline(report).to_csv(temporary, index=False, float_format="%.6g")
     with disk.replacing(DRIFT_PAGE) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _read(
+    files: Mapping[pd.Period, Path], contract: Contract, period: pd.Period, names: Sequence[str] | None
+) -> pd.DataFrame:
+    return read(files[period], contract, names)
+
+
+def _scores(pipeline: Pipeline, contract: Contract, rows: pd.DataFrame) -> predicted.Array:
+    return model.predict(pipeline, rows, contract).round(9)
 
 
 def made_of(

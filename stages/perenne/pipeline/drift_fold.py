@@ -19,10 +19,10 @@ from perenne.documents.drift import (
     DriftReport,
     EstimatedPerformance,
     ReferenceSpan,
-    StreamState,
 )
 from perenne.pipeline.drift_advice import advice, counted, listed, overall
 from perenne.stats.counts import Volume
+from perenne.stats.deviation import Sums
 from perenne.stats.multiplicity import Looks, flagged
 from perenne.stats.tally import BlockRegistry, Tally
 from perenne.watch import baseline, concept, covariates, labelfree, levels
@@ -76,7 +76,8 @@ class DriftReference(NamedTuple):
 class ExaminedBatch(NamedTuple):
     """All that a batch by itself says; of one whose rows are part of the reference, none of the tests.
 
-    `labels` is how many have matured. `shared` has a line for each row, with its block if there are blocks.
+    `labels` is how many have matured, and `sums` are what they add to each stream. `shared` has a line for
+    each row, with its block if there are blocks.
     """
 
     period: pd.Period
@@ -90,6 +91,53 @@ class ExaminedBatch(NamedTuple):
     estimated: EstimatedPerformance | None
     predictions: dict[str, float | None]
     shared: pd.DataFrame
+    sums: tuple[Sums, ...]
+
+
+class BatchExaminer(NamedTuple):
+    """Examines batches by themselves.
+
+    `before` is the reference's, where its blocks are numbered as they come: then each batch must be examined
+    once, and in order.
+    """
+
+    known: DriftReference
+    before: Baseline
+    spec: Drift
+    contract: Contract
+
+    @property
+    def in_order(self) -> bool:
+        """Whether batches must be examined in their order."""
+        return self.before.registry is not None
+
+    def examine(self, batch: ScoredBatch) -> ExaminedBatch:
+        """What a batch says by itself."""
+        before, rows, contract = self.before, batch.rows, self.contract
+        tallies, columns, joint = None, Tests(), Tests()
+        volumes: dict[Key, Volume] = {}
+        if not batch.in_reference:
+            tallies = baseline.tallied(rows, before, contract)
+            volumes = covariates.arrivals(before, batch.period, rows, contract, matured=batch.matured)
+            columns = covariates.columnwise(before, tallies, batch.period)
+            joint = covariates.together(before, batch.period, rows, contract, seed=self.spec.seed)
+        estimated = self.known.late.estimate(rows) if self.known.late else None
+        if batch.matured:
+            estimated = labelfree.realised(estimated, rows, contract)
+        return ExaminedBatch(
+            batch.period,
+            len(rows),
+            int(rows[contract.target].notna().sum()) if batch.matured else 0,
+            batch.matured,
+            tallies,
+            columns,
+            volumes,
+            joint,
+            estimated,
+            levels.of(rows, before, contract, matured=batch.matured),
+            rows[[contract.block or contract.time]],
+            concept.sums_of(rows, self.known.watch, contract) if batch.matured else (),
+        )
 
 
 class FoldState(NamedTuple):
@@ -157,39 +205,18 @@ class DriftFold:
 
     def update(self, batch: ScoredBatch) -> ExaminedBatch:
         """Add the next batch; return what it says by itself."""
-        examined = self.examine(batch)
-        self.add(examined, self.detectors.update(batch.period, batch.rows) if batch.matured else ())
+        examined = self.examiner.examine(batch)
+        self.add(examined)
         return examined
 
-    def examine(self, batch: ScoredBatch) -> ExaminedBatch:
-        """What a batch says by itself. Blocks are numbered as they come: each batch once, and in order."""
-        before, rows, contract = self.before, batch.rows, self.contract
-        tallies, columns, joint = None, Tests(), Tests()
-        volumes: dict[Key, Volume] = {}
-        if not batch.in_reference:
-            tallies = baseline.tallied(rows, before, contract)
-            volumes = covariates.arrivals(before, batch.period, rows, contract, matured=batch.matured)
-            columns = covariates.columnwise(before, tallies, batch.period)
-            joint = covariates.together(before, batch.period, rows, contract, seed=self.spec.seed)
-        estimated = self.known.late.estimate(rows) if self.known.late else None
-        if batch.matured:
-            estimated = labelfree.realised(estimated, rows, contract)
-        return ExaminedBatch(
-            batch.period,
-            len(rows),
-            int(rows[contract.target].notna().sum()) if batch.matured else 0,
-            batch.matured,
-            tallies,
-            columns,
-            volumes,
-            joint,
-            estimated,
-            levels.of(rows, before, contract, matured=batch.matured),
-            rows[[contract.block or contract.time]],
-        )
+    @property
+    def examiner(self) -> BatchExaminer:
+        """What examines batches."""
+        return BatchExaminer(self.known, self.before, self.spec, self.contract)
 
-    def add(self, batch: ExaminedBatch, streams: tuple[StreamState, ...] = ()) -> None:
-        """Add the next batch, with the state of the streams after it; none if it has not matured."""
+    def add(self, batch: ExaminedBatch) -> None:
+        """Add the next batch."""
+        streams = self.detectors.add(batch.period, batch.sums) if batch.matured else ()
         if batch.tallies is not None:
             self.sofar = baseline.pooled(self.sofar, batch.tallies)
             self.compared.append(batch.period)

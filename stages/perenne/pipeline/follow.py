@@ -8,18 +8,27 @@ amended, other params or other code lead to other names: what is there under the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Generic, NamedTuple, TypeVar
 
 import pandas as pd
-from tqdm import tqdm
 
 from perenne.common.contract import Contract
 from perenne.common.kept import Shelf, key
 from perenne.common.params import Drift, Tolerance
+from perenne.compute.engine import Workers
+from perenne.compute.local import HERE
 from perenne.documents.drift import DriftReport
-from perenne.pipeline.drift_fold import DriftFold, DriftReference, ExaminedBatch, FoldState, ScoredBatch
+from perenne.pipeline.drift_fold import (
+    BatchExaminer,
+    DriftFold,
+    DriftReference,
+    ExaminedBatch,
+    FoldState,
+    ScoredBatch,
+)
 from perenne.pipeline.scored_files import ScoredFiles
 
 APART = 8  # states lie 1, 8, 64, ... batches back: an amended batch costs those after it, eight times at most
@@ -50,6 +59,10 @@ class DriftFollower(Generic[Beside]):
     beside
         Is called with each batch that is read, and returns what to note of it: of one that waits for labels
         nothing, as it may not be read again.
+    keep
+        Is called with a period and what was noted of its batch, if it is not to be kept with the fold.
+    workers
+        What examines the batches, where they may be examined in any order.
     shelf
         Where to keep what was computed: it is of all that the results depend on, the later batches left out.
     signature
@@ -71,10 +84,13 @@ class DriftFollower(Generic[Beside]):
         shelf: Shelf,
         signature: Callable[[pd.Period], object],
         title: str,
+        keep: Callable[[pd.Period, Beside], None] | None = None,
+        workers: Workers = HERE,
     ) -> None:
         self.history, self.validated, self.importance = history, validated, importance
         self.spec, self.tolerance, self.title = spec, tolerance, title
         self.note, self.shelf, self.signature = beside, shelf, signature
+        self.keep, self.workers = keep, workers
         self.contract: Contract = history.contract
         self.before: dict[str, ExaminedBatch] = {}
         self.waiting: dict[str, ExaminedBatch] = {}
@@ -93,8 +109,9 @@ class DriftFollower(Generic[Beside]):
         done, fold = self._begun(known, names)
         self.before = self.shelf.load(WAITING) or {}
         marks = set(_marks(matured))
-        for place in tqdm(range(done, len(later)), self.title, unit="batch", disable=None):
-            self._add(fold, later[place])
+        examined = self._examined(fold, later[done:])
+        for place in range(done, len(later)):
+            self._add(fold, later[place], examined)
             if place + 1 in marks:
                 self.shelf.save(names[place], (fold.state(), self.noted))
         if self.waiting.keys() != self.before.keys():
@@ -121,20 +138,39 @@ class DriftFollower(Generic[Beside]):
     def _fold(self, known: DriftReference, state: FoldState | None) -> DriftFold:
         return DriftFold(known, self.importance, self.spec, self.contract, state)
 
-    def _add(self, fold: DriftFold, period: pd.Period) -> None:
+    def _examined(
+        self, fold: DriftFold, later: Sequence[pd.Period]
+    ) -> Iterator[tuple[ExaminedBatch, Beside | None]]:
+        """Examine the batches that are not known, in their order, and as far as they are asked for."""
+        examiner = fold.examiner
+        workers = HERE if examiner.in_order else self.workers
+        fresh = [period for period in later if self._name(period) not in self.before]
+        work = partial(_examined, self.history, examiner, self.note)
+        return workers.map(work, fresh, title=self.title, unit="batch")
+
+    def _name(self, period: pd.Period) -> str:
+        """The name of a batch that waits for labels; "" for others."""
+        return "" if self.history.matured(period) else key(str(period), self.signature(period))
+
+    def _add(
+        self,
+        fold: DriftFold,
+        period: pd.Period,
+        examined: Iterator[tuple[ExaminedBatch, Beside | None]],
+    ) -> None:
         """Add a batch: one that waits for labels says the same by itself as long as it is the same."""
-        name = "" if self.history.matured(period) else key(str(period), self.signature(period))
-        if examined := self.before.get(name):
-            fold.add(examined)
-        else:
-            batch = self.history.batch(period)
-            noted = self.note(batch)
-            if noted is not None:
+        name = self._name(period)
+        batch = self.before.get(name)
+        if batch is None:
+            batch, noted = next(examined)
+            if noted is not None and self.keep:
+                self.keep(period, noted)
+            elif noted is not None:
                 self.noted[period] = noted
-            examined = fold.update(batch)
+        fold.add(batch)
         # The numbers of blocks depend on the order in which batches are examined.
-        if name and fold.before.registry is None:
-            self.waiting[name] = examined
+        if name and not fold.examiner.in_order:
+            self.waiting[name] = batch
 
     def _tidy(self, names: list[str], matured: int) -> None:
         """Keep the states near each mark, and none of another past."""
@@ -146,6 +182,17 @@ class DriftFollower(Generic[Beside]):
         last = {name for name in names[-1:] if name in there}
         stale = {name for name in there if name.startswith(STATE)} - {*kept.values()} - last
         self.shelf.remove(stale)
+
+
+def _examined(
+    history: ScoredFiles,
+    examiner: BatchExaminer,
+    note: Callable[[ScoredBatch], Beside | None],
+    period: pd.Period,
+) -> tuple[ExaminedBatch, Beside | None]:
+    """What a batch says by itself, and what is noted of it."""
+    batch = history.batch(period)
+    return examiner.examine(batch), note(batch)
 
 
 def _stretch(distance: int) -> int:

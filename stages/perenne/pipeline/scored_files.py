@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,6 +43,10 @@ class ScoredFiles:
         self.later = cut.news(files)
         self.through = max(files)
         self._scores: dict[pd.Period, predicted.Array] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the scores that are known: another process reads other batches."""
+        return self.__dict__ | {"_scores": {}}
 
     def reference(self) -> ReferenceRows:
         """The rows of each period of the reference, with NaN for the scores of those not of the holdout."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -252,6 +252,32 @@ class _Numbered:
         return self._by[key]
 
 
+def sums_of(batch: pd.DataFrame, watched: WatchedStreams, contract: Contract) -> tuple[Sums, ...]:
+    """What the labelled rows of a batch add to each stream.
+
+    Parameters
+    ----------
+    batch
+        Rows of the contract with their predictions; those without a label are left out.
+    watched, contract
+        The streams, and what the rows are.
+
+    """
+    rows = labelled(batch, contract)
+    if rows.empty:
+        return (Sums(),) * len(watched.streams)
+    parts, numbered = rows_of(rows, contract, watched.scale), _Numbered(rows, contract)
+    places = sliced(rows, contract) if contract.slices else {}
+    return tuple(
+        parts[stream.subject].sums(
+            None if stream.slice is None else places[stream.slice], numbered.by(stream.shared.block)
+        )
+        if stream.slice is None or stream.slice in places
+        else Sums()
+        for stream in watched.streams
+    )
+
+
 class DetectorStates(NamedTuple):
     """What detectors carry from batch to batch, for each stream.
 
@@ -320,19 +346,11 @@ class Detectors:
         is off by the most rows comes first: others have lost or gained what it has not.
 
         """
-        rows = labelled(batch, self.contract)
-        parts = rows_of(rows, self.contract, self.watched.scale) if len(rows) else {}
-        places = sliced(rows, self.contract) if len(rows) and self.contract.slices else {}
-        numbered = _Numbered(rows, self.contract)
-        values: list[Sums | None] = []
-        for place, stream in enumerate(self.watched.streams):
-            sums = Sums()
-            if parts and (stream.slice is None or stream.slice in places):
-                blocks = numbered.by(stream.shared.block)
-                sums = parts[stream.subject].sums(
-                    None if stream.slice is None else places[stream.slice], blocks
-                )
-            values.append(self._add(place, str(period), sums))
+        return self.add(period, sums_of(batch, self.watched, self.contract))
+
+    def add(self, period: pd.Period, sums: Sequence[Sums]) -> tuple[StreamState, ...]:
+        """As `update`, of the sums of a batch for each stream, as `sums_of` returns them."""
+        values = [self._add(place, str(period), each) for place, each in enumerate(sums)]
         alarmed = self._alarms()
         shown = [
             place
