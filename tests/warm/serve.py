@@ -30,6 +30,8 @@ import types
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import prepared  # type: ignore[import-not-found] # beside this file, which is no part of a package where it runs
+
 LIBRARY = Path(__file__).parents[2] / "stages" / "perenne"
 OURS = ("perenne", "stages")
 ELSEWHERE = "evidently"  # it has a process of its own
@@ -268,5 +270,8 @@ def leave(status: int) -> NoReturn:
 if __name__ == "__main__":
     _, _path, _owner, *_names = sys.argv
     del sys.path[0]  # the folder of this file
+    _compiled = prepared.compile_ours()
     warm_up({"numpy", *_names} if _names else imported() | of_dvc())
-    leave(whole(become(serve(Path(_path), int(_owner)))))
+    _request = serve(Path(_path), int(_owner))
+    prepared.take(_compiled)
+    leave(whole(become(_request)))

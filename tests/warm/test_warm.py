@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import warm
-from tests.project import Project, environment
+from tests.project import ROOT, Project, environment
 
 STATE = """
 import os, resource, sys
@@ -137,3 +137,15 @@ def test_own_code_is_that_of_the_project(folder: Project) -> None:
     for answer in ("one", "two"):
         folder.write("stages/perenne/__init__.py", f"ANSWER = '{answer}'\n")
         assert folder.out("python -c 'import perenne; print(perenne.ANSWER)'") == f"{answer}\n"
+
+
+def test_code_that_is_compiled_already_knows_its_place(folder: Project) -> None:
+    """Where it was not changed its text is not compiled again, and yet it is the copy's, every time."""
+    text = (ROOT / "stages" / "perenne" / "common" / "errors.py").read_text(encoding="utf-8")
+    for package in ("perenne", "other"):
+        folder.write(f"stages/{package}/__init__.py", "")
+        folder.write(f"stages/{package}/errors.py", text)
+    printed = "*(m.hint.__code__.co_filename for m in (a, b))"
+    code = f"import perenne.errors as a, other.errors as b; print({printed})"
+    files = [f"{folder.path}/stages/{package}/errors.py" for package in ("perenne", "other")]
+    assert folder.out(f"python -c '{code}'").split() == files
