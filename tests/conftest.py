@@ -41,9 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def cold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every command be a new process from its first import on, as a user's is, with all threads."""
-    monkeypatch.setenv(warm.VARIABLE, "")
+    start_cold(monkeypatch)
+
+
+def start_cold(patch: pytest.MonkeyPatch) -> None:
+    """Let every command be such a process while this patch lasts."""
+    patch.setenv(warm.VARIABLE, "")
     for name in warm.ONE_THREAD:
-        monkeypatch.delenv(name, raising=False)
+        patch.delenv(name, raising=False)
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
