@@ -58,6 +58,7 @@ def test_eligible_model_is_a_pull_request(offered: RetrainOutcome, host: Double,
     assert "refs/tags/retirement@v1.0.1" not in origin(merging), "nothing is released before it is merged"
 
 
+@pytest.mark.minutes
 def test_killed_after_each_step_there_is_one_pull_request(
     tmp_path: Path, merging: Project, decision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

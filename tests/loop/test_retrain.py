@@ -152,6 +152,7 @@ def test_too_early_is_said(stale: Project, decision: Path, monkeypatch: pytest.M
     }
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("world", ["stale", "lenient"])
 def test_killed_after_each_step_it_ends_in_the_same_state(
     world: str, decision: Path, tmp_path: Path, request: pytest.FixtureRequest, enter: Enter

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from perenne.registry import change
 from tests import tiny
@@ -130,6 +131,7 @@ def declare(made: Project, file: str) -> None:
         )
 
 
+@pytest.mark.minutes
 def test_a_project_with_a_model_of_its_own(tmp_path: Path, enter: Enter) -> None:
     """Its code is a dep, its runs are the same bytes, and gate, release, batch and service take its model."""
     made = project(tmp_path / "work")
