@@ -10,7 +10,7 @@ import pytest
 from perenne.common import strict_yaml
 from perenne.registry import imports
 from tests import tiny
-from tests.project import ROOT, Project, clone
+from tests.project import ROOT, Project
 
 DAG: dict[str, Any] = strict_yaml.load(ROOT / "dvc.yaml")
 STAGES = list(DAG["stages"])
@@ -87,15 +87,6 @@ def test_line_ends_are_the_same_on_every_machine(project: Project, tmp_path: Pat
     assert there.out("dvc status") == "Data and pipelines are up to date.\n"
     for name in project.out("git ls-files").splitlines():
         assert (clone / name).read_bytes() == (project.path / name).read_bytes(), name
-
-
-@pytest.mark.minutes
-@pytest.mark.usefixtures("cold")
-def test_committed_lock_is_what_this_machine_makes(tmp_path: Path) -> None:
-    """The project's own `dvc.lock` comes out of a forced run, at full size, under this Python."""
-    fresh = clone(tmp_path / "clone")
-    assert fresh.repro("--force") == STAGES
-    assert fresh.out("git status --porcelain") == ""
 
 
 def test_failing_stage_leaves_nothing_half_written(project: Project) -> None:

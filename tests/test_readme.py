@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
+from perenne.common import strict_yaml
+from tests import warm
 from tests.project import ROOT, Project, clone
 
+STAGES = list(strict_yaml.load(ROOT / "dvc.yaml")["stages"])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Where a command is meant to fail, the README shows the error.
 FAILS = "error:"
@@ -56,9 +59,14 @@ def test_every_command_does_what_the_readme_says(fresh: Project) -> None:
     found = commands(README)
     assert len(found) > 30, "the README's console blocks were not found"
     for command in found:
-        done = fresh.run(command.text, status=None)
+        # The first one reproduces, and that with all threads, as on a user's machine.
+        first = f"unset {' '.join(warm.ONE_THREAD)}; " if command is found[0] else ""
+        done = fresh.run(first + command.text, status=None)
         fails = any(line.startswith(FAILS) for line in command.shows)
         assert (done.returncode != 0) == fails, f"{command.text}\n{done.stdout}\n{done.stderr}"
+        if first:  # the committed `dvc.lock` is what this machine makes, at full size, under this Python
+            assert re.findall(r"Running stage '(\w+)'", done.stdout) == STAGES
+            assert fresh.out("git status --porcelain") == ""
         printed = iter((done.stdout + done.stderr).splitlines())
         if command.text.startswith("git status"):
             assert done.stdout.splitlines() == command.shows
