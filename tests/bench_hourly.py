@@ -72,12 +72,12 @@ print(json.dumps({"monitor": spent() - before}))
 """
 
 
-def rows(hours: int) -> pd.DataFrame:
-    """Return the payments of so many hours; one in a hundred has no age, and one in twenty is a fraud."""
+def rows(hours: int, each: int = ROWS) -> pd.DataFrame:
+    """Return payments of some hours, as many in each; one in 100 has no age, and one in 20 is a fraud."""
     rng = np.random.default_rng(0)
-    n = hours * ROWS
+    n = hours * each
     start = pd.Timestamp("2021-01-01").as_unit("us")
-    at = start + pd.to_timedelta(np.repeat(np.arange(hours), ROWS), "h").as_unit("us")
+    at = start + pd.to_timedelta(np.repeat(np.arange(hours), each), "h").as_unit("us")
     amount = rng.exponential(50, n).clip(0, 10_000).round(2)
     chance = 1 / (1 + np.exp(3.5 - amount / 100))
     return pd.DataFrame(
@@ -94,8 +94,8 @@ def rows(hours: int) -> pd.DataFrame:
     )
 
 
-def project(to: Path, hours: int) -> Project:
-    """Return a project with so many hourly batches to bring in: half to train on, a quarter to watch."""
+def project(to: Path, hours: int, each: int = ROWS) -> Project:
+    """Return a project with hourly batches to bring in: half to train on, a quarter to watch."""
     made, start = clone(to), pd.Period("2021-01-01 00:00", "h")
     window, holdout = hours // 2, hours // 4
     as_of, last = (str(start + count - 1) for count in (window + holdout, hours))
@@ -104,7 +104,7 @@ def project(to: Path, hours: int) -> Project:
         made.write(file, params)
     made.write("data/cases/hourly/contract.yaml", CONTRACT)
     made.run("rm -rf data/incoming/* data/raw && mkdir -p data/incoming/hourly")
-    rows(hours).to_parquet(made.path / "data/incoming/hourly/payments.parquet", index=False)
+    rows(hours, each).to_parquet(made.path / "data/incoming/hourly/payments.parquet", index=False)
     return made
 
 

@@ -33,7 +33,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int, *more: str, path: Path | None = ROOT) -> Iterator[Scheduler]:
+def cluster(
+    folder: Path, workers: int, *more: str, path: Path | None = ROOT, scheme: str = "tcp"
+) -> Iterator[Scheduler]:
     """Start a scheduler, and workers in a folder; end them after the block.
 
     Parameters
@@ -46,12 +48,16 @@ def cluster(folder: Path, workers: int, *more: str, path: Path | None = ROOT) ->
         Options of the workers.
     path
         Where Python finds more modules: those of the tests.
+    scheme
+        How they speak with each other.
 
     """
     port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    address = f"{scheme}://127.0.0.1:{port}"
     env = os.environ | ({"PYTHONPATH": str(path)} if path else {})
-    commands = [[COMMAND, "scheduler", "--host", "127.0.0.1", "--port", str(port), QUIET]]
+    commands = [
+        [COMMAND, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--protocol", scheme, QUIET]
+    ]
     commands += [
         [COMMAND, "worker", address, "--nthreads", "1", "--memory-limit", "0", QUIET, *more]
     ] * workers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask import config
 
 from perenne.common.errors import PerenneError
 from perenne.common.project_code import CodeError
@@ -31,6 +34,13 @@ def address(folder: Path) -> Iterator[str]:
     """Start two workers for the tests of this module."""
     with dask.cluster(folder, 2) as started:
         yield started.address
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """A client that could not connect blocks the start of the next one if it is collected meanwhile."""
+    yield
+    gc.collect()
 
 
 @contextmanager
@@ -136,6 +146,29 @@ def test_workers_without_a_core_of_their_own_are_refused(
         pytest.raises(PerenneError, match="has 2 threads, must have one; start it with --nthreads 1"),
     ):
         mapped(workers, work.doubled, [1])
+
+
+def test_strangers_cannot_speak_to_an_encrypted_cluster(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a certificate of the same authority nobody is answered; with one, work is done as ever."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=perenne"
+    subprocess.run(made.split(), check=True, capture_output=True)
+    files = {"ca-file": "cert.pem"}
+    for role in ("scheduler", "worker", "client"):
+        files |= {f"{role}.cert": "cert.pem", f"{role}.key": "key.pem"}
+    for name, file in files.items():
+        variable = name.upper().replace("-", "_").replace(".", "__")
+        monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{variable}", str(folder / file))
+    own = {f"distributed.comm.tls.{name}": str(folder / file) for name, file in files.items()}
+    with dask.cluster(folder, 1, scheme="tls") as started:
+        with config.set(own), opened(started.address) as workers:
+            assert mapped(workers, work.doubled, [1, 2]) == [2, 4]
+        refused = pytest.raises(PerenneError, match=r"tls://.*: no Dask scheduler answers: ")
+        with refused, opened(started.address):
+            raise AssertionError
 
 
 def test_a_cluster_that_is_not_all_there_is_not_waited_for(

@@ -118,7 +118,7 @@ class DaskWorkers:
                 return list(done)
 
     def _names(self) -> list[str]:
-        return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+        return sorted(self.client.scheduler_info(n_workers=-1).get("workers", ()))
 
     def _forget(self, waiting: deque[Future[Any]]) -> None:
         if waiting and self.client.status == "running":
