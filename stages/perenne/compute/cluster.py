@@ -40,6 +40,7 @@ PATIENCE = 60  # seconds without any worker, after which the run ends
 LOOK_SECONDS = 5  # between two looks whether there is any
 AHEAD = 3  # parts of a worker that wait: enough that none is idle, too few for results to pile up
 LOST = "scheduler-connection-lost"  # Dask's word
+GONE = "the connection to the scheduler was lost; run this again"
 MOST_TOGETHER = 64  # items of a part
 PARTS_OF_WORKER = 32  # at least, before a part has more items than one
 
@@ -106,6 +107,8 @@ class DaskWorkers:
                 try:
                     done = future.result(timeout=LOOK_SECONDS)
                 except TimeoutError:
+                    if self.client.status != "running":
+                        raise PerenneError(f"{self.address}: {GONE}") from None
                     if self._names():
                         since = time.monotonic()
                     elif time.monotonic() - since > PATIENCE:
@@ -143,7 +146,7 @@ class DaskWorkers:
     def _said(self, error: Exception) -> str | None:
         """What an error says of the cluster; None: nothing."""
         if self.client.status != "running" or getattr(error, "reason", "") == LOST:
-            return "the connection to the scheduler was lost; run this again"
+            return GONE
         if isinstance(error, FutureCancelledError) or "deserialization" in str(error):
             return "the scheduler cannot read the work; start it again, in an environment of the same lock"
         return None
