@@ -1,0 +1,175 @@
+"""The rows that are learned from, in parts: measured once, then kept as codes of a byte each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from perenne.common.binned import exact
+from perenne.common.binned.cells import Cells, values_of
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.uint8]
+
+MISSING = 255  # the code of a missing value; bins are below
+MOST_BINS = 255
+
+
+class RowBlock(NamedTuple):
+    """Some rows: features, shape (n, features), categories as whole numbers, NaN where one is missing.
+
+    `y` is the target, shape (n,), and `weight` that of each row, shape (n,); None: all weigh the same.
+    """
+
+    X: Array
+    y: npt.NDArray[Any]
+    weight: Array | None = None
+
+
+class RowPart(Protocol):
+    """A part of the rows: it can be sent to another process, and be read there more than once."""
+
+    @property
+    def first(self) -> int:
+        """The number of its first row among all rows, from 0."""
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """Its rows in their order, some at a time."""
+
+
+class InMemory(NamedTuple):
+    """Rows that are there already."""
+
+    X: Array
+    y: npt.NDArray[Any]
+    weight: Array | None = None
+    first: int = 0
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """See `RowPart`."""
+        yield RowBlock(self.X, self.y, self.weight)
+
+
+class Measured(NamedTuple):
+    """What has to be known of all rows before one tree can be grown. Of parts it adds up exactly.
+
+    `cells` are those of each column, `classes` the distinct values of a target of classes, with the weight of
+    each; `weight` and `total` are the sums of the weights, and of the weighted target.
+    """
+
+    rows: int
+    cells: tuple[Cells, ...]
+    weight: Fraction
+    total: Fraction
+    classes: npt.NDArray[Any]
+    weights: tuple[Fraction, ...]
+
+    def plus(self, other: Measured) -> Measured:
+        """That of two parts together."""
+        classes = np.union1d(self.classes, other.classes)
+        weights = [Fraction(0)] * len(classes)
+        for part in (self, other):
+            for place, weight in zip(np.searchsorted(classes, part.classes), part.weights, strict=True):
+                weights[place] += weight
+        return Measured(
+            self.rows + other.rows,
+            tuple(one.plus(another) for one, another in zip(self.cells, other.cells, strict=True)),
+            self.weight + other.weight,
+            self.total + other.total,
+            classes,
+            tuple(weights),
+        )
+
+
+class Bins(NamedTuple):
+    """How features become codes: the edges of each number's bins; `counts` are the numbers of codes.
+
+    The first columns are categories, which are codes already: they have no edges.
+    """
+
+    categories: int
+    edges: tuple[Array, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cells], categories: int, bins: int) -> Bins:
+        """At most so many bins for each column but the categories, from what was counted."""
+        edges = tuple(each.edges(bins) if at >= categories else np.empty(0) for at, each in enumerate(cells))
+        counts = [
+            len(edges[at]) + 1 if at >= categories else 1 + int(values_of(each.keys).max(initial=0))
+            for at, each in enumerate(cells)
+        ]
+        return cls(categories, edges, tuple(counts))
+
+    def codes(self, X: Array) -> Codes:
+        """The codes of rows, shape (n, features): code k holds what is above edge k - 1, up to edge k."""
+        found = np.empty(X.shape, dtype=np.uint8)
+        for at, edges in enumerate(self.edges):
+            column = np.ascontiguousarray(X[:, at])
+            missing = np.isnan(column)
+            place = np.searchsorted(edges, column) if at >= self.categories else np.where(missing, 0, column)
+            found[:, at] = np.where(missing, MISSING, place)
+        return found
+
+
+def measured(part: RowPart, *, of_classes: bool) -> Measured:
+    """Measure a part, one block at a time."""
+    found: Measured | None = None
+    for block in part.blocks():
+        # Cells found so far are the coarsest that a further block can need: it begins with them.
+        dropped = [each.dropped for each in found.cells] if found else [0] * block.X.shape[1]
+        one = _measured(block, dropped, of_classes=of_classes)
+        found = found.plus(one) if found else one
+    if found is None:
+        raise ValueError("a part has no rows")
+    return found
+
+
+def _measured(block: RowBlock, dropped: Sequence[int], *, of_classes: bool) -> Measured:
+    X, y, weight = block
+    cells = tuple(
+        Cells.of(np.ascontiguousarray(column), bits) for column, bits in zip(X.T, dropped, strict=True)
+    )
+    weights = np.ones(len(X)) if weight is None else weight
+    whole = Fraction(len(X)) if weight is None else exact.total(weights)
+    if not of_classes:
+        y = y.astype(np.float64)
+        return Measured(len(X), cells, whole, exact.total(y if weight is None else y * weight), y[:0], ())
+    classes, places = np.unique(y, return_inverse=True)
+    each = (
+        [Fraction(int(count)) for count in np.bincount(places, minlength=len(classes))]
+        if weight is None
+        else [exact.total(weight[places == place]) for place in range(len(classes))]
+    )
+    return Measured(len(X), cells, whole, Fraction(0), classes, tuple(each))
+
+
+class CodedPart(NamedTuple):
+    """A part as it is learned from: codes, shape (n, features); target, or places of classes, and weights."""
+
+    first: int
+    codes: Codes
+    y: npt.NDArray[Any]
+    weight: Array | None
+
+
+def table(part: RowPart, bins: Bins, rows: int, classes: npt.NDArray[Any]) -> CodedPart:
+    """Encode a part of so many rows, one block at a time; `classes` are ascending, none for numbers."""
+    codes = np.empty((rows, len(bins.counts)), dtype=np.uint8)
+    small = np.uint8 if len(classes) <= MOST_BINS else np.int64
+    y = np.empty(rows, dtype=small if len(classes) else np.float64)
+    weight: Array | None = None
+    at = 0
+    for block in part.blocks():
+        here = slice(at, at + len(block.X))
+        codes[here] = bins.codes(block.X)
+        y[here] = np.searchsorted(classes, block.y) if len(classes) else block.y
+        if block.weight is not None:
+            weight = np.empty(rows) if weight is None else weight
+            weight[here] = block.weight
+        at = here.stop
+    return CodedPart(part.first, codes, y, weight)
