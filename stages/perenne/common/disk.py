@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @contextmanager
@@ -35,6 +36,44 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         _remove(temporary)
+
+
+class Filling(NamedTuple):
+    """A folder that is being filled, perhaps by several processes; `scratch` lies beside it."""
+
+    place: Path
+    scratch: Path
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """Give a temporary name for a file of the folder, which another process may be writing as well.
+
+        Yields
+        ------
+        Path
+            The temporary name, in the other folder: who is killed there leaves nothing in this one.
+
+        """
+        temporary = self.scratch / f"{secrets.token_hex(8)}-{name}"
+        try:
+            yield temporary
+            temporary.replace(self.place / name)
+        finally:
+            _remove(temporary)
+
+
+@contextmanager
+def filling(path: Path) -> Iterator[Filling]:
+    """As `replacing`, for a folder of files that several processes write."""
+    scratch = path.with_name(f".{path.name}.scratch")
+    with replacing(path) as place:
+        _remove(scratch)
+        try:
+            place.mkdir()
+            scratch.mkdir()
+            yield Filling(place, scratch)
+        finally:
+            _remove(scratch)
 
 
 def _remove(path: Path) -> None:

@@ -81,11 +81,16 @@ def _matching(pattern: str) -> list[Path]:
 def surroundings() -> list[str]:
     """All that runs, each of which may change the last bit: our code, the project's own, Python, packages."""
     found = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
+    return [*all_code(), sys.version, *sorted(found)]
+
+
+def all_code() -> list[str]:
+    """What tells our code and the project's own from any other."""
     stages = project_code.root() / project_code.FOLDER
     scripts = {str(path.relative_to(stages)): path for path in sorted(stages.rglob("*.py"))}
     library = f"{project_code.LIBRARY}/"
     own = [f"{name} {sha256(path)}" for name, path in scripts.items() if not name.startswith(library)]
-    return [code("**/*.py"), *own, sys.version, *sorted(found)]
+    return [code("**/*.py"), *own]
 
 
 def sha256(path: Path) -> str:

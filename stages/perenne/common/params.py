@@ -139,7 +139,7 @@ class Drift(Model):
 class Params(Model):
     """The whole file. `validation` is `validate` in the file: pydantic keeps that name for itself.
 
-    No stage reads the last five. They belong to folders that run outside the DAG, and those check what is in
+    No stage reads the last six. They belong to folders that run outside the DAG, and those check what is in
     them: so a new key there changes no stage's code, and retrains nothing.
     """
 
@@ -156,6 +156,7 @@ class Params(Model):
     serve: Outside
     loop: Outside
     tune: Outside
+    compute: Outside
 
     def __getattr__(self, name: str) -> Any:
         """Only reached for what `load` left out."""

@@ -19,6 +19,7 @@ from perenne.common.cut import Cut
 from perenne.common.names import EVALUATION, FOLD, METRICS, PLOTS, PREDICTIONS, TRAIN
 from perenne.common.params import Evaluate
 from perenne.common.slicing import groups
+from perenne.compute import engine
 from perenne.documents.card import load_model
 from perenne.documents.evaluation import (
     Evaluation,
@@ -275,7 +276,8 @@ def main() -> None:
     contract = read_contract(p.case)
     (pipeline, _), cut = load_model(), Cut.of(p.split, contract)
     rows = batches.read_parquet(TRAIN)
-    held = folds.held(rows, cut, pipeline, p.train, contract, p.evaluate.folds)
+    with engine.opened() as workers:
+        held = folds.held(rows, cut, pipeline, p.train, contract, p.evaluate.folds, workers, "evaluate")
     project_code.check_deps("evaluate")
     window = cut.parted(rows, contract)[bool(cut.recalibrate)]  # the rows that its folds are of
     for line in described(held, cut, p.evaluate, contract):

@@ -14,7 +14,8 @@ temporal, spatial, hierarchical, or phylogenetic structure, Ecography 40, 913-92
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,10 +29,12 @@ from perenne.common import batches, model, periods, predicted
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
-from perenne.common.names import FOLD
+from perenne.common.names import FOLD, TRAIN
 from perenne.common.params import Train
 from perenne.common.periods import Unit
 from perenne.common.predicted import Mean
+from perenne.compute.engine import Workers
+from perenne.compute.local import HERE
 from perenne.pipeline import recalibration, train
 
 Array = npt.NDArray[np.float64]
@@ -88,7 +91,14 @@ class Validation(NamedTuple):
 
 
 def held(
-    rows: pd.DataFrame, cut: Cut, pipeline: Pipeline, spec: Train, contract: Contract, count: int
+    rows: pd.DataFrame,
+    cut: Cut,
+    pipeline: Pipeline,
+    spec: Train,
+    contract: Contract,
+    count: int,
+    workers: Workers = HERE,
+    title: str = "",
 ) -> Validation:
     """The validation of a model: of its window, or where it is recalibrated, of the rows that correct it.
 
@@ -98,17 +108,24 @@ def held(
         All rows of the part `train`.
     cut, pipeline
         Which of them the model is recalibrated by, and the model.
-    spec, contract, count
+    spec, contract, count, workers, title
         As for `validation`.
 
     """
     learned, recent = cut.parted(rows, contract)
     if cut.recalibrate:
         return corrected(pipeline["model"].pipeline, recent, contract, count)
-    return validation(learned, spec, contract, count)
+    return validation(learned, spec, contract, count, workers, title)
 
 
-def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) -> Validation:
+def validation(
+    rows: pd.DataFrame,
+    spec: Train,
+    contract: Contract,
+    count: int,
+    workers: Workers = HERE,
+    title: str = "",
+) -> Validation:
     """Predict the rows of a window by models that did not see them.
 
     Parameters
@@ -119,6 +136,10 @@ def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) 
         How a model is fitted, and what the rows are.
     count
         How many folds; see `cuts`.
+    workers
+        What fits the models of the folds; where they are several, `rows` must be those of the file `TRAIN`.
+    title
+        What the progress bar says; without it there is none.
 
     Returns
     -------
@@ -133,7 +154,9 @@ def validation(rows: pd.DataFrame, spec: Train, contract: Contract, count: int) 
 
     """
     cut = cuts(rows, contract, count)
-    return _predicted(rows, cut, lambda fold, place: _fitted(rows, fold, spec, contract, place), contract)
+    window = Window(spec, contract, count, (rows, cut) if workers.here else None)
+    places = range(1, len(cut.folds) + 1)
+    return _predicted(rows, cut, workers.map(window, places, title=title, unit="fold"), contract)
 
 
 def corrected(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, count: int) -> Validation:
@@ -168,41 +191,73 @@ def corrected(pipeline: Pipeline, rows: pd.DataFrame, contract: Contract, count:
             "with rows of every class; more periods would do"
         )
 
-    def fitted(fold: Fold, place: int) -> FoldModel:
+    def fitted(place: int) -> FoldScores:
+        fold = dealt[place - 1]
         learned = rows[fold.learned]
         try:
             model_of_fold = recalibration.recalibrated(pipeline, learned, contract, least=1)
         except PerenneError as error:
             raise PerenneError(f"evaluate: fold {place}: {error}") from error
-        return FoldModel(fold, model_of_fold, _mean(learned, contract))
+        return FoldScores.of(model_of_fold, learned, rows[fold.predicted], contract, place)
 
-    return _predicted(rows, Cuts("block", dealt), fitted, contract)
+    return _predicted(rows, Cuts("block", dealt), map(fitted, range(1, len(dealt) + 1)), contract)
 
 
-def _predicted(
-    rows: pd.DataFrame, cut: Cuts, fit: Callable[[Fold, int], FoldModel], contract: Contract
-) -> Validation:
+class FoldScores(NamedTuple):
+    """A fold's model, what the dummy of the rows it learned from predicts, and its scores (rows, ...)."""
+
+    pipeline: Pipeline
+    mean: Mean
+    scores: Array
+
+    @classmethod
+    def of(
+        cls, pipeline: Pipeline, learned: pd.DataFrame, rows: pd.DataFrame, contract: Contract, place: int
+    ) -> FoldScores:
+        """Predict the rows of a fold by its model."""
+        return cls(pipeline, _mean(learned, contract), _scores(rows, pipeline, contract, place))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Fits the models of a window's folds: of the rows that are known, or in another process of the file."""
+
+    spec: Train
+    contract: Contract
+    folds: int
+    known: tuple[pd.DataFrame, Cuts] | None
+
+    def __call__(self, place: int) -> FoldScores:
+        """What the model of a fold says of its rows; folds are counted from 1."""
+        contract = self.contract
+        rows, cut = self.known or self._read()
+        fold = cut.folds[place - 1]
+        learned = rows.loc[fold.learned, train.learned_columns(contract)]
+        try:
+            pipeline = train.train(learned, self.spec, contract)
+        except PerenneError as error:
+            raise PerenneError(
+                f"evaluate: fold {place}, {len(learned):,} rows to learn from: {error}"
+            ) from error
+        return FoldScores.of(pipeline, learned, rows[fold.predicted], contract, place)
+
+    def _read(self) -> tuple[pd.DataFrame, Cuts]:
+        rows = batches.read_parquet(TRAIN)
+        return rows, cuts(rows, self.contract, self.folds)
+
+
+def _predicted(rows: pd.DataFrame, cut: Cuts, fitted: Iterable[FoldScores], contract: Contract) -> Validation:
     """The rows of all folds, each predicted by the model of its fold."""
     number = np.zeros(len(rows), dtype=np.int64)
     scores, dummies = (predicted.unknown(len(rows), contract) for _ in range(2))
     models = []
-    for place, fold in enumerate(cut.folds, start=1):
-        fitted = fit(fold, place)
-        number[fold.predicted], dummies[fold.predicted] = place, fitted.mean
-        scores[fold.predicted] = _scores(rows[fold.predicted], fitted.pipeline, contract, place)
-        models.append(fitted)
+    for place, (fold, found) in enumerate(zip(cut.folds, fitted, strict=True), start=1):
+        number[fold.predicted], dummies[fold.predicted] = place, found.mean
+        scores[fold.predicted] = found.scores
+        models.append(FoldModel(fold, found.pipeline, found.mean))
     kept = number > 0
     told = predicted.assign(rows[kept], scores[kept], contract).assign(**{FOLD: number[kept]})
     return Validation(told.reset_index(drop=True), dummies[kept], cut.between, tuple(models))
-
-
-def _fitted(rows: pd.DataFrame, fold: Fold, spec: Train, contract: Contract, place: int) -> FoldModel:
-    learned = rows.loc[fold.learned, train.learned_columns(contract)]
-    try:
-        pipeline = train.train(learned, spec, contract)
-    except PerenneError as error:
-        raise PerenneError(f"evaluate: fold {place}, {len(learned):,} rows to learn from: {error}") from error
-    return FoldModel(fold, pipeline, _mean(learned, contract))
 
 
 def _mean(learned: pd.DataFrame, contract: Contract) -> Mean:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,6 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 from pandera.errors import SchemaErrors
-from tqdm import tqdm
 
 from perenne.common import batches, disk, params, periods, project_code, strict_yaml, versions
 from perenne.common.column import Column
@@ -21,6 +20,8 @@ from perenne.common.errors import PerenneError, hint
 from perenne.common.features import BatchFeatures
 from perenne.common.names import BROKEN_RULES, CLEAN, DAG, HISTORY, QUARANTINE, RAW, VALIDATION
 from perenne.common.project_code import CodeError
+from perenne.compute import engine
+from perenne.compute.settings import Compute
 from perenne.documents.validation import ValidationCounts, ValidationReport
 from perenne.pipeline.quick_check import QuickCheck
 
@@ -242,6 +243,7 @@ class BatchCheck:
         return checked.kept if checked else batches.to_frame(table)
 
 
+IN_ORDER = Compute()  # in this process
 MOST_NAMED = 10  # values that an error lists
 READ_AS = {
     "boolean": "true or false, yes or no, 1 or 0",
@@ -341,24 +343,45 @@ def main() -> None:
         )
     files = batches.listed(RAW, contract)
     check = BatchCheck(contract, max(files), p.validation.max_quarantined_share)
-    counts: dict[str, ValidationCounts] = {}
     derived = BatchFeatures(contract)
-    with disk.replacing(CLEAN) as clean, disk.replacing(QUARANTINE) as quarantine:
-        for period, path in tqdm(files.items(), desc="validate", unit="batch", disable=None):
-            table = batches.read_table(path)
-            checked = check.details(table, period, path)
-            batches.write_parquet(clean / path.name, _kept(table, checked, derived, period, path))
-            if checked:
-                batches.write_parquet(quarantine / path.name, batches.to_table(checked.quarantined))
-            else:
-                with disk.replacing(quarantine / path.name) as temporary:
-                    temporary.write_bytes(_empty(table.schema, _without_type(table)))
-            counts[str(period)] = checked.counts() if checked else _all_kept(len(table))
+    with (
+        # Features that look back need the batches in their order, one after another.
+        engine.opened(IN_ORDER if contract.remembered else None) as workers,
+        disk.filling(CLEAN) as clean,
+        disk.filling(QUARANTINE) as quarantine,
+    ):
+        work = partial(_validated, check, derived, clean, quarantine)
+        items = list(files.items())
+        # Of the project's code this process must load what a batch needs: only here it is known whose it is.
+        here = [work(item) for item in items[:1] if contract.coded]
+        done = [*here, *workers.map(work, items[len(here) :], title="validate", unit="batch")]
         if contract.coded:
             project_code.check_deps("validate")
         if contract.remembered or _lists_store():  # DVC wants each output, one that nobody reads as well
             batches.write_parquet(HISTORY, derived.store())
+    counts = {str(period): counted for period, counted in zip(files, done, strict=True)}
     ValidationReport(batches=counts, total=ValidationCounts.total(counts.values())).write(VALIDATION)
+
+
+def _validated(
+    check: BatchCheck,
+    derived: BatchFeatures,
+    clean: disk.Filling,
+    quarantine: disk.Filling,
+    item: tuple[pd.Period, Path],
+) -> ValidationCounts:
+    """Write the two parts of a batch; return their counts."""
+    period, path = item
+    table = batches.read_table(path)
+    checked = check.details(table, period, path)
+    with clean.replacing(path.name) as temporary:
+        batches.encode(temporary, _kept(table, checked, derived, period, path))
+    with quarantine.replacing(path.name) as temporary:
+        if checked:
+            batches.encode(temporary, batches.to_table(checked.quarantined))
+        else:
+            temporary.write_bytes(_empty(table.schema, _without_type(table)))
+    return checked.counts() if checked else _all_kept(len(table))
 
 
 def _kept(

@@ -11,6 +11,7 @@ import os
 import sys
 
 from perenne.common.errors import PerenneError
+from perenne.compute import settings
 
 # What a machine needs to run a program, in any language and on any network. A password that stands in the
 # address of a proxy is seen by the stages.
@@ -59,7 +60,8 @@ def stages() -> dict[str, str]:
     for name in more:
         if not name.isidentifier():
             raise PerenneError(f"{MORE}: {name!r:.60} is not the name of a variable; such as 'A B'")
-    return _chosen(*STAGES, *more)
+    # No worker of a cluster lies in the folder of a clone; and no commit may choose whom a clone speaks to.
+    return _chosen(*STAGES, *more) | {settings.VARIABLE: settings.LOCAL}
 
 
 def storage() -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from perenne.common import disk, kept
+from perenne.compute import engine, settings
 from perenne.documents.replay import Costs, EstimateErrors, EstimatesRecord, GridRecord, Kept, WalkRecord
 from perenne.replay import estimates, grid, plan, policies
 from perenne.replay.oracle import oracle
@@ -58,22 +57,18 @@ def walks(case: str, seeds: Sequence[int], names: Sequence[str], jobs: int) -> l
     return sorted(done, key=lambda walk: (walk.seed, order.index(walk.policy)))
 
 
-def _all(work: Callable[..., T], tasks: list[tuple[Any, ...]], jobs: int, what: str) -> list[T]:
+def _all(work: Callable[..., T], tasks: list[tuple[Any, ...]], jobs: int, title: str) -> list[T]:
     """Do all tasks, in their order, and show how far they are."""
-    with (
-        parallel_config(backend="loky", inner_max_num_threads=1),
-        Parallel(jobs, return_as="generator") as pool,
-    ):
-        done: Iterator[T] = pool(delayed(work)(*task) for task in tasks)
-        return list(
-            tqdm(
-                done,
-                total=len(tasks),
-                desc=what,
-                unit="history" if what in ("grid", "estimates") else "walk",
-                disable=None,
-            )
-        )
+    asked = settings.load()
+    # On one machine the command says how many processes there are: a replay runs beside other work.
+    where = asked if asked.engine != settings.LOCAL else asked.model_copy(update={"workers": jobs})
+    unit = "history" if title in ("grid", "estimates") else "walk"
+    with engine.opened(where) as workers:
+        return list(workers.map(partial(_called, work), tasks, title=title, unit=unit))
+
+
+def _called(work: Callable[..., T], task: tuple[Any, ...]) -> T:
+    return work(*task)
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,8 @@ from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
+from perenne.compute.engine import Workers
+from perenne.compute.local import HERE
 from perenne.pipeline import evaluate, folds, train
 from perenne.review import pairing
 from perenne.stats.metrics import METRICS
@@ -39,6 +41,7 @@ class Objective:
         tree: Mapping[str, object],
         cut: Cut,
         count: int,
+        workers: Workers = HERE,
     ) -> None:
         """Fit the params as they stand: every trial is compared with them.
 
@@ -54,6 +57,8 @@ class Objective:
             The section `train` of params.yaml, as YAML has it.
         cut, count
             Where history is cut, and how many folds the training window has.
+        workers
+            What fits the models of the folds; see `folds.validation`.
 
         Raises
         ------
@@ -62,16 +67,16 @@ class Objective:
 
         """
         self.rows, self.contract, self.metric = rows, contract, metric
-        self.tree, self.cut, self.count = tree, cut, count
+        self.tree, self.cut, self.count, self.workers = tree, cut, count, workers
         self.now = self._validated(applied(tree, {}).spec)
         self.block: Block = evaluate.dependence(self.now, contract).block.single
 
     @classmethod
-    def of(cls, contract: Contract, metric: str) -> Self:
+    def of(cls, contract: Contract, metric: str, workers: Workers = HERE) -> Self:
         """Return the objective of the working tree."""
         p, tree = sections.params(), sections.tree()["train"]
         rows = batches.read_parquet(TRAIN)
-        return cls(rows, contract, metric, tree, Cut.of(p.split, contract), p.evaluate.folds)
+        return cls(rows, contract, metric, tree, Cut.of(p.split, contract), p.evaluate.folds, workers)
 
     def trial(self, number: int, settings: Settings) -> Trial:
         """Try some settings; an estimator that refuses them is a result too."""
@@ -107,7 +112,7 @@ class Objective:
             if self.cut.recalibrate:
                 pipeline = train.made(self.rows, self.cut, spec, self.contract).pipeline
                 return folds.held(self.rows, self.cut, pipeline, spec, self.contract, self.count).rows
-            return folds.validation(self.rows, spec, self.contract, self.count).rows
+            return folds.validation(self.rows, spec, self.contract, self.count, self.workers).rows
 
 
 def _reason(text: str) -> str:

@@ -13,6 +13,7 @@ from perenne.common import sections
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.names import PARAMS, TRAIN
+from perenne.compute import engine
 from perenne.tune import fingerprint, journal, proposals, ready, space
 from perenne.tune.journal import Journal, Trial
 from perenne.tune.space import Settings, TuneSettings
@@ -103,11 +104,14 @@ def _filled(
         return
     from perenne.tune.objective import Objective
 
-    with tqdm(
-        total=settings.trials, initial=len(record.trials), desc="tune", unit="trial", disable=None
-    ) as bar:
+    with (
+        engine.opened() as workers,
+        tqdm(
+            total=settings.trials, initial=len(record.trials), desc="tune", unit="trial", disable=None
+        ) as bar,
+    ):
         try:
-            objective = Objective.of(contract, metric)
+            objective = Objective.of(contract, metric, workers)
             while len(record.trials) < settings.trials:
                 number = len(record.trials)
                 chosen = (
