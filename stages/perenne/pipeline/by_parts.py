@@ -154,7 +154,7 @@ def spanned(path: Path, parts: int) -> list[Span]:
     return [Span(path, first, end) for first, end in pairwise(places)]
 
 
-class Here:
+class GangOfOne:
     """One process, this one: a gang of one."""
 
     host = "127.0.0.1"
@@ -164,4 +164,4 @@ class Here:
         return [function(item) for item in items]
 
 
-HERE = Here()
+HERE = GangOfOne()
