@@ -61,7 +61,7 @@ class Workers:
 @contextmanager
 def workers(count: int) -> Iterator[Workers]:
     """So many processes, until the context ends."""
-    cluster: Any = partial(distributed.LocalCluster, threads_per_worker=1, dashboard_address=None)
+    cluster: Any = partial(distributed.LocalCluster, threads_per_worker=1, dashboard_address="127.0.0.1:0")
     client: Any = distributed.Client
     with (
         warnings.catch_warnings(action="ignore", category=ResourceWarning),  # a socket that it forgets

@@ -44,7 +44,7 @@ def rows(n: int = N) -> tuple[Array, Array]:
 
 
 X, LEVEL = rows()
-WEIGHT = np.random.default_rng(1).random(N) * 3
+WEIGHT: Array = 10.0 ** np.random.default_rng(1).uniform(-9, 9, N)  # of which float sums are rounded
 TARGETS: dict[str, tuple[type[Any], Array]] = {
     "event": (BinnedXGBClassifier, (LEVEL > 0.5).astype(np.float64)),
     "classes": (BinnedXGBClassifier, np.digitize(LEVEL, [-0.5, 0.5, 1.5]).astype(np.float64)),
@@ -267,8 +267,8 @@ def test_scores_are_those_of_xgboost_on_the_codes(name: str) -> None:
         edge = np.resize(plan.bins.edges[at], 1_000)
         asked[0::3, at], asked[1::3, at], asked[2::3, at] = edge, np.nextafter(edge, np.inf), -1e301 * at
     booster = xgb.Booster(model_file=bytearray(made.model))
-    about: dict[str, Any] = {"feature_types": ["c", "q", "q", "q", "q"], "enable_categorical": True}
-    data = xgb.DMatrix(plan.bins.codes(asked), missing=codes.MISSING, **about)
+    kinds = ["c", *["q"] * (len(plan.bins.columns) - 1)]
+    data = xgb.DMatrix(plan.bins.codes(asked), feature_types=kinds, enable_categorical=True)
     margin = booster.predict(data, output_margin=True).astype(np.float64).reshape(len(asked), -1)
     expected = margin + plan.loss.begin / made.scale
     np.testing.assert_allclose(fitted._raw(asked) / made.scale, expected, rtol=1e-6, atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,7 @@ from perenne.common.binned.cells import Cells, values_of
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 
-MISSING = 255  # the code of a missing value; bins are below
-MOST_BINS = 255
+MOST_BINS = 255  # and a code for missing values: a byte
 
 
 class RowBlock(NamedTuple):
@@ -85,35 +84,70 @@ class Measured(NamedTuple):
         )
 
 
-class Bins(NamedTuple):
-    """How features become codes: the edges of each number's bins; `counts` are the numbers of codes.
+class CodeColumn(NamedTuple):
+    """A feature as a column of codes: `width` of them, of which `missing` stands for a missing value.
 
-    The first columns are categories, which are codes already: they have no edges.
+    The values' own codes begin with `first`. `sends` says which way missing values go where values are split:
+    "left" below the lowest, "right" above the highest; None: there were none, or the feature is a category.
+    """
+
+    feature: int
+    width: int
+    first: int = 0
+    missing: int | None = None
+    sends: Literal["left", "right"] | None = None
+
+
+class Bins(NamedTuple):
+    """How features become codes: the edges of each number's bins, and the columns of codes.
+
+    The first features are categories, which are codes already: they have no edges. A number with missing
+    values has two columns: one for each way that they may go. So there is a code in every place, and XGBoost
+    keeps a byte for each, where it would otherwise keep four and more.
     """
 
     categories: int
     edges: tuple[Array, ...]
-    counts: tuple[int, ...]
+    columns: tuple[CodeColumn, ...]
 
     @classmethod
-    def of(cls, cells: Sequence[Cells], categories: int, bins: int) -> Bins:
-        """At most so many bins for each column but the categories, from what was counted."""
-        edges = tuple(each.edges(bins) if at >= categories else np.empty(0) for at, each in enumerate(cells))
-        counts = [
-            len(edges[at]) + 1 if at >= categories else 1 + int(values_of(each.keys).max(initial=0))
-            for at, each in enumerate(cells)
-        ]
-        return cls(categories, edges, tuple(counts))
+    def of(cls, found: Measured, categories: int, bins: int) -> Bins:
+        """At most so many bins for each number, from what was counted."""
+        edges, columns = list[Array](), list[CodeColumn]()
+        for at, cells in enumerate(found.cells):
+            missing = int(cells.counts.sum()) < found.rows
+            if at < categories:
+                edges.append(np.empty(0))
+                count = 1 + int(values_of(cells.keys).max(initial=0))
+                columns.append(CodeColumn(at, count + missing, missing=count if missing else None))
+                continue
+            edges.append(cells.edges(bins))
+            count = len(edges[at]) + 1
+            if missing:
+                columns.append(CodeColumn(at, count + 1, 1, 0, "left"))
+                columns.append(CodeColumn(at, count + 1, 0, count, "right"))
+            else:
+                columns.append(CodeColumn(at, count))
+        return cls(categories, tuple(edges), tuple(columns))
 
     def codes(self, X: Array) -> Codes:
-        """The codes of rows, shape (n, features): code k holds what is above edge k - 1, up to edge k."""
-        found = np.empty(X.shape, dtype=np.uint8)
-        for at, edges in enumerate(self.edges):
-            column = np.ascontiguousarray(X[:, at])
-            missing = np.isnan(column)
-            place = np.searchsorted(edges, column) if at >= self.categories else np.where(missing, 0, column)
-            found[:, at] = np.where(missing, MISSING, place)
+        """The codes of rows, shape (n, columns): code k holds what is above edge k - 1, up to edge k."""
+        found = np.empty((len(X), len(self.columns)), dtype=np.uint8)
+        for at, column in enumerate(self.columns):
+            values = np.ascontiguousarray(X[:, column.feature])
+            missing = np.isnan(values)
+            place = (
+                np.where(missing, 0, values)
+                if column.feature < self.categories
+                else np.searchsorted(self.edges[column.feature], values)
+            )
+            found[:, at] = np.where(missing, column.missing or 0, place + column.first)
         return found
+
+    def known(self, feature: int) -> int:
+        """How many values of a category there are."""
+        column = next(column for column in self.columns if column.feature == feature)
+        return column.width - (column.missing is not None)
 
 
 def measured(part: RowPart, *, of_classes: bool) -> Measured:
@@ -149,7 +183,7 @@ def _measured(block: RowBlock, dropped: Sequence[int], *, of_classes: bool) -> M
 
 
 class CodedPart(NamedTuple):
-    """A part as it is learned from: codes, shape (n, features); target, or places of classes, and weights."""
+    """A part as it is learned from: codes, shape (n, columns); target, or places of classes, and weights."""
 
     first: int
     codes: Codes
@@ -159,7 +193,7 @@ class CodedPart(NamedTuple):
 
 def table(part: RowPart, bins: Bins, rows: int, classes: npt.NDArray[Any]) -> CodedPart:
     """Encode a part of so many rows, one block at a time; `classes` are ascending, none for numbers."""
-    codes = np.empty((rows, len(bins.counts)), dtype=np.uint8)
+    codes = np.empty((rows, len(bins.columns)), dtype=np.uint8)
     small = np.uint8 if len(classes) <= MOST_BINS else np.int64
     y = np.empty(rows, dtype=small if len(classes) else np.float64)
     weight: Array | None = None

@@ -164,20 +164,24 @@ class _Binned(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
                 *("colsample_bytree", "colsample_bylevel", "colsample_bynode"),
             )
         }
+        bins = Bins.of(found, len(self.categorical_features or ()), self.bins)
+        places = [column.feature for column in bins.columns]
         if self.monotone_constraints is not None:
-            given["monotone_constraints"] = f"({','.join(map(str, self.monotone_constraints))})"
+            ways = [str(self.monotone_constraints[place]) for place in places]
+            given["monotone_constraints"] = f"({','.join(ways)})"
         if self.interaction_constraints is not None:
-            given["interaction_constraints"] = json.dumps(
-                [list(group) for group in self.interaction_constraints]
-            )
-        categories = len(self.categorical_features or ())
+            groups = [
+                [at for at, place in enumerate(places) if place in group]
+                for group in self.interaction_constraints
+            ]
+            given["interaction_constraints"] = json.dumps(groups)
         return grown.GrowthPlan(
             params=given,
             rounds=self.n_estimators,
             threads=self.n_jobs,
             seed=self.random_state or 0,
             subsample=self.subsample,
-            bins=Bins.of(found.cells, categories, self.bins),
+            bins=bins,
             rows=found.rows,
             loss=self._loss(found),
         )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perenne.common.binned import exact
-from perenne.common.binned.codes import MISSING, Bins, CodedPart
+from perenne.common.binned.codes import Bins, CodedPart
 from perenne.common.binned.exact import ROWS_AT_ONCE, Singles
 from perenne.common.binned.losses import Loss, Squares
 
@@ -89,18 +89,18 @@ def _taken_in(of: CodedPart, plan: GrowthPlan) -> Any:
     """The rows as XGBoost keeps them."""
     import xgboost as xgb
 
-    kinds = ["c" if at < plan.bins.categories else "q" for at in range(len(plan.bins.counts))]
+    columns = plan.bins.columns
+    kinds = ["c" if column.feature < plan.bins.categories else "q" for column in columns]
     take = partial(
         xgb.QuantileDMatrix,
-        missing=MISSING,
         max_bin=XGB_BINS,
         feature_types=kinds,
         enable_categorical=True,
         nthread=plan.threads,
     )
     # Each code of each column occurs in these rows: they say where codes end, to all members alike.
-    every = np.arange(max(plan.bins.counts))
-    like = np.stack([every % count for count in plan.bins.counts], axis=1).astype(np.uint8)
+    every = np.arange(max(column.width for column in columns))
+    like = np.stack([every % column.width for column in columns], axis=1).astype(np.uint8)
     return take(of.codes, ref=take(like))
 
 
@@ -123,7 +123,6 @@ def _params(plan: GrowthPlan, loss: Loss) -> Own:
         "max_bin": XGB_BINS,
         "nthread": plan.threads,
         "seed": plan.seed,
-        "seed_per_iteration": True,  # which XGBoost does in a gang anyway
         "verbosity": 0,
     }
 

@@ -29,7 +29,7 @@ class XGBTree(TypedDict):
     split_indices: list[int]
     split_conditions: list[float]
     split_type: list[int]
-    default_left: list[int]
+    sum_hessian: list[float]
     categories: list[int]
     categories_nodes: list[int]
     categories_segments: list[int]
@@ -53,7 +53,7 @@ def kept(trees: Trees, bins: Bins) -> StoredTrees:
     found = json.loads(trees.model)["learner"]["gradient_booster"]["model"]["trees"]
     left: list[Bits] = []
     nodes = [_nodes(tree, bins, trees.scale, left) for tree in found]
-    known = [_bits(range(count)) for count in bins.counts[: bins.categories]]
+    known = [_bits(range(bins.known(feature))) for feature in range(bins.categories)]
     return StoredTrees(
         np.concatenate(nodes),
         np.cumsum([0, *map(len, nodes)])[:-1].astype(np.int64),
@@ -77,16 +77,24 @@ def _nodes(tree: XGBTree, bins: Bins, scale: float, left: list[Bits]) -> npt.NDA
         if tree["left_children"][at] < 0:
             node["is_leaf"], node["value"] = True, np.float64(condition) * scale
         else:
-            feature = tree["split_indices"][at]
-            node["feature_idx"], node["missing_go_to_left"] = feature, tree["default_left"][at]
+            column = bins.columns[tree["split_indices"][at]]
+            children = tree["left_children"][at], tree["right_children"][at]
+            node["feature_idx"] = column.feature
             node["left"], node["right"] = len(places), len(places) + 1
-            places += [tree["left_children"][at], tree["right_children"][at]]
+            # What training has not seen goes with most of the rows, as scikit-learn has it.
+            node["missing_go_to_left"] = tree["sum_hessian"][children[0]] >= tree["sum_hessian"][children[1]]
+            if column.sends:
+                node["missing_go_to_left"] = column.sends == "left"
+            places += children
             depths += [depths[len(nodes)] + 1] * 2
             if tree["split_type"][at]:
                 node["is_categorical"], node["bitset_idx"] = True, len(left)
-                left.append(_bits(set(range(bins.counts[feature])) - set(right[at])))
+                left.append(_bits(set(range(bins.known(column.feature))) - set(right[at])))
+                if column.missing is not None:
+                    node["missing_go_to_left"] = column.missing not in right[at]
             else:
-                node["num_threshold"] = _threshold(bins.edges[feature], math.ceil(condition))
+                code = math.ceil(condition) - column.first
+                node["num_threshold"] = _threshold(bins.edges[column.feature], code)
         nodes.append(node)
     return np.concatenate(nodes)
 
