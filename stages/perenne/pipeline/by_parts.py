@@ -47,6 +47,8 @@ class Span(NamedTuple):
                     start += rows
         except (pa.ArrowInvalid, OSError) as error:
             raise PerenneError(f"{self.path}: not a readable Parquet file (truncated?): {error}") from error
+        finally:
+            pa.default_memory_pool().release_unused()  # Arrow keeps some 150 MB
 
     def _of_group(
         self, file: pq.ParquetFile, group: int, start: int, columns: Sequence[str]

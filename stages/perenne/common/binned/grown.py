@@ -7,6 +7,7 @@ divided among machines and threads. Rows are drawn by a hash of their number.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def grown(of: CodedPart, plan: GrowthPlan) -> Trees:
     Parameters
     ----------
     of
-        The rows of this member; its codes may be given free once they are taken in, see `taken_in`.
+        The rows of this member.
     plan
         That of all.
 
@@ -65,6 +66,8 @@ def grown(of: CodedPart, plan: GrowthPlan) -> Trees:
 
     loss = scaled(plan.loss, of)
     data = _taken_in(of, plan)
+    of = of._replace(codes=np.empty((0, 0), dtype=np.uint8))
+    gc.collect()  # XGBoost has codes of its own, but an iterator of its that refers to itself keeps these
     booster = xgb.Booster(dict(_params(plan, loss)), [data])
     shape = (len(of.y), len(loss.begin)) if len(loss.begin) > 1 else (len(of.y),)
     gradients = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
