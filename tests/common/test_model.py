@@ -89,8 +89,14 @@ def fitted(task: str, **given: Any) -> Pipeline:
     """Return boosted trees as the stage trains them."""
     seed = given.pop("seed", 0)
     kind = "Regressor" if task == "regression" else "Classifier"
-    path = f"sklearn.ensemble.HistGradientBoosting{kind}"
-    spec = Train(estimator=path, params={"max_iter": 20, "min_samples_leaf": 5, **given}, seed=seed)
+    if given.pop("binned", False):
+        path, default = f"perenne.BinnedXGB{kind}", {"n_estimators": 20}
+    else:
+        path, default = (
+            f"sklearn.ensemble.HistGradientBoosting{kind}",
+            {"max_iter": 20, "min_samples_leaf": 5},
+        )
+    spec = Train(estimator=path, params={**default, **given}, seed=seed)
     return train(rows(task, 3_000, 0), spec, contract(task))
 
 
@@ -123,6 +129,12 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "absolute error": ("regression", {"loss": "absolute_error"}),
     "quantile": ("regression", {"loss": "quantile", "quantile": 0.8}),
     "counts": ("regression", {"loss": "poisson"}),
+    "binned, event": ("binary", {"binned": True, "max_depth": 5}),
+    "binned, 64 leaves": ("binary", {"binned": True, "grow_policy": "lossguide", "max_leaves": 64}),
+    "binned, one leaf": ("binary", {"binned": True, "min_child_weight": 3_000}),
+    "binned, few bins": ("binary", {"binned": True, "bins": 5}),
+    "binned, classes": ("multiclass", {"binned": True, "max_depth": 3}),
+    "binned, quantity": ("regression", {"binned": True, "max_depth": 4}),
     "amounts": ("regression", {"loss": "gamma", "early_stopping": True}),
 }
 
@@ -154,7 +166,9 @@ def test_a_row_has_one_score_however_many_are_scored(task: str) -> None:
         assert made.score(places[:count].tolist()).tobytes() == said[:count].tobytes(), count
 
 
-@pytest.mark.parametrize("name", ["event", "many trees", "one leaf", "classes, more trees", "quantity"])
+@pytest.mark.parametrize(
+    "name", ["event", "many trees", "one leaf", "classes, more trees", "quantity", "binned, classes"]
+)
 def test_rows_with_changes_have_the_scores_of_all_trees(name: str) -> None:
     """Whatever changes: nothing, one feature, which few trees may ask for, or all; one row, or many."""
     task, given = MODELS[name]

@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import all_estimators
 
 from perenne.common import model, model_file
+from perenne.common.binned.estimator import BinnedXGBClassifier, BinnedXGBRegressor
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.common.params import Train
@@ -211,6 +212,8 @@ def test_every_trusted_type_is_needed() -> None:
     needed |= set(sio.get_untrusted_types(data=sio.dumps(fitted("StackingClassifier", stacked)[0])))
     repaired = Pipeline([("model", Recalibrated(older, "intercept"))])
     needed |= set(sio.get_untrusted_types(data=sio.dumps(repaired)))
+    for cls in (BinnedXGBClassifier, BinnedXGBRegressor):
+        needed |= set(sio.get_untrusted_types(data=sio.dumps(cls())))
     assert needed == set(model_file.TRUSTED)
 
 

@@ -87,6 +87,7 @@ BOOSTED: list[tuple[str, str, dict[str, Any]]] = [
         ("lightgbm.LGBM", {"n_estimators": 8, "subsample": 0.7, "subsample_freq": 1, "min_child_samples": 5}),
         ("xgboost.XGB", {"n_estimators": 8, "subsample": 0.7}),
         ("catboost.CatBoost", {"iterations": 8}),
+        ("perenne.BinnedXGB", {"n_estimators": 8, "subsample": 0.7}),
     )
 ]
 
@@ -147,7 +148,8 @@ def test_boosted_trees_of_other_libraries(
 @pytest.mark.parametrize(("task", "path", "given"), BOOSTED)
 def test_threads_leave_no_trace(task: str, path: str, given: dict[str, Any]) -> None:
     """Fitted on two threads or one, the file has the same bytes."""
-    name = boosting.LIBRARIES[path.split(".")[0]].threads
+    top = path.split(".")[0]
+    name = boosting.LIBRARIES[top].threads if top in boosting.LIBRARIES else "n_jobs"
     sections = [Train(estimator=path, params=given | more, seed=0) for more in ({}, {name: 2}, {name: 1})]
     files = [model_file.dumps(train(rows(task, 2000), section, CONTRACTS[task])) for section in sections]
     assert files[0] == files[1] == files[2]
@@ -159,7 +161,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.pipeline.test_estimators import BOOSTED, CONTRACTS, rows, spec
 from perenne.common import model, model_file
 from perenne.pipeline.train import train
-for task, path, given in BOOSTED[:6]:
+for task, path, given in BOOSTED[:8]:
     pipeline = train(rows(task), spec(path, **given), CONTRACTS[task])
     print(hashlib.sha256(model_file.dumps(pipeline)).hexdigest())
 """
@@ -169,7 +171,7 @@ def test_another_process_with_other_threads_makes_the_same_bytes() -> None:
     """Whatever the environment says of threads and hash seeds."""
     here = [
         hashlib.sha256(model_file.dumps(train(rows(task), spec(path, **given), CONTRACTS[task]))).hexdigest()
-        for task, path, given in BOOSTED[:6]
+        for task, path, given in BOOSTED[:8]
     ]
     for threads in ("1", "2"):
         done = subprocess.run(
@@ -182,7 +184,7 @@ def test_another_process_with_other_threads_makes_the_same_bytes() -> None:
         assert done.stdout.split() == here
 
 
-@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB", "catboost.CatBoost"])
+@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB", "catboost.CatBoost", "perenne.BinnedXGB"])
 def test_a_boolean_target(path: str) -> None:
     """False and True are the classes, in this order."""
     its = contract("binary", "type: boolean")
@@ -191,7 +193,7 @@ def test_a_boolean_target(path: str) -> None:
     assert scores[frame["y"]].mean() > scores[~frame["y"]].mean() + 0.2
 
 
-@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB", "catboost.CatBoost"])
+@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB", "catboost.CatBoost", "perenne.BinnedXGB"])
 def test_the_feature_that_is_named_is_constrained(path: str) -> None:
     """It never rises, though its effect does."""
     frame, its = rows("regression", 1000), CONTRACTS["regression"]
@@ -203,7 +205,7 @@ def test_the_feature_that_is_named_is_constrained(path: str) -> None:
         assert (np.diff(model.predict(fitted, grid, its)) <= 1e-6).all() == falls
 
 
-@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB"])
+@pytest.mark.parametrize("path", ["lightgbm.LGBM", "xgboost.XGB", "perenne.BinnedXGB"])
 def test_features_interact_only_within_their_groups(path: str) -> None:
     """By name: what size adds is then the same at any age."""
     frame, its = rows("regression", 1000), CONTRACTS["regression"]

@@ -21,6 +21,7 @@ import skops.io as sio
 from sklearn.pipeline import Pipeline
 
 from perenne.common import extras, project_code, storable, strict_json
+from perenne.common.binned.estimator import BinnedXGBClassifier, BinnedXGBRegressor
 from perenne.common.disk import replacing, write_json
 from perenne.common.errors import PerenneError
 from perenne.common.names import CARD, MODEL
@@ -55,7 +56,7 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
     "sklearn.utils.validation.check_array",
-    f"{Recalibrated.__module__}.{Recalibrated.__name__}",
+    *(f"{one.__module__}.{one.__name__}" for one in (BinnedXGBClassifier, BinnedXGBRegressor, Recalibrated)),
 )
 
 # The same of the libraries that are extras: by the name of the extra, which is that of the package.

@@ -1,10 +1,10 @@
-"""From the boosted trees of scikit-learn to the tables that score them, see `forest`."""
+"""From boosted trees in scikit-learn's form to the tables that score them, see `forest`."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,7 +13,10 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from perenne.common.forest import MAX_LEAVES, Array, CategoryBins, Feature, Forest, NumberBins, softmax
+from perenne.common.binned import losses
+from perenne.common.binned import trees as binned_trees
+from perenne.common.binned.estimator import BinnedXGBClassifier, BinnedXGBRegressor
+from perenne.common.forest import MAX_LEAVES, Array, CategoryBins, Feature, Forest, Link, NumberBins, softmax
 
 Bits = npt.NDArray[np.uint32]
 
@@ -54,7 +57,7 @@ def tables(pipeline: Pipeline, rows: int) -> Forest | None:
         How many.
 
     """
-    trees = getattr(pipeline[-1], "_predictors", None)
+    trees = getattr(pipeline[-1], "_predictors", getattr(pipeline[-1], "nodes_", None))
     if (
         trees is None or rows == 1
     ):  # of a single row scikit-learn adds classes in another order, see `softmax`
@@ -79,20 +82,18 @@ def compiled(pipeline: Pipeline) -> Forest | None:
         Too large is a tree with more than `MAX_LEAVES` leaves, or a table of more than `MAX_BYTES` bytes.
 
     """
-    estimator = pipeline[-1]
-    if type(estimator) not in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
-        return None  # of a class that is derived from these nobody knows how it scores
-    # By class, then by round; an event and a quantity have one tree a round.
-    trees = [tree for of_class in zip(*estimator._predictors, strict=True) for tree in of_class]
+    boosted = _boosted(pipeline[-1])
+    if boosted is None:
+        return None
+    trees = boosted.trees
     most = max(int(tree.nodes["is_leaf"].sum()) for tree in trees)
     if most > MAX_LEAVES:
         return None
-    features = _features(pipeline, trees)
+    features = _features(pipeline, boosted)
     bins, bits = features[-1].missing + 1, next(width for width in WIDTHS if most <= width)
     if bins * len(trees) * bits // 8 > MAX_BYTES:
         return None
     words, leaves = np.empty((bins, len(trees)), dtype=f"u{bits // 8}"), np.zeros((len(trees), bits))
-    known, places = estimator._bin_mapper.make_known_categories_bitsets()
     for t, tree in enumerate(trees):
         spans = _spans(tree.nodes)
         words[:, t] = all_of = _bits(0, spans[0][2])
@@ -101,23 +102,63 @@ def compiled(pipeline: Pipeline) -> Forest | None:
                 leaves[t, start] = node["value"]
                 continue
             feature = features[node["feature_idx"]]
-            left = _left(feature, node, tree.raw_left_cat_bitsets, known, places)
+            left = _left(feature, node, tree.raw_left_cat_bitsets, boosted.known, boosted.places)
             taken = [words.dtype.type(all_of ^ _bits(*other)) for other in ((middle, end), (start, middle))]
             words[feature.first : feature.missing + 1, t] &= np.where(left, *taken)
+    return Forest(features, words, leaves, boosted.baselines, boosted.link)
+
+
+class Boosted(NamedTuple):
+    """Fitted trees in scikit-learn's form, by class, then by round.
+
+    `known` are the categories seen in training as bits, `places` says which are those of a feature, and
+    `prepared` makes of encoded features what the trees take.
+    """
+
+    trees: Sequence[Any]
+    known: Bits
+    places: Bits
+    baselines: Array
+    link: Link
+    prepared: Callable[[Array], Array]
+
+
+def _boosted(estimator: Any) -> Boosted | None:
+    """The trees of an estimator; None if it has none, or is of a derived class, which may score otherwise."""
+    if type(estimator) in (BinnedXGBClassifier, BinnedXGBRegressor):
+        return _binned(estimator)
+    if type(estimator) not in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+        return None
+    # An event and a quantity have one tree a round.
+    trees = [tree for of_class in zip(*estimator._predictors, strict=True) for tree in of_class]
+    known, places = estimator._bin_mapper.make_known_categories_bitsets()
     baselines = np.ravel(estimator._baseline_prediction)
     classes = len(baselines)
     link = estimator._loss.link.inverse if classes == 1 else lambda raw: softmax(raw.reshape(-1, classes))
-    return Forest(features, words, leaves, baselines, link)
+    return Boosted(
+        trees, known, places, baselines, link, lambda encoded: estimator._preprocess_X(encoded, reset=False)
+    )
 
 
-def _features(pipeline: Pipeline, trees: Sequence[Any]) -> list[Feature]:
+def _binned(estimator: Any) -> Boosted:
+    kept, classes = estimator.kept_, len(estimator.begin_)
+    predictors = binned_trees.predictors(kept)
+    trees = [tree for place in range(classes) for tree in predictors[place::classes]]
+    places = np.arange(estimator.n_features_in_, dtype=np.uint32)
+    if isinstance(estimator, BinnedXGBRegressor):
+        return Boosted(trees, kept.known, places, estimator.begin_, np.asarray, lambda encoded: encoded)
+    link: Link = lambda raw: losses.probabilities(raw.reshape(-1, classes))  # noqa: E731 -- as above
+    return Boosted(trees, kept.known, places, estimator.begin_, link, lambda encoded: encoded)
+
+
+def _features(pipeline: Pipeline, boosted: Boosted) -> list[Feature]:
     """The features in the order of the trees, each with its places in the table."""
     categories, numbers = (list(columns) for _, _, columns in pipeline["encode"].transformers_[:2])
-    nodes = np.concatenate([tree.nodes for tree in trees])
+    nodes = np.concatenate([tree.nodes for tree in boosted.trees])
     splits = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
     features: list[Feature] = []
     first = 0
-    for name, codes in _codes(pipeline, categories, numbers).items():
+    for name, codes in _codes(pipeline, boosted, categories, numbers).items():
         rows = {value: first + number for number, value in enumerate(codes)}
         features.append(CategoryBins(name, first, rows, np.array(list(codes.values()))))
         first += len(rows) + 1
@@ -140,7 +181,9 @@ def _left(feature: Feature, node: Any, sets: Bits, known: Bits, places: Bits) ->
     return np.append(left, missing)
 
 
-def _codes(pipeline: Pipeline, categories: list[str], numbers: list[str]) -> dict[str, dict[str, float]]:
+def _codes(
+    pipeline: Pipeline, boosted: Boosted, categories: list[str], numbers: list[str]
+) -> dict[str, dict[str, float]]:
     """The numbers that the trees use for each category seen in training, from the pipeline's own encoders."""
     if not categories:
         return {}
@@ -157,7 +200,7 @@ def _codes(pipeline: Pipeline, categories: list[str], numbers: list[str]) -> dic
         | dict.fromkeys(numbers, 0.0),
         dtype=object,
     ).astype(dict.fromkeys(numbers, "float64"))
-    coded = pipeline[-1]._preprocess_X(pipeline["encode"].transform(frame), reset=False)
+    coded = boosted.prepared(pipeline["encode"].transform(frame))
     return {
         name: dict(zip(values, coded[: len(values), at].tolist(), strict=True))
         for at, (name, values) in enumerate(zip(categories, seen, strict=True))

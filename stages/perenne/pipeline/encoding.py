@@ -7,6 +7,9 @@ fitted on one row for each category, and the rows are encoded by their codes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -34,26 +37,89 @@ def fitted(encoder: ColumnTransformer, rows: pd.DataFrame, y: npt.ArrayLike, con
         What the rows are.
 
     """
-    (_, kind, categories), (_, of_numbers, numbers) = encoder.transformers
+    _, _, categories = encoder.transformers[0]
     seen = {name: pd.factorize(rows[name]) for name in categories}
-    counts = [len(known) + 1 for _, known in seen.values()]  # and one for a missing value
-    plain = isinstance(kind, OrdinalEncoder) and of_numbers == "passthrough" and bool(categories)
-    if not plain or max(counts) > kind.max_categories:
+    shown = {
+        name: [*known, *([np.nan] if (codes < 0).any() else [])] for name, (codes, known) in seen.items()
+    }
+    if not categories or not fitted_on_few(encoder, shown, contract):
         return np.asarray(encoder.fit_transform(model.inputs(rows, contract), y))
-    few = {name: np.zeros(max(counts)) for name in contract.features}
+    return FrameEncoder.of(encoder, contract).encoded(rows, seen)
+
+
+def fitted_on_few(
+    encoder: ColumnTransformer, shown: Mapping[str, Sequence[object]], contract: Contract
+) -> bool:
+    """Fit an encoder on the values of each category, if their numbers of rows decide nothing.
+
+    Parameters
+    ----------
+    encoder
+        As `train.encoder` makes it; it is fitted, to the same state as by `fit` on all rows.
+    shown
+        The values of each category in the rows, NaN if one is missing.
+    contract
+        What the rows are.
+
+    Returns
+    -------
+    bool
+        Whether it is fitted.
+
+    """
+    (_, kind, categories), (_, of_numbers, _) = encoder.transformers
+    plain = isinstance(kind, OrdinalEncoder) and of_numbers == "passthrough"
+    most = max([1, *(len(set(shown[name]) - {np.nan}) + 1 for name in categories)])
+    if not plain or most > kind.max_categories:
+        return False
+    few = {name: np.zeros(most) for name in contract.features}
     for name in contract.features:
         if contract.columns[name].type == "category":
-            codes, known = seen.get(name, (np.array([-1]), []))
-            shown = [*known, *([np.nan] if (codes < 0).any() else [])]
-            few[name] = np.resize(np.array(shown, dtype=object), max(counts))
-    encoder.fit(pd.DataFrame(few), y)
-    encoded = np.empty((len(rows), len(categories) + len(numbers)))
-    places = encoder.named_transformers_["categories"].categories_
-    for at, (name, known) in enumerate(zip(categories, places, strict=True)):
-        codes, values = seen.pop(name)
-        number = {value: place for place, value in enumerate(known.tolist())}
-        # A missing value has the code -1, which is the last one here.
-        encoded[:, at] = np.array([*(number[value] for value in values), np.nan], dtype=np.float64)[codes]
-    for at, name in enumerate(numbers, start=len(categories)):
-        encoded[:, at] = model.feature(rows, name, contract)
-    return encoded
+            values = [*shown.get(name, ())] or [np.nan]
+            few[name] = np.resize(np.array(values, dtype=object), most)
+    encoder.fit(pd.DataFrame(few))
+    return True
+
+
+class FrameEncoder(NamedTuple):
+    """What a fitted encoder does to numbers and to categories that it has seen, in any process.
+
+    `categories` has the number of each value, by column; `numbers` are the other features.
+    """
+
+    categories: dict[str, dict[object, float]]
+    numbers: tuple[str, ...]
+    contract: Contract
+
+    @classmethod
+    def of(cls, encoder: ColumnTransformer, contract: Contract) -> FrameEncoder:
+        """That of an encoder that `fitted_on_few` has fitted."""
+        (_, _, categories), (_, _, numbers) = encoder.transformers
+        places = encoder.named_transformers_["categories"].categories_ if categories else []
+        known = {
+            name: {value: float(place) for place, value in enumerate(values.tolist())}
+            for name, values in zip(categories, places, strict=True)
+        }
+        return cls(known, tuple(numbers), contract)
+
+    def encoded(
+        self, rows: pd.DataFrame, seen: dict[str, tuple[npt.NDArray[np.intp], pd.Index]] | None = None
+    ) -> Array:
+        """Rows as the estimator takes them, shape (n, features); categories first, NaN where one is missing.
+
+        Parameters
+        ----------
+        rows
+            Typed rows of the contract.
+        seen
+            Their categories as `pandas.factorize` gives them, if known; they are taken out, to be freed.
+
+        """
+        encoded = np.empty((len(rows), len(self.categories) + len(self.numbers)))
+        for at, (name, number) in enumerate(self.categories.items()):
+            codes, values = seen.pop(name) if seen else pd.factorize(rows[name])
+            # A missing value has the code -1, which is the last one here.
+            encoded[:, at] = np.array([*(number[value] for value in values), np.nan])[codes]
+        for at, name in enumerate(self.numbers, start=len(self.categories)):
+            encoded[:, at] = model.feature(rows, name, self.contract)
+        return encoded

@@ -7,7 +7,8 @@ An expression is an import path, a path with its parameters, or a pipeline of ex
     {pipeline: [sklearn.preprocessing.PolynomialFeatures, {sklearn.linear_model.Ridge: {alpha: 2}}]}
 
 A parameter that takes estimators (`estimator`, `estimators`, `final_estimator` and so on) holds expressions.
-A path is in scikit-learn, in one of the extras of `boosting`, or in the project: `stages.MODULE.NAME`.
+A path is in scikit-learn, in one of the extras of `boosting`, one of `binned_params`, or in the project:
+`stages.MODULE.NAME`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError, hint
 from perenne.common.params import Train
 from perenne.common.task import Estimator
-from perenne.pipeline import boosting, constraints
+from perenne.pipeline import binned_params, boosting, constraints
 from perenne.pipeline.boosting import OwnParams
 
 KEY = "params.yaml: train.estimator"
@@ -181,15 +182,20 @@ def imported(path: str, key: str = KEY) -> type[BaseEstimator]:
         If the path is outside of these, cannot be imported, or is not an estimator.
 
     """
+    if path in binned_params.PATHS:
+        _installed(binned_params.NEEDS, path, key)
+        return binned_params.PATHS[path]
     name, _, attribute = path.rpartition(".")
     top = path.split(".")[0]
+    if top == "perenne":
+        raise PerenneError(f"{key}: {path!r} is not an estimator; {hint(path, binned_params.PATHS)}")
     if not name or top not in ("sklearn", *boosting.LIBRARIES) or (top == "sklearn" and name == top):
         raise PerenneError(
             f"{key}: {path!r} is not an estimator of scikit-learn, {', '.join(boosting.LIBRARIES)} or the "
             f"project; write it like {EXAMPLE}, lightgbm.LGBMClassifier or stages.models.Mine"
         )
-    if top in boosting.LIBRARIES and find_spec(top) is None:
-        raise PerenneError(f"{key}: {path!r}: {top} is not installed; {extras.install(top)}")
+    if top in boosting.LIBRARIES:
+        _installed(top, path, key)
     try:
         module = importlib.import_module(name)
     except ImportError as error:
@@ -199,6 +205,11 @@ def imported(path: str, key: str = KEY) -> type[BaseEstimator]:
         raise PerenneError(f"{key}: {path!r} is not an estimator; {hint(attribute, classes)}")
     cls: type[BaseEstimator] = getattr(module, attribute)
     return cls
+
+
+def _installed(extra: str, path: str, key: str) -> None:
+    if find_spec(extra) is None:
+        raise PerenneError(f"{key}: {path!r}: {extra} is not installed; {extras.install(extra)}")
 
 
 def _is_estimator(cls: type) -> bool:
@@ -227,6 +238,7 @@ def _of_path(path: str, given: OwnParams, seed: int, key: str, params: str) -> B
     for name in given:
         if name in constraints.OURS:
             raise PerenneError(f"{params}.{name}: is set by Perenne: {constraints.OURS[name]}")
+    binned_params.check(cls, given, params)
     if boosting.library(cls):
         boosting.check(cls, given, params)
     else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from shutil import copyfile
 
-from perenne.common import batches, disk, params, project_code
+from perenne.common import disk, params, project_code
 from perenne.common.contract import read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
@@ -31,13 +31,11 @@ def main() -> None:
         return
     contract = read_contract(p.case)
     cut = Cut.released(p.split, contract)
-    rows = batches.read_parquet(REFIT, train.columns_of(cut, contract))
     try:
-        made = train.made(rows, cut, p.train, contract, str(REFIT))
+        made = train.made_of(REFIT, cut, p.train, contract)
     except PerenneError as error:
         raise PerenneError(f"{error}; with split.refit: false the proven model is released") from error
     project_code.check_deps("refit")
-    train.check_stored(made.pipeline, made.card, rows, contract)
     save_model(made.pipeline, sealed(made.card), RELEASED, RELEASED_CARD)
 
 

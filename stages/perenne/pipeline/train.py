@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +18,22 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from perenne.common import batches, model, model_file, params, predicted, project_code, storable
+from perenne.common.binned.gang import Gang
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
-from perenne.pipeline import boosting, constraints, encoding, estimators, recalibration
+from perenne.pipeline import (
+    binned_params,
+    boosting,
+    by_parts,
+    constraints,
+    encoding,
+    estimators,
+    recalibration,
+)
 
 Array = npt.NDArray[Any]
 
@@ -71,6 +82,59 @@ def _has_values(rows: pd.DataFrame, name: str, contract: Contract) -> bool:
     if contract.columns[name].type == "category":
         return bool(rows[name].notna().any())
     return bool(model.feature(rows, name, contract).notna().any())
+
+
+class FromFile(NamedTuple):
+    """A pipeline, and what its file has."""
+
+    pipeline: Pipeline
+    surveyed: by_parts.Surveyed
+
+
+def from_file(path: Path, spec: Train, contract: Contract, gang: Gang, parts: int) -> FromFile | None:
+    """Fit a pipeline on the labelled rows of a file, in parts: the same bytes as by `train` on all of them.
+
+    Parameters
+    ----------
+    path
+        A Parquet file of rows of the contract.
+    spec, contract
+        The estimator, and what the rows are.
+    gang, parts
+        What runs the parts, and how many.
+
+    Returns
+    -------
+    FromFile or None
+        None if all rows must be seen at once: the estimator learns in no other way, or a category has so
+        many values that the rarest are joined.
+
+    Raises
+    ------
+    PerenneError
+        As `train`, or a `GangError`.
+
+    """
+    outer = estimators.outermost(spec)
+    if outer.estimator not in binned_params.PATHS:
+        return None
+    learned_from(batches.read_parquet(path, [contract.target]), contract, str(path))
+    columns, spans = tuple(learned_columns(contract)), by_parts.spanned(path, parts)
+    found = by_parts.surveyed(spans, contract, columns, gang)
+    pipeline = build(spec, contract, [name for name in contract.features if name in found.valued])
+    encoder, estimator = pipeline["encode"], pipeline["model"]
+    if not encoding.fitted_on_few(encoder, found.shown(), contract):
+        return None
+    estimator.set_params(**constraints.translated(outer, contract, encoder))
+    frames = encoding.FrameEncoder.of(encoder, contract)
+    try:
+        estimator.fit_parts([by_parts.FilePart(span, frames, columns) for span in spans], gang)
+    except PerenneError:
+        raise
+    except project_code.FAILURES as error:
+        raise explained(error) or error from error
+    forget_run(estimator)
+    return FromFile(pipeline, found)
 
 
 def _fit(pipeline: Pipeline, encoded: Array, y: Array, spec: Train, contract: Contract) -> None:
@@ -148,7 +212,7 @@ def learned_from(rows: pd.DataFrame, contract: Contract, source: str) -> npt.NDA
                 f"{source}: none of {len(y):,} rows has {contract.target} = {name}; a {contract.task} model "
                 "learns from rows of every class"
             )
-    return rows[contract.target].to_numpy() if contract.task.outcome != "class" else y.astype(np.int64)
+    return by_parts.learned_values(rows, contract)
 
 
 def said(error: BaseException) -> str:
@@ -193,6 +257,39 @@ def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract, source: 
     corrected = recalibration.recalibrated(fitted, recent, contract)
     noted = recalibration.described(corrected)
     return Made(corrected, described.model_copy(update={"recalibration": noted}))
+
+
+def made_of(
+    path: Path, cut: Cut, spec: Train, contract: Contract, gang: Gang = by_parts.HERE, parts: int = 1
+) -> Made:
+    """The model of a cut: as `made` of the rows of a file, but in parts if the estimator can learn so.
+
+    Parameters
+    ----------
+    path
+        All rows of the part `train`, as a Parquet file.
+    cut, spec, contract
+        As for `made`.
+    gang, parts
+        What runs the parts, and how many.
+
+    Raises
+    ------
+    PerenneError
+        As `made`, or if the model scores otherwise after it is stored, see `check_stored`.
+
+    """
+    found = None if cut.recalibrate else from_file(path, spec, contract, gang, parts)
+    if found is None:
+        rows = batches.read_parquet(path, columns_of(cut, contract))
+        model_and_card = made(rows, cut, spec, contract, str(path))
+    else:
+        outcomes = predicted.outcomes(batches.read_parquet(path, [contract.target]), contract)
+        known = found.surveyed.known()
+        model_and_card = Made(found.pipeline, _card(outcomes, known, spec, contract))
+        rows = next(by_parts.Span(path, 0, ROWS_CHECKED).frames(learned_columns(contract)))
+    check_stored(*model_and_card, rows, contract)
+    return model_and_card
 
 
 def build(spec: Train, contract: Contract, names: list[str]) -> Pipeline:
@@ -303,45 +400,42 @@ def forget_run(model: object) -> None:
 
 def card(rows: pd.DataFrame, spec: Train, contract: Contract) -> ModelDescription:
     """Describe the model for its card: estimator, parameters, training rows, target and features."""
+    known = {
+        name: sorted(rows[name].dropna().unique())
+        for name in contract.features
+        if contract.columns[name].type == "category"
+    }
+    return _card(predicted.outcomes(rows, contract), known, spec, contract)
+
+
+def _card(
+    outcomes: Array, known: Mapping[str, Sequence[str]], spec: Train, contract: Contract
+) -> ModelDescription:
+    """A card, from the outcomes of all rows, shape (rows,), and the categories seen in training."""
     return ModelDescription(
         estimator=spec.estimator,
         trusted=tuple(sorted({*spec.trusted, *estimators.own_names([spec.estimator, spec.params])})),
         params=spec.params,
-        rows=len(rows),
+        rows=len(outcomes),
         task=contract.task.name,
         target=contract.target,
-        mean_target=predicted.mean(predicted.outcomes(rows, contract), contract),
-        features=tuple(feature(rows[name], name, contract) for name in contract.features),
+        mean_target=predicted.mean(outcomes, contract),
+        features=tuple(_feature(name, known, contract) for name in contract.features),
     )
 
 
-def feature(values: pd.Series, name: str, contract: Contract) -> CardFeature:
-    """Describe one feature for the card; a category with all values seen in training.
-
-    Parameters
-    ----------
-    values
-        The feature's column in the training rows.
-    name
-        The feature.
-    contract
-        Gives its type, and whether values may be missing.
-
-    """
+def _feature(name: str, known: Mapping[str, Sequence[str]], contract: Contract) -> CardFeature:
+    """A feature on the card: a category with all values seen in training."""
     column = contract.columns[name]
     if column.type != "category":
         return CardFeature(name=name, type=column.type, missing=column.missing)
-    seen = tuple(sorted(values.dropna().unique()))
-    return CardCategory(name=name, type=column.type, missing=column.missing, categories=seen)
+    return CardCategory(name=name, type=column.type, missing=column.missing, categories=tuple(known[name]))
 
 
 def main() -> None:
     """Write the model file and its card."""
     p = params.load("train")
     contract = read_contract(p.case)
-    cut = Cut.of(p.split, contract)
-    rows = batches.read_parquet(TRAIN, columns_of(cut, contract))
-    pipeline, description = made(rows, cut, p.train, contract)
+    found = made_of(TRAIN, Cut.of(p.split, contract), p.train, contract)
     project_code.check_deps("train")
-    check_stored(pipeline, description, rows, contract)
-    save_model(pipeline, description)
+    save_model(*found)
