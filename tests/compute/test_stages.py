@@ -11,7 +11,11 @@ from tests import dask, tiny
 from tests.compute import work
 
 MONTHS = (*tiny.MONTHS, "2021-05", "2021-06")  # the last two after `as_of`: drift examines them
-PARAMS = f"{tiny.PARAMS}tolerance: {{calibration: 0.05}}\n".replace("through: 2021-04", "through: 2021-06")
+PARAMS = (
+    f"{tiny.PARAMS}tolerance: {{calibration: 0.05}}\n".replace("through: 2021-04", "through: 2021-06")
+    .replace("sklearn.linear_model.LogisticRegression", "perenne.BinnedXGBClassifier")
+    .replace("{C: 1.0}", "{n_estimators: 3}")
+)
 
 
 def test_results_are_the_same_wherever_work_runs(tmp_path: Path) -> None:
