@@ -88,7 +88,7 @@ def workers(running: Running) -> list[int]:
 def answered(running: Running, pid: int) -> float:
     """Return how many requests for predictions a worker has answered."""
     (file,) = (running.project.path.parents[1] / "tmp").glob(f"perenne-workers-*/counter_{pid}.db")
-    values = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    values = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]  # theirs
     return float(sum(value for key, value, *_ in values if "/v1/predict" in key))
 
 
