@@ -6,7 +6,9 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from perenne.common.errors import PerenneError
 from perenne.common.project_code import CodeError
@@ -53,12 +55,18 @@ def always_killed(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def late(item: int) -> None:
+    """Fail as a file system over a network does."""
+    raise TimeoutError(110, f"no answer for {item}")
+
+
+def written(array: npt.NDArray[np.float64], item: int) -> float:
+    """Write to an array that was handed over."""
+    array[0] = item
+    return float(array[0])
+
+
 def slow(item: int) -> int:
     """Takes a while."""
     time.sleep(0.1)
     return item
-
-
-def finished(dask_scheduler: Any) -> int:
-    """How many pieces of work a scheduler has seen to their end."""
-    return sum(prefix.state_counts["memory"] for prefix in dask_scheduler.task_prefixes.values())
