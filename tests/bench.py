@@ -42,6 +42,7 @@ from tests import (
     bench_review,
     bench_scale,
     bench_shocks,
+    bench_training,
     bench_wide,
 )
 from tests.bench_scale import ROWS_AT_SCALE_1, STAGES
@@ -142,7 +143,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "companies": bench_drift.companies,
     "months": bench_drift.months,
     "hourly": bench_hourly.table,
-    "dask": bench_dask.table,
+    "dask": lambda: f"{bench_training.table()}\n\n{bench_dask.table()}",
     "adopt": bench_adopt.table,
     "dependence": bench_dependence.table,
     "eligible": bench_eligible.table,

@@ -79,15 +79,15 @@ def cut(name: str, places: Sequence[int], weight: Array | None) -> list[RowPart]
 
 
 @pytest.fixture(name="workers", scope="module")
-def three_workers() -> Iterator[gangs.Workers]:
+def three_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gangs.NotedWorkers]:
     """Three processes."""
-    with gangs.workers(3) as found:
+    with gangs.workers(tmp_path_factory.mktemp("gang"), 3) as found:
         yield found
 
 
 @pytest.mark.parametrize(("name", "given"), VARIANTS)
 def test_threads_and_processes_leave_no_trace(
-    workers: gangs.Workers, name: str, given: dict[str, Any]
+    workers: gangs.NotedWorkers, name: str, given: dict[str, Any]
 ) -> None:
     """One, two or three processes, equal and unequal parts, one or two threads: the same bytes."""
     y = TARGETS[name][1]
@@ -100,7 +100,7 @@ def test_threads_and_processes_leave_no_trace(
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_weights_count_alike_in_every_cut(workers: gangs.Workers, name: str) -> None:
+def test_weights_count_alike_in_every_cut(workers: gangs.NotedWorkers, name: str) -> None:
     """They are in the sums of gradients, and where scores begin."""
     alone = unfitted(name).fit(X, TARGETS[name][1], WEIGHT)
     assert bytes_of(alone) != bytes_of(unfitted(name).fit(X, TARGETS[name][1]))
@@ -126,7 +126,7 @@ class Seen:
         return self.part.blocks()
 
 
-def killed(workers: gangs.Workers, file: Path) -> threading.Thread:
+def killed(workers: gangs.NotedWorkers, file: Path) -> threading.Thread:
     """Kill the first worker as soon as a file is there."""
     pids = workers.client.run(os.getpid)
 
@@ -134,14 +134,14 @@ def killed(workers: gangs.Workers, file: Path) -> threading.Thread:
         while not file.exists():
             time.sleep(0.01)
         time.sleep(0.5)
-        os.kill(pids[workers.addresses()[0]], signal.SIGKILL)
+        os.kill(pids[min(pids)], signal.SIGKILL)
 
     thread = threading.Thread(target=run)
     thread.start()
     return thread
 
 
-def test_a_lost_worker_is_no_loss(workers: gangs.Workers, tmp_path: Path) -> None:
+def test_a_lost_worker_is_no_loss(workers: gangs.NotedWorkers, tmp_path: Path) -> None:
     """Killed while trees are grown, all begin again, to the same bytes."""
     y = TARGETS["event"][1]
     alone = bytes_of(unfitted("event").set_params(n_estimators=400).fit(X, y))

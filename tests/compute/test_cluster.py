@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -87,12 +88,22 @@ def test_errors_come_as_they_are(two: Workers) -> None:
 def test_work_that_times_out_is_no_wait_for_workers(two: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is the work's own: nothing would come of asking again."""
     monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.1)
-    signal.alarm(30)  # else it hangs
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
+    signal.alarm(20)
     try:
         with pytest.raises(TimeoutError, match="no answer for 1"):
             mapped(two, work.late, [1])
     finally:
         signal.alarm(0)
+
+
+def test_work_may_be_code_of_the_project(two: Workers, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler never knows it, and a worker finds it in its folder."""
+    (folder / "own_code.py").write_text("def thrice(item):\n    return 3 * item\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    thrice = importlib.import_module("own_code").thrice
+    assert mapped(two, thrice, [1, 2]) == [3, 6]
+    assert two.run_together(thrice, [1, 2]) == [3, 6]
 
 
 def test_a_killed_worker_is_not_missed(two: Workers, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,3 +71,8 @@ def slow(item: int) -> int:
     """Takes a while."""
     time.sleep(0.1)
     return item
+
+
+def finished(dask_scheduler: Any) -> int:
+    """How many pieces of work a scheduler has seen to their end."""
+    return sum(prefix.state_counts["memory"] for prefix in dask_scheduler.task_prefixes.values())

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.common import batches, model_file
-from perenne.common.binned.gang import Gang
 from perenne.common.contract import Contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
+from perenne.compute.engine import Workers
+from perenne.compute.local import HERE
 from perenne.pipeline import by_parts, train
 from tests import gangs
 from tests.pipeline.test_estimators import CONTRACTS, rows, spec
@@ -38,18 +39,20 @@ def estimator(task: str) -> str:
 
 def test_parts_of_a_file_give_the_model_of_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its card: in this process, and in two, which divide a row group and read little at a time."""
-    monkeypatch.chdir(tmp_path)
-    with gangs.workers(2) as workers:
+    with gangs.workers(tmp_path, 2) as workers:
         for task, contract in CONTRACTS.items():
             frame = rows(task, 2_000)
             path = written(frame, tmp_path / f"{task}.parquet", contract)
             section = spec(estimator(task), **GIVEN)
             expected = train.made(batches.read_parquet(path), CUT, section, contract)
-            ways: list[tuple[Gang, int]] = [(by_parts.HERE, 1), (workers, 2)]
-            for gang, parts in ways:
+            ways: list[Workers] = [HERE, workers]
+            for way in ways:
                 monkeypatch.setattr(by_parts, "ROWS_AT_ONCE", 64)
-                found = train.made_of(path, CUT, section, contract, gang, parts)
-                assert model_file.dumps(found.pipeline) == model_file.dumps(expected.pipeline), (task, parts)
+                found = train.made_of(path, CUT, section, contract, way)
+                assert model_file.dumps(found.pipeline) == model_file.dumps(expected.pipeline), (
+                    task,
+                    way.members,
+                )
                 assert found.card == expected.card
         assert workers.calls == ["survey", "measure", "learn"] * 3
 
@@ -64,7 +67,7 @@ def test_what_needs_all_rows_at_once_has_them(tmp_path: Path) -> None:
     ours = spec(estimator("binary"), n_estimators=3)
     for number, (rows_of, section) in enumerate([(frame, hgb), (many, ours), (none, ours)]):
         path = written(rows_of, tmp_path / f"{number}.parquet", contract)
-        by_file = train.from_file(path, section, contract, by_parts.HERE, 1)
+        by_file = train.from_file(path, section, contract, HERE)
         assert (by_file is None) == (rows_of is not none)
         found = train.made_of(path, CUT, section, contract)
         expected = train.made(batches.read_parquet(path), CUT, section, contract)

@@ -20,15 +20,18 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from perenne.common import extras, project_code
+from perenne.common.binned.gang import GangError
 from perenne.common.errors import PerenneError
 from perenne.compute import settings, ticket
 
 try:
     from distributed import Client, Future, get_worker
     from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
     from distributed.protocol import pickle
     from distributed.scheduler import KilledWorker
     from distributed.security import Security
+    from distributed.utils import get_ip
 except ImportError as error:
     raise PerenneError(
         f"params.yaml: compute.engine: dask is not installed; {extras.install('dask')}"
@@ -40,6 +43,7 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 15
 PATIENCE = 60  # seconds without any worker, after which the run ends
 LOOK_SECONDS = 5  # between two looks whether there is any
+SOON = 0.1  # seconds between two looks at a gang
 AHEAD = 3  # parts of a worker that wait: enough that none is idle, too few for results to pile up
 LOST = "scheduler-connection-lost"  # Dask's word
 GONE = "the connection to the scheduler was lost; run this again"
@@ -83,7 +87,7 @@ class DaskWorkers:
             try:
                 with self._named():
                     # Sent once, however much it holds, and handed on among the workers.
-                    task = self.client.submit(Task, pickle.dumps(work), self.ticket, pure=False)
+                    task = self.client.submit(SentWork, pickle.dumps(work), self.ticket, pure=False)
                 for part in parts:
                     self._fill(waiting, rest, task)
                     results = self._results(waiting.popleft())
@@ -92,8 +96,64 @@ class DaskWorkers:
             finally:
                 self._forget(waiting)
 
+    @property
+    def members(self) -> int:
+        """As `Workers.members`."""
+        return max(1, len(self._present()))
+
+    @property
+    def host(self) -> str:
+        """As `Gang.host`."""
+        place, _, port = self.address.rpartition("://")[2].rpartition(":")
+        return str(get_ip(place.strip("[]"), int(port)))
+
+    def run_together(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """As `Gang.run_together`: each item on a worker of its own."""
+        chosen = self._chosen(len(items))
+        with self._named():
+            task = self.client.submit(SentWork, pickle.dumps(function), self.ticket, pure=False)
+            futures = deque(
+                self.client.submit(
+                    *(_done, task, (item,)), workers=[name], allow_other_workers=False, pure=False
+                )
+                for item, name in zip(items, chosen, strict=True)
+            )
+        try:
+            return [self._results(future)[0] for future in self._all(futures, chosen)]
+        finally:
+            self._forget(futures)
+
+    def _chosen(self, most: int) -> list[str]:
+        """The names of so many workers, once there are as many: one that was lost may come again."""
+        end = time.monotonic() + PATIENCE
+        while len(names := self._present()) < most:
+            if self.client.status != "running":
+                raise PerenneError(f"{self.address}: {GONE}")
+            if time.monotonic() > end:
+                raise PerenneError(
+                    f"{self.address}: {len(names)} of {most} workers are there after {PATIENCE} s; start "
+                    "more, and run this again"
+                )
+            time.sleep(SOON)
+        return names[:most]
+
+    def _all(self, futures: deque[Future[Any]], chosen: Sequence[str]) -> Sequence[Future[Any]]:
+        """The futures once all are done, or those that failed on their own account, at once."""
+        while not all(future.done() for future in futures):
+            lost = sorted({*chosen} - {*self._present()})
+            failed = [future for future in futures if future.status == "error"]
+            own = [future for future in failed if not isinstance(future.exception(), GangError)]
+            if own:
+                return own
+            if lost or failed:
+                raise GangError(f"lost {', '.join(lost)}" if lost else str(failed[0].exception()))
+            if self.client.status != "running":
+                raise PerenneError(f"{self.address}: {GONE}")
+            time.sleep(SOON)
+        return futures
+
     def _fill(
-        self, waiting: deque[Future[Any]], rest: Iterator[tuple[Item, ...]], task: Future[Task]
+        self, waiting: deque[Future[Any]], rest: Iterator[tuple[Item, ...]], task: Future[SentWork]
     ) -> None:
         """Send as much as the workers are to have."""
         for part in islice(rest, max(0, AHEAD * self.count - len(waiting))):
@@ -120,12 +180,19 @@ class DaskWorkers:
                             f"{self.address}: no worker for {PATIENCE} s; start some, and run this again"
                         ) from None
                     continue
-                if isinstance(done, Refusal):
+                if isinstance(done, WorkerRefusal):
                     raise PerenneError(f"{self.address}: the worker {done.worker} {done.reason}")
                 return list(done)
 
     def _names(self) -> list[str]:
         return sorted(self.client.scheduler_info(n_workers=-1).get("workers", ()))
+
+    def _present(self) -> list[str]:
+        """The same, as the scheduler says now: what the client was told lately may be of none."""
+        try:
+            return sorted(self.client.nthreads())
+        except CommClosedError as error:
+            raise PerenneError(f"{self.address}: {GONE}") from error
 
     def _forget(self, waiting: deque[Future[Any]]) -> None:
         if waiting and self.client.status == "running":
@@ -156,14 +223,14 @@ class DaskWorkers:
         return None
 
 
-class Refusal(NamedTuple):
+class WorkerRefusal(NamedTuple):
     """A worker must not do this work."""
 
     worker: str
     reason: str
 
 
-class Task(NamedTuple):
+class SentWork(NamedTuple):
     """Work, with the ticket that a worker must accept.
 
     The work is packed: it may hold the project's own code, which the scheduler does not know, and a worker
@@ -174,24 +241,24 @@ class Task(NamedTuple):
     ticket: Path
 
 
-def _done(task: Task, items: Sequence[Any]) -> list[Any] | Refusal:
+def _done(task: SentWork, items: Sequence[Any]) -> list[Any] | WorkerRefusal:
     """The result of each item; runs in a worker."""
     worker = get_worker()
     reason = ticket.refused(task.ticket)
     if worker.state.nthreads > 1:
         reason = f"has {worker.state.nthreads} threads, must have one; start it with --nthreads 1"
     if reason:
-        return Refusal(worker.address, reason)
+        return WorkerRefusal(worker.address, reason)
     try:
         work = _unpacked(task)
     except (ImportError, AttributeError) as error:
-        return Refusal(worker.address, f"cannot read the work: {error}; start it again")
+        return WorkerRefusal(worker.address, f"cannot read the work: {error}; start it again")
     with threadpool_limits(1):  # a worker is one core
         return [work(item) for item in items]
 
 
 @lru_cache(maxsize=1)
-def _unpacked(task: Task) -> Callable[[Any], Any]:
+def _unpacked(task: SentWork) -> Callable[[Any], Any]:
     """The work of a task, for all of its parts."""
     project_code.make_importable()
     work: Callable[[Any], Any] = pickle.loads(task.packed)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from perenne.common.binned.gang import Gang
 from perenne.compute import settings
 from perenne.compute.local import Processes
 
@@ -13,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Workers(Protocol):
+class Workers(Gang, Protocol):
     """What does work on items: this process or others.
 
     Work for other processes is a function at the top of a module, or a `functools.partial` of one, and
@@ -28,6 +29,10 @@ class Workers(Protocol):
     @property
     def count(self) -> int:
         """How many items are worked on at the same time."""
+
+    @property
+    def members(self) -> int:
+        """How many processes can learn one model together; here one, whose threads share its memory."""
 
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item], *, title: str, unit: str

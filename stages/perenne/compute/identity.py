@@ -10,7 +10,7 @@ from perenne.common import kept
 from perenne.common.typed import Model
 
 
-class Identity(Model):
+class WorkerIdentity(Model):
     """What results depend on, beside the project's files.
 
     `code` is a hash of our code and the project's own, and `packages` are versions by name.
@@ -20,7 +20,7 @@ class Identity(Model):
     python: str
     packages: dict[str, str]
 
-    def differs(self, here: Identity) -> str | None:
+    def differs(self, here: WorkerIdentity) -> str | None:
         """What is not the same in this one as here, as the end of a sentence; None: nothing that counts.
 
         A package that only one of them has does not count: what runs in both does without it.
@@ -35,9 +35,9 @@ class Identity(Model):
 
 
 @cache
-def of_process() -> Identity:
+def of_process() -> WorkerIdentity:
     """The identity of this process when it was first asked: what was loaded stays, whatever is written."""
-    return Identity(
+    return WorkerIdentity(
         code=kept.key(*kept.all_code()),
         python=platform.python_version(),
         packages={each.name.lower(): each.version for each in distributions() if each.name},

@@ -37,6 +37,13 @@ class Processes:
         """As `Workers.here`."""
         return self.count == 1
 
+    members = 1
+    host = "127.0.0.1"
+
+    def run_together(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """As `Gang.run_together`, of a gang of one: this process."""
+        return [function(item) for item in items]
+
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item], *, title: str, unit: str
     ) -> Iterator[Result]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from perenne.common import disk
 from perenne.compute import identity
-from perenne.compute.identity import Identity
+from perenne.compute.identity import WorkerIdentity
 
 PLACE = Path(".dvc", "tmp", "perenne")  # which Git and DVC leave alone
 
@@ -42,6 +42,6 @@ def refused(path: Path) -> str | None:
     """
     if not path.exists():
         return f"runs in {Path.cwd()}, where the project's files are not; start it in the project's folder"
-    here = Identity.model_validate_json(path.read_bytes())
+    here = WorkerIdentity.model_validate_json(path.read_bytes())
     differs = identity.of_process().differs(here)
     return f"{differs}; start it again, in an environment of the same lock" if differs else None

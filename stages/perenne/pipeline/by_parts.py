@@ -6,7 +6,7 @@ same bytes as one that is fitted on all rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from perenne.common import batches, model, predicted
 from perenne.common.binned.codes import RowBlock
-from perenne.common.binned.gang import Gang, Item, Result
+from perenne.common.binned.gang import Gang
 from perenne.common.contract import Contract
 from perenne.common.errors import PerenneError
 from perenne.pipeline.encoding import FrameEncoder
@@ -154,16 +154,3 @@ def spanned(path: Path, parts: int) -> list[Span]:
         raise PerenneError(f"{path}: not a readable Parquet file (truncated?): {error}") from error
     places = np.linspace(0, rows, min(parts, rows) + 1).astype(int).tolist()
     return [Span(path, first, end) for first, end in pairwise(places)]
-
-
-class GangOfOne:
-    """One process, this one: a gang of one."""
-
-    host = "127.0.0.1"
-
-    def run_together(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """See `perenne.common.binned.gang.Gang`."""
-        return [function(item) for item in items]
-
-
-HERE = GangOfOne()

@@ -154,7 +154,7 @@ def validation(
 
     """
     cut = cuts(rows, contract, count)
-    window = Window(spec, contract, count, (rows, cut) if workers.here else None)
+    window = WindowFits(spec, contract, count, (rows, cut) if workers.here else None)
     places = range(1, len(cut.folds) + 1)
     return _predicted(rows, cut, workers.map(window, places, title=title, unit="fold"), contract)
 
@@ -219,7 +219,7 @@ class FoldScores(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowFits:
     """Fits the models of a window's folds: of the rows that are known, or in another process of the file."""
 
     spec: Train

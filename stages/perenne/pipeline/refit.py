@@ -32,7 +32,8 @@ def main() -> None:
     contract = read_contract(p.case)
     cut = Cut.released(p.split, contract)
     try:
-        made = train.made_of(REFIT, cut, p.train, contract)
+        with train.opened_for(p.train) as workers:
+            made = train.made_of(REFIT, cut, p.train, contract, workers)
     except PerenneError as error:
         raise PerenneError(f"{error}; with split.refit: false the proven model is released") from error
     project_code.check_deps("refit")

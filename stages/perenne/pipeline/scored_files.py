@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -44,7 +43,7 @@ class ScoredFiles:
         self.through = max(files)
         self._scores: dict[pd.Period, predicted.Array] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Mapping[str, object]:
         """Without the scores that are known: another process reads other batches."""
         return self.__dict__ | {"_scores": {}}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from perenne.common import batches, model, model_file, params, predicted, project_code, storable
-from perenne.common.binned.gang import Gang
 from perenne.common.contract import Contract, read_contract
 from perenne.common.cut import Cut
 from perenne.common.errors import PerenneError
 from perenne.common.names import TRAIN
 from perenne.common.params import Train
+from perenne.compute import engine
+from perenne.compute.engine import Workers
+from perenne.compute.local import HERE
 from perenne.documents.card import CardCategory, CardFeature, ModelDescription, save_model
 from perenne.pipeline import (
     binned_params,
@@ -91,7 +94,17 @@ class FromFile(NamedTuple):
     surveyed: by_parts.Surveyed
 
 
-def from_file(path: Path, spec: Train, contract: Contract, gang: Gang, parts: int) -> FromFile | None:
+@contextmanager
+def opened_for(spec: Train) -> Iterator[Workers]:
+    """Give the workers of params.yaml to an estimator that can learn on several; else this process."""
+    if estimators.outermost(spec).estimator not in binned_params.PATHS:
+        yield HERE
+        return
+    with engine.opened() as workers:
+        yield workers
+
+
+def from_file(path: Path, spec: Train, contract: Contract, workers: Workers) -> FromFile | None:
     """Fit a pipeline on the labelled rows of a file, in parts: the same bytes as by `train` on all of them.
 
     Parameters
@@ -100,8 +113,8 @@ def from_file(path: Path, spec: Train, contract: Contract, gang: Gang, parts: in
         A Parquet file of rows of the contract.
     spec, contract
         The estimator, and what the rows are.
-    gang, parts
-        What runs the parts, and how many.
+    workers
+        What the parts are for: as many as can learn together.
 
     Returns
     -------
@@ -119,8 +132,8 @@ def from_file(path: Path, spec: Train, contract: Contract, gang: Gang, parts: in
     if outer.estimator not in binned_params.PATHS:
         return None
     learned_from(batches.read_parquet(path, [contract.target]), contract, str(path))
-    columns, spans = tuple(learned_columns(contract)), by_parts.spanned(path, parts)
-    found = by_parts.surveyed(spans, contract, columns, gang)
+    columns, spans = tuple(learned_columns(contract)), by_parts.spanned(path, workers.members)
+    found = by_parts.surveyed(spans, contract, columns, workers)
     pipeline = build(spec, contract, [name for name in contract.features if name in found.valued])
     encoder, estimator = pipeline["encode"], pipeline["model"]
     if not encoding.fitted_on_few(encoder, found.shown(), contract):
@@ -128,7 +141,7 @@ def from_file(path: Path, spec: Train, contract: Contract, gang: Gang, parts: in
     estimator.set_params(**constraints.translated(outer, contract, encoder))
     frames = encoding.FrameEncoder.of(encoder, contract)
     try:
-        estimator.fit_parts([by_parts.FilePart(span, frames, columns) for span in spans], gang)
+        estimator.fit_parts([by_parts.FilePart(span, frames, columns) for span in spans], workers)
     except PerenneError:
         raise
     except project_code.FAILURES as error:
@@ -259,9 +272,7 @@ def made(rows: pd.DataFrame, cut: Cut, spec: Train, contract: Contract, source: 
     return Made(corrected, described.model_copy(update={"recalibration": noted}))
 
 
-def made_of(
-    path: Path, cut: Cut, spec: Train, contract: Contract, gang: Gang = by_parts.HERE, parts: int = 1
-) -> Made:
+def made_of(path: Path, cut: Cut, spec: Train, contract: Contract, workers: Workers = HERE) -> Made:
     """The model of a cut: as `made` of the rows of a file, but in parts if the estimator can learn so.
 
     Parameters
@@ -270,8 +281,8 @@ def made_of(
         All rows of the part `train`, as a Parquet file.
     cut, spec, contract
         As for `made`.
-    gang, parts
-        What runs the parts, and how many.
+    workers
+        As for `from_file`.
 
     Raises
     ------
@@ -279,7 +290,7 @@ def made_of(
         As `made`, or if the model scores otherwise after it is stored, see `check_stored`.
 
     """
-    found = None if cut.recalibrate else from_file(path, spec, contract, gang, parts)
+    found = None if cut.recalibrate else from_file(path, spec, contract, workers)
     if found is None:
         rows = batches.read_parquet(path, columns_of(cut, contract))
         model_and_card = made(rows, cut, spec, contract, str(path))
@@ -436,6 +447,7 @@ def main() -> None:
     """Write the model file and its card."""
     p = params.load("train")
     contract = read_contract(p.case)
-    found = made_of(TRAIN, Cut.of(p.split, contract), p.train, contract)
+    with opened_for(p.train) as workers:
+        found = made_of(TRAIN, Cut.of(p.split, contract), p.train, contract, workers)
     project_code.check_deps("train")
     save_model(*found)
