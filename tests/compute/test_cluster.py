@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +83,27 @@ def test_errors_come_as_they_are(two: Workers) -> None:
     with pytest.raises(CodeError, match=r"^code fails for 0$") as caught:
         mapped(two, work.of_code, [0])
     assert (caught.value.row, caught.value.brief) == (0, "code fails")
+
+
+def test_work_that_times_out_is_no_wait_for_workers(two: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is the work's own: nothing would come of asking again."""
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.1)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
+    signal.alarm(20)
+    try:
+        with pytest.raises(TimeoutError, match="no answer for 1"):
+            mapped(two, work.late, [1])
+    finally:
+        signal.alarm(0)
+
+
+def test_work_may_be_code_of_the_project(two: Workers, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler never knows it, and a worker finds it in its folder."""
+    (folder / "own_code.py").write_text("def thrice(item):\n    return 3 * item\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    thrice = importlib.import_module("own_code").thrice
+    assert mapped(two, thrice, [1, 2]) == [3, 6]
+    assert two.run_together(thrice, [1, 2]) == [3, 6]
 
 
 def test_a_killed_worker_is_not_missed(two: Workers, tmp_path: Path) -> None:
@@ -182,8 +205,10 @@ def test_a_cluster_that_is_not_all_there_is_not_waited_for(
     with dask.cluster(folder, 0, path=None) as started, opened(started.address) as workers:
         with pytest.raises(PerenneError, match=r"no worker for 0\.5 s; start some, and run this again"):
             mapped(workers, time.sleep, [1])
-        with pytest.raises(PerenneError, match="the scheduler cannot read the work; start it again"):
-            mapped(workers, work.doubled, [1])
+        with monkeypatch.context() as patched:
+            patched.setattr(cluster, "_done", work.doubled)  # of a module that it has not
+            with pytest.raises(PerenneError, match="the scheduler cannot read the work; start it again"):
+                mapped(workers, time.sleep, [1])
         started.process.kill()
         with pytest.raises(PerenneError, match="the connection to the scheduler was lost"):
             mapped(workers, time.sleep, [1])

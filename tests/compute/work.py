@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from perenne.common.errors import PerenneError
 from perenne.common.project_code import CodeError
 
@@ -51,6 +54,17 @@ def killed_once(item: tuple[int, Path]) -> int:
 def always_killed(_: int) -> None:
     """Kill whoever works on it."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def late(item: int) -> None:
+    """Fail as a file system over a network does."""
+    raise TimeoutError(110, f"no answer for {item}")
+
+
+def written(array: npt.NDArray[np.float64], item: int) -> float:
+    """Write to an array that was handed over."""
+    array[0] = item
+    return float(array[0])
 
 
 def slow(item: int) -> int:

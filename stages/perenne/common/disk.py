@@ -65,15 +65,17 @@ class Filling(NamedTuple):
 @contextmanager
 def filling(path: Path) -> Iterator[Filling]:
     """As `replacing`, for a folder of files that several processes write."""
-    scratch = path.with_name(f".{path.name}.scratch")
+    scratches = path.with_name(f".{path.name}.scratch")
     with replacing(path) as place:
-        _remove(scratch)
+        _remove(scratches)
+        # Of this run alone: a worker may still write what an earlier run, of other params, has asked for.
+        scratch = scratches / secrets.token_hex(8)
         try:
             place.mkdir()
-            scratch.mkdir()
+            scratch.mkdir(parents=True)
             yield Filling(place, scratch)
         finally:
-            _remove(scratch)
+            _remove(scratches)
 
 
 def _remove(path: Path) -> None:

@@ -99,6 +99,13 @@ def file_of(path: str) -> str:
     return str(Path(*path.split(".")[:-1]).with_suffix(".py"))
 
 
+def make_importable() -> None:
+    """Let Python find the project's code: a command or a worker does not begin with it on its path."""
+    here = str(root())
+    if here not in sys.path:
+        sys.path.append(here)  # last: nothing there hides a package
+
+
 def imported(path: str, key: str) -> Any:  # whatever the project has written
     """The function or class at a path such as `stages.models.Mine`.
 
@@ -119,10 +126,7 @@ def imported(path: str, key: str) -> Any:  # whatever the project has written
     file = Path(file_of(path))
     if not (root() / file).is_file():
         raise PerenneError(f"{key}: {path!r}: there is no {file}; write the module, or correct the name")
-    here = str(root())
-    if here not in sys.path:
-        # A command does not begin with the project on its path. Last: nothing there hides a package.
-        sys.path.append(here)
+    make_importable()
     try:
         module = import_module(module_name)
     except FAILURES as error:  # the project's code can fail in any way

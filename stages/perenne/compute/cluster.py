@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from perenne.common import extras
+from perenne.common import extras, project_code
 from perenne.common.binned.gang import GangError
 from perenne.common.errors import PerenneError
 from perenne.compute import settings, ticket
@@ -27,6 +28,7 @@ try:
     from distributed import Client, Future, get_worker
     from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
+    from distributed.protocol import pickle
     from distributed.scheduler import KilledWorker
     from distributed.security import Security
     from distributed.utils import get_ip
@@ -85,7 +87,7 @@ class DaskWorkers:
             try:
                 with self._named():
                     # Sent once, however much it holds, and handed on among the workers.
-                    task = self.client.submit(SentWork, work, self.ticket, pure=False)
+                    task = self.client.submit(SentWork, pickle.dumps(work), self.ticket, pure=False)
                 for part in parts:
                     self._fill(waiting, rest, task)
                     results = self._results(waiting.popleft())
@@ -109,7 +111,7 @@ class DaskWorkers:
         """As `Gang.run_together`: each item on a worker of its own."""
         chosen = self._chosen(len(items))
         with self._named():
-            task = self.client.submit(SentWork, function, self.ticket, pure=False)
+            task = self.client.submit(SentWork, pickle.dumps(function), self.ticket, pure=False)
             futures = deque(
                 self.client.submit(
                     *(_done, task, (item,)), workers=[name], allow_other_workers=False, pure=False
@@ -167,6 +169,8 @@ class DaskWorkers:
                 try:
                     done = future.result(timeout=LOOK_SECONDS)
                 except TimeoutError:
+                    if future.status == "error" and isinstance(future.exception(), TimeoutError):
+                        raise  # the work's own, such as that of a file system
                     if self.client.status != "running":
                         raise PerenneError(f"{self.address}: {GONE}") from None
                     if self._names():
@@ -227,9 +231,13 @@ class WorkerRefusal(NamedTuple):
 
 
 class SentWork(NamedTuple):
-    """Work, with the ticket that a worker must accept."""
+    """Work, with the ticket that a worker must accept.
 
-    work: Callable[[Any], Any]
+    The work is packed: it may hold the project's own code, which the scheduler does not know, and a worker
+    only once it has accepted the ticket.
+    """
+
+    packed: bytes
     ticket: Path
 
 
@@ -241,8 +249,20 @@ def _done(task: SentWork, items: Sequence[Any]) -> list[Any] | WorkerRefusal:
         reason = f"has {worker.state.nthreads} threads, must have one; start it with --nthreads 1"
     if reason:
         return WorkerRefusal(worker.address, reason)
+    try:
+        work = _unpacked(task)
+    except (ImportError, AttributeError) as error:
+        return WorkerRefusal(worker.address, f"cannot read the work: {error}; start it again")
     with threadpool_limits(1):  # a worker is one core
-        return [task.work(item) for item in items]
+        return [work(item) for item in items]
+
+
+@lru_cache(maxsize=1)
+def _unpacked(task: SentWork) -> Callable[[Any], Any]:
+    """The work of a task, for all of its parts."""
+    project_code.make_importable()
+    work: Callable[[Any], Any] = pickle.loads(task.packed)
+    return work
 
 
 def _together(items: int, workers: int) -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from perenne.common.errors import PerenneError
+
+KILLED = (
+    "params.yaml: compute.workers: one of the processes was killed; it may lack memory: run this again, with "
+    "fewer workers"
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,16 +58,26 @@ class Processes:
             yield from map(work, items)
             return
         from joblib import Parallel, delayed, parallel_config
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        # As many threads in all as there are processes: more would only wait for each other.
+        # As many threads in all as there are processes: more would only wait for each other. Large arrays are
+        # handed over as files ("c": but may be written to as any array, as in this process).
         with (
-            parallel_config(backend="loky", inner_max_num_threads=1),
+            parallel_config(backend="loky", inner_max_num_threads=1, mmap_mode="c"),
             Parallel(self.count, return_as="generator") as pool,
         ):
-            for result in pool(delayed(_tried)(work, item) for item in items):
-                if isinstance(result, PerenneError):
-                    raise result
-                yield result
+            results = pool(delayed(_tried)(work, item) for item in items)
+            try:
+                for result in results:
+                    if isinstance(result, PerenneError):
+                        raise result
+                    yield result
+            except TerminatedWorkerError as error:
+                raise PerenneError(KILLED) from error
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that work is given up: the error says why
+                    results.close()
 
 
 def _tried(work: Callable[[Item], Result], item: Item) -> Result | PerenneError:
