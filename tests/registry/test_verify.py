@@ -467,8 +467,8 @@ UNDECLARED = {
 @pytest.mark.parametrize(("more", "reason"), UNDECLARED.values(), ids=UNDECLARED)
 def test_training_that_reads_the_holdout_is_reported(project: Project, more: str, reason: str) -> None:
     """It reproduces, and its lock is right; but without that file there is no such model."""
-    new = f"rows = pd.concat([batches.read_parquet(TRAIN), {more}])"
-    project.edit(r"rows = batches\.read_parquet\(TRAIN.*", new, "stages/perenne/pipeline/train.py")
+    new = rf"made(pd.concat([batches.read_parquet(TRAIN), {more}]), \1)"
+    project.edit(r"made_of\(TRAIN, (.*), workers\)", new, "stages/perenne/pipeline/train.py")
     assert project.repro("train") == ["train"]
     project.commit("learn more")
     assert verify.other_data(project.path, "HEAD") == []
@@ -479,10 +479,14 @@ def test_training_that_reads_the_holdout_is_reported(project: Project, more: str
 
 def test_refit_that_reads_more_is_reported(project: Project) -> None:
     """What is released is made of the rows of the refit alone, as what is proven is of the training rows."""
-    new = f"rows = pd.concat([batches.read_parquet(REFIT), *map(pd.read_parquet, {GLOB}('{HOLDOUT}'))])"
+    rows = f"pd.concat([batches.read_parquet(REFIT), *map(pd.read_parquet, {GLOB}('{HOLDOUT}'))])"
     file = "stages/perenne/pipeline/refit.py"
-    project.edit(r"rows = batches\.read_parquet\(REFIT.*", new, file)
-    project.edit("^from pathlib", "import pandas as pd\nfrom pathlib", file)
+    project.edit(r"train\.made_of\(REFIT, (.*), workers\)", rf"train.made({rows}, \1)", file)
+    project.edit(
+        "^from perenne.common import disk",
+        "import pandas as pd\nfrom perenne.common import batches, disk",
+        file,
+    )
     assert project.repro("refit") == ["refit"]
     project.commit("learn more")
     clone = project.copy(project.path.parent / "clone").path
@@ -509,8 +513,8 @@ venv:
 def test_holdout_that_was_hidden_is_not_found_again(project: Project, place: str) -> None:
     """All that the stages could write to in the clone is new, or gone, when the model is made again."""
     read = f"*map(pd.read_parquet, {GLOB}({place}))"
-    new = f"rows = pd.concat([batches.read_parquet(TRAIN), {read}])"
-    project.edit(r"rows = batches\.read_parquet\(TRAIN.*", new, "stages/perenne/pipeline/train.py")
+    new = rf"made(pd.concat([batches.read_parquet(TRAIN), {read}]), \1)"
+    project.edit(r"made_of\(TRAIN, (.*), workers\)", new, "stages/perenne/pipeline/train.py")
     project.write("Makefile", MAKEFILE)
     project.write(".gitignore", f"{project.read('.gitignore')}/rows\n.venv\n")
     if "'../" in place:
