@@ -60,7 +60,7 @@ def test_params_of_the_cases_are_good(case: str, file: str) -> None:
             "window: 2\n  xyz: 1",
             "split.xyz: unknown key; valid: as_of, holdout, recalibrated, refit, since, window",
         ),
-        ("split:", "spilt:", "spilt: unknown key; did you mean 'split'? Valid: case, drift"),
+        ("split:", "spilt:", "spilt: unknown key; did you mean 'split'? Valid: case, compute, drift"),
         ("  window: 2\n", "", "split.window: missing"),
         ("window: 2", "window: two", "split.window: found 'two', must be an integer"),
         ("window: 2", "window: '2'", "split.window: found '2', must be an integer"),
