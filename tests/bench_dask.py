@@ -19,7 +19,7 @@ from perenne.compute import settings
 from tests import bench_hourly, dask
 from tests.project import Project
 
-HOURS = 600  # batches of bench_hourly
+HOURS = 160  # batches of bench_hourly
 FACTOR = 20  # times as many rows each: work that outweighs what sending it costs
 STAGES = ["validate", "evaluate", "drift"]  # those with a map
 WORKERS = (1, 2, 4)
@@ -47,14 +47,17 @@ def killer(address: str, kills: int, seed: int = 0) -> Iterator[Event]:
 
     def kill() -> None:
         left = kills
-        with Client(address, set_as_default=False) as client:
-            while left and not end.wait(rng.uniform(1, 4)):
-                pids = sorted(client.run(os.getpid).values())
-                if len(pids) > 1:
-                    with suppress(ProcessLookupError):
-                        os.kill(rng.choice(pids), signal.SIGKILL)
-                        left -= 1
-        done.set()
+        try:
+            with Client(address, set_as_default=False) as client:
+                while left and not end.wait(rng.uniform(1, 4)):
+                    # One that ends meanwhile does not answer.
+                    pids = sorted(client.run(os.getpid, on_error="ignore").values())
+                    if len(pids) > 1:
+                        with suppress(ProcessLookupError):
+                            os.kill(rng.choice(pids), signal.SIGKILL)
+                            left -= 1
+        finally:
+            done.set()
 
     thread = Thread(target=kill)
     thread.start()
